@@ -1,0 +1,127 @@
+"""How requests get onto the wire: two protocols, and pyreqwest behind them.
+
+A transport sends what it is given and says what came of it; it decides nothing else. It follows no redirect, retries nothing, and raises
+nothing for a network's failure. An in-memory system has transports of its own.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar
+
+from pyreqwest.client import BaseClientBuilder, ClientBuilder, SyncClientBuilder
+from pyreqwest.exceptions import DetailedPyreqwestError, PyreqwestError
+from pyreqwest.request import BaseRequestBuilder
+from pyreqwest.response import BaseResponse
+
+from offpoll.exchange import Answer, Fetch, NoAnswer
+
+__all__ = ["AsyncHttpTransport", "AsyncTransport", "HttpTransport", "Transport"]
+
+USER_AGENT = "offpoll-python"
+
+B = TypeVar("B", bound=BaseRequestBuilder)
+C = TypeVar("C", bound=BaseClientBuilder)
+
+
+class Transport(Protocol):
+    """Sends requests."""
+
+    def send(self, fetch: Fetch) -> Answer | NoAnswer:
+        """Send one request and return what came of it, within its `timeout` and reading at most its `max_bytes`."""
+
+    def close(self) -> None:
+        """Give connections back."""
+
+
+class AsyncTransport(Protocol):
+    """Sends requests, awaited."""
+
+    async def send(self, fetch: Fetch) -> Answer | NoAnswer:
+        """Send one request and return what came of it, within its `timeout` and reading at most its `max_bytes`."""
+
+    async def close(self) -> None:
+        """Give connections back."""
+
+
+class HttpTransport:
+    """The network, by pyreqwest."""
+
+    def __init__(self) -> None:
+        self._client = _configured(SyncClientBuilder()).build()
+
+    def send(self, fetch: Fetch) -> Answer | NoAnswer:
+        """Send one request."""
+        try:
+            builder = self._client.request(fetch.method, fetch.url)
+        except ValueError:
+            return _NOT_A_URL
+        body = bytearray()
+        try:
+            with _filled(builder, fetch).build_streamed() as response:
+                while len(body) <= fetch.max_bytes and (chunk := response.body_reader.read_chunk()) is not None:
+                    body += chunk
+        except PyreqwestError as error:
+            return NoAnswer(reason=_reason(error))
+        return _answer(response, body, fetch)
+
+    def close(self) -> None:
+        """Give connections back."""
+        self._client.close()
+
+
+class AsyncHttpTransport:
+    """The network, by pyreqwest, awaited."""
+
+    def __init__(self) -> None:
+        self._client = _configured(ClientBuilder()).build()
+
+    async def send(self, fetch: Fetch) -> Answer | NoAnswer:
+        """Send one request."""
+        try:
+            builder = self._client.request(fetch.method, fetch.url)
+        except ValueError:
+            return _NOT_A_URL
+        body = bytearray()
+        try:
+            async with _filled(builder, fetch).build_streamed() as response:
+                while len(body) <= fetch.max_bytes and (chunk := await response.body_reader.read_chunk()) is not None:
+                    body += chunk
+        except PyreqwestError as error:
+            return NoAnswer(reason=_reason(error))
+        return _answer(response, body, fetch)
+
+    async def close(self) -> None:
+        """Give connections back."""
+        await self._client.close()
+
+
+#: Says nothing of the URL itself: a status link is a secret.
+_NOT_A_URL = NoAnswer(reason="the link is not a URL")
+
+
+def _configured(builder: C) -> C:
+    # No redirects: credentials and signatures are for the address they were made for. No referer: it would carry a link to another host.
+    return builder.follow_redirects(False).referer(False).user_agent(USER_AGENT)
+
+
+def _filled(builder: B, fetch: Fetch) -> B:
+    builder = builder.headers(dict(fetch.headers)).timeout(timedelta(seconds=fetch.timeout))
+    if fetch.body is None:
+        return builder
+    # Said explicitly where it is 0, which the library leaves out and some proxies refuse to guess (411).
+    return builder.body_bytes(fetch.body) if fetch.body else builder.header("content-length", "0")
+
+
+def _answer(response: BaseResponse, body: bytearray, fetch: Fetch) -> Answer:
+    headers: dict[str, str] = {}
+    for name, value in response.headers.items():
+        headers.setdefault(name.lower(), value)
+    return Answer(status=response.status, headers=headers, body=bytes(body[: fetch.max_bytes]), complete=len(body) <= fetch.max_bytes)
+
+
+def _reason(error: PyreqwestError) -> str:
+    """Say what happened, in the innermost words that name no URL."""
+    causes: Any = (error.details.get("causes") if isinstance(error, DetailedPyreqwestError) else None) or []
+    words = [cause["message"] for cause in causes if "://" not in cause["message"]]
+    return f"{error.message}: {words[-1]}" if words else error.message

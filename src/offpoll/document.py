@@ -1,0 +1,295 @@
+"""The status document, `offpoll/1`: the JSON that clients read.
+
+Decides the wire form, the rank of documents, and how a record is projected onto one. Does no I/O and has no clock.
+The JSON Schema is `document.schema.json` beside this file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from offpoll.errors import MalformedDocument
+from offpoll.fitting import MAX_BASE_URL, MAX_BYTES, MAX_MESSAGE, cut, encode, error_that_fits, result_that_fits
+from offpoll.instant import from_wire, to_wire
+from offpoll.operation import TERMINAL, TRANSITIONS, Record, Status, Submission
+
+__all__ = ["MAX_BYTES", "SPEC", "Document", "Estimate", "PollHint", "Progress", "links", "project", "queued"]
+
+SPEC = "offpoll/1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far the handler says it is: `fraction` from 0 to 1, or None where it only has a message."""
+
+    fraction: float | None = None
+    message: str | None = None
+
+    def fitted(self) -> Progress:
+        """Return the progress as a document shows it: four digits, and as much of the message as fits."""
+        fraction = None if self.fraction is None else round(min(1.0, max(0.0, self.fraction)), 4)
+        return Progress(fraction=fraction, message=None if self.message is None else cut(self.message, MAX_MESSAGE))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """When the operation is expected to end: the 10 % quantile, the mean and the 90 % quantile, each None where unknown."""
+
+    earliest: datetime | None = None
+    mean: datetime | None = None
+    latest: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PollHint:
+    """When it is worth asking: not before this instant, and then every `interval` seconds."""
+
+    not_before: datetime
+    interval: float
+
+
+class _Encoded:
+    """Room for a document's own bytes, beside its fields: a submit needs them twice, for the store and for its answer."""
+
+    __slots__ = ("_bytes",)
+
+    _bytes: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Document(_Encoded):
+    """One status document. `unknown` holds the fields of newer writers, which survive a rewrite."""
+
+    id: str
+    kind: str
+    status: str
+    revision: int = 1
+    attempt: int = 0
+    created_at: datetime
+    started_at: datetime | None = None
+    updated_at: datetime
+    finished_at: datetime | None = None
+    progress: Progress | None = None
+    estimate: Estimate | None = None
+    poll: PollHint | None = None
+    result: Any = None
+    error: Mapping[str, Any] | None = None
+    digest: str | None = None
+    links: Mapping[str, str] = field(default_factory=dict)
+    expires_at: datetime | None = None
+    spec: str = SPEC
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def done(self) -> bool:
+        """Whether the status is terminal. An unknown status is treated as not done."""
+        return self.status in TERMINAL
+
+    @property
+    def rank(self) -> tuple[bool, int, int]:
+        """What a publish never lowers: done, then attempt, then revision."""
+        return (self.done, self.attempt, self.revision)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object, fields in the order of the specification."""
+        return {
+            "spec": self.spec,
+            "id": self.id,
+            "kind": self.kind,
+            "status": self.status,
+            "done": self.done,
+            "revision": self.revision,
+            "attempt": self.attempt,
+            "created_at": to_wire(self.created_at),
+            "started_at": _wire(self.started_at),
+            "updated_at": to_wire(self.updated_at),
+            "finished_at": _wire(self.finished_at),
+            "progress": None if self.progress is None else {"fraction": self.progress.fraction, "message": self.progress.message},
+            "estimate": None
+            if self.estimate is None
+            else {
+                "earliest": _wire(self.estimate.earliest),
+                "mean": _wire(self.estimate.mean),
+                "latest": _wire(self.estimate.latest),
+            },
+            "poll": None if self.poll is None else {"not_before": to_wire(self.poll.not_before), "interval": self.poll.interval},
+            "result": self.result,
+            "error": None if self.error is None else dict(self.error),
+            "digest": self.digest,
+            "links": dict(self.links),
+            "expires_at": _wire(self.expires_at),
+            **self.unknown,
+        }
+
+    def to_bytes(self) -> bytes:
+        """Return the document as it is stored: UTF-8 JSON."""
+        try:
+            return self._bytes
+        except AttributeError:
+            object.__setattr__(self, "_bytes", encode(self.to_dict()).encode())
+            return self._bytes
+
+    @classmethod
+    def from_bytes(cls, body: bytes) -> Document:
+        """Read a stored document.
+
+        Raises:
+            MalformedDocument: it is over 4 KiB, not JSON, or not of this specification.
+        """
+        if len(body) > MAX_BYTES:
+            raise MalformedDocument(f"a status document is at most {MAX_BYTES} bytes, this is {len(body)}")
+        try:
+            fields = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise MalformedDocument(f"a status document is JSON, this is not: {error}") from error
+        return cls.from_dict(fields)
+
+    @classmethod
+    def from_dict(cls, fields: Any) -> Document:
+        """Read the JSON object of a document.
+
+        Raises:
+            MalformedDocument: a field is missing or of another type, or `spec` is another.
+        """
+        if not isinstance(fields, dict):
+            raise MalformedDocument("a status document is a JSON object, this is not")
+        if fields.get("spec") != SPEC:
+            raise MalformedDocument(f"this reads {SPEC}; the document says spec: {fields.get('spec')!r}")
+        try:
+            return _read(fields)
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            raise MalformedDocument(f"the status document has a missing or wrong field: {error!r}") from error
+
+
+def queued(submission: Submission, *, estimate: Estimate, poll: PollHint, expires_at: datetime) -> Document:
+    """Make the document that a submit creates."""
+    return Document(
+        id=submission.operation_id,
+        kind=submission.kind,
+        status=Status.QUEUED,
+        created_at=submission.created_at,
+        updated_at=submission.created_at,
+        estimate=estimate,
+        poll=poll,
+        digest=submission.digest,
+        links=links(submission),
+        expires_at=expires_at,
+    )
+
+
+def project(
+    record: Record,
+    *,
+    before: Document | None,
+    updated_at: datetime,
+    progress: Progress | None = None,
+    estimate: Estimate | None = None,
+    poll: PollHint | None = None,
+    show_result: bool = False,
+) -> Document:
+    """Project a record onto a document: what is known comes from the record, unknown fields from the document before.
+
+    Progress, estimate and poll hint are what the caller gives; a done document has none of them.
+
+    Raises:
+        ValueError: the document before shows a status that the record's may not follow.
+    """
+    if before is not None and before.status in _STATUSES and record.status not in TRANSITIONS[Status(before.status)]:
+        raise ValueError(f"{record.status} may not follow {before.status}")
+    submission, outcome = record.submission, record.outcome
+    # Three clocks say these instants (the API's, the store's bounds): readers see them in the order in which things happened.
+    started_at = None if record.started_at is None else max(record.started_at, submission.created_at)
+    finished_at = None if record.finished_at is None else max(record.finished_at, started_at or submission.created_at)
+    document = Document(
+        id=submission.operation_id,
+        kind=submission.kind,
+        status=record.status,
+        revision=1 if before is None else before.revision + 1,
+        attempt=record.attempt,
+        created_at=submission.created_at,
+        started_at=started_at,
+        updated_at=max(updated_at, finished_at or submission.created_at),
+        finished_at=finished_at,
+        progress=None if record.done or progress is None else progress.fitted(),
+        estimate=None if record.done else estimate,
+        poll=None if record.done else poll,
+        result=result_that_fits(outcome.result) if outcome is not None and show_result else None,
+        error=None if outcome is None or outcome.error is None else error_that_fits(outcome.error),
+        digest=submission.digest,
+        links=links(submission),
+        expires_at=record.expires_at,
+        unknown={} if before is None else before.unknown,
+    )
+    if len(document.to_bytes()) > MAX_BYTES:  # a result can be read elsewhere, what a newer writer added cannot
+        document = replace(document, result=None)
+    return document if len(document.to_bytes()) <= MAX_BYTES else replace(document, unknown={})
+
+
+def links(submission: Submission) -> dict[str, str]:
+    """Return the absolute links of an operation; none where no API's address is known, or where that is too long to stand here thrice."""
+    if not submission.base_url or len(encode(submission.base_url)) > MAX_BASE_URL + 2:
+        return {}
+    own = f"{submission.base_url}/{submission.kind}/{submission.operation_id}"
+    return {"self": own, "status_link": own + "/status-link", "cancel": own + "/cancel"}
+
+
+_KNOWN = frozenset(each.name for each in dataclasses.fields(Document) if each.name != "unknown") | {"done"}
+
+_STATUSES: frozenset[str] = frozenset(Status)
+
+
+def _read(fields: dict[str, Any]) -> Document:
+    progress, estimate, poll = fields.get("progress"), fields.get("estimate"), fields.get("poll")
+    if progress is not None:
+        progress = Progress(fraction=_number(progress.get("fraction")), message=_text_or_none(progress.get("message")))
+    return Document(
+        id=_text(fields["id"]),
+        kind=_text(fields["kind"]),
+        status=_text(fields["status"]),
+        revision=int(fields["revision"]),
+        attempt=int(fields["attempt"]),
+        created_at=from_wire(fields["created_at"]),
+        started_at=_instant(fields.get("started_at")),
+        updated_at=from_wire(fields["updated_at"]),
+        finished_at=_instant(fields.get("finished_at")),
+        progress=progress,
+        estimate=None
+        if estimate is None
+        else Estimate(
+            earliest=_instant(estimate.get("earliest")), mean=_instant(estimate.get("mean")), latest=_instant(estimate.get("latest"))
+        ),
+        poll=None if poll is None else PollHint(not_before=from_wire(poll["not_before"]), interval=float(poll["interval"])),
+        result=fields.get("result"),
+        error=None if fields.get("error") is None else dict(fields["error"]),
+        digest=_text_or_none(fields.get("digest")),
+        links={name: _text(href) for name, href in (fields.get("links") or {}).items()},
+        expires_at=_instant(fields.get("expires_at")),
+        unknown={name: value for name, value in fields.items() if name not in _KNOWN},
+    )
+
+
+def _wire(instant: datetime | None) -> str | None:
+    return None if instant is None else to_wire(instant)
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else from_wire(text)
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value

@@ -1,0 +1,360 @@
+"""Every exception of offpoll, named by whose fault it is.
+
+    OffpollError
+    ├── ConfigurationError          the operator's: a setting, a bucket, a handler's signature
+    ├── RequestError                the caller's: refused at the door, nothing was enqueued
+    │   ├── InvalidJSON             400
+    │   ├── InvalidIdempotencyKey   400
+    │   ├── Unauthorized            401
+    │   ├── Forbidden               403
+    │   ├── OperationNotFound       404
+    │   ├── MethodNotAllowed        405
+    │   ├── NotCancelable           409
+    │   ├── InputTooLarge           413
+    │   ├── InvalidInput            422
+    │   └── KeyReused               422
+    ├── DependencyError             a store, a queue or a table
+    │   ├── DependencyUnavailable   an outage: what was asked may or may not have happened
+    │   └── DependencyRefused       it said no: a permission, a name, a key; retrying does not help
+    ├── Conflict                    the protocol's own signals, handled inside
+    │   ├── DocumentExists          create found one
+    │   ├── DocumentChanged         replace met another etag
+    │   └── DigestMismatch          the document belongs to another input
+    ├── MessageError                a message of the queue
+    │   ├── MalformedMessage        cannot be read, now or later: goes to the parking queue
+    │   └── UnsupportedMessage      from a newer version: given back for a newer worker
+    ├── MalformedDocument           not a status document
+    ├── Fail                        the handler's: the operation failed, and trying again will not help
+    └── ClientError                 what the client raises
+        ├── ApiError                the API refused, or answered what is not offpoll
+        ├── ApiUnavailable          the API did not answer in time
+        ├── OperationFailed         the operation ended `failed`
+        ├── OperationCanceled       the operation ended `canceled`
+        └── WaitTimeout             `wait` gave up; the operation goes on, the ticket is inside
+
+    HandlerStopped (BaseException)  raised inside a sync handler at its next `progress()`
+
+This module knows nothing of HTTP frameworks, AWS or the protocol: it only names what can go wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+__all__ = [
+    "ApiError",
+    "ApiUnavailable",
+    "ClientError",
+    "ConfigurationError",
+    "Conflict",
+    "DependencyError",
+    "DependencyRefused",
+    "DependencyUnavailable",
+    "DigestMismatch",
+    "DocumentChanged",
+    "DocumentExists",
+    "Fail",
+    "Forbidden",
+    "HandlerStopped",
+    "InputTooLarge",
+    "InvalidIdempotencyKey",
+    "InvalidInput",
+    "InvalidJSON",
+    "KeyReused",
+    "MalformedDocument",
+    "MalformedMessage",
+    "MessageError",
+    "MethodNotAllowed",
+    "NotCancelable",
+    "OffpollError",
+    "OperationCanceled",
+    "OperationFailed",
+    "OperationNotFound",
+    "RequestError",
+    "Unauthorized",
+    "UnsupportedMessage",
+    "WaitTimeout",
+]
+
+
+class OffpollError(Exception):
+    """The root of everything offpoll raises on purpose."""
+
+
+class ConfigurationError(OffpollError):
+    """The operator's to fix: a setting, a resource that is not there, a handler that cannot be used."""
+
+
+# --- the caller's -----------------------------------------------------------------------------
+
+
+class RequestError(OffpollError):
+    """A request refused at the door. Nothing was created and nothing enqueued.
+
+    Attributes:
+        status: the HTTP status code it is answered with.
+        code: a stable, machine-readable word for what is wrong.
+        title: the same for people, equal for all occurrences (RFC 9457 `title`).
+        members: further members of the problem document, JSON values.
+    """
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str] = "bad_request"
+    title: ClassVar[str] = "The request cannot be accepted"
+
+    def __init__(self, detail: str, **members: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.members = members
+
+
+class InvalidJSON(RequestError):
+    """The body is not JSON."""
+
+    code = "invalid_json"
+    title = "The body is not JSON"
+
+
+class InvalidIdempotencyKey(RequestError):
+    """The `Idempotency-Key` header cannot be used as one."""
+
+    code = "invalid_idempotency_key"
+    title = "The Idempotency-Key cannot be used"
+
+
+class Unauthorized(RequestError):
+    """The caller did not say who it is. Raise it in `authorize`."""
+
+    status = 401
+    code = "unauthorized"
+    title = "Authentication is needed"
+
+
+class Forbidden(RequestError):
+    """The caller may not do this. Raise it in `authorize`."""
+
+    status = 403
+    code = "forbidden"
+    title = "Not allowed"
+
+
+class OperationNotFound(RequestError):
+    """There is no such operation of this kind and owner, or it is past its retention."""
+
+    status = 404
+    code = "operation_not_found"
+    title = "No such operation"
+
+
+class MethodNotAllowed(RequestError):
+    """The path exists, but not with this method."""
+
+    status = 405
+    code = "method_not_allowed"
+    title = "Method not allowed"
+
+
+class NotCancelable(RequestError):
+    """The operation ended otherwise before it could be canceled."""
+
+    status = 409
+    code = "already_finished"
+    title = "The operation has already finished"
+
+
+class InputTooLarge(RequestError):
+    """The body is over the limit."""
+
+    status = 413
+    code = "input_too_large"
+    title = "The input is too large"
+
+
+class InvalidInput(RequestError):
+    """The body is JSON, but not what this kind of operation takes."""
+
+    status = 422
+    code = "invalid_input"
+    title = "The input is not valid"
+
+
+class KeyReused(RequestError):
+    """The `Idempotency-Key` was used before with another body."""
+
+    status = 422
+    code = "idempotency_key_reused"
+    title = "The Idempotency-Key belongs to another body"
+
+
+# --- dependencies -----------------------------------------------------------------------------
+
+
+class DependencyError(OffpollError):
+    """An object store, a queue or a table did not do what was asked.
+
+    Attributes:
+        service: which one, a word for people: `S3`, `SQS`, `DynamoDB`.
+    """
+
+    def __init__(self, service: str, message: str) -> None:
+        super().__init__(f"{service}: {message}")
+        self.service = service
+
+
+class DependencyUnavailable(DependencyError):
+    """An outage: no answer, throttled, or a server error, after retries. The effect is unknown.
+
+    Attributes:
+        retry_after: seconds after which it is worth trying again.
+    """
+
+    def __init__(self, service: str, message: str, *, retry_after: float = 1.0) -> None:
+        super().__init__(service, message)
+        self.retry_after = retry_after
+
+
+class DependencyRefused(DependencyError):
+    """It said no, and will again: wrong credentials, a missing permission, a name that does not exist.
+
+    Attributes:
+        code: the vendor's own error code, as `AccessDenied` or `NoSuchBucket`.
+    """
+
+    def __init__(self, service: str, message: str, *, code: str = "") -> None:
+        super().__init__(service, message)
+        self.code = code
+
+
+# --- the protocol's own signals ---------------------------------------------------------------
+
+
+class Conflict(OffpollError):
+    """A conditional write met another state than the one it expected."""
+
+
+class DocumentExists(Conflict):
+    """A create found a status document already there."""
+
+
+class DocumentChanged(Conflict):
+    """A replace met another etag, or no document at all."""
+
+
+class DigestMismatch(Conflict):
+    """The stored document carries another digest than the record: it is another input's, leave it alone."""
+
+
+# --- messages and documents -------------------------------------------------------------------
+
+
+class MessageError(OffpollError):
+    """A message of the queue that this worker cannot use."""
+
+
+class MalformedMessage(MessageError):
+    """It cannot be read, by this worker or by any other.
+
+    Attributes:
+        operation_id, owner: the operation it is about, where that much can be read; both or neither.
+    """
+
+    def __init__(self, message: str, *, operation_id: str | None = None, owner: str | None = None) -> None:
+        super().__init__(message)
+        self.operation_id, self.owner = operation_id, owner
+
+
+class UnsupportedMessage(MessageError):
+    """It was written by a newer version of offpoll, or is of a kind this worker does not know."""
+
+
+class MalformedDocument(OffpollError):
+    """These bytes are not a status document that this version can read."""
+
+
+# --- the handler's ----------------------------------------------------------------------------
+
+
+class Fail(OffpollError):
+    """Raise it in a handler: the operation has failed for good, and no attempt will help.
+
+    Args:
+        code: a stable word for machines, as `out_of_stock`. Clients branch on it.
+        message: one sentence for people. It is published: nothing sensitive.
+        members: further members of the error (RFC 9457 extension members), JSON values.
+    """
+
+    def __init__(self, code: str, message: str, **members: Any) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.members = members
+
+
+class HandlerStopped(BaseException):
+    """The worker no longer wants this attempt's work: canceled, timed out, or its lease was lost.
+
+    Raised by `progress()` in a sync handler. It derives from BaseException, as `asyncio.CancelledError` does and for the
+    same reason: an `except Exception` around a step must not swallow it.
+    """
+
+
+# --- the client's -----------------------------------------------------------------------------
+
+
+class ClientError(OffpollError):
+    """What the polling client raises."""
+
+
+class ApiError(ClientError):
+    """The API refused the request, or answered something that is not offpoll's protocol.
+
+    Attributes:
+        status: the HTTP status code; 0 where no answer is involved.
+        problem: the RFC 9457 problem document, where there was one.
+    """
+
+    def __init__(self, message: str, *, status: int, problem: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.problem = dict(problem or {})
+
+
+class ApiUnavailable(ClientError):
+    """The API did not answer, after retries. A submit may have been accepted: repeat it with the same key."""
+
+
+class OperationFailed(ClientError):
+    """The operation ended `failed`.
+
+    Attributes:
+        operation_id: which one.
+        code: the error's code, as the handler's `Fail` gave it.
+        error: the whole error object of the status document.
+    """
+
+    def __init__(self, operation_id: str, error: Mapping[str, Any] | None) -> None:
+        self.operation_id = operation_id
+        self.error = dict(error or {})
+        self.code = str(self.error.get("code", "unknown"))
+        super().__init__(f"operation {operation_id} failed: {self.code}: {self.error.get('message', '')}")
+
+
+class OperationCanceled(ClientError):
+    """The operation ended `canceled`."""
+
+    def __init__(self, operation_id: str) -> None:
+        self.operation_id = operation_id
+        super().__init__(f"operation {operation_id} was canceled")
+
+
+class WaitTimeout(ClientError, TimeoutError):
+    """`wait` gave up after its timeout. The operation goes on: wait again with the ticket.
+
+    Attributes:
+        ticket: the ticket that was waited for.
+    """
+
+    def __init__(self, ticket: Any, timeout: float) -> None:
+        self.ticket = ticket
+        super().__init__(f"operation {ticket.operation_id} was not done after {timeout:g} s; it goes on, wait again with the ticket")

@@ -1,0 +1,145 @@
+"""What a sans-I/O generator and its driver exchange: what is to be done, and what came of it.
+
+    the generator yields    Fetch     the driver sends it and gives back an Answer, or NoAnswer
+                            Wait      the driver waits
+                            Shown     a new document, for whoever watches
+
+Decides how `Date`, `Retry-After` and problem documents of an answer are read. Knows no HTTP library: a transport makes these values.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from math import inf
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from offpoll.document import Document
+from offpoll.errors import ApiError
+from offpoll.instant import from_http_date
+
+__all__ = ["Answer", "Event", "Fetch", "Flow", "NoAnswer", "Reply", "Shown", "Wait"]
+
+#: Digits of the longest Retry-After that is believed, about 30 years of seconds.
+_MAX_DIGITS = 9
+
+#: Most bytes read of an answer: the API's may hold an order, the store's holds 4 KiB or is no status document.
+MAX_API_BYTES = 16 * 2**20
+MAX_STORE_BYTES = 64 * 2**10
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """An HTTP answer.
+
+    Attributes:
+        status: the status code.
+        headers: names in lowercase; of a name that came twice, the first.
+        body: the body, cut where it was longer than asked for.
+        complete: False where the body was cut.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+    complete: bool = True
+
+    @property
+    def date(self) -> datetime | None:
+        """The server's own time, whole seconds; None where the answer does not say."""
+        return from_http_date(self.headers.get("date"))
+
+    @property
+    def retry_after(self) -> int | None:
+        """`Retry-After` in whole seconds, None where there is none; a date (RFC 9110, 10.2.3) is judged against the answer's own `Date`."""
+        text = self.headers.get("retry-after", "").strip()
+        if text.isdecimal() and len(text) <= _MAX_DIGITS:
+            return int(text)
+        until, now = from_http_date(text), self.date
+        return None if until is None or now is None else max(0, int((until - now).total_seconds()))
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        """The problem document (RFC 9457) in the body; empty where it is none."""
+        try:
+            fields = self.json()
+        except ValueError:
+            return {}
+        return fields if isinstance(fields, dict) and not fields.keys().isdisjoint(("title", "detail", "code")) else {}
+
+    def json(self) -> Any:
+        """Return the body as JSON.
+
+        Raises:
+            ValueError: it is not JSON, or was cut.
+        """
+        if not self.complete:
+            raise ValueError(f"the body is longer than the {len(self.body)} bytes that are read")
+        try:
+            return json.loads(self.body)
+        except RecursionError as error:
+            raise ValueError("the JSON is nested too deep") from error
+
+    def refusal(self) -> ApiError:
+        """Return the error for an answer that is not the one hoped for: the problem's own words, where there is one."""
+        problem = self.problem
+        words = ": ".join(str(problem[name]) for name in ("title", "detail") if problem.get(name))
+        text = f"{words} ({self.status})" if words else f"the API answered {self.status}, and not as offpoll does: check its address"
+        return ApiError(text, status=self.status, problem=problem)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoAnswer:
+    """A request that got no answer: no connection, a timeout, a broken one. Whether it had an effect is unknown.
+
+    Attributes:
+        reason: what happened, for people. No URL: a status link is a secret.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fetch:
+    """A request to send. `to` says to whom: only what goes to the API may carry the API's credentials.
+
+    Attributes:
+        to: `store` or `api`.
+        method: GET or POST.
+        url: absolute. Left out of `repr`, because a status link is a secret; headers are too.
+        headers: to send.
+        body: to send, or None. Empty for a POST without one, as some proxies insist on its length.
+        max_bytes: of the answer's body; the rest is not read.
+        timeout: seconds for the whole exchange.
+    """
+
+    to: Literal["store", "api"]
+    method: str = "GET"
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    max_bytes: int = MAX_API_BYTES
+    timeout: float = inf
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wait:
+    """Do nothing for so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """A document that says something new."""
+
+    document: Document
+
+
+Event: TypeAlias = Fetch | Wait | Shown
+Reply: TypeAlias = Answer | NoAnswer | None
+Flow: TypeAlias = Generator[Event, Reply, T]

@@ -1,0 +1,1 @@
+"""The HTTP interface: `endpoint` decides every answer, `asgi` is one way to serve it."""

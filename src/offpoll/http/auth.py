@@ -1,0 +1,33 @@
+"""Who is calling: from a request to an owner. Decides nothing about what an owner may do."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from offpoll.operation import PUBLIC
+
+__all__ = ["Authorize", "Caller", "anyone"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caller:
+    """What is known of a caller before anything else is read.
+
+    Attributes:
+        method, path: of the request.
+        headers: names in lowercase.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+
+
+#: Returns the owner, or raises Unauthorized or Forbidden: nothing of the request has been read then, and nothing is enqueued.
+Authorize = Callable[[Caller], Awaitable[str]]
+
+
+async def anyone(caller: Caller) -> str:
+    """Treat all callers as one owner, `public`: for a service behind a gateway that has let only the right ones in."""
+    return PUBLIC

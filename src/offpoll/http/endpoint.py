@@ -1,0 +1,217 @@
+"""From a request to an answer: every row of the HTTP interface, without a framework.
+
+    POST /{kind}                    submit
+    GET  /{kind}/{id}               order
+    POST /{kind}/{id}/status-link   status_link
+    POST /{kind}/{id}/cancel        cancel
+    GET  /livez, /readyz
+
+Each row is a method, for servers that route themselves; `answer` routes by the path, for those that do not (Lambda, tests).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import urlsplit
+
+from offpoll.errors import ConfigurationError, DependencyError, InputTooLarge, MethodNotAllowed, OperationNotFound, RequestError
+from offpoll.exchange import Answer
+from offpoll.http.auth import Authorize, Caller, anyone
+from offpoll.http.problem import ended, problem, problem_of
+from offpoll.operation import Status
+from offpoll.service import Service
+
+__all__ = ["Endpoint", "Request", "read_all"]
+
+log = logging.getLogger(__name__)
+
+_HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+
+_JSON = {"content-type": "application/json", "cache-control": "no-store"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """A request, its body not yet read.
+
+    Attributes:
+        method, path: as they came; the path without the query.
+        headers: names in lowercase.
+        scheme: `https` or `http`, as the client used it.
+        read: reads the body, given the most bytes it may have; raises InputTooLarge as soon as there are more.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    scheme: str
+    read: Callable[[int], Awaitable[bytes]]
+
+    def base_url(self, suffix: str) -> str:
+        """Return the API's own address as this request came to it: the URL without `suffix`, which ends the path.
+
+        Raises:
+            RequestError: the Host header is not one.
+        """
+        host = self.headers.get("host", "")
+        base_url = f"{self.scheme}://{host}{self.path.rstrip('/').removesuffix(suffix).rstrip('/')}"
+        try:
+            port = urlsplit(base_url).port if _HOST.fullmatch(host) else 0
+        except ValueError:  # no IPv6 address, or no port
+            port = 0
+        if port == 0:
+            raise RequestError("The Host header is missing or is not a host.")
+        return base_url
+
+
+class Endpoint:
+    """Answers requests for a service.
+
+    Args:
+        service: what it is for.
+        authorize: from a caller to an owner; without one the service's own, else all callers are `public`.
+    """
+
+    def __init__(self, service: Service, *, authorize: Authorize | None = None) -> None:
+        self._service = service
+        self._authorize = authorize or service.app.authorize or anyone
+
+    async def answer(self, request: Request) -> Answer:
+        """Answer a request by its path."""
+        row: Callable[[], Awaitable[Answer]]
+        match [part for part in request.path.split("/") if part]:
+            case ["livez" | "readyz" as probe]:
+                row, allow = (self.livez if probe == "livez" else self.readyz), "GET"
+            case [kind]:
+                row, allow = partial(self.submit, kind, request), "POST"
+            case [kind, operation_id]:
+                row, allow = partial(self.order, kind, operation_id, request), "GET"
+            case [kind, operation_id, "status-link"]:
+                row, allow = partial(self.status_link, kind, operation_id, request), "POST"
+            case [kind, operation_id, "cancel"]:
+                row, allow = partial(self.cancel, kind, operation_id, request), "POST"
+            case _:
+                return problem_of(OperationNotFound(f"There is nothing at {request.path}."))
+        if request.method == allow:
+            return await row()
+        return problem_of(MethodNotAllowed(f"{request.method} is not possible here, {allow} is.", allow=allow))
+
+    async def submit(self, kind: str, request: Request) -> Answer:
+        """Accept an operation: 202 and a ticket."""
+
+        async def respond(owner: str) -> Answer:
+            service = self._service
+            service.kind(kind)
+            headers = request.headers
+            ticket = await service.submit(
+                kind,
+                await _body(request, service.settings.input_limit),
+                owner=owner,
+                idempotency_key=headers.get("idempotency-key"),
+                base_url=request.base_url(f"/{kind}"),
+                traceparent=headers.get("traceparent", ""),
+                tracestate=headers.get("tracestate", ""),
+            )
+            return Answer(status=202, headers={"content-type": "application/json", **ticket.headers}, body=ticket.to_bytes())
+
+        return await self._guarded(request, respond)
+
+    async def order(self, kind: str, operation_id: str, request: Request) -> Answer:
+        """Return an operation: 200 with its result, 202 while it is not done, 404 where there is none or it ended otherwise."""
+
+        async def respond(owner: str) -> Answer:
+            order = await self._service.order(kind, operation_id, owner=owner)
+            document = order.document
+            if order.result is not None:
+                return _result(order.result, request.headers.get("if-none-match", ""))
+            if document.status in (Status.FAILED, Status.CANCELED):
+                return ended(document)
+            headers = {**_JSON, "retry-after": str(self._service.retry_after(document))}
+            return Answer(status=202, headers=headers, body=document.to_bytes())
+
+        return await self._guarded(request, respond)
+
+    async def status_link(self, kind: str, operation_id: str, request: Request) -> Answer:
+        """Return a fresh status link: 200."""
+
+        async def respond(owner: str) -> Answer:
+            link = await self._service.status_link(kind, operation_id, owner=owner)
+            return Answer(status=200, headers=_JSON, body=_encode(link.to_dict()))
+
+        return await self._guarded(request, respond)
+
+    async def cancel(self, kind: str, operation_id: str, request: Request) -> Answer:
+        """Cancel an operation: 202 with its document, again 202, 409 where it ended otherwise."""
+
+        async def respond(owner: str) -> Answer:
+            document = await self._service.cancel(kind, operation_id, owner=owner)
+            return Answer(status=202, headers={**_JSON, "retry-after": "0"}, body=document.to_bytes())
+
+        return await self._guarded(request, respond)
+
+    async def livez(self) -> Answer:
+        """Say that the process answers."""
+        return Answer(status=200, headers=_JSON, body=b'{"status":"ok"}')
+
+    async def readyz(self) -> Answer:
+        """Say whether store, queue and records answer; checked at most every few seconds."""
+        try:
+            await self._service.ready()
+        except (DependencyError, ConfigurationError) as error:
+            log.warning("not ready: %s", error)
+            detail = f"{getattr(error, 'service', 'The configuration')} does not answer as it should. The reason is in the log."
+            return problem(503, code="not_ready", title="Not ready", detail=detail, headers={"retry-after": "5"})
+        return Answer(status=200, headers=_JSON, body=b'{"status":"ready"}')
+
+    async def _guarded(self, request: Request, respond: Callable[[str], Awaitable[Answer]]) -> Answer:
+        """Find the owner, answer, and say every error as a problem document."""
+        try:
+            return await respond(await self._authorize(Caller(method=request.method, path=request.path, headers=request.headers)))
+        except Exception as error:  # the last guard: whatever it is, the caller gets a problem document and the log the reason
+            return problem_of(error)
+
+
+def read_all(body: bytes) -> Callable[[int], Awaitable[bytes]]:
+    """Return a reader for a body that is there already."""
+
+    async def read(limit: int) -> bytes:
+        if len(body) > limit:
+            raise too_large(limit)
+        return body
+
+    return read
+
+
+def too_large(limit: int) -> InputTooLarge:
+    """Return the error for a body over the limit."""
+    return InputTooLarge(f"The body may have at most {limit} bytes.", limit=limit)
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    """Read the body; refuse one that says it is too long before any of it is read."""
+    length = request.headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length[:20]) > limit:
+        raise too_large(limit)
+    return await request.read(limit)
+
+
+def _result(result: str, if_none_match: str) -> Answer:
+    body = result.encode()
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"content-type": "application/json", "cache-control": "private, no-cache", "etag": etag}
+    if if_none_match.strip() == "*" or etag in (each.strip().removeprefix("W/") for each in if_none_match.split(",")):
+        return Answer(status=304, headers=headers)
+    return Answer(status=200, headers=headers, body=body)
+
+
+_encode_text = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def _encode(fields: object) -> bytes:
+    return _encode_text(fields).encode()

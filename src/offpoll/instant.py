@@ -1,0 +1,54 @@
+"""Instants on the wire: RFC 3339, UTC, milliseconds, `Z`. Knows no clock: it only reads and writes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+__all__ = ["from_http_date", "from_wire", "to_milliseconds", "to_wire", "utc_now"]
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def utc_now() -> datetime:
+    """Return the wall clock's time, aware UTC. The default wherever a `clock` is taken."""
+    return datetime.now(UTC)
+
+
+def to_milliseconds(instant: datetime) -> datetime:
+    """Cut an instant to the precision of the wire, so that it survives a round trip unchanged."""
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+
+def to_wire(instant: datetime) -> str:
+    """Write an aware UTC instant as `2026-11-23T18:00:00.000Z`."""
+    return instant.isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def from_wire(text: str) -> datetime:
+    """Read an RFC 3339 instant.
+
+    Raises:
+        ValueError: it is not one, or has no offset.
+    """
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(f"{text!r} has no offset from UTC")
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is not in the years 1 to 9999 in UTC") from error
+
+
+def from_http_date(text: str | None) -> datetime | None:
+    """Read an HTTP date in the one form that servers may send (RFC 9110, 5.6.7: `Mon, 23 Nov 2026 18:00:00 GMT`).
+
+    None where there is none, or it is not one. (The standard library's parser knows more forms; importing it costs every client 15 ms.)
+    """
+    try:
+        _, day, month, year, clock, zone = (text or "").split(" ")
+        hour, minute, second = clock.split(":")
+        if zone != "GMT":
+            return None
+        return datetime(int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), min(int(second), 59), tzinfo=UTC)
+    except ValueError:
+        return None

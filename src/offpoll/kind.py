@@ -1,0 +1,235 @@
+"""A kind of operation: its handler, its types and its limits. Decides what a handler's signature means.
+
+Must not know how a handler is run or where its input comes from.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, get_type_hints
+
+import pydantic
+from pydantic import TypeAdapter
+
+from offpoll.context import Operation
+from offpoll.errors import ConfigurationError, InvalidInput, InvalidJSON
+from offpoll.operation import is_kind
+from offpoll.settings import Settings
+
+__all__ = ["RESERVED", "Kind", "canonical"]
+
+#: Paths of the API's own, which no kind may take.
+RESERVED = frozenset({"livez", "readyz", "docs", "redoc"})
+
+#: The longest timeout: SQS hides a message for at most 12 h, and a delivery needs a few minutes around the handler.
+MAX_TIMEOUT = 42_900.0
+
+#: SQS's maxReceiveCount is at most 1,000, and give-backs consume receives too.
+MAX_ATTEMPTS = 100
+
+#: How many faults of an input are listed.
+MAX_ERRORS = 20
+
+
+def _constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decode = json.JSONDecoder(parse_constant=_constant).decode
+_encode_text = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
+
+
+def _encode(value: Any) -> str:
+    """Write JSON with sorted keys and no spaces, in a text that SQS takes: not all of Unicode is (SendMessage, MessageBody).
+
+    Raises:
+        ValueError: it has no JSON form, or a lone surrogate, which has no UTF-8.
+    """
+    text = _encode_text(value)
+    if text.isascii():
+        return text
+    text.encode()
+    return text.replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
+
+
+def canonical(body: bytes | str) -> str:
+    """Return JSON text in the one form that messages carry and digests are over.
+
+    Raises:
+        InvalidJSON: it is not JSON (RFC 8259), or nested too deeply to be read.
+    """
+    try:
+        return _encode(_decode(body if isinstance(body, str) else body.decode()))
+    except UnicodeDecodeError as error:
+        raise InvalidJSON(f"The body is not UTF-8: {error.reason} at byte {error.start}.") from error
+    except UnicodeEncodeError as error:
+        raise InvalidJSON("The body has half of a surrogate pair, which is no character.") from error
+    except RecursionError as error:
+        raise InvalidJSON("The body is nested too deeply.") from error
+    except json.JSONDecodeError as error:
+        raise InvalidJSON(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from error
+    except ValueError as error:
+        raise InvalidJSON(f"The body is not JSON: {error}.") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of operation, as `@app.operation` registered it.
+
+    Attributes:
+        name: `order`; also its path in the API.
+        handler: the user's function, unchanged.
+        is_async: whether it is a coroutine function.
+        input_type, output_type: adapters for what it takes and returns.
+        input_parameter, operation_parameter: the names of its parameters; the second may be missing.
+        timeout: seconds one attempt may take.
+        attempts: how many there are.
+        lateness_weight: how many polls it is worth to learn one second earlier that it is done.
+        show_result: whether the result is published in the status document.
+        said: the limits that the decorator set.
+        fetch: answers GET for a succeeded operation, or None: the recorded result does.
+    """
+
+    name: str
+    handler: Callable[..., Any]
+    is_async: bool
+    input_type: TypeAdapter[Any]
+    output_type: TypeAdapter[Any]
+    input_parameter: str
+    operation_parameter: str | None = None
+    timeout: float = 900.0
+    attempts: int = 3
+    lateness_weight: float = 1.0
+    show_result: bool = False
+    fetch: Callable[[Operation], Any] | None = None
+    said: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @classmethod
+    def of(cls, name: str, handler: Callable[..., Any], **limits: Any) -> Kind:
+        """Read a handler's signature. What `limits` leaves out is filled in from the settings, by `filled`.
+
+        Raises:
+            ConfigurationError: the name or a limit cannot be used, or the handler does not take exactly one input.
+        """
+        _check_name(name)
+        _check_limits(name, **limits)
+        hints = _hints(name, handler)
+        input_parameter, operation_parameter = _parameters(name, handler, hints)
+        return cls(
+            name=name,
+            handler=handler,
+            is_async=inspect.iscoroutinefunction(handler),
+            input_type=_adapter(name, hints.get(input_parameter, Any)),
+            output_type=_adapter(name, hints.get("return", Any)),
+            input_parameter=input_parameter,
+            operation_parameter=operation_parameter,
+            said=frozenset(limits),
+            **limits,
+        )
+
+    def filled(self, settings: Settings) -> Kind:
+        """Return the kind with the settings' value for each limit that the decorator did not say."""
+        limits = {"timeout": settings.timeout, "attempts": settings.attempts, "lateness_weight": settings.lateness_weight}
+        return replace(self, **{name: value for name, value in limits.items() if name not in self.said})  # type: ignore[arg-type]
+
+    def with_fetch(self, fetch: Callable[[Operation], Any] | None) -> Kind:
+        """Return the kind with its fetch hook."""
+        return replace(self, fetch=fetch)
+
+    def parse(self, text: str) -> Any:
+        """Make the handler's input from canonical JSON.
+
+        Raises:
+            InvalidInput: it is not what the handler takes; `errors` lists where and why, without repeating the values.
+        """
+        try:
+            return self.input_type.validate_json(text)
+        except pydantic.ValidationError as error:
+            found = error.errors(include_url=False, include_input=False, include_context=False)
+            errors = [{"pointer": _pointer(each["loc"]), "detail": each["msg"], "type": each["type"]} for each in found[:MAX_ERRORS]]
+            where = f"{errors[0]['pointer']}: " if errors[0]["pointer"] else ""
+            more = f" ({len(found) - 1} more)" if len(found) > 1 else ""
+            message = f"The body is not a valid input for {self.name!r}: {where}{errors[0]['detail']}.{more}"
+            raise InvalidInput(message, errors=errors) from error
+
+    def dump_input(self, value: Any) -> str:
+        """Write an input given as an object as canonical JSON.
+
+        Raises:
+            InvalidInput: it has no JSON form.
+        """
+        try:
+            return _encode(self.input_type.dump_python(value, mode="json", warnings=False))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InvalidInput(f"The input for {self.name!r} has no JSON form: {error}") from error
+
+    def dump_result(self, value: Any) -> str:
+        """Write a result as canonical JSON.
+
+        Raises:
+            ValueError, TypeError, RecursionError: it is not what the handler says it returns, or has no JSON form.
+        """
+        checked = self.output_type.validate_python(value)
+        return _encode(self.output_type.dump_python(checked, mode="json"))
+
+
+def _check_name(name: str) -> None:
+    if not is_kind(name) or name in RESERVED:
+        raise ConfigurationError(
+            f"{name!r} cannot name a kind: a lowercase letter, then letters, digits, - or _, at most 64, and none of "
+            f"{', '.join(sorted(RESERVED))}"
+        )
+
+
+def _check_limits(name: str, *, timeout: float = 1.0, attempts: int = 1, lateness_weight: float = 1.0, **_: Any) -> None:
+    if not 0 < timeout <= MAX_TIMEOUT:
+        raise ConfigurationError(
+            f"the timeout of {name!r} is {timeout:g} s; SQS hides a message for at most 12 h, so: more than 0, up to {MAX_TIMEOUT:g} s"
+        )
+    if not 1 <= attempts <= MAX_ATTEMPTS:
+        raise ConfigurationError(f"{name!r} needs 1 to {MAX_ATTEMPTS} attempts, not {attempts}")
+    if not 0 < lateness_weight < math.inf:
+        raise ConfigurationError(f"the lateness_weight of {name!r} is {lateness_weight:g}; it has to be more than 0")
+
+
+def _hints(name: str, handler: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(handler, include_extras=True)
+    except NameError as error:
+        raise ConfigurationError(
+            f"the handler of {name!r} has an annotation that cannot be resolved: {error}. Define the type at module level"
+        ) from error
+    except TypeError as error:
+        raise ConfigurationError(f"the handler of {name!r} has annotations that cannot be read; make it a function: {error}") from error
+
+
+def _parameters(name: str, handler: Callable[..., Any], hints: dict[str, Any]) -> tuple[str, str | None]:
+    """Return the names of the handler's input and, where it has one, of its Operation."""
+    parameters = list(inspect.signature(handler).parameters.values())
+    operations = [each.name for each in parameters if hints.get(each.name) is Operation]
+    inputs = [each.name for each in parameters if each.name not in operations and each.default is each.empty]
+    unnamed = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+    if len(inputs) != 1 or len(operations) > 1 or unnamed:
+        raise ConfigurationError(
+            f"the handler of {name!r} takes {', '.join(str(each) for each in parameters) or 'nothing'}; it must take one input, by name, "
+            "and may take one parameter of type offpoll.Operation"
+        )
+    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+        raise ConfigurationError(f"the handler of {name!r} is a generator; it must return its result")
+    return inputs[0], operations[0] if operations else None
+
+
+def _pointer(location: tuple[int | str, ...]) -> str:
+    """Return a JSON pointer (RFC 6901); the whole document's is empty."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def _adapter(name: str, type_: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(type_)
+    except pydantic.PydanticUserError as error:
+        raise ConfigurationError(f"{type_!r} in the handler of {name!r} has no JSON form that pydantic knows: {error}") from error

@@ -1,0 +1,40 @@
+"""The status link: a presigned URL and when it stops working. Decides how a link is shown: never whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from offpoll.instant import from_wire, to_wire
+
+__all__ = ["StatusLink"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StatusLink:
+    """A URL that reads one status document until `expires_at`, by GET and without credentials.
+
+    Whoever holds the URL can read the document, so its signature is left out of `repr`, and thereby of logs.
+    """
+
+    href: str
+    expires_at: datetime
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object `{href, expires_at}`."""
+        return {"href": self.href, "expires_at": to_wire(self.expires_at)}
+
+    @classmethod
+    def from_dict(cls, fields: Any) -> StatusLink:
+        """Read the JSON object.
+
+        Raises:
+            ValueError: it is not one.
+        """
+        if not isinstance(fields, dict) or not isinstance(fields.get("href"), str) or not isinstance(fields.get("expires_at"), str):
+            raise ValueError("a status link is an object with href and expires_at")
+        return cls(href=fields["href"], expires_at=from_wire(fields["expires_at"]))
+
+    def __repr__(self) -> str:
+        return f"StatusLink(href={self.href.partition('?')[0] + '?…'!r}, expires_at={to_wire(self.expires_at)!r})"

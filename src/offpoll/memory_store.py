@@ -1,0 +1,86 @@
+"""The in-memory twin of a document store, with an HTTP face so that a client can follow its links. Knows no service."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from offpoll.errors import DocumentChanged, DocumentExists
+from offpoll.instant import utc_now
+from offpoll.link import StatusLink
+
+__all__ = ["MemoryDocumentStore"]
+
+_ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
+
+
+@dataclass(kw_only=True)
+class MemoryDocumentStore:
+    """Documents in a dict. Links are signed and expire, as a real store's do.
+
+    Args:
+        clock: the store's own time.
+        origin: the scheme and host of its links.
+    """
+
+    clock: Callable[[], datetime] = utc_now
+    origin: str = "https://store.invalid"
+    _objects: dict[str, bytes] = field(default_factory=dict)
+    _secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+
+    async def create(self, key: str, body: bytes) -> str:
+        if key in self._objects:
+            raise DocumentExists(key)
+        self._objects[key] = body
+        return _etag(body)
+
+    async def replace(self, key: str, body: bytes, *, etag: str) -> str:
+        if key not in self._objects or _etag(self._objects[key]) != etag:
+            raise DocumentChanged(key)
+        self._objects[key] = body
+        return _etag(body)
+
+    async def read(self, key: str) -> tuple[bytes, str] | None:
+        body = self._objects.get(key)
+        return None if body is None else (body, _etag(body))
+
+    def sign(self, key: str, *, lifetime: float) -> StatusLink:
+        expires_at = self.clock() + timedelta(seconds=lifetime)
+        expires = expires_at.isoformat()
+        href = f"{self.origin}/{quote(key)}?expires={quote(expires)}&signature={self._signature(key, expires)}"
+        return StatusLink(href=href, expires_at=expires_at)
+
+    def answer(self, method: str, url: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        """Answer a request for a link as a store does: status, headers, body."""
+        parts = urlsplit(url)
+        key, query = unquote(parts.path.lstrip("/")), parse_qs(parts.query)
+        expires, signature = query.get("expires", [""])[0], query.get("signature", [""])[0]
+        if method != "GET" or not hmac.compare_digest(signature, self._signature(key, expires)):
+            return self._refusal(403, "SignatureDoesNotMatch", "The request signature does not match")
+        if datetime.fromisoformat(expires) <= self.clock():
+            return self._refusal(403, "AccessDenied", "Request has expired")
+        body = self._objects.get(key)
+        if body is None:
+            return self._refusal(403, "AccessDenied", "Access Denied")
+        answer = {**self._date(), "etag": f'"{_etag(body)}"', "content-type": "application/json"}
+        if headers.get("if-none-match", "").strip('"') == _etag(body):
+            return 304, answer, b""
+        return 200, answer, body
+
+    def _refusal(self, status: int, code: str, message: str) -> tuple[int, dict[str, str], bytes]:
+        return status, {**self._date(), "content-type": "application/xml"}, _ERROR.format(code=code, message=message).encode()
+
+    def _date(self) -> dict[str, str]:
+        return {"date": self.clock().strftime("%a, %d %b %Y %H:%M:%S GMT")}
+
+    def _signature(self, key: str, expires: str) -> str:
+        return hmac.new(self._secret, f"{key}\n{expires}".encode(), hashlib.sha256).hexdigest()
+
+
+def _etag(body: bytes) -> str:
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()

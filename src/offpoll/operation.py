@@ -1,0 +1,143 @@
+"""One operation: its statuses, how they may follow each other, and its record. All rules of state live here.
+
+Decides which status may follow which, and what a record says. Must not know where records or documents are kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+__all__ = ["PUBLIC", "TERMINAL", "TRANSITIONS", "Outcome", "Record", "Status", "Submission", "is_kind", "is_operation_id", "is_owner"]
+
+#: The owner where the service does not tell callers apart.
+PUBLIC = "public"
+
+
+class Status(StrEnum):
+    """The five statuses of an operation."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+#: What may follow what. Everything that changes a status asks this table; docs/protocol.md draws it.
+#: `queued` → terminal without `running` between: a cancel, an expiry, or an end before the first planned poll.
+TRANSITIONS: Mapping[Status, frozenset[Status]] = {
+    Status.QUEUED: frozenset({Status.RUNNING, Status.SUCCEEDED, Status.FAILED, Status.CANCELED}),
+    Status.RUNNING: frozenset({Status.RUNNING, Status.SUCCEEDED, Status.FAILED, Status.CANCELED}),
+    Status.SUCCEEDED: frozenset(),
+    Status.FAILED: frozenset(),
+    Status.CANCELED: frozenset(),
+}
+
+#: Statuses that nothing follows: `done` is true.
+TERMINAL: frozenset[Status] = frozenset(status for status, after in TRANSITIONS.items() if not after)
+
+_OPERATION_ID = re.compile(r"[0-9a-f]{32}")
+_KIND = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+#: An owner travels as an SQS attribute, whose characters are XML's: printable ones, no control characters.
+_OWNER = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]{1,256}")
+
+
+def is_operation_id(text: str) -> bool:
+    """Tell whether this is 32 lowercase hex digits. Anything else is nobody's id."""
+    return _OPERATION_ID.fullmatch(text) is not None
+
+
+def is_kind(text: str) -> bool:
+    """Tell whether this can name a kind: lowercase letter first, then letters, digits, `_` or `-`, at most 64."""
+    return _KIND.fullmatch(text) is not None
+
+
+def is_owner(text: str) -> bool:
+    """Tell whether this can be an owner: 1 to 256 printable characters."""
+    return _OWNER.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submission:
+    """What was accepted: the facts of an operation that never change.
+
+    Attributes:
+        operation_id: 32 lowercase hex digits.
+        kind: the operation's type.
+        owner: whose it is.
+        status_key: the key of its status document.
+        digest: keyed digest of the input, or None where the producer gave none.
+        base_url: the API's own address as the submitter saw it, for links; empty where there is no API.
+        created_at: when it was accepted, to the millisecond.
+    """
+
+    operation_id: str
+    kind: str
+    owner: str
+    status_key: str
+    digest: str | None
+    base_url: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How an operation ended. Decided once.
+
+    Attributes:
+        status: one of the terminal statuses.
+        result: the handler's result as JSON text, where it succeeded.
+        error: `code`, `message` and further members, where it did not.
+    """
+
+    status: Status
+    result: str | None = None
+    error: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.status not in TERMINAL:
+            raise ValueError(f"{self.status} is not terminal")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """What is true about one operation, as the record store answered it.
+
+    Attributes:
+        submission: the facts it was accepted with.
+        attempt: claims so far.
+        token: of the claim that holds it, or None.
+        lease_until: in the store's time: until then nobody else may claim; None where nobody ever held it.
+        started_at: of the first claim.
+        finished_at: of the outcome.
+        outcome: how it ended, or None.
+        expires_at: from then on the record counts as absent.
+        input: the input's bytes, kept only where the operation failed.
+    """
+
+    submission: Submission
+    attempt: int = 0
+    token: str | None = None
+    lease_until: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    outcome: Outcome | None = None
+    expires_at: datetime
+    input: bytes | None = None
+
+    @property
+    def status(self) -> Status:
+        """The status that a document of this record shows."""
+        if self.outcome is not None:
+            return self.outcome.status
+        return Status.RUNNING if self.attempt else Status.QUEUED
+
+    @property
+    def done(self) -> bool:
+        """Whether the outcome is decided."""
+        return self.outcome is not None

@@ -1,0 +1,277 @@
+"""The queue: what a message carries, the verbs on it, and the in-memory twin.
+
+Decides the message's form on the wire: the body is the input, ten attributes say the rest. Must not know what a worker does with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from offpoll.errors import MalformedMessage, UnsupportedMessage
+from offpoll.instant import from_wire, to_milliseconds, to_wire
+from offpoll.operation import Submission, is_kind, is_operation_id, is_owner
+
+__all__ = ["MAX_DELAY", "MAX_VISIBILITY", "VERSION", "Delivery", "Depth", "Envelope", "MemoryQueue", "Message", "Queue"]
+
+#: The version of the message's form. A worker gives back what is newer.
+VERSION = 1
+
+#: A version with more digits is no version; Python refuses to read thousands of them.
+MAX_VERSION_DIGITS = 9
+
+#: Longer attributes than any of ours stand in no document that a reader would take.
+MAX_DIGEST = 128
+MAX_STATUS_KEY = 1024
+
+#: An operation of a later year cannot be given a date on which it is forgotten.
+LAST_YEAR = 9000
+
+#: The longest delay SQS knows (SendMessage, DelaySeconds), seconds.
+MAX_DELAY = 900.0
+
+#: The longest visibility timeout SQS knows (ChangeMessageVisibility), seconds, counted from the receive.
+MAX_VISIBILITY = 43_200.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Envelope:
+    """A message as the queue sees it: a text and its attributes, at most ten of them."""
+
+    body: str
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """One delivery of a message.
+
+    Attributes:
+        envelope: what was sent.
+        receipt: names this delivery towards the queue.
+        receives: how often the message has been delivered, this time included.
+    """
+
+    envelope: Envelope
+    receipt: str
+    receives: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Depth:
+    """How many messages a queue says it holds. Approximate: it may lag by a minute."""
+
+    visible: int = 0
+    in_flight: int = 0
+    delayed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """An operation's message.
+
+    Attributes:
+        submission: what was accepted; `submission.status_key` travels as the attribute `status_key`.
+        body: the input as JSON text, keys sorted, no spaces: the bytes that the digest is over.
+        traceparent, tracestate: the submitter's trace (W3C Trace Context), empty where there is none.
+    """
+
+    submission: Submission
+    body: str
+    traceparent: str = ""
+    tracestate: str = ""
+
+    def to_envelope(self) -> Envelope:
+        """Write the message. An empty attribute is left out: SQS refuses empty ones."""
+        submission = self.submission
+        attributes = {
+            "status_key": submission.status_key,
+            "operation_id": submission.operation_id,
+            "kind": submission.kind,
+            "owner": submission.owner,
+            "created_at": to_wire(submission.created_at),
+            "digest": submission.digest or "",
+            "base_url": submission.base_url,
+            "version": str(VERSION),
+            "traceparent": self.traceparent,
+            "tracestate": self.tracestate,
+        }
+        return Envelope(body=self.body, attributes={name: value for name, value in attributes.items() if value})
+
+    @classmethod
+    def from_envelope(cls, envelope: Envelope) -> Message:
+        """Read a message.
+
+        Raises:
+            UnsupportedMessage: it says a newer version.
+            MalformedMessage: an attribute is missing or cannot be read.
+        """
+        attributes = envelope.attributes
+        version = attributes.get("version", "")
+        if not version.isascii() or not version.isdigit() or len(version) > MAX_VERSION_DIGITS:
+            raise _malformed(attributes, f"the attribute version is {version!r}, not a number")
+        if int(version) > VERSION:
+            raise UnsupportedMessage(f"the message is of version {version}, this worker reads up to {VERSION}")
+        try:
+            submission = _submission(attributes)
+        except (KeyError, ValueError) as error:
+            raise _malformed(attributes, f"an attribute is missing or wrong: {error!r}") from error
+        return cls(
+            submission=submission,
+            body=envelope.body,
+            traceparent=attributes.get("traceparent", ""),
+            tracestate=attributes.get("tracestate", ""),
+        )
+
+
+def _submission(attributes: Mapping[str, str]) -> Submission:
+    for name, valid in (("operation_id", is_operation_id), ("kind", is_kind), ("owner", is_owner)):
+        if not valid(attributes[name]):
+            raise ValueError(f"{name}={attributes[name]!r}")
+    created_at = to_milliseconds(from_wire(attributes["created_at"]))
+    for name, most in (("status_key", MAX_STATUS_KEY), ("digest", MAX_DIGEST)):
+        if len(attributes.get(name, "")) > most:
+            raise ValueError(f"{name} has over {most} characters")
+    if created_at.year > LAST_YEAR:
+        raise ValueError(f"created_at={attributes['created_at']!r}")
+    return Submission(
+        operation_id=attributes["operation_id"],
+        kind=attributes["kind"],
+        owner=attributes["owner"],
+        status_key=attributes["status_key"],
+        digest=attributes.get("digest") or None,
+        base_url=attributes.get("base_url", ""),
+        created_at=created_at,
+    )
+
+
+def _malformed(attributes: Mapping[str, str], message: str) -> MalformedMessage:
+    operation_id, owner = attributes.get("operation_id", ""), attributes.get("owner", "")
+    if not is_operation_id(operation_id) or not is_owner(owner):
+        return MalformedMessage(message)
+    return MalformedMessage(message, operation_id=operation_id, owner=owner)
+
+
+class Queue(Protocol):
+    """A queue that delivers at least once, in no order.
+
+    Every verb raises DependencyUnavailable where the effect is unknown, DependencyRefused where the queue says no.
+    """
+
+    async def send(self, envelope: Envelope, *, delay: float = 0.0) -> None:
+        """Put a message in. It can be received after `delay` seconds, at most MAX_DELAY."""
+
+    async def receive(self, *, limit: int, wait: float) -> Sequence[Delivery]:
+        """Take up to `limit` messages (at most 10), waiting up to `wait` seconds (at most 20) for the first."""
+
+    async def delete(self, delivery: Delivery) -> None:
+        """Remove a delivered message for good. Not an error where it is gone."""
+
+    async def hide(self, delivery: Delivery, *, seconds: float) -> None:
+        """Let nobody else receive the message for so long from now; 0 gives it back. Not an error where it is gone."""
+
+    async def depth(self) -> Depth:
+        """Tell how many messages there are, approximately."""
+
+
+@dataclass(kw_only=True, slots=True)
+class _Held:
+    envelope: Envelope
+    visible_at: float
+    receives: int = 0
+    receipt: str = ""
+    order: int = 0
+
+
+@dataclass(kw_only=True)
+class MemoryQueue:
+    """The in-memory twin. Time is the running loop's, so it works under virtual time.
+
+    Args:
+        visibility: seconds for which a received message is hidden.
+        dead_letters: where a message goes instead of being delivered more than `max_receives` times.
+        max_receives: deliveries before that.
+        receipts: numbers for receipts; shared where several queues must not repeat one.
+    """
+
+    visibility: float = 60.0
+    dead_letters: Queue | None = None
+    max_receives: int = 10
+    receipts: itertools.count[int] = field(default_factory=itertools.count)
+    _held: dict[int, _Held] = field(default_factory=dict)
+    _arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def send(self, envelope: Envelope, *, delay: float = 0.0) -> None:
+        number = next(self.receipts)
+        self._held[number] = _Held(envelope=envelope, visible_at=_now() + min(delay, MAX_DELAY), order=number)
+        self._arrived.set()
+
+    async def receive(self, *, limit: int, wait: float) -> Sequence[Delivery]:
+        deadline = _now() + wait
+        while True:
+            self._arrived.clear()
+            deliveries = await self._take(min(limit, 10))
+            if deliveries or _now() >= deadline:
+                return deliveries
+            await self._next_change(deadline)
+
+    async def delete(self, delivery: Delivery) -> None:
+        number = self._find(delivery)
+        if number is not None:
+            del self._held[number]
+
+    async def hide(self, delivery: Delivery, *, seconds: float) -> None:
+        number = self._find(delivery)
+        if number is not None and self._held[number].visible_at > _now():  # SQS: a message that is not in flight stays visible
+            self._held[number].visible_at = _now() + min(seconds, MAX_VISIBILITY)
+            self._arrived.set()
+
+    async def depth(self) -> Depth:
+        now = _now()
+        hidden = [held for held in self._held.values() if held.visible_at > now]
+        in_flight = sum(1 for held in hidden if held.receives)
+        return Depth(visible=len(self._held) - len(hidden), in_flight=in_flight, delayed=len(hidden) - in_flight)
+
+    def peek(self) -> list[Envelope]:
+        """Return every message that is in the queue, delivered or not; for tests."""
+        return [held.envelope for held in self._held.values()]
+
+    async def _take(self, limit: int) -> list[Delivery]:
+        now = _now()
+        deliveries: list[Delivery] = []
+        for number, held in list(self._held.items()):
+            if len(deliveries) == limit:
+                break
+            if held.visible_at > now:
+                continue
+            if self.dead_letters is not None and held.receives >= self.max_receives:
+                del self._held[number]
+                await self.dead_letters.send(held.envelope)
+                continue
+            held.receives += 1
+            held.receipt = f"{number}.{next(self.receipts)}"
+            held.visible_at = now + self.visibility
+            deliveries.append(Delivery(envelope=held.envelope, receipt=held.receipt, receives=held.receives))
+        return deliveries
+
+    async def _next_change(self, deadline: float) -> None:
+        """Wait for a send or a change, for the first hidden message to show, or for the deadline."""
+        until = min([deadline, *(held.visible_at for held in self._held.values())])
+        try:
+            async with asyncio.timeout(max(0.0, until - _now())):
+                await self._arrived.wait()
+        except TimeoutError:
+            pass
+
+    def _find(self, delivery: Delivery) -> int | None:
+        """Find the message of a delivery; only the newest delivery names it."""
+        number = int(delivery.receipt.partition(".")[0])
+        held = self._held.get(number)
+        return number if held is not None and held.receipt == delivery.receipt else None
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

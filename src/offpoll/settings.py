@@ -1,0 +1,262 @@
+"""One frozen Settings. Decides each value: an argument beats an `OFFPOLL_*` variable beats the default.
+
+AWS's own variables (credentials, region, endpoints) are not settings: they are read where every SDK reads them. Does no I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, get_type_hints
+
+from offpoll.errors import ConfigurationError
+from offpoll.fitting import MAX_BASE_URL
+
+__all__ = ["PREFIX", "Described", "Settings"]
+
+PREFIX = "OFFPOLL_"
+
+_DAY = 86_400.0
+
+#: SQS keeps a message 14 days at most (SetQueueAttributes, MessageRetentionPeriod); a dead letter keeps its age.
+LONGEST_RETENTION = 14 * _DAY
+
+#: As many as the HMAC-SHA-256 that it keys gives out (RFC 2104, 3): a shorter one would be the easier thing to guess.
+MIN_SECRET_BYTES = 32
+
+#: SQS's largest message is 1 MiB; DynamoDB's largest item is 400 KiB and keeps the input of a failed operation (design: 256 KiB at most).
+MAX_INPUT_LIMIT = 256 * 1024
+
+#: DynamoDB's largest item is 400 KiB.
+MAX_RESULT_LIMIT = 350 * 1024
+
+#: SigV4 presigned URLs live at most seven days.
+MAX_LINK_LIFETIME = 604_800.0
+
+#: Plain enough for every store and for a URL: 512 of S3's 1,024 bytes of a key, the owner and the id need 98.
+_PREFIX = re.compile(r"(?=.{1,512}$)[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
+
+_PUBLIC_URL = re.compile(rf"(?=.{{1,{MAX_BASE_URL}}}$)https?://[!-~]+")
+
+
+def _setting(default: Any, doc: str, *, secret: bool = False) -> Any:
+    return field(default=default, metadata={"doc": doc, "secret": secret})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """One setting for people: its name, the variable, its value (masked where secret), where that came from, and what it does."""
+
+    name: str
+    variable: str
+    value: str
+    source: str
+    doc: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that can be set. Durations are seconds, sizes bytes."""
+
+    bucket: str = _setting("", "Bucket of the status documents.")
+    prefix: str = _setting("status", "First part of every key in the bucket.")
+    queue_url: str = _setting("", "URL of the SQS queue that carries the operations.")
+    dead_letter_queue_url: str = _setting("", "URL of its dead-letter queue.")
+    parking_queue_url: str = _setting("", "URL of the queue for messages that nobody can read.")
+    records_table: str = _setting("", "DynamoDB table of the records. Partition key `id` (string), TTL attribute `expires_at`.")
+    secret: str = _setting(
+        "",
+        "Keys operation ids and digests; at least 32 bytes, the same in every process that submits. Changing it unbinds idempotency keys.",
+        secret=True,
+    )
+    public_url: str = _setting("", "The API's own address for links. Default: the address each request came to.")
+    public_store_endpoint: str = _setting(
+        "",
+        "The object store's address in status links, where clients reach it by another one than the server does.",
+    )
+    addressing_style: str = _setting("auto", "How a URL names the bucket: `path`, `virtual`, or `auto` (virtual on AWS, path elsewhere).")
+    link_lifetime: float = _setting(
+        3600.0,
+        "How long a status link works. At most 604800; clients renew it when an operation takes longer.",
+    )
+    operation_location: bool = _setting(False, "Send `Operation-Location: <status link>` with a 202, which azure-core's LROPoller follows.")
+    lateness_weight: float = _setting(
+        1.0, "How many polls it is worth to learn one second earlier that an operation is done. 1: one poll for one second."
+    )
+    expected_service_time: float = _setting(5.0, "Guess for how long one operation takes, until workers have measured it.")
+    timeout: float = _setting(
+        900.0,
+        "How long one attempt of a handler may take, where its kind does not say. At most 42900 (SQS's 12 h less 5 min).",
+    )
+    attempts: int = _setting(3, "How many attempts an operation gets, where its kind does not say.")
+    backoff: float = _setting(
+        2.0,
+        "Pause after the first failed attempt; it doubles each time, with full jitter over its upper half, up to 15 min.",
+    )
+    concurrency: int = _setting(8, "How many operations one worker process runs at once; also how many the estimate assumes at least.")
+    lease: float = _setting(
+        60.0,
+        "How long a claim is believed alive without a renewal. A killed worker's operation waits this long. Renewed every third of it.",
+    )
+    max_updates: int = _setting(30, "How many times at most an attempt publishes progress. A PUT costs 12.5 GETs.")
+    input_limit: int = _setting(128 * 1024, "Largest request body, at most 262144.")
+    result_limit: int = _setting(MAX_RESULT_LIMIT, "Largest result, at most 358400.")
+    message_window: float = _setting(
+        10 * _DAY,
+        "An operation older than this is `failed` (`expired`) instead of begun. The queue keeps messages as long.",
+    )
+    record_window: float = _setting(
+        14 * _DAY,
+        "How long a record counts, the longest timeout added. Also the idempotency window. More than the "
+        "message window, less than the document's.",
+    )
+    document_window: float = _setting(16 * _DAY, "How long status documents are kept. The bucket's lifecycle rule must agree.")
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @classmethod
+    def load(cls, *, environ: Mapping[str, str], **arguments: Any) -> Settings:
+        """Make settings from the environment and arguments.
+
+        Raises:
+            ConfigurationError: an unknown `OFFPOLL_*` variable, or a value of the wrong type or out of range; it names the variable.
+        """
+        return cls(**{**_from_environment(environ), **arguments})
+
+    def describe(self, *, environ: Mapping[str, str]) -> list[Described]:
+        """List every setting with its value and where it came from."""
+        return [
+            Described(
+                name=each.name,
+                variable=PREFIX + each.name.upper(),
+                value=_masked(each, getattr(self, each.name)),
+                source=_source(each, getattr(self, each.name), environ),
+                doc=each.metadata["doc"],
+            )
+            for each in fields(self)
+        ]
+
+    def need(self, *names: str) -> None:
+        """Refuse to go on without these settings.
+
+        Raises:
+            ConfigurationError: it lists the variables that are missing.
+        """
+        missing = [PREFIX + name.upper() for name in names if not getattr(self, name)]
+        if missing:
+            raise ConfigurationError(f"missing settings: {', '.join(missing)}. `offpoll config` shows what is set and what each is for")
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    converters = _converters()
+    values: dict[str, Any] = {}
+    for variable, text in environ.items():
+        if not variable.startswith(PREFIX):
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        if name not in converters or variable != variable.upper():
+            raise ConfigurationError(f"{variable} is not a setting of offpoll{_nearest(name, converters)}. `offpoll config` lists them all")
+        try:
+            values[name] = converters[name](text.strip())
+        except ValueError:
+            shown = "(hidden)" if name == "secret" else repr(text)
+            raise ConfigurationError(f"{variable}={shown} cannot be read: {converters[name].__doc__}") from None
+    return values
+
+
+def _converters() -> dict[str, Callable[[str], Any]]:
+    hints = get_type_hints(Settings)
+    return {each.name: _CONVERTERS[hints[each.name]] for each in fields(Settings)}
+
+
+def _number(text: str) -> float:
+    """a number is needed"""
+    return float(text)
+
+
+def _whole(text: str) -> int:
+    """a whole number is needed"""
+    return int(text)
+
+
+def _flag(text: str) -> bool:
+    """true or false is needed"""
+    if text.lower() not in _FLAGS:
+        raise ValueError(text)
+    return _FLAGS[text.lower()]
+
+
+_FLAGS: Mapping[str, bool] = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+_CONVERTERS: Mapping[Any, Callable[[str], Any]] = {str: str, float: _number, int: _whole, bool: _flag}
+
+
+def _nearest(name: str, known: Mapping[str, Any]) -> str:
+    import difflib  # noqa: PLC0415 - only where something is already wrong
+
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {PREFIX + close[0].upper()}?)" if close else ""
+
+
+def _masked(each: Field[Any], value: Any) -> str:
+    if each.metadata["secret"]:
+        return "(set)" if value else ""
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
+def _source(each: Field[Any], value: Any, environ: Mapping[str, str]) -> str:
+    variable = PREFIX + each.name.upper()
+    if variable in environ and _from_environment({variable: environ[variable]})[each.name] == value:
+        return "environment"
+    return "default" if value == each.default else "argument"
+
+
+#: The least and the most of each number.
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "link_lifetime": (1, MAX_LINK_LIFETIME),
+    "lateness_weight": (1e-6, 1e6),
+    "expected_service_time": (0.001, 1e7),
+    "timeout": (0.001, 42_900),
+    "attempts": (1, 100),
+    "backoff": (0, 900),
+    "concurrency": (1, 10_000),
+    "lease": (1, 43_000),
+    "max_updates": (0, 1_000_000),
+    "input_limit": (1, MAX_INPUT_LIMIT),
+    "result_limit": (1, MAX_RESULT_LIMIT),
+    "message_window": (60, LONGEST_RETENTION),
+    "record_window": (60, 400 * _DAY),
+    "document_window": (60, 400 * _DAY),
+}
+
+
+def _check(settings: Settings) -> None:
+    _check_types(settings)
+    for name, (low, high) in _RANGES.items():
+        value = getattr(settings, name)
+        if not low <= value <= high:
+            raise ConfigurationError(f"{PREFIX}{name.upper()}={value:g} is out of range: {low:g} to {high:g}")
+    if not settings.message_window < settings.record_window < settings.document_window:
+        raise ConfigurationError(
+            f"the windows must grow: message ({settings.message_window:g} s) < record ({settings.record_window:g} s) < document "
+            f"({settings.document_window:g} s). A message that outlives its record would be handled again"
+        )
+    if settings.addressing_style not in ("auto", "path", "virtual"):
+        raise ConfigurationError(f"{PREFIX}ADDRESSING_STYLE={settings.addressing_style!r}: one of auto, path, virtual")
+    if not _PREFIX.fullmatch(settings.prefix):
+        raise ConfigurationError(f"{PREFIX}PREFIX={settings.prefix!r}: letters, digits, . _ -, in parts with a / between, at most 512")
+    if settings.public_url and not _PUBLIC_URL.fullmatch(settings.public_url):
+        raise ConfigurationError(f"{PREFIX}PUBLIC_URL={settings.public_url!r}: as https://api.example.com, at most {MAX_BASE_URL} long")
+    if settings.secret and len(settings.secret.encode()) < MIN_SECRET_BYTES:
+        raise ConfigurationError(f"{PREFIX}SECRET is too short: at least {MIN_SECRET_BYTES} bytes, for example from `openssl rand -hex 32`")
+
+
+def _check_types(settings: Settings) -> None:
+    for name, type_ in get_type_hints(Settings).items():
+        value = getattr(settings, name)
+        if not isinstance(value, int | float if type_ is float else type_) or (isinstance(value, bool) and type_ is not bool):
+            shown = "(hidden)" if name == "secret" else repr(value)
+            needed = "text is needed" if type_ is str else _CONVERTERS[type_].__doc__
+            raise ConfigurationError(f"{PREFIX}{name.upper()}={shown} is of the wrong type: {needed}")

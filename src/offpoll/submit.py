@@ -1,0 +1,146 @@
+"""Submit: create the document, enqueue the message, answer with a ticket. There is no database in this path.
+
+Decides the operation's id, and what a repeated submit means. Must not know HTTP, S3 or SQS.
+
+    submit ──1 create (If-None-Match: *)──► document ──2 enqueue──► queue ──► ticket
+              │ exists, another digest                                  KeyReused
+              │ exists, not queued any more                             the stored document, a fresh link
+              └ exists, queued: the answer, or the enqueue, was lost    2 enqueue again: a second message does no harm
+
+The document exists before any message does, so a worker never meets a message without one, unless it is lost later. Where a step fails,
+the caller learns DependencyUnavailable, which means *unknown*; the same idempotency key finishes the job.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from offpoll.board import StatusBoard, Stored
+from offpoll.errors import DependencyRefused, DocumentExists, InvalidIdempotencyKey, KeyReused
+from offpoll.forecast import Forecast
+from offpoll.instant import to_milliseconds
+from offpoll.operation import Status, Submission
+from offpoll.queue import Message, Queue
+
+__all__ = ["MAX_KEY", "Submitter", "digest_of", "operation_id_of"]
+
+#: Longest Idempotency-Key, characters. Keys are hashed, so this only bounds what a header may cost.
+MAX_KEY = 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitter:
+    """Accepts operations.
+
+    Args:
+        board, queue, forecast: where the document and the message go, and what the document says of the future.
+        secret: keys ids and digests.
+        lifetime: seconds after which the operation is forgotten.
+        clock: the wall clock.
+        random_bytes: gives n random bytes, for ids without an idempotency key.
+    """
+
+    board: StatusBoard
+    queue: Queue
+    forecast: Forecast
+    secret: bytes
+    lifetime: float
+    clock: Callable[[], datetime]
+    random_bytes: Callable[[int], bytes]
+
+    async def submit(
+        self,
+        kind: str,
+        body: str,
+        *,
+        owner: str,
+        idempotency_key: str | None,
+        base_url: str,
+        lateness_weight: float,
+        traceparent: str = "",
+        tracestate: str = "",
+    ) -> Stored:
+        """Accept an operation.
+
+        Args:
+            kind: a kind that exists; `body`: valid input for it, as canonical JSON.
+            owner: whose operation it is.
+            idempotency_key: the caller's, or None.
+            base_url: the API's own address, for links.
+            lateness_weight: for the poll hint.
+            traceparent, tracestate: the caller's trace.
+
+        Returns:
+            The document as it is stored: `queued`, or further where a repeated submit finds it so.
+
+        Raises:
+            KeyReused: the key was used with another body. Nothing is enqueued.
+            InvalidIdempotencyKey: it is empty, too long, or not printable ASCII.
+            DependencyUnavailable: the effect is unknown; the same key finishes the job.
+            DependencyRefused: by the store or the queue.
+        """
+        operation_id = self._new_id() if idempotency_key is None else operation_id_of(self.secret, owner, kind, idempotency_key)
+        now = to_milliseconds(self.clock())
+        submission = Submission(
+            operation_id=operation_id,
+            kind=kind,
+            owner=owner,
+            status_key=self.board.key(operation_id, owner=owner),
+            digest=digest_of(self.secret, operation_id, body),
+            base_url=base_url,
+            created_at=now,
+        )
+        estimate, poll = self.forecast.accepted(kind, now=now, lateness_weight=lateness_weight)
+        try:
+            stored = await self.board.create(submission, estimate=estimate, poll=poll, expires_at=now + timedelta(seconds=self.lifetime))
+        except DocumentExists:
+            stored = await self._found(submission)
+            if stored.document.status != Status.QUEUED:
+                return stored
+            submission = replace(submission, created_at=stored.document.created_at)
+        message = Message(submission=submission, body=body, traceparent=traceparent, tracestate=tracestate)
+        await self.queue.send(message.to_envelope())
+        return stored
+
+    async def _found(self, submission: Submission) -> Stored:
+        """Read the document that a create met, and refuse another body's."""
+        stored = await self.board.read(submission.status_key)
+        if stored is None:
+            why = f"{submission.status_key} exists and cannot be read: grant s3:GetObject on the status documents"
+            raise DependencyRefused("status board", why, code="AccessDenied")
+        if stored.document.digest != submission.digest:
+            raise KeyReused(
+                "This Idempotency-Key was used before with another body. Send the same body again, or use a new key.",
+                operation_id=submission.operation_id,
+            )
+        return stored
+
+    def _new_id(self) -> str:
+        return self.random_bytes(16).hex()
+
+
+def operation_id_of(secret: bytes, owner: str, kind: str, key: str) -> str:
+    """Return the id that an idempotency key stands for: HMAC-SHA-256 cut to 128 bits, never shared between owners or kinds.
+
+    Raises:
+        InvalidIdempotencyKey: the key is empty, too long, or not printable ASCII.
+    """
+    if not 0 < len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
+        raise InvalidIdempotencyKey(f"An Idempotency-Key is 1 to {MAX_KEY} printable ASCII characters.")
+    return _mac(secret, owner.encode(), kind.encode(), key.encode())[:32]
+
+
+def digest_of(secret: bytes, operation_id: str, body: str) -> str:
+    """Return the keyed digest of an input, bound to the id: it tells a reader nothing, not even that two inputs are equal.
+
+    Two parts here, three in `operation_id_of`, each length-prefixed: no digest can be an id.
+    """
+    return _mac(secret, operation_id.encode(), body.encode())
+
+
+def _mac(secret: bytes, *parts: bytes) -> str:
+    message = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    return hmac.digest(secret, message, "sha256").hex()

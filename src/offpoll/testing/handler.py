@@ -1,0 +1,97 @@
+"""Run one handler, alone: what would its operation become, and what does it say on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from offpoll.context import Operation
+from offpoll.document import Progress
+from offpoll.kind import Kind
+from offpoll.operation import PUBLIC, Outcome, Status
+from offpoll.testing.virtual import START, run_virtual
+from offpoll.work.handle import Ended, perform
+from offpoll.work.verdict import exhausted
+
+__all__ = ["Run", "run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What one attempt of a handler came to.
+
+    Attributes:
+        outcome: how the operation would end if this were its last attempt.
+        progress: every `progress()` call, in order.
+        exception: what the handler raised that was not `Fail`; the operation would get another attempt.
+    """
+
+    outcome: Outcome
+    progress: list[Progress] = field(default_factory=list)
+    exception: BaseException | None = None
+
+    @property
+    def status(self) -> Status:
+        """The outcome's status."""
+        return self.outcome.status
+
+    @property
+    def result(self) -> Any:
+        """The result as clients would read it, None where there is none."""
+        return None if self.outcome.result is None else json.loads(self.outcome.result)
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """The error as clients would read it, None where there is none."""
+        return None if self.outcome.error is None else dict(self.outcome.error)
+
+
+def run(
+    handler: Callable[..., Any],
+    input: Any,
+    *,
+    operation_id: str = "0" * 32,
+    owner: str = PUBLIC,
+    attempt: int = 1,
+    state: Any = None,
+    created_at: datetime = START,
+    virtual: bool = True,
+) -> Run:
+    """Run a handler on an input, through the same checks of input and result as a worker does.
+
+    Args:
+        handler: the plain function.
+        input: an object of its input type, or the JSON form of one.
+        operation_id, owner, attempt, created_at: of the Operation it is given.
+        state: what the lifespan would yield.
+        virtual: on virtual time, so that sleeps cost nothing. False for a handler that does real I/O.
+
+    Raises:
+        ConfigurationError: it is no handler.
+        InvalidInput: the input has no JSON form.
+    """
+    kind = Kind.of("test", handler)
+    raised: list[BaseException] = []
+    progress: list[Progress] = []
+    operation = Operation(
+        id=operation_id, kind=kind.name, owner=owner, attempt=attempt, created_at=created_at, state=state, _report=progress.append
+    )
+
+    async def invoke(kind: Kind, arguments: dict[str, Any]) -> Any:
+        try:
+            return await kind.handler(**arguments) if kind.is_async else kind.handler(**arguments)
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    async def main() -> Run:
+        text = kind.dump_input(input)
+        ended = await perform(kind, text, operation, middleware=(), invoke=invoke, result_limit=1 << 30)
+        outcome = ended.outcome if isinstance(ended, Ended) else exhausted(attempt, cause=ended.code)
+        return Run(outcome=outcome, progress=progress, exception=raised[-1] if raised and not isinstance(ended, Ended) else None)
+
+    return run_virtual(main()) if virtual else asyncio.run(main())

@@ -1,0 +1,255 @@
+"""A whole service in memory: API, worker, stores and clients on one virtual loop. No port, no thread, no real second."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from offpoll.board import StatusBoard
+from offpoll.client import AsyncClient, Client
+from offpoll.dependencies import Dependencies
+from offpoll.exchange import Answer, Fetch, NoAnswer
+from offpoll.http.auth import Authorize
+from offpoll.http.endpoint import Endpoint, Request, read_all
+from offpoll.memory_store import MemoryDocumentStore
+from offpoll.queue import MemoryQueue
+from offpoll.records import MemoryRecords
+from offpoll.service import Offpoll, Service, lifetime
+from offpoll.service_times import MemoryServiceTimes
+from offpoll.settings import Settings
+from offpoll.testing.virtual import VirtualLoop
+from offpoll.work.handle import InProcess
+from offpoll.work.heartbeat import HeartbeatTask
+from offpoll.work.worker import Ambient, Worker
+
+__all__ = ["API", "System", "system"]
+
+T = TypeVar("T")
+
+#: The address of the API in memory.
+API = "https://api.invalid"
+
+
+class MemoryTransport:
+    """Carries a client's requests to the endpoint or to the store, whichever has the address."""
+
+    def __init__(self, endpoint: Endpoint, store: MemoryDocumentStore, *, log: list[tuple[str, str, int]]) -> None:
+        self._endpoint, self._store, self._log = endpoint, store, log
+
+    async def send(self, fetch: Fetch) -> Answer | NoAnswer:
+        """Send one request."""
+        parts = urlsplit(fetch.url)
+        headers = {name.lower(): value for name, value in fetch.headers.items()}
+        origin = f"{parts.scheme}://{parts.netloc}"
+        if origin == self._store.origin:
+            status, answered, body = self._store.answer(fetch.method, fetch.url, headers)
+            answer = Answer(status=status, headers=answered, body=body)
+        elif origin == API:
+            request = Request(
+                method=fetch.method,
+                path=parts.path,
+                headers={**headers, "host": parts.netloc},
+                scheme=parts.scheme,
+                read=read_all(fetch.body or b""),
+            )
+            answer = await self._endpoint.answer(request)
+            date = self._store.clock().strftime("%a, %d %b %Y %H:%M:%S GMT")
+            named = {name.lower(): value for name, value in answer.headers.items()}
+            answer = Answer(status=answer.status, headers={"date": date, **named}, body=answer.body)
+        else:
+            return NoAnswer(reason=f"there is nothing at {origin} in this system")
+        self._log.append((fetch.method, f"{origin}{parts.path}", answer.status))
+        return answer
+
+    async def close(self) -> None:
+        """Close nothing."""
+
+
+@dataclass(kw_only=True)
+class System:
+    """A service in memory.
+
+    Attributes:
+        client, async_client: the product's own clients; use the async one inside `run`.
+        store, queue, dead_letters, parking, records, service_times: the stores, to look into.
+        service, endpoint: what an API has.
+        requests: every request of the clients: method, URL without its query, status.
+        loop: the virtual loop; `loop.time()` is how much virtual time has passed.
+    """
+
+    loop: VirtualLoop
+    store: MemoryDocumentStore
+    queue: MemoryQueue
+    dead_letters: MemoryQueue
+    parking: MemoryQueue
+    records: MemoryRecords
+    service_times: MemoryServiceTimes
+    service: Service
+    endpoint: Endpoint
+    requests: list[tuple[str, str, int]]
+    client: Client
+    async_client: AsyncClient
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the system, to its end."""
+        return self.loop.run_until_complete(main)
+
+    def advance(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        self.loop.run_until_complete(asyncio.sleep(seconds))
+
+    def start_worker(self, *, settings: Settings | None = None) -> Worker:
+        """Start another worker."""
+        worker = self._worker(settings or self.service.settings)
+        self._workers.append((worker, self.loop.create_task(worker.run())))
+        return worker
+
+    def __post_init__(self) -> None:
+        self._workers: list[tuple[Worker, asyncio.Task[None]]] = []
+        self._random = random.Random(0)  # noqa: S311 - jitter, the same in every run
+        self._tokens = itertools.count(1)
+
+    def _worker(self, settings: Settings) -> Worker:
+        service = self.service
+
+        @asynccontextmanager
+        async def same() -> AsyncIterator[Dependencies]:
+            yield service.dependencies
+
+        return Worker(
+            kinds=service.kinds,
+            settings=settings,
+            lifetime=lifetime(settings, service.kinds),
+            dependencies=service.dependencies,
+            heartbeat_dependencies=same,
+            heartbeat=HeartbeatTask(),
+            runner=InProcess(
+                state=service.state,
+                middleware=service.app.middleware,
+                threads=0,
+                result_limit=settings.result_limit,
+                monotonic=self.loop.time,
+            ),
+            ambient=Ambient(
+                clock=self.loop.now, monotonic=self.loop.time, random=self._random.random, token=lambda: f"{next(self._tokens):032x}"
+            ),
+        )
+
+    def _close(self) -> None:
+        for worker, _ in self._workers:
+            worker.stop()
+        tasks = {task for _, task in self._workers}
+        if tasks:
+            self.loop.run_until_complete(asyncio.wait(tasks))
+            for task in tasks:
+                task.result()
+
+
+@contextmanager
+def system(app: Offpoll, *, settings: Settings | None = None, workers: int = 1, authorize: Authorize | None = None) -> Iterator[System]:
+    """Run a service in memory, on virtual time.
+
+    Args:
+        app: the service. Its lifespan is entered once, for API and workers together.
+        settings: others than the defaults.
+        workers: how many start at once; 0 to start them later, with `start_worker`.
+        authorize: another one than the app's own.
+    """
+    loop = VirtualLoop()
+    stopping = asyncio.Event()
+    made = _make(app, settings or Settings(secret="0" * 32), loop, authorize)
+    started: asyncio.Future[None] = loop.create_future()
+
+    async def live() -> None:
+        async with made.service.running():
+            started.set_result(None)
+            await stopping.wait()
+
+    living = loop.create_task(live())
+    try:
+        loop.run_until_complete(_either(started, living))
+        for _ in range(workers):
+            made.start_worker()
+        yield made
+    finally:
+        made._close()
+        stopping.set()
+        loop.run_until_complete(asyncio.wait({living}))
+        _cancel_all(loop)
+        loop.close()
+        living.result()
+
+
+def _make(app: Offpoll, settings: Settings, loop: VirtualLoop, authorize: Authorize | None) -> System:
+    store = MemoryDocumentStore(clock=loop.now)
+    receipts = itertools.count()
+    dead_letters, parking = MemoryQueue(receipts=receipts), MemoryQueue(receipts=receipts)
+    most = max(kind.attempts for kind in app.kinds(settings).values()) + 5
+    queue = MemoryQueue(visibility=settings.lease, dead_letters=dead_letters, max_receives=most, receipts=receipts)
+    records, service_times = MemoryRecords(clock=loop.now), MemoryServiceTimes()
+    board = StatusBoard(
+        store=store, prefix=settings.prefix, link_lifetime=settings.link_lifetime, window=settings.record_window, clock=loop.now
+    )
+    dependencies = Dependencies(
+        board=board, queue=queue, dead_letters=dead_letters, parking=parking, records=records, service_times=service_times
+    )
+    ids = random.Random(1)  # noqa: S311 - ids, the same in every run
+    service = Service(app, settings=settings, dependencies=dependencies, clock=loop.now, random_bytes=ids.randbytes)
+    endpoint = Endpoint(service, authorize=authorize)
+    requests: list[tuple[str, str, int]] = []
+    transport = MemoryTransport(endpoint, store, log=requests)
+    jitter = random.Random(2)  # noqa: S311 - jitter, the same in every run
+    return System(
+        loop=loop,
+        store=store,
+        queue=queue,
+        dead_letters=dead_letters,
+        parking=parking,
+        records=records,
+        service_times=service_times,
+        service=service,
+        endpoint=endpoint,
+        requests=requests,
+        client=Client(
+            API,
+            transport=_Blocking(loop, transport),
+            random=jitter.random,
+            sleep=lambda seconds: loop.run_until_complete(asyncio.sleep(seconds)),
+            monotonic=loop.time,
+        ),
+        async_client=AsyncClient(API, transport=transport, random=jitter.random),
+    )
+
+
+class _Blocking:
+    """The transport of the sync client: the system goes on while it waits."""
+
+    def __init__(self, loop: VirtualLoop, transport: MemoryTransport) -> None:
+        self._loop, self._transport = loop, transport
+
+    def send(self, fetch: Fetch) -> Answer | NoAnswer:
+        return self._loop.run_until_complete(self._transport.send(fetch))
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+async def _either(*awaitables: Awaitable[Any]) -> None:
+    done, _ = await asyncio.wait({asyncio.ensure_future(each) for each in awaitables}, return_when=asyncio.FIRST_COMPLETED)
+    for each in done:
+        each.result()
+
+
+def _cancel_all(loop: VirtualLoop) -> None:
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())

@@ -1,0 +1,1 @@
+"""The worker: claims operations, runs handlers, keeps leases alive, decides outcomes."""

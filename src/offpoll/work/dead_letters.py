@@ -1,0 +1,103 @@
+"""The dead-letter consumer: a worker that never handles.
+
+A message gets here when it was delivered too often, which says little: deliveries are not attempts. The record tells: decided → repair the
+document and delete; a live lease → wait; attempts left → enqueue again with a delay, then delete; else decide `failed`, under the same
+condition as a claim does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from offpoll.dependencies import Dependencies
+from offpoll.errors import DependencyError, DigestMismatch, MalformedDocument, MalformedMessage, UnsupportedMessage
+from offpoll.kind import Kind
+from offpoll.operation import Record
+from offpoll.queue import Delivery, Message
+from offpoll.work.claim import Claimer
+from offpoll.work.parking import Parking
+from offpoll.work.process import AFTER_LEASE
+from offpoll.work.verdict import Decided, GiveUp, Held, judge
+
+__all__ = ["DeadLetters"]
+
+log = logging.getLogger(__name__)
+
+#: What cannot be settled now is looked at again after so many seconds.
+LATER = 300.0
+
+#: A message that is enqueued again waits so long first, seconds: it has just failed to be worked on several times.
+REQUEUE_DELAY = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadLetters:
+    """Settles dead letters, one delivery at a time."""
+
+    dependencies: Dependencies
+    kinds: Mapping[str, Kind]
+    claimer: Claimer
+    parking: Parking
+
+    async def settle(self, delivery: Delivery) -> None:
+        """Settle one. Raises nothing: what cannot be settled stays in the queue."""
+        try:
+            await self._settle(delivery)
+        except (DigestMismatch, MalformedDocument) as error:
+            await self._or_later(delivery, str(error))
+        except Exception as error:
+            # Not a DependencyError: a fault in offpoll. It stays in the queue for whoever mends that.
+            log.warning("a dead letter stays for now: %s", error, exc_info=not isinstance(error, DependencyError))
+            await self._later(delivery, LATER)
+
+    async def _settle(self, delivery: Delivery) -> None:
+        try:
+            message = Message.from_envelope(delivery.envelope)
+            kind = self.kinds.get(message.submission.kind)
+            if kind is None:
+                raise UnsupportedMessage(f"no handler for kind {message.submission.kind!r} here")
+        except UnsupportedMessage as error:
+            log.warning("a dead letter stays for now: %s", error)
+            return await self._later(delivery, LATER)
+        except MalformedMessage as error:
+            return await self.parking.malformed(delivery, error)
+        await self._judged(delivery, message, kind)
+
+    async def _judged(self, delivery: Delivery, message: Message, kind: Kind) -> None:
+        found = await self.dependencies.records.get(message.submission.operation_id)
+        verdict = judge(found.record, message.submission, now=found.at, token=None, attempts=kind.attempts, window=self.claimer.window)
+        match verdict:
+            case Decided(record=record):
+                await self._finish(delivery, record, kind)
+            case Held(seconds=seconds):
+                await self._later(delivery, seconds + AFTER_LEASE)
+            case GiveUp():
+                decided = await self.claimer.give_up(message, verdict)
+                if decided.record is not None and decided.record.done:
+                    await self._finish(delivery, decided.record, kind)
+                else:
+                    await self._later(delivery, AFTER_LEASE)  # somebody claimed it meanwhile: look again
+            case _:
+                log.warning("operation %s: enqueued again from the dead letters", message.submission.operation_id)
+                await self.dependencies.queue.send(message.to_envelope(), delay=REQUEUE_DELAY)
+                await self.dependencies.dead_letters.delete(delivery)
+
+    async def _finish(self, delivery: Delivery, record: Record, kind: Kind) -> None:
+        await self.dependencies.board.show(record, show_result=kind.show_result)
+        await self.dependencies.dead_letters.delete(delivery)
+        log.info("operation %s: %s, settled from the dead letters", record.submission.operation_id, record.status)
+
+    async def _or_later(self, delivery: Delivery, reason: str) -> None:
+        try:
+            await self.parking.park(delivery, reason)
+        except DependencyError as error:
+            log.warning("a dead letter could not be parked: %s", error)
+
+    async def _later(self, delivery: Delivery, seconds: float) -> None:
+        try:
+            await self.dependencies.dead_letters.hide(delivery, seconds=seconds)
+        except DependencyError as error:
+            # It comes back by itself when its visibility ends.
+            log.warning("a dead letter could not be hidden: %s", error)

@@ -1,0 +1,238 @@
+"""Running a handler on an input: what its return, its exceptions and its stops mean. Must not know records, queues or leases.
+
+returns                      Ended: succeeded, or failed where the result cannot be kept
+raises Fail                  Ended: failed, for good
+raises anything else         Errored: another attempt may help
+is stopped                   Stopped: the reason says what becomes of it
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from offpoll.context import CallNext, Middleware, Operation
+from offpoll.errors import Fail, HandlerStopped, InvalidInput
+from offpoll.fitting import json_error
+from offpoll.kind import Kind
+from offpoll.operation import Outcome, Status
+from offpoll.work.job import Job, Stop
+
+__all__ = ["Ended", "Errored", "HandlerRunner", "InProcess", "Stopped", "call_plain", "conclusion", "perform"]
+
+log = logging.getLogger(__name__)
+
+#: How long a stopped handler may take to end before its outcome is decided without it, seconds.
+GRACE = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """The handler has come to an outcome."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Errored:
+    """The handler raised. `code` names the exception's type: its text may hold what must not be published."""
+
+    code: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stopped:
+    """The handler was told to stop, and has, or is no longer waited for."""
+
+    reason: Stop
+
+
+class HandlerRunner(Protocol):
+    """Where handlers run: in this process, or in children."""
+
+    async def run(self, job: Job) -> Ended | Errored | Stopped:
+        """Run a claimed job's handler."""
+
+    async def vacated(self, job: Job) -> None:
+        """Wait until nothing of the job runs any more: a thread cannot be stopped from outside."""
+
+
+Invoke = Callable[[Kind, dict[str, Any]], Awaitable[Any]]
+
+
+async def perform(
+    kind: Kind, text: str, operation: Operation, *, middleware: Sequence[Middleware], invoke: Invoke, result_limit: int
+) -> Ended | Errored:
+    """Run a handler through the middleware, outermost first.
+
+    Raises:
+        asyncio.CancelledError, HandlerStopped: it was stopped.
+    """
+    try:
+        try:
+            value = kind.parse(text)
+        except InvalidInput as error:
+            return _failed("invalid_input", error.detail)
+        result = await _chain(kind, value, middleware, invoke)(operation)
+    except Fail as fail:
+        return _failed(fail.code, fail.message, **fail.members)
+    except (asyncio.CancelledError, HandlerStopped):
+        raise
+    except BaseException as error:  # SystemExit too: a handler must not end the worker
+        log.exception("operation %s: attempt %d raised", operation.id, operation.attempt)
+        return Errored(code=type(error).__name__)
+    return _succeeded(kind, operation, result, result_limit)
+
+
+def _chain(kind: Kind, value: Any, middleware: Sequence[Middleware], invoke: Invoke) -> CallNext:
+    """Return the handler with the middleware around it."""
+
+    async def innermost(operation: Operation) -> Any:
+        arguments = {kind.input_parameter: value}
+        if kind.operation_parameter is not None:
+            arguments[kind.operation_parameter] = operation
+        result = await invoke(kind, arguments)
+        return await result if inspect.isawaitable(result) else result  # a coroutine function that a decorator hides
+
+    call: CallNext = innermost
+    for each in reversed(middleware):
+        call = _wrapped(each, call)
+    return call
+
+
+def _wrapped(middleware: Middleware, call: CallNext) -> CallNext:
+    return lambda operation: middleware(operation, call)
+
+
+def _succeeded(kind: Kind, operation: Operation, result: Any, limit: int) -> Ended:
+    try:
+        text = kind.dump_result(result)
+    except Exception as error:  # a validator of the service's own may raise anything
+        log.error("operation %s: the handler of %r returned what it does not say it returns: %r", operation.id, kind.name, error)
+        return _failed("invalid_result", "The handler returned a result of another type than it says.")
+    if len(text) > limit:
+        return _failed("result_too_large", f"The result has {len(text)} bytes, the limit is {limit}.")
+    return Ended(outcome=Outcome(status=Status.SUCCEEDED, result=text))
+
+
+def _failed(code: str, message: str, **members: Any) -> Ended:
+    return Ended(outcome=Outcome(status=Status.FAILED, error=json_error({"code": code, "message": message, **members})))
+
+
+def timed_out(kind: Kind) -> Ended:
+    """Return the end of an attempt that took too long."""
+    return _failed("timed_out", f"The operation took longer than its timeout of {kind.timeout:g} s.")
+
+
+def conclusion(job: Job, handling: asyncio.Future[Ended | Errored]) -> Ended | Errored | Stopped:
+    """Say how it ended.
+
+    A result that came in spite of a stop counts, unless the stop was the timeout: decide's guard tells the rest.
+    """
+    ended = handling.done() and not handling.cancelled() and handling.exception() is None
+    if job.stop_reason is Stop.TIMED_OUT:
+        return timed_out(job.kind)
+    if ended:
+        result = handling.result()
+        if job.stop_reason is None or isinstance(result, Ended):
+            return result
+    if job.stop_reason is not None:
+        return Stopped(reason=job.stop_reason)
+    return Errored(code="CancelledError")  # the handler cancelled itself
+
+
+class InProcess:
+    """Runs handlers here: coroutines on this loop, plain functions in threads.
+
+    Args:
+        state: what the lifespan yielded.
+        middleware: wraps every call, outermost first.
+        threads: how many plain functions run at once; 0 runs them inline, which blocks the loop: for simulations.
+        result_limit: bytes.
+        monotonic: the clock of leases and timeouts.
+    """
+
+    def __init__(
+        self, *, state: Any, middleware: Sequence[Middleware], threads: int, result_limit: int, monotonic: Callable[[], float]
+    ) -> None:
+        self._state = state
+        self._middleware = middleware
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="offpoll-handler") if threads else None
+        self._result_limit = result_limit
+        self._monotonic = monotonic
+        self._running: dict[str, asyncio.Task[Ended | Errored]] = {}
+        self._in_threads: dict[str, Future[Any]] = {}
+
+    async def run(self, job: Job) -> Ended | Errored | Stopped:
+        loop = asyncio.get_running_loop()
+        task = self._running[job.token] = loop.create_task(self._perform(job))
+        job.begin(now=self._monotonic(), on_stop=lambda: _call_threadsafe(loop, lambda: self._stop(job, task)))
+        if job.stop_reason is not None:  # told to stop before it began: not one step of it runs
+            task.cancel()
+        try:
+            done, _ = await asyncio.wait({task}, timeout=job.kind.timeout)
+            if not done:
+                job.stop(Stop.TIMED_OUT)
+                await asyncio.wait({task}, timeout=GRACE)
+        finally:
+            job.end()
+        return conclusion(job, task)
+
+    async def vacated(self, job: Job) -> None:
+        task, thread = self._running.pop(job.token, None), self._in_threads.pop(job.token, None)
+        rest: set[asyncio.Future[Any]] = set()
+        if task is not None and not task.done():
+            rest.add(task)
+        if thread is not None and not thread.done():
+            rest.add(asyncio.wrap_future(thread))
+        if rest:
+            log.warning("operation %s: its handler was told to stop and runs on; its slot stays taken", job.message.submission.operation_id)
+            await asyncio.wait(rest)
+            for each in rest:
+                each.cancelled() or each.exception()  # seen: what it still had to say changes nothing
+
+    def close(self) -> None:
+        """Take no more work. Threads that run end on their own."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _perform(self, job: Job) -> Ended | Errored:
+        operation = job.operation(self._state)
+
+        async def invoke(kind: Kind, arguments: dict[str, Any]) -> Any:
+            if kind.is_async:
+                return await kind.handler(**arguments)
+            if self._threads is None:
+                return kind.handler(**arguments)
+            thread = self._in_threads[job.token] = self._threads.submit(contextvars.copy_context().run, call_plain, kind, arguments)
+            return await asyncio.wrap_future(thread)
+
+        return await perform(
+            job.kind, job.message.body, operation, middleware=self._middleware, invoke=invoke, result_limit=self._result_limit
+        )
+
+    def _stop(self, job: Job, task: asyncio.Task[Ended | Errored]) -> None:
+        """Cancel what can be. A thread cannot, and middleware must not end before the handler that it wraps: that stops at progress()."""
+        thread = self._in_threads.get(job.token)
+        if thread is None or thread.cancel():  # not done either: then its result is on the way
+            task.cancel()
+
+
+def call_plain(kind: Kind, arguments: dict[str, Any]) -> Any:
+    """Call a handler that is a plain function, in the thread that runs it."""
+    try:
+        return kind.handler(**arguments)
+    except StopIteration as error:
+        # asyncio refuses to set it on a future (until 3.12 by never completing that one)
+        raise RuntimeError("the handler raised StopIteration") from error
+
+
+def _call_threadsafe(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(call)

@@ -1,0 +1,229 @@
+"""The heartbeat: keeps leases and visibility alive while handlers run, learns of lost claims, publishes progress.
+
+One coroutine tends all jobs of a worker. It runs in a thread of its own (`HeartbeatThread`), so that a handler which blocks the loop does
+not lose its lease; a simulation runs the same coroutine on its one loop (`HeartbeatTask`).
+
+    0 ────────── lease/3 ────────── 2 lease/3 ──────── lease - margin ── lease
+    claim        renew              renew (if the last failed: every second)
+                                                       still unanswered: stop the handler, ask whether the claim still stands
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from offpoll.errors import DependencyError, DigestMismatch, MalformedDocument
+from offpoll.queue import Queue
+from offpoll.records import Records
+from offpoll.work.job import Job, Stop
+from offpoll.work.publish import Publisher
+
+__all__ = ["Heartbeat", "HeartbeatRunner", "HeartbeatTask", "HeartbeatThread"]
+
+log = logging.getLogger(__name__)
+
+#: How often all jobs are looked at, seconds. A look costs microseconds; a publish aims at half a second before its readers.
+TICK = 0.25
+
+#: After a failed beat the next one comes this soon, seconds.
+RETRY = 1.0
+
+#: A beat that has been under way for so long may not be answered before the lease ends, seconds.
+SLOW = 2.0
+
+#: After a publish that failed, the next try comes this long later, seconds: readers hardly notice, and a store in trouble does.
+PUBLISH_RETRY = 5.0
+
+
+@dataclass(kw_only=True)
+class Heartbeat:
+    """Tends the jobs in `jobs`, which belongs to the worker.
+
+    Args:
+        jobs: by token; others add and remove.
+        records, queue, publisher: of this loop.
+        lease: seconds; also the visibility that is asked for.
+        monotonic: the clock of leases.
+    """
+
+    jobs: dict[str, Job]
+    records: Records
+    queue: Queue
+    publisher: Publisher
+    lease: float
+    monotonic: Callable[[], float]
+    _tending: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def margin(self) -> float:
+        """How long before the lease's end its holder no longer relies on it, seconds."""
+        return self.lease / 10
+
+    async def run(self) -> None:
+        """Tend the jobs until cancelled."""
+        try:
+            while True:
+                self.look()
+                await asyncio.sleep(TICK)
+        finally:
+            for task in self._tending:
+                task.cancel()
+
+    def look(self) -> None:
+        """Look at every job once, and start what is due."""
+        now = self.monotonic()
+        for job in list(self.jobs.values()):
+            try:
+                self._look_at(job, now)
+            except Exception:  # a fault in offpoll: it must not let the leases of all other jobs lapse
+                log.exception("operation %s: fault in the heartbeat", job.message.submission.operation_id)
+
+    def _look_at(self, job: Job, now: float) -> None:
+        """Start what is due. Renewing and publishing do not wait for each other: a store may be slow."""
+        if job.closed:
+            return
+        job.notice(now)
+        self._mind_the_lease(job, now)
+        if not job.beating and self._due(job, now):
+            job.beating, job.tried_at = True, now
+            self._start(self._beat(job, now), job, "beating")
+        if not job.publishing and now >= job.publish_after and self.publisher.wants(job):
+            job.publishing = True
+            self._start(self._publish(job, now), job, "publishing")
+
+    def _start(self, work: Coroutine[Any, Any, None], job: Job, flag: Literal["beating", "publishing"]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tending.add(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            setattr(job, flag, False)  # here, as a task that is cancelled before its first step runs no `finally`
+            self._tending.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                # A fault in offpoll. All other jobs still need their heartbeat, and this one its next beat.
+                log.error("operation %s: fault in the heartbeat", job.message.submission.operation_id, exc_info=error)
+
+        task.add_done_callback(ended)
+
+    def _due(self, job: Job, now: float) -> bool:
+        return now - job.beat_at >= self.lease / 3 and now - job.tried_at >= min(RETRY, self.lease / 3)
+
+    def _mind_the_lease(self, job: Job, now: float) -> None:
+        """Stop a handler whose lease ends unrenewed. A process that was stopped itself first asks: nobody may have claimed meanwhile."""
+        if job.running and now >= job.lease_ends - self.margin and (job.failing or (job.beating and now - job.tried_at >= SLOW)):
+            job.stop(Stop.LAPSED)
+
+    async def _beat(self, job: Job, now: float) -> None:
+        results = await asyncio.gather(self._renew(job, now), self._hide(job), return_exceptions=True)
+        errors = [each for each in results if isinstance(each, BaseException)]
+        job.failing = bool(errors)
+        if not errors:
+            job.beat_at = now
+        for error in errors:
+            if not isinstance(error, DependencyError):
+                raise error
+            log.warning("operation %s: heartbeat: %s", job.message.submission.operation_id, error)
+
+    async def _publish(self, job: Job, now: float) -> None:
+        """Publish progress, which is a courtesy: what fails is tried again later, and the terminal publish deals with it in earnest."""
+        job.publish_after = now + PUBLISH_RETRY
+        try:
+            await self.publisher.update(job, now=now)
+            job.publish_after = now
+        except (DigestMismatch, MalformedDocument) as error:
+            job.publish_after = math.inf
+            log.warning("operation %s: its progress cannot be published: %s", job.message.submission.operation_id, error)
+        except DependencyError as error:
+            log.warning("operation %s: progress not published: %s", job.message.submission.operation_id, error)
+
+    async def _renew(self, job: Job, begun: float) -> None:
+        """Extend the lease; learn that the claim was lost, or that somebody decided."""
+        held = job.claim
+        if held is None:
+            return
+        update = await self.records.renew(job.message.submission.operation_id, held=held, lease=self.lease)
+        if update.applied:
+            job.lease_ends = max(job.lease_ends, begun + self.lease)
+        elif job.running:
+            job.stop(Stop.DECIDED if update.record is not None and update.record.done else Stop.LOST)
+
+    async def _hide(self, job: Job) -> None:
+        if not job.closed:
+            await self.queue.hide(job.delivery, seconds=self.lease)
+
+
+class HeartbeatRunner(Protocol):
+    """Runs a heartbeat beside a worker. `make` builds it from the dependencies of the loop that it will run on."""
+
+    def running(self, make: Callable[[], AbstractAsyncContextManager[Heartbeat]]) -> AbstractAsyncContextManager[None]:
+        """Run it while the context is open."""
+
+
+class HeartbeatTask:
+    """Runs it as a task of the worker's own loop: under virtual time."""
+
+    @asynccontextmanager
+    async def running(self, make: Callable[[], AbstractAsyncContextManager[Heartbeat]]) -> AsyncIterator[None]:
+        async with make() as heartbeat:
+            task = asyncio.get_running_loop().create_task(heartbeat.run())
+            try:
+                yield
+            finally:
+                task.cancel()
+                await asyncio.wait({task})
+
+
+class HeartbeatThread:
+    """Runs it on a loop in a thread of its own."""
+
+    @asynccontextmanager
+    async def running(self, make: Callable[[], AbstractAsyncContextManager[Heartbeat]]) -> AsyncIterator[None]:
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        own = _Thread(make, ready, asyncio.get_running_loop())
+        own.start()
+        try:
+            await ready
+            yield
+        finally:
+            own.stop()
+            await asyncio.to_thread(own.join)
+
+
+class _Thread(threading.Thread):
+    def __init__(
+        self, make: Callable[[], AbstractAsyncContextManager[Heartbeat]], ready: asyncio.Future[None], waiter: asyncio.AbstractEventLoop
+    ) -> None:
+        super().__init__(name="offpoll-heartbeat", daemon=True)
+        self._make, self._ready, self._waiter = make, ready, waiter
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._stopped = False
+
+    def run(self) -> None:
+        asyncio.run(self._main())
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._loop is not None and self._task is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._task.cancel)
+
+    async def _main(self) -> None:
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        try:
+            async with self._make() as heartbeat:
+                if self._stopped:  # before there was a task to cancel
+                    return
+                self._waiter.call_soon_threadsafe(self._ready.set_result, None)
+                await heartbeat.run()
+        except asyncio.CancelledError:
+            pass  # the worker has ended
+        except BaseException as error:
+            if self._ready.done():
+                raise
+            self._waiter.call_soon_threadsafe(self._ready.set_exception, error)

@@ -1,0 +1,155 @@
+"""One delivery that a worker holds: what its handler, its heartbeat and the loop know of it together.
+
+The handler's side and the heartbeat may run in different threads. Each attribute is assigned by one side only, and each assignment is
+atomic; nothing is read and changed in one step. Must not do I/O.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from offpoll.board import Stored
+from offpoll.context import Operation
+from offpoll.document import Progress
+from offpoll.errors import HandlerStopped
+from offpoll.kind import Kind
+from offpoll.operation import Record
+from offpoll.queue import Delivery, Message
+from offpoll.records import Claim
+
+__all__ = ["Job", "Stop"]
+
+
+class Stop(StrEnum):
+    """Why a handler is told to stop."""
+
+    LOST = "lost"  # another claim began: publish nothing, delete nothing
+    DECIDED = "decided"  # it has an outcome: show that
+    LAPSED = "lapsed"  # the lease could not be renewed in time: ask whether the claim still stands, then begin anew
+    TIMED_OUT = "timed_out"  # the kind's timeout
+    SHUTDOWN = "shutdown"  # the worker was told to stop at once
+
+
+@dataclass(kw_only=True, eq=False)
+class Job:
+    """A delivery in work.
+
+    Attributes:
+        delivery, message, kind: what was received.
+        token: fresh for this delivery.
+        record: as the claim answered it; None before.
+        tried_at: when the last beat began, on the monotonic clock.
+        beat_at: when the last beat began that succeeded.
+        failing: whether the last beat failed.
+        lease_ends: counted from before the call that set it.
+        started_at: when the handler began.
+        running: whether the handler runs.
+        progress: the newest that the handler reported.
+        progress_at: when the heartbeat first saw that.
+        shown: the document as last read or published.
+        updates: how many times this attempt has published progress.
+        closed: the loop is done with it: the heartbeat must leave it alone.
+        beating: the heartbeat is in the middle of a beat.
+        publishing: the heartbeat is in the middle of publishing progress.
+        publish_after: not before then is progress published: the last try failed.
+        stop_reason: why the handler must stop, or None.
+    """
+
+    delivery: Delivery
+    message: Message
+    kind: Kind
+    token: str
+    record: Record | None = None
+    tried_at: float = 0.0
+    beat_at: float = 0.0
+    failing: bool = False
+    lease_ends: float = 0.0
+    started_at: float = 0.0
+    running: bool = False
+    progress: Progress | None = None
+    progress_at: float = 0.0
+    shown: Stored | None = None
+    updates: int = 0
+    closed: bool = False
+    beating: bool = False
+    publishing: bool = False
+    publish_after: float = 0.0
+    stop_reason: Stop | None = None
+    _on_stop: Callable[[], None] | None = field(default=None, repr=False)
+    _noticed: Progress | None = field(default=None, repr=False)
+
+    @property
+    def claim(self) -> Claim | None:
+        """The guard for what only the holder may do."""
+        return None if self.record is None else Claim(attempt=self.record.attempt, token=self.token)
+
+    def operation(self, state: Any) -> Operation:
+        """Return what the handler is given. Only a plain function is stopped at its next `progress()`; a coroutine is cancelled."""
+        return Operation.of(
+            self.message.submission,
+            attempt=1 if self.record is None else self.record.attempt,
+            state=state,
+            traceparent=self.message.traceparent,
+            tracestate=self.message.tracestate,
+            _report=self.report,
+            _checkpoint=(lambda: None) if self.kind.is_async else self.checkpoint,
+        )
+
+    def report(self, progress: Progress) -> None:
+        """Take what the handler says of its progress; what it leaves out stays as it was."""
+        before = self.progress
+        if before is not None:
+            progress = Progress(
+                fraction=before.fraction if progress.fraction is None else progress.fraction,
+                message=before.message if progress.message is None else progress.message,
+            )
+        self.progress = progress
+
+    def notice(self, now: float) -> None:
+        """Note when the newest progress was first seen; the heartbeat's."""
+        if self.progress is not self._noticed:
+            self._noticed, self.progress_at = self.progress, now
+
+    def checkpoint(self) -> None:
+        """Raise HandlerStopped where the handler has to stop."""
+        if self.stop_reason is not None:
+            raise HandlerStopped(self.stop_reason)
+
+    def stop(self, reason: Stop) -> None:
+        """Tell the handler to stop. The first reason stays. May be called from any thread."""
+        if self.stop_reason is None:
+            self.stop_reason = reason
+            wake = self._on_stop
+            if wake is not None:
+                wake()
+
+    def begin(self, *, now: float, on_stop: Callable[[], None]) -> None:
+        """Note that the handler starts; `on_stop` is called, from any thread, when it has to stop.
+
+        A lapse or a decision that ended the last run says nothing about this one; that the worker was told to stop does.
+        """
+        if self.stop_reason is not Stop.SHUTDOWN:
+            self.stop_reason = None
+        self.started_at, self.progress = now, None
+        self._on_stop = on_stop
+        self.running = True
+        if self.stop_reason is not None:
+            on_stop()
+
+    def end(self) -> None:
+        """Note that the handler has ended."""
+        self.running = False
+        self._on_stop = None
+
+    async def close(self) -> None:
+        """Take the job from the heartbeat, and wait until its beat is over: what that does late must not undo what is done next.
+
+        A publish that is under way is not waited for: it never follows a done document and never lowers a rank.
+        """
+        self.closed = True
+        while self.beating:  # noqa: ASYNC110 - the other side may run in another thread's loop, and the wait is one call long
+            await asyncio.sleep(0.005)

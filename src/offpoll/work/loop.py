@@ -1,0 +1,124 @@
+"""A worker's loop over one queue: receives as many messages as there are free slots, and drains when told to.
+
+Must not know the protocol: what is done with a delivery is the processor's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from offpoll.errors import DependencyError
+from offpoll.queue import Delivery, Queue
+from offpoll.work.outage import FIRST_PAUSE, LONGEST_PAUSE, Outage
+
+__all__ = ["LONG_POLL", "Loop"]
+
+log = logging.getLogger(__name__)
+
+#: SQS's longest long poll, seconds.
+LONG_POLL = 20.0
+
+#: SQS's largest batch.
+BATCH = 10
+
+
+@dataclass(kw_only=True)
+class Loop:
+    """Receives from one queue and works on what comes, up to `slots` at once.
+
+    Args:
+        name: for logs.
+        work: takes one delivery; raises nothing.
+        wait: seconds of a long poll.
+    """
+
+    name: str
+    queue: Queue
+    work: Callable[[Delivery], Awaitable[None]]
+    slots: int
+    outage: Outage
+    wait: float = LONG_POLL
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _draining: asyncio.Event = field(default_factory=asyncio.Event)
+    _freed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Work until drained."""
+        pause = FIRST_PAUSE
+        while not self._draining.is_set():
+            await self._ready()
+            if self._draining.is_set():
+                break
+            try:
+                deliveries = await self._receive()
+                pause = FIRST_PAUSE
+            except DependencyError as error:
+                log.warning("%s: cannot receive: %s; trying again", self.name, error)
+                await _first(self.outage.pause(pause), self._draining.wait())
+                pause = min(LONGEST_PAUSE, pause * 2)
+                continue
+            for delivery in deliveries:
+                if self._draining.is_set():  # received in the moment of the drain
+                    await self._return(delivery)
+                else:
+                    self._start(delivery)
+        if self._tasks:
+            log.info("%s: draining %d operations", self.name, len(self._tasks))
+            await asyncio.wait(self._tasks)
+
+    def drain(self) -> None:
+        """Take nothing new; `run` returns when what is held is done."""
+        self._draining.set()
+        self._freed.set()
+
+    async def _ready(self) -> None:
+        """Wait for a free slot, and for every outage to be over."""
+        while len(self._tasks) >= self.slots and not self._draining.is_set():
+            self._freed.clear()
+            await self._freed.wait()
+        if not self._draining.is_set() and self.outage.failing:
+            await _first(self.outage.over(), self._draining.wait())
+
+    async def _receive(self) -> list[Delivery]:
+        """Receive, but let go of a long poll when told to drain: what it still takes comes back when its visibility ends."""
+        receiving = asyncio.ensure_future(self.queue.receive(limit=min(BATCH, self.slots - len(self._tasks)), wait=self.wait))
+        draining = asyncio.ensure_future(self._draining.wait())
+        try:
+            await asyncio.wait({receiving, draining}, return_when=asyncio.FIRST_COMPLETED)
+            return list(await receiving) if receiving.done() else []
+        finally:
+            draining.cancel()
+            receiving.cancel()
+
+    async def _return(self, delivery: Delivery) -> None:
+        try:
+            await self.queue.hide(delivery, seconds=0.0)
+        except DependencyError as error:
+            # It comes back by itself when its visibility ends.
+            log.warning("%s: a message could not be given back, it returns later: %s", self.name, error)
+
+    def _start(self, delivery: Delivery) -> None:
+        task = asyncio.get_running_loop().create_task(self._one(delivery))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    async def _one(self, delivery: Delivery) -> None:
+        await self.work(delivery)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._freed.set()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("%s: a delivery was dropped by a fault in offpoll; it comes back", self.name, exc_info=task.exception())
+
+
+async def _first(*awaitables: Awaitable[object]) -> None:
+    tasks = {asyncio.ensure_future(each) for each in awaitables}
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,215 @@
+"""One delivery, from the claim to the deletion of its message. Decides the order of the steps, which is the protocol:
+
+    claim ──► handle ──► decide (the outcome is recorded) ──► publish (the document shows it) ──► delete (the message)
+
+A crash between any two of them leaves a message, whose next delivery finds the record and goes on from there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from offpoll.dependencies import Dependencies
+from offpoll.errors import DependencyError, DigestMismatch, MalformedDocument, MalformedMessage, UnsupportedMessage
+from offpoll.kind import Kind
+from offpoll.operation import Outcome, Record, Status
+from offpoll.queue import Delivery, Message
+from offpoll.work.claim import Claimer
+from offpoll.work.handle import Ended, Errored, HandlerRunner, Stopped
+from offpoll.work.job import Job, Stop
+from offpoll.work.outage import Outage
+from offpoll.work.parking import Parking
+from offpoll.work.timing import ServiceTimesBuffer
+from offpoll.work.verdict import Decided, Held, Mine, exhausted
+
+__all__ = ["Processor"]
+
+log = logging.getLogger(__name__)
+
+#: What this worker cannot use now (an unknown kind, a newer version, a dependency that refuses) comes back after so many seconds.
+GIVE_BACK = 30.0
+
+#: A lease ends in the store's time, whose answers are dated in whole seconds: come back a little later than it says.
+AFTER_LEASE = 1.0
+
+#: The longest pause between attempts, seconds: SQS's longest delay, so that every queue can keep it.
+LONGEST_BACKOFF = 900.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processor:
+    """Takes deliveries through the protocol.
+
+    Args:
+        kinds: by name.
+        jobs: by token; the heartbeat tends what is in there.
+        lease, backoff: seconds.
+        token: gives a fresh one for each delivery.
+        random: numbers from 0 to 1.
+    """
+
+    dependencies: Dependencies
+    kinds: Mapping[str, Kind]
+    claimer: Claimer
+    runner: HandlerRunner
+    outage: Outage
+    parking: Parking
+    timing: ServiceTimesBuffer
+    jobs: dict[str, Job]
+    lease: float
+    backoff: float
+    token: Callable[[], str]
+    random: Callable[[], float]
+    monotonic: Callable[[], float]
+
+    async def process(self, delivery: Delivery) -> None:
+        """Work on a delivery. Raises nothing: what goes wrong is on the message, which comes back."""
+        try:
+            message = Message.from_envelope(delivery.envelope)
+            if message.submission.kind not in self.kinds:
+                raise UnsupportedMessage(f"no handler for kind {message.submission.kind!r} in this worker; the message may be newer")
+        except UnsupportedMessage as error:
+            log.warning("message given back: %s", error)
+            await self._give_back(delivery, seconds=GIVE_BACK)
+            return
+        except MalformedMessage as error:
+            await self._guarded(delivery, self.parking.malformed(delivery, error))
+            return
+        if self.outage.stopping:  # received while the worker was told to stop
+            await self._give_back(delivery, seconds=0.0)
+            return
+        now, kind = self.monotonic(), self.kinds[message.submission.kind]
+        job = Job(delivery=delivery, message=message, kind=kind, token=self.token(), beat_at=now, tried_at=now)
+        self.jobs[job.token] = job
+        try:
+            await self._guarded(delivery, self._work(job), job)
+        finally:
+            job.closed = True
+            del self.jobs[job.token]
+            await self.runner.vacated(job)
+
+    async def _guarded(self, delivery: Delivery, work: Awaitable[None], job: Job | None = None) -> None:
+        try:
+            await work
+        except (DigestMismatch, MalformedDocument) as error:
+            await self._guarded(delivery, self.parking.park(delivery, str(error)))
+        except Exception as error:
+            # Not a DependencyError: a fault in offpoll. Other operations go on, and after too many deliveries this one is a dead letter.
+            log.error("message given back: %s", error, exc_info=not isinstance(error, DependencyError))
+            if job is not None:
+                await job.close()
+            await self._give_back(delivery, seconds=GIVE_BACK)
+
+    # --- the steps -------------------------------------------------------------------------------
+
+    async def _work(self, job: Job) -> None:
+        operation_id, begun = job.message.submission.operation_id, self.monotonic()
+        verdict = await self.outage.through(
+            lambda: self.claimer.claim(job.message, token=job.token, attempts=job.kind.attempts), what=f"operation {operation_id}: claim"
+        )
+        match verdict:
+            case Held(seconds=seconds):
+                await job.close()
+                await self._give_back(job.delivery, seconds=seconds + AFTER_LEASE)
+            case Decided(record=record):
+                await self._finish(job, record)
+            case Mine(record=record):
+                job.record, job.lease_ends = record, begun + self.lease
+                await self._handle(job)
+
+    async def _handle(self, job: Job) -> None:
+        """Run the handler, and run it again under the same claim where the lease lapsed and nobody took it."""
+        while not self.outage.stopping:
+            begun = self.monotonic()
+            ended = await self.runner.run(job)
+            match ended:
+                case Ended(outcome=outcome):
+                    self.timing.observe(job.kind.name, self.monotonic() - begun)
+                    return await self._decide(job, outcome)
+                case Errored(code=code):
+                    return await self._errored(job, code)
+                case Stopped(reason=Stop.LOST):
+                    return await job.close()
+                case Stopped(reason=Stop.SHUTDOWN):
+                    await self.runner.vacated(job)
+                    break
+                case Stopped():
+                    await self.runner.vacated(job)
+                    if not await self._still_mine(job):
+                        return None
+        await self._release(job, backoff=0.0)  # nothing of it runs any more: somebody else may begin at once
+
+    async def _still_mine(self, job: Job) -> bool:
+        """Ask, after a lapse or a decision, whether the claim stands; show the outcome where there is one."""
+        held, submission = job.claim, job.message.submission
+        assert held is not None  # noqa: S101 - only claimed jobs are handled
+        begun = self.monotonic()
+        update = await self.outage.through(
+            lambda: self.dependencies.records.renew(submission.operation_id, held=held, lease=self.lease),
+            what=f"operation {submission.operation_id}: renew",
+        )
+        if update.applied:
+            job.lease_ends = begun + self.lease
+            return True
+        if update.record is not None and update.record.done:
+            await self._finish(job, update.record)
+        return False
+
+    async def _decide(self, job: Job, outcome: Outcome) -> None:
+        """Record the outcome under the claim, then show what is recorded: this one, or the one that was faster."""
+        held, submission = job.claim, job.message.submission
+        assert held is not None  # noqa: S101 - only claimed jobs are handled
+        update = await self.outage.through(
+            lambda: self.dependencies.records.decide(
+                submission,
+                outcome,
+                guard=held,
+                expires_at=self.claimer.expires_at(submission),
+                input=job.message.body.encode() if outcome.status is Status.FAILED else None,
+            ),
+            what=f"operation {submission.operation_id}: decide",
+        )
+        if update.record is not None and update.record.done:
+            await self._finish(job, update.record)
+        else:
+            log.warning("operation %s: attempt %d was overtaken; its result is dropped", submission.operation_id, held.attempt)
+            await job.close()
+
+    async def _errored(self, job: Job, code: str) -> None:
+        held = job.claim
+        assert held is not None  # noqa: S101 - only claimed jobs are handled
+        if held.attempt >= job.kind.attempts:
+            await self._decide(job, exhausted(held.attempt, cause=code))
+        else:
+            longest = min(LONGEST_BACKOFF, self.backoff * 2 ** (held.attempt - 1))
+            await self._release(job, backoff=longest * (1 + self.random()) / 2)
+
+    async def _release(self, job: Job, *, backoff: float) -> None:
+        """Give the claim up. The backoff is in the record's lease, so that nobody starts sooner, whatever the queue does."""
+        held, operation_id = job.claim, job.message.submission.operation_id
+        assert held is not None  # noqa: S101 - only claimed jobs are handled
+        await self.outage.through(
+            lambda: self.dependencies.records.release(operation_id, held=held, backoff=backoff), what=f"operation {operation_id}: release"
+        )
+        await job.close()
+        await self._give_back(job.delivery, seconds=backoff + AFTER_LEASE if backoff else 0.0)
+
+    async def _finish(self, job: Job, record: Record) -> None:
+        """Show the outcome, and only then delete the message."""
+        operation_id = record.submission.operation_id
+        await self.outage.through(
+            lambda: self.dependencies.board.show(record, held=job.shown, show_result=job.kind.show_result),
+            what=f"operation {operation_id}: publish",
+        )
+        await job.close()
+        await self.outage.through(lambda: self.dependencies.queue.delete(job.delivery), what=f"operation {operation_id}: delete")
+        log.info("operation %s: %s after attempt %d", operation_id, record.status, record.attempt)
+
+    async def _give_back(self, delivery: Delivery, *, seconds: float) -> None:
+        try:
+            await self.dependencies.queue.hide(delivery, seconds=seconds)
+        except DependencyError as error:
+            # It comes back by itself when its visibility ends; the record's lease keeps others from starting sooner.
+            log.warning("a message could not be given back, it returns later: %s", error)

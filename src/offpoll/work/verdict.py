@@ -1,0 +1,97 @@
+"""What a record means for somebody who holds its message: the rules of claiming, as a pure function.
+
+Both the worker and the dead-letter consumer ask it. Does no I/O.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from offpoll.errors import DigestMismatch
+from offpoll.operation import Outcome, Record, Status, Submission
+from offpoll.records import Idle
+
+__all__ = ["Begin", "Decided", "GiveUp", "Held", "Mine", "Verdict", "judge"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Begin:
+    """Nobody works on it and attempts are left: the next one may begin, if `seen` is still the number of attempts."""
+
+    seen: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mine:
+    """My own token holds it: the answer to my claim was lost."""
+
+    record: Record
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """Somebody else's lease, or a backoff, lasts for so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decided:
+    """It has an outcome: show it, delete the message."""
+
+    record: Record
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GiveUp:
+    """Nobody works on it and nobody may: decide this outcome, if the guard still holds."""
+
+    outcome: Outcome
+    guard: Idle
+
+
+Verdict = Begin | Mine | Held | Decided | GiveUp
+
+
+def judge(record: Record | None, submission: Submission, *, now: datetime, token: str | None, attempts: int, window: float) -> Verdict:
+    """Tell what to do about a message.
+
+    Args:
+        record: what the store has, None where it has none.
+        submission: what the message says.
+        now: the store's time.
+        token: of the claim that asks; None for one who never handles.
+        attempts: how many the kind allows.
+        window: seconds after which an operation is too old to begin.
+
+    Raises:
+        DigestMismatch: the record is of another input. Nobody works on this one.
+    """
+    if record is not None and record.submission.digest != submission.digest:
+        raise DigestMismatch(f"the record of operation {submission.operation_id} belongs to another input than this message")
+    if record is not None and record.done:
+        return Decided(record=record)
+    if record is not None and token is not None and record.token == token:
+        return Mine(record=record)
+    if record is not None and record.lease_until is not None and record.lease_until > now:
+        return Held(seconds=(record.lease_until - now).total_seconds())
+    seen = 0 if record is None else record.attempt
+    if now - submission.created_at > timedelta(seconds=window):
+        return GiveUp(outcome=expired(window), guard=Idle(attempt=seen))
+    if seen >= attempts:
+        return GiveUp(outcome=exhausted(seen), guard=Idle(attempt=seen))
+    return Begin(seen=seen)
+
+
+def expired(window: float) -> Outcome:
+    """Return the outcome of an operation that waited too long."""
+    message = f"The operation was not begun within {window / 86_400:g} days."
+    return Outcome(status=Status.FAILED, error={"code": "expired", "message": message})
+
+
+def exhausted(attempts: int, *, cause: str | None = None) -> Outcome:
+    """Return the outcome of an operation whose attempts are spent. `cause` is the last error's own code, None where the worker died."""
+    how = "the last one did not end" if cause is None else f"the last one ended with {cause}"
+    error = {"code": "attempts_exhausted", "message": f"All {attempts} attempts are spent; {how}.", "attempts": attempts}
+    return Outcome(status=Status.FAILED, error=error if cause is None else {**error, "cause": cause})

@@ -1,0 +1,200 @@
+"""One worker: puts its parts together, and decides how it ends. Knows protocols, no adapters."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from offpoll.dependencies import Dependencies
+from offpoll.forecast import Forecast
+from offpoll.instant import utc_now
+from offpoll.kind import Kind
+from offpoll.settings import Settings
+from offpoll.work.claim import Claimer
+from offpoll.work.dead_letters import DeadLetters
+from offpoll.work.handle import HandlerRunner
+from offpoll.work.heartbeat import Heartbeat, HeartbeatRunner
+from offpoll.work.job import Job, Stop
+from offpoll.work.loop import LONG_POLL, Loop
+from offpoll.work.outage import Outage
+from offpoll.work.parking import Parking
+from offpoll.work.process import Processor
+from offpoll.work.publish import Publisher
+from offpoll.work.timing import FLUSH_INTERVAL, ServiceTimesBuffer
+
+__all__ = ["Worker"]
+
+#: Dead letters are rare and cheap to settle: this many at once.
+DEAD_LETTER_SLOTS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ambient:
+    """The clocks and the randomness of a worker.
+
+    Attributes:
+        clock: the wall clock, for documents.
+        monotonic: the clock of leases.
+        random: numbers from 0 to 1.
+        token: a fresh claim token.
+    """
+
+    clock: Callable[[], datetime] = utc_now
+    monotonic: Callable[[], float] = time.monotonic
+    random: Callable[[], float] = random.random
+    token: Callable[[], str] = lambda: secrets.token_hex(16)
+
+
+class Worker:
+    """Works on the operations of some kinds until it is told to end.
+
+    Args:
+        kinds: by name.
+        settings: limits, lease, concurrency.
+        lifetime: seconds after which a record counts as absent.
+        dependencies: for the loop it runs on.
+        heartbeat_dependencies: opens those of the loop that the heartbeat runs on.
+        heartbeat: where that is.
+        runner: where handlers run.
+        dead_letters: whether it settles dead letters too.
+        long_poll: seconds of one receive.
+    """
+
+    def __init__(
+        self,
+        *,
+        kinds: Mapping[str, Kind],
+        settings: Settings,
+        lifetime: float,
+        dependencies: Dependencies,
+        heartbeat_dependencies: Callable[[], AbstractAsyncContextManager[Dependencies]],
+        heartbeat: HeartbeatRunner,
+        runner: HandlerRunner,
+        dead_letters: bool = True,
+        long_poll: float = LONG_POLL,
+        ambient: Ambient | None = None,
+    ) -> None:
+        self._settings = settings
+        self._ambient = ambient or Ambient()
+        self._heartbeat, self._heartbeat_dependencies = heartbeat, heartbeat_dependencies
+        self._jobs: dict[str, Job] = {}
+        self._outage = Outage(random=self._ambient.random)
+        self._timing = ServiceTimesBuffer(dependencies.service_times)
+        claimer = Claimer(
+            records=dependencies.records,
+            lease=settings.lease,
+            window=settings.message_window,
+            lifetime=lifetime,
+            clock=self._ambient.clock,
+        )
+        processor = self._processor(kinds, dependencies, claimer, runner)
+        self._loops = [
+            Loop(
+                name="operations",
+                queue=dependencies.queue,
+                work=processor.process,
+                slots=settings.concurrency,
+                outage=self._outage,
+                wait=long_poll,
+            )
+        ]
+        if dead_letters:
+            settle = DeadLetters(
+                dependencies=dependencies, kinds=kinds, claimer=claimer, parking=_parking(dependencies, claimer, dead=True)
+            ).settle
+            self._loops.append(
+                Loop(
+                    name="dead letters",
+                    queue=dependencies.dead_letters,
+                    work=settle,
+                    slots=DEAD_LETTER_SLOTS,
+                    outage=self._outage,
+                    wait=long_poll,
+                )
+            )
+
+    @property
+    def held(self) -> int:
+        """How many operations it holds."""
+        return len(self._jobs)
+
+    async def run(self) -> None:
+        """Work until `drain`."""
+        async with self._heartbeat.running(self._make_heartbeat):
+            flushing = asyncio.get_running_loop().create_task(self._flush())
+            try:
+                await asyncio.gather(*(loop.run() for loop in self._loops))
+            finally:
+                flushing.cancel()
+                await self._timing.flush()
+
+    def drain(self) -> None:
+        """Receive nothing more; `run` returns when what is held has ended."""
+        for loop in self._loops:
+            loop.drain()
+
+    def stop(self) -> None:
+        """Drain, and stop the handlers that run: their operations go to another worker at once, with one attempt spent."""
+        self.drain()
+        self._outage.stop()
+        for job in list(self._jobs.values()):
+            job.stop(Stop.SHUTDOWN)
+
+    def _processor(self, kinds: Mapping[str, Kind], dependencies: Dependencies, claimer: Claimer, runner: HandlerRunner) -> Processor:
+        return Processor(
+            dependencies=dependencies,
+            kinds=kinds,
+            claimer=claimer,
+            runner=runner,
+            outage=self._outage,
+            parking=_parking(dependencies, claimer),
+            timing=self._timing,
+            jobs=self._jobs,
+            lease=self._settings.lease,
+            backoff=self._settings.backoff,
+            token=self._ambient.token,
+            random=self._ambient.random,
+            monotonic=self._ambient.monotonic,
+        )
+
+    @asynccontextmanager
+    async def _make_heartbeat(self) -> AsyncIterator[Heartbeat]:
+        settings = self._settings
+        async with self._heartbeat_dependencies() as dependencies:
+            forecast = Forecast(
+                queue=dependencies.queue,
+                service_times=dependencies.service_times,
+                expected_service_time=settings.expected_service_time,
+                concurrency=settings.concurrency,
+            )
+            yield Heartbeat(
+                jobs=self._jobs,
+                records=dependencies.records,
+                queue=dependencies.queue,
+                publisher=Publisher(
+                    board=dependencies.board, forecast=forecast, max_updates=settings.max_updates, clock=self._ambient.clock
+                ),
+                lease=settings.lease,
+                monotonic=self._ambient.monotonic,
+            )
+
+    async def _flush(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_INTERVAL)
+            await self._timing.flush()
+
+
+def _parking(dependencies: Dependencies, claimer: Claimer, *, dead: bool = False) -> Parking:
+    return Parking(
+        queue=dependencies.dead_letters if dead else dependencies.queue,
+        parking=dependencies.parking,
+        records=dependencies.records,
+        board=dependencies.board,
+        lifetime=claimer.lifetime,
+    )

@@ -1,0 +1,114 @@
+"""The real servers that tests run against: ministack (AWS in one process) and Ceph RGW (a real S3), on free ports of loopback.
+
+Decides how they are started and ended: each is ended by the ids of its own processes. Must not know what is tested.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+#: Seconds until a server must answer. Both need less than three; a loaded machine needs more.
+START = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A server that speaks AWS's protocols, and the keys of somebody who may do everything there."""
+
+    origin: str
+    region: str
+    access_key: str
+    secret_key: str
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that point every SDK to this server."""
+        return {
+            "AWS_ENDPOINT_URL": self.origin,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on at this moment."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def has_ceph() -> bool:
+    """Tell whether Ceph's programs are installed."""
+    return all(shutil.which(program) for program in ("radosgw", "ceph-mon", "ceph-osd", "radosgw-admin", "monmaptool"))
+
+
+@contextmanager
+def ministack(directory: Path) -> Iterator[Server]:
+    """Run ministack with authentication on. Its log is in `directory`."""
+    port = free_port()
+    environ = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        "AUTH": "true",
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "IOT_MTLS_ENABLED": "0",  # it would listen on all interfaces
+        "SFTP_ENABLED": "0",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+    with (directory / "ministack.log").open("w") as log:
+        process = subprocess.Popen([sys.executable, "-m", "ministack"], env=environ, cwd=directory, stdout=log, stderr=log)
+        try:
+            _await(f"http://127.0.0.1:{port}/_ministack/health", process, directory / "ministack.log")
+            yield Server(origin=f"http://127.0.0.1:{port}", region="us-east-1", access_key="test", secret_key="test")
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def ceph(directory: Path, *, sts: bool = False) -> Iterator[Server]:
+    """Run a Ceph RGW in memory. Its configuration and logs are in `directory`."""
+    access_key = secret_key = "test"  # ministack's root keys: a service has one pair for all that it talks to
+    root, port = directory / "ceph", free_port()
+    arguments = [str(root), str(port), str(free_port()), access_key, secret_key, "true" if sts else "false"]
+    try:
+        subprocess.run(["bash", str(HERE / "ceph" / "start.sh"), *arguments], check=True, timeout=START)
+        yield Server(origin=f"http://127.0.0.1:{port}", region="us-east-1", access_key=access_key, secret_key=secret_key)
+    finally:
+        if (root / "pids").exists():
+            subprocess.run(["bash", str(HERE / "ceph" / "stop.sh"), str(root)], check=True)
+
+
+def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + START
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except urllib.error.HTTPError:
+            return  # it answers
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"the server did not start: {log.read_text()[-2000:]}")

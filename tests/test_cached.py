@@ -1,0 +1,48 @@
+"""A value that is refreshed behind its readers."""
+
+from __future__ import annotations
+
+import asyncio
+
+from offpoll.cached import Cached
+from offpoll.errors import DependencyUnavailable
+from offpoll.testing import run_virtual
+
+
+def test_readers_never_wait() -> None:
+    """The old value is given while a new one is read, however long that takes, and one read at a time is begun."""
+
+    async def main() -> None:
+        reads = 0
+
+        async def read() -> int:
+            nonlocal reads
+            reads += 1
+            await asyncio.sleep(3)
+            return reads
+
+        cached = Cached(0, read, max_age=5)
+        assert cached.get() == 0
+        await asyncio.sleep(4)
+        assert (cached.get(), reads) == (1, 1)
+        await asyncio.sleep(1)
+        assert (cached.get(), reads) == (1, 1)
+        await asyncio.sleep(4)
+        assert (cached.get(), reads) == (2, 2)
+
+    run_virtual(main())
+
+
+def test_outages_keep_the_value() -> None:
+    """A read that fails changes nothing and raises nothing."""
+
+    async def main() -> None:
+        async def read() -> int:
+            raise DependencyUnavailable("SQS", "down")
+
+        cached = Cached(7, read, max_age=5)
+        for _ in range(5):
+            assert cached.get() == 7
+            await asyncio.sleep(6)
+
+    run_virtual(main())

@@ -1,0 +1,58 @@
+"""Statuses, how they follow each other, and the names of things."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from offpoll.operation import TERMINAL, TRANSITIONS, Outcome, Record, Status, Submission, is_kind, is_operation_id, is_owner
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+SUBMISSION = Submission(operation_id="a" * 32, kind="order", owner="public", status_key="k", digest=None, base_url="", created_at=NOW)
+
+
+def test_terminal_statuses_have_no_successor() -> None:
+    """Nothing follows succeeded, failed or canceled, and every other status leads to each of them."""
+    assert {"succeeded", "failed", "canceled"} == TERMINAL
+    assert all(after >= TERMINAL for status, after in TRANSITIONS.items() if status not in TERMINAL)
+
+
+def test_every_status_is_in_the_table() -> None:
+    """The table knows all five, and nothing returns to queued."""
+    assert set(TRANSITIONS) == set(Status)
+    assert not any(Status.QUEUED in after for after in TRANSITIONS.values())
+
+
+@pytest.mark.parametrize("text", ["", "a" * 31, "a" * 33, "A" * 32, "g" * 32, "a" * 32 + "\n", "\u0660" * 32])
+def test_what_is_no_operation_id(text: str) -> None:
+    """Anything but 32 lowercase hex digits is nobody's id."""
+    assert not is_operation_id(text)
+
+
+@pytest.mark.parametrize(("text", "valid"), [("order", True), ("a", True), ("a-b_2", True), ("a" * 64, True), ("a" * 65, False),
+                                             ("", False), ("Order", False), ("2a", False), ("a/b", False), ("a\n", False)])  # fmt: skip
+def test_kinds(text: str, valid: bool) -> None:
+    """A kind is a lowercase letter and then letters, digits, `_` and `-`."""
+    assert is_kind(text) is valid
+
+
+@pytest.mark.parametrize(("text", "valid"), [("x", True), ("Zoë@example.com / 7", True), ("o" * 256, True), ("o" * 257, False), ("", False),
+                                             ("a\x00", False), ("a\n", False), ("\ud800", False), ("\uffff", False)])  # fmt: skip
+def test_owners(text: str, valid: bool) -> None:
+    """An owner is 1 to 256 characters that can travel as a message attribute."""
+    assert is_owner(text) is valid
+
+
+def test_an_outcome_is_terminal() -> None:
+    """An outcome with a status that something may follow cannot be made."""
+    with pytest.raises(ValueError, match="not terminal"):
+        Outcome(status=Status.RUNNING)
+
+
+def test_a_records_status() -> None:
+    """A record is queued before its first claim, running after it, and then what its outcome says."""
+    assert Record(submission=SUBMISSION, expires_at=NOW).status is Status.QUEUED
+    assert Record(submission=SUBMISSION, expires_at=NOW, attempt=1).status is Status.RUNNING
+    done = Record(submission=SUBMISSION, expires_at=NOW, attempt=1, outcome=Outcome(status=Status.CANCELED))
+    assert (done.status, done.done) == (Status.CANCELED, True)

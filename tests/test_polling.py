@@ -1,0 +1,415 @@
+"""Polling: the plan, the waits, and what each answer means, by driving the generator with scripted answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from math import sqrt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from offpoll.client.flows import Finished, advance
+from offpoll.document import Document, PollHint, Progress
+from offpoll.errors import ApiError
+from offpoll.exchange import Answer, Fetch, NoAnswer, Shown, Wait
+from offpoll.link import StatusLink
+from offpoll.poll_plan import MAX_INTERVAL, MAX_PAUSE, MIN_INTERVAL, pause
+from offpoll.polling import FOLLOWED_UP, GIVE_UP, Polling, plan_from_mean, read_operation
+from offpoll.ticket import Ticket
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+ID = "0123456789abcdef" * 2
+API = "https://api.test"
+SELF = f"{API}/order/{ID}"
+LINK = "https://store.test/1?signature=old"
+FRESH = "https://store.test/1?signature=new"
+
+EXPIRED = Answer(status=403, headers={}, body=b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>")
+EXPIRED_TOKEN = Answer(
+    status=400, headers={}, body=b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+)
+DENIED = Answer(status=403, headers={}, body=b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>")
+MISSING = Answer(status=404, headers={}, body=b"<Error><Code>NoSuchKey</Code></Error>")
+SLOW_DOWN = Answer(status=503, headers={}, body=b"<Error><Code>SlowDown</Code></Error>")
+TIMEOUT = NoAnswer(reason="timed out")
+HTML = Answer(status=200, headers={"content-type": "text/html"}, body=b"<html>Log in to the hotel's network</html>")
+REDIRECT = Answer(status=302, headers={"location": "https://elsewhere.test/"})
+NOT_MODIFIED = Answer(status=304, headers={})
+
+
+def http_date(instant: datetime) -> str:
+    return instant.strftime("%a, %d %b %Y %H:%M:%S GMT")
+
+
+def document(**fields: object) -> Document:
+    made = Document(
+        id=ID,
+        kind="order",
+        status="queued",
+        created_at=NOW,
+        updated_at=NOW,
+        poll=PollHint(not_before=NOW + timedelta(seconds=10), interval=2.0),
+        links={"self": SELF, "status_link": SELF + "/status-link", "cancel": SELF + "/cancel"},
+    )
+    return replace(made, **fields)
+
+
+def done(status: str = "succeeded", **fields: object) -> Document:
+    return document(status=status, revision=9, attempt=1, poll=None, **fields)
+
+
+def shows(shown: Document, *, date: datetime | None = None, status: int = 200, etag: str = '"e"') -> Answer:
+    headers = {"etag": etag, "content-type": "application/json", **({} if date is None else {"date": http_date(date)})}
+    return Answer(status=status, headers=headers, body=shown.to_bytes())
+
+
+def fresh_link() -> Answer:
+    return Answer(status=200, headers={}, body=json.dumps({"href": FRESH, "expires_at": "2030-01-01T02:00:00.000Z"}).encode())
+
+
+def problem(status: int, **members: object) -> Answer:
+    headers = {"content-type": "application/problem+json"}
+    return Answer(status=status, headers=headers, body=json.dumps({"title": "t", "status": status, **members}).encode())
+
+
+def ticket(**fields: object) -> Ticket:
+    link = StatusLink(href=LINK, expires_at=NOW + timedelta(hours=1))
+    return replace(Ticket(document=document(), link=link, location=f"/order/{ID}", retry_after=10, answered_at=NOW), **fields)
+
+
+class Run:
+    """Drives a polling with scripted answers, and keeps what it did."""
+
+    def __init__(
+        self, answers: Iterable[Answer | NoAnswer], *, of: Ticket | None = None, random: float = 0.5, elapsed: float = 0.0
+    ) -> None:
+        self.waits: list[float] = []
+        self.fetches: list[Fetch] = []
+        self.shown: list[Document] = []
+        self.steps: list[str] = []
+        self.result: Document | None = None
+        self.polling = Polling(ticket=of or ticket(), base_url=API, random=lambda: random)
+        self._drive(iter(answers), elapsed)
+
+    def _drive(self, answers, elapsed) -> None:
+        flow, reply = self.polling.run(elapsed=elapsed), None
+        while not isinstance(event := advance(flow, reply), Finished):
+            reply = None
+            match event:
+                case Wait():
+                    self.waits.append(event.seconds)
+                    self.steps.append("wait")
+                case Fetch():
+                    reply = next(answers, None)
+                    if reply is None:
+                        return
+                    self.fetches.append(event)
+                    self.steps.append(f"{event.method} {event.to}" + (" link" if event.url.endswith("/status-link") else ""))
+                case Shown():
+                    self.shown.append(event.document)
+        self.result = event.value
+
+
+class TestPlan:
+    @pytest.mark.parametrize(("mean", "weight"), [(10, 1), (3, 0.25), (100, 4), (0.5, 1)])
+    def test_formula(self, mean, weight):
+        """The interval is sqrt(0.8 E / λ), the first poll at 0.4 E + 1.25 intervals."""
+        plan = plan_from_mean(mean, lateness_weight=weight)
+        assert plan.interval == pytest.approx(sqrt(0.8 * mean / weight))
+        assert plan.first == pytest.approx(0.4 * mean + 1.25 * plan.interval)
+
+    def test_floor_and_cap(self):
+        """Intervals are between a fifth of a second and a minute, whatever the mean."""
+        assert plan_from_mean(0).interval == plan_from_mean(-5).interval == MIN_INTERVAL
+        assert plan_from_mean(1e9).interval == MAX_INTERVAL
+
+    @pytest.mark.parametrize("weight", [0, -1, float("nan")])
+    def test_weight_is_positive(self, weight):
+        """A weight that is not positive is refused."""
+        with pytest.raises(ValueError, match="lateness_weight"):
+            plan_from_mean(1, lateness_weight=weight)
+
+
+class TestPause:
+    @given(st.floats(0, 1), st.floats(0.3, 1000))
+    def test_intervals_are_spread_by_a_tenth(self, random, interval):
+        """After `not_before`, the wait is one interval ± 10 %."""
+        hint = PollHint(not_before=NOW, interval=interval)
+        waited = pause(hint, date=NOW, updated_at=NOW, random=lambda: random)
+        assert 0.9 * interval - 1e-9 <= waited <= 1.1 * interval + 1e-9
+
+    @given(st.floats(0, 1), st.floats(1, 3000))
+    def test_never_before_not_before(self, random, due):
+        """Until `not_before` the wait is that long and at most a tenth longer, never shorter: the worker writes just before it."""
+        hint = PollHint(not_before=NOW + timedelta(seconds=due), interval=60.0)
+        waited = pause(hint, date=NOW, updated_at=NOW, random=lambda: random)
+        assert due - 1e-6 <= waited <= min(1.1 * due, due + 6.0) + 1e-6
+
+    @given(st.floats(0, 1), st.floats(), st.datetimes(timezones=st.just(UTC)) | st.none())
+    def test_always_between_floor_and_cap(self, random, interval, not_before):
+        """Whatever a server says (0, 1e9, NaN, infinity, the year 9999), a wait is between the floor and the cap."""
+        hint = PollHint(not_before=not_before or NOW, interval=interval)
+        assert MIN_INTERVAL <= pause(hint, date=NOW, updated_at=NOW, random=lambda: random) <= MAX_PAUSE
+
+    def test_a_document_of_the_same_second_is_more_exact(self):
+        """`Date` has whole seconds; a document written within that second says how far into it the answer was."""
+        hint = PollHint(not_before=NOW + timedelta(seconds=2), interval=0.5)
+        assert pause(hint, date=NOW, updated_at=NOW + timedelta(seconds=0.9), random=lambda: 0.0) == pytest.approx(1.1)
+        assert pause(hint, date=NOW, updated_at=NOW + timedelta(seconds=1.2), random=lambda: 0.0) == pytest.approx(2.0)
+
+
+class TestFirstPoll:
+    @pytest.mark.parametrize("skew", [timedelta(0), timedelta(days=1), timedelta(days=-1)])
+    def test_hints_are_judged_by_the_servers_clock(self, skew):
+        """The first wait is `not_before` minus the answer's Date, wherever the server's clock is."""
+        hint = PollHint(not_before=NOW + skew + timedelta(seconds=10), interval=2.0)
+        skewed = document(poll=hint, created_at=NOW + skew, updated_at=NOW + skew)
+        run = Run([], of=ticket(document=skewed, answered_at=NOW + skew), random=0.0)
+        assert run.waits == [10.0]
+
+    def test_time_since_the_answer_counts(self):
+        """What has passed since the answer is taken off; nothing is left after an hour."""
+        assert Run([], random=0.0, elapsed=4.0).waits == [6.0]
+        assert Run([], random=0.0, elapsed=3600.0).waits == [0.0]
+
+    def test_retry_after_without_a_date(self):
+        """Without a usable Date, the first wait is Retry-After."""
+        assert Run([], of=ticket(answered_at=None, retry_after=7)).waits == [7.0]
+
+    def test_a_saved_ticket_asks_at_once(self):
+        """Nobody knows how long a saved ticket lay: it asks at once, and then by the store's Date."""
+        run = Run([shows(document(), date=NOW + timedelta(seconds=4))], of=Ticket.from_json(ticket().to_json()), random=0.0)
+        assert run.waits == [0.0, 6.0]
+
+    def test_done_before_the_first_poll(self):
+        """A ticket of an ended operation needs no request."""
+        run = Run([], of=ticket(document=done()))
+        assert (run.result, run.shown, run.steps) == (done(), [done()], [])
+
+
+class TestStore:
+    def test_until_done(self):
+        """Documents are shown once each, the terminal one is returned, and only GETs without any headers of the API go to the store."""
+        running = document(status="running", revision=2, attempt=1, progress=Progress(fraction=0.4))
+        run = Run([shows(running), shows(running), shows(done())])
+        assert run.result == done()
+        assert run.shown == [running, done()]
+        assert run.steps == ["wait", "GET store"] * 3
+        assert {fetch.url for fetch in run.fetches} == {LINK}
+
+    def test_not_modified(self):
+        """The last etag is sent, 304 means nothing new, and the schedule goes on by the answer's Date."""
+        later = Answer(status=304, headers={"date": http_date(NOW + timedelta(seconds=11))})
+        run = Run([shows(document(), etag='"1"'), NOT_MODIFIED, later, shows(done())])
+        assert [fetch.headers.get("If-None-Match") for fetch in run.fetches] == [None, '"1"', '"1"', '"1"']
+        assert run.waits[1:] == [2.0, 2.0, 2.0]
+        assert run.shown == [done()]
+
+    def test_not_modified_out_of_the_blue(self):
+        """A 304 that nobody asked for is no document."""
+        assert Run([NOT_MODIFIED]).polling.trouble != ""
+
+    def test_replanned_by_a_new_hint(self):
+        """A document with a new hint changes the next waits."""
+        hint = PollHint(not_before=NOW + timedelta(seconds=40), interval=5.0)
+        run = Run(
+            [shows(document(revision=2, poll=hint), date=NOW + timedelta(seconds=10)), shows(document(revision=2, poll=hint))],
+            random=0.5,
+        )
+        assert run.waits == [10.1, 30.25, 5.0]
+
+    def test_a_document_without_a_hint_keeps_the_last(self):
+        """A document without a hint changes nothing about the schedule."""
+        run = Run([shows(document(revision=2, poll=None), date=NOW + timedelta(seconds=60))])
+        assert run.waits[1] == 2.0
+
+    def test_unknown_status_is_not_done(self):
+        """A status of a newer writer keeps the client waiting, whatever its `done` says."""
+        body = json.dumps({**document(revision=2).to_dict(), "status": "pondering", "done": True}).encode()
+        run = Run([Answer(status=200, headers={}, body=body), shows(done())])
+        assert run.steps == ["wait", "GET store"] * 2
+        assert run.shown[0].status == "pondering"
+
+    def test_a_lower_rank_is_not_shown(self):
+        """What watchers see never goes backwards."""
+        run = Run([shows(document(attempt=2, revision=5)), shows(document(attempt=1, revision=9)), shows(done())])
+        assert [shown.attempt for shown in run.shown] == [2, 1]
+        assert run.shown[-1].done
+
+    @pytest.mark.parametrize("outage", [SLOW_DOWN, TIMEOUT, Answer(status=429, headers={}), Answer(status=500, headers={})])
+    def test_outage(self, outage):
+        """While the store is out of order the same schedule goes on, nobody else is asked, and it may last."""
+        run = Run([*[outage] * 40, shows(done())])
+        assert run.steps == ["wait", "GET store"] * 41
+        assert run.waits[1:] == [2.0] * 40
+        assert run.result == done()
+
+    def test_outage_that_says_how_long(self):
+        """A Retry-After of an outage is obeyed."""
+        assert Run([Answer(status=503, headers={"retry-after": "30"})]).waits[1] == 30.0
+
+
+class TestEndedLink:
+    @pytest.mark.parametrize("ended", [EXPIRED, EXPIRED_TOKEN, replace(DENIED, headers={"date": http_date(NOW + timedelta(hours=1))})])
+    def test_fresh_link_once(self, ended):
+        """An ended link, by the store's words or by its clock, is renewed once and read again at once."""
+        run = Run([ended, fresh_link(), shows(done())])
+        assert run.steps == ["wait", "GET store", "POST api link", "GET store"]
+        assert run.fetches[-1].url == FRESH
+        assert run.result == done()
+
+    def test_every_link_ends_some_day(self):
+        """A link that ends after it has worked is renewed again."""
+        run = Run([EXPIRED, fresh_link(), shows(document()), EXPIRED, fresh_link(), shows(done())])
+        assert run.steps.count("POST api link") == 2
+        assert run.result == done()
+
+    def test_a_fresh_link_that_has_ended_too(self):
+        """If the fresh link fails as well, the API is asked, and the client waits."""
+        run = Run([EXPIRED, fresh_link(), EXPIRED, shows(document(), status=202)])
+        assert run.steps == ["wait", "GET store", "POST api link", "GET store", "GET api", "wait"]
+
+    def test_no_fresh_link(self):
+        """If the API gives no link, it is asked for the operation."""
+        run = Run([EXPIRED, Answer(status=500, headers={}), shows(done(), status=202)])
+        assert run.steps == ["wait", "GET store", "POST api link", "GET api"]
+        assert run.result == done()
+
+
+class TestRefused:
+    @pytest.mark.parametrize("refused", [DENIED, MISSING])
+    def test_the_api_is_asked_once(self, refused):
+        """A refusal is followed by one question to the API; its document counts as any other."""
+        running = document(status="running", revision=2, attempt=1)
+        run = Run([refused, shows(running, status=202), shows(done())])
+        assert run.steps == ["wait", "GET store", "GET api", "wait", "GET store"]
+        assert run.shown == [running, done()]
+
+    def test_refused_twice(self):
+        """A second refusal in a row tries a fresh link before the API is asked again."""
+        run = Run([DENIED, shows(document(), status=202), DENIED, fresh_link(), DENIED, shows(document(), status=202)])
+        assert run.steps == ["wait", "GET store", "GET api", "wait", "GET store", "POST api link", "GET store", "GET api", "wait"]
+
+    def test_succeeded_says_the_api(self):
+        """200 with JSON from the API means succeeded."""
+        run = Run([MISSING, Answer(status=200, headers={"content-type": "application/json"}, body=b'{"total": 5}')])
+        assert run.result is not None
+        assert run.result.status == "succeeded"
+
+    @pytest.mark.parametrize("status", ["failed", "canceled"])
+    def test_ended_otherwise_says_the_api(self, status):
+        """A 404 problem that says how the operation ended is its end, error and all."""
+        run = Run([MISSING, problem(404, operation_status=status, error={"code": "sold_out", "message": "no"})])
+        assert run.result is not None
+        assert (run.result.status, run.result.error) == (status, {"code": "sold_out", "message": "no"})
+
+    @pytest.mark.parametrize("status", [401, 403, 404])
+    def test_unknown_says_the_api(self, status):
+        """If the API knows no such operation or refuses to say, that is the error."""
+        with pytest.raises(ApiError) as caught:
+            Run([MISSING, problem(status, code="operation_not_found")])
+        assert caught.value.status == status
+
+    @pytest.mark.parametrize(
+        "nonsense", [TIMEOUT, SLOW_DOWN, HTML, REDIRECT, Answer(status=404, headers={}, body=b"<html>"), Answer(status=202, headers={})]
+    )
+    def test_an_api_that_does_not_help(self, nonsense):
+        """An outage or a stranger in the API's place decides nothing."""
+        run = Run([DENIED, nonsense, shows(done())])
+        assert run.steps == ["wait", "GET store", "GET api", "wait", "GET store"]
+        assert run.result == done()
+
+    def test_links_are_made_from_the_address(self):
+        """Documents without links are asked about at the API's own address."""
+        run = Run([DENIED, SLOW_DOWN], of=ticket(document=document(links={})))
+        assert run.fetches[1].url == SELF
+
+
+OTHERS = {
+    "html": HTML,
+    "redirect": REDIRECT,
+    "no content": Answer(status=204, headers={}),
+    "partial": Answer(status=206, headers={}, body=done().to_bytes()),
+    "teapot": Answer(status=418, headers={}),
+    "other operation": shows(done(id="f" * 32)),
+    "over 4 KiB": shows(done(unknown={"x": "x" * 5000})),
+    "other spec": Answer(status=200, headers={}, body=done().to_bytes().replace(b"offpoll/1", b"offpoll/2")),
+    "infinite": Answer(status=200, headers={}, body=done().to_bytes().replace(b'"attempt":1', b'"attempt":Infinity')),
+    "nested": Answer(status=200, headers={}, body=b"[" * 4000),
+    "list": Answer(status=200, headers={}, body=b"[]"),
+}
+
+
+class TestMisread:
+    @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+    def test_a_failed_poll(self, other):
+        """What is no document of this operation is a failed poll: never a success, the schedule goes on."""
+        run = Run([other, shows(done())])
+        assert run.steps == ["wait", "GET store"] * 2
+        assert run.shown == [done()]
+
+    @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+    def test_the_second_time_the_api_is_asked(self, other):
+        """The second time in a row a fresh link is tried, then the API is asked."""
+        run = Run([other, other, fresh_link(), other, shows(done(), status=202)])
+        assert run.steps == ["wait", "GET store", "wait", "GET store", "POST api link", "GET store", "GET api"]
+        assert run.result == done()
+
+    @pytest.mark.parametrize("other", [*OTHERS.values(), DENIED, MISSING, EXPIRED], ids=[*OTHERS, "denied", "missing", "expired"])
+    def test_not_for_ever(self, other):
+        """If it persists, a clear error says so; until then there is a wait before every poll and few questions to the API."""
+        waits, asked = [], []
+
+        def drive():
+            flow, reply = Polling(ticket=ticket(), base_url=API, random=lambda: 0.5).run(), None
+            while not isinstance(event := advance(flow, reply), Finished):
+                reply = None
+                if isinstance(event, Wait):
+                    waits.append(event.seconds)
+                elif isinstance(event, Fetch):
+                    asked.append(event.to)
+                    reply = other if event.to == "store" else SLOW_DOWN
+
+        with pytest.raises(ApiError, match=f"may go on, but its status cannot be read, {GIVE_UP} times") as caught:
+            drive()
+        assert caught.value.status == other.status
+        assert len(waits) == GIVE_UP
+        assert min(waits) > 1
+        assert asked.count("api") <= 2 * len(FOLLOWED_UP)
+
+    def test_trouble_ends_with_a_good_answer(self):
+        """A good answer from the store starts the count anew."""
+        answers = [answer for _ in range(20) for answer in (HTML, shows(document()))]
+        run = Run([*answers, shows(done())])
+        assert run.result == done()
+        assert run.polling.trouble == ""
+
+
+class TestReadOperation:
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            HTML,
+            Answer(status=200, headers={"content-type": "application/json"}, body=b"{"),
+            Answer(status=200, headers={"content-type": "application/json"}, body=b"{}", complete=False),
+            problem(404),
+            problem(404, operation_status="running"),
+            problem(404, operation_status=["failed"]),
+            problem(409, operation_status="failed"),
+        ],
+    )
+    def test_says_nothing(self, answer):
+        """Anything but JSON with 200, or a 404 problem with an `operation_status`, does not say that an operation ended."""
+        assert read_operation(answer, document=document()) is None
+
+
+def test_repr_of_a_fetch_hides_secrets():
+    """A status link and credentials do not get into logs by way of repr."""
+    assert (
+        repr(Fetch(to="store", url=LINK, headers={"Authorization": "secret"}))
+        == f"Fetch(to='store', method='GET', max_bytes={16 * 2**20}, timeout=inf)"
+    )

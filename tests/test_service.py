@@ -1,0 +1,128 @@
+"""What a user registers, and what an API calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.lab import lab, single
+
+from offpoll.context import Operation
+from offpoll.document import PollHint
+from offpoll.errors import ConfigurationError, InputTooLarge, OperationNotFound
+from offpoll.service import Offpoll, Service, lifetime
+from offpoll.settings import Settings
+from offpoll.testing import START
+
+
+async def handle(number: int, operation: Operation) -> Any:
+    return operation.state
+
+
+def test_decorated_handlers_stay_plain() -> None:
+    """A handler and a fetch hook are what they were, after they are registered."""
+    app = Offpoll()
+    assert app.operation("order")(handle) is handle
+    assert app.fetch("order")(handle) is handle
+
+
+def test_what_cannot_be_registered() -> None:
+    """Two handlers of one kind, no handler at all, and a fetch hook of no kind are refused."""
+    app = Offpoll()
+    with pytest.raises(ConfigurationError, match="no operations"):
+        app.kinds(Settings())
+    app.operation("order")(handle)
+    with pytest.raises(ConfigurationError, match="two handlers"):
+        app.operation("order")(handle)
+    app.fetch("invoice")(handle)
+    with pytest.raises(ConfigurationError, match="invoice"):
+        app.kinds(Settings())
+
+
+def test_submitting_needs_a_secret() -> None:
+    """A process that submits refuses to start without a secret."""
+    with lab(single(handle), workers=0) as one, pytest.raises(ConfigurationError, match="OFFPOLL_SECRET"):
+        Service(single(handle), settings=Settings(), dependencies=one.system.service.dependencies)
+
+
+def test_lifetime() -> None:
+    """Records live their window and the longest timeout, and never as long as documents."""
+    kinds = single(handle, timeout=1000).kinds(Settings())
+    assert lifetime(Settings(), kinds) == Settings().record_window + 1000
+    with pytest.raises(ConfigurationError, match="OFFPOLL_DOCUMENT_WINDOW"):
+        lifetime(Settings(document_window=Settings().record_window + 1000), kinds)
+
+
+def test_submit_from_code() -> None:
+    """An object of the handler's type is an input as its JSON is: the same key gives the same operation."""
+    with lab(single(handle), workers=0) as one:
+        submit = one.system.service.submit
+        first = one.system.run(submit("order", 5, idempotency_key="k"))
+        assert one.system.run(submit("order", b" 5 ", idempotency_key="k")).operation_id == first.operation_id
+        assert first.document.links == {}
+        assert first.headers["Location"] == f"/order/{first.operation_id}"
+
+
+def test_what_cannot_be_submitted() -> None:
+    """An unknown kind, an owner that is none, an input too large and an address that is none: nothing is created."""
+    with lab(single(handle), workers=0, input_limit=3) as one:
+        submit = one.system.service.submit
+        for wrong, error in (
+            (submit("invoice", 5), OperationNotFound),
+            (submit("order", 5, owner=""), ConfigurationError),
+            (submit("order", 12345), InputTooLarge),
+            (submit("order", 5, base_url="https://[1"), ValueError),
+        ):
+            with pytest.raises(error):
+                one.system.run(wrong)
+        assert (one.writes, one.messages) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "interval", "expected"),
+    [(4.2, 2.0, 5), (0.1, 2.0, 1), (-1, 2.0, 2), (-1, 0.2, 1), (-1, float("nan"), 3600), (-1, float("inf"), 3600), (1e9, 2.0, 3600)],
+)
+def test_retry_after(seconds: float, interval: float, expected: int) -> None:
+    """Whole seconds until the next look, at least one; nonsense in a stored document becomes an hour and raises nothing."""
+    with lab(single(handle), workers=0) as one:
+        document = one.document(one.submit())
+        hint = PollHint(not_before=START + timedelta(seconds=seconds), interval=interval)
+        assert one.system.service.retry_after(replace(document, poll=hint)) == expected
+        assert one.system.service.retry_after(replace(document, poll=None)) == 1
+        assert one.system.service.retry_after(replace(document, status="failed")) == 0
+
+
+def test_lifespan_and_connections() -> None:
+    """The lifespan's state is there while the service runs; connections are closed at the end, also where it fails."""
+    events: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan(app: Offpoll) -> AsyncIterator[str]:
+        events.append("up")
+        try:
+            yield "state"
+        finally:
+            events.append("down")
+
+    async def close() -> None:
+        events.append("closed")
+
+    with lab(single(handle), workers=0) as one:
+        app = Offpoll(lifespan=lifespan)
+        app.operation("order")(handle)
+        dependencies = replace(one.system.service.dependencies, close=close)
+        service = Service(app, settings=one.system.service.settings, dependencies=dependencies)
+
+        async def main() -> None:
+            async with service.running() as running:
+                assert running.state == "state"
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            asyncio.run(main())
+    assert events == ["up", "down", "closed"]

@@ -1,0 +1,92 @@
+"""Settings: an argument beats a variable beats the default, and what is wrong is refused by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from offpoll.errors import ConfigurationError
+from offpoll.settings import Settings
+
+
+def test_precedence() -> None:
+    """An argument beats a variable, which beats the default; `describe` says which it was."""
+    environ = {"OFFPOLL_BUCKET": "from-env", "OFFPOLL_LEASE": "30", "OFFPOLL_OPERATION_LOCATION": "yes", "PATH": "/bin"}
+    settings = Settings.load(environ=environ, bucket="argued")
+    assert (settings.bucket, settings.lease, settings.operation_location, settings.attempts) == ("argued", 30.0, True, 3)
+    sources = {each.name: each.source for each in settings.describe(environ=environ)}
+    assert sources["bucket"] == "argument"
+    assert sources["lease"] == sources["operation_location"] == "environment"
+    assert sources["attempts"] == "default"
+
+
+def test_secrets_are_masked() -> None:
+    """No description and no error shows a secret."""
+    described = Settings(secret="s" * 40).describe(environ={})
+    assert next(each.value for each in described if each.name == "secret") == "(set)"
+    with pytest.raises(ConfigurationError) as raised:
+        Settings(secret="short-one")
+    assert "short-one" not in str(raised.value)
+
+
+def test_unknown_variable() -> None:
+    """An unknown `OFFPOLL_*` is refused, and the nearest known one named."""
+    with pytest.raises(ConfigurationError, match=r"OFFPOLL_BUCKETT is not a setting.*OFFPOLL_BUCKET"):
+        Settings.load(environ={"OFFPOLL_BUCKETT": "x"})
+    with pytest.raises(ConfigurationError, match="OFFPOLL_bucket"):
+        Settings.load(environ={"OFFPOLL_bucket": "x"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("LEASE", "soon"),
+        ("LEASE", "nan"),
+        ("LEASE", "inf"),
+        ("LEASE", "0"),
+        ("ATTEMPTS", "2.5"),
+        ("ATTEMPTS", "0"),
+        ("OPERATION_LOCATION", "maybe"),
+        ("TIMEOUT", "43200"),
+        ("INPUT_LIMIT", "262145"),
+        ("RESULT_LIMIT", "358401"),
+        ("LINK_LIFETIME", "604801"),
+        ("ADDRESSING_STYLE", "dns"),
+        ("MESSAGE_WINDOW", "1209600"),
+        ("RECORD_WINDOW", "864000"),
+        ("DOCUMENT_WINDOW", "1209600"),
+        ("PREFIX", ""),
+        ("PREFIX", "status/"),
+        ("PREFIX", "a b"),
+        ("PUBLIC_URL", "api.example.com"),
+        ("PUBLIC_URL", "https://" + "a" * 400),
+    ],
+)
+def test_wrong_values(variable: str, text: str) -> None:
+    """A value of the wrong type or out of range is refused, and the variable named."""
+    with pytest.raises(ConfigurationError, match=f"OFFPOLL_{variable}|windows must grow"):
+        Settings.load(environ={f"OFFPOLL_{variable}": text})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"lease": "60"}, {"attempts": 2.0}, {"attempts": True}, {"bucket": None}, {"operation_location": 1}, {"secret": 7}],
+    ids=str,
+)
+def test_wrong_types(arguments: dict[str, Any]) -> None:
+    """An argument of the wrong type is refused as a setting is, not later by whoever uses it."""
+    with pytest.raises(ConfigurationError, match="wrong type"):
+        Settings(**arguments)
+
+
+def test_need() -> None:
+    """What a process cannot do without is asked for by its variables."""
+    with pytest.raises(ConfigurationError, match="OFFPOLL_SECRET, OFFPOLL_QUEUE_URL"):
+        Settings(bucket="b").need("bucket", "secret", "queue_url")
+    Settings(bucket="b").need("bucket")
+
+
+def test_every_setting_is_explained() -> None:
+    """Each setting has a sentence for the table."""
+    assert all(each.doc.endswith(".") for each in Settings().describe(environ={}))

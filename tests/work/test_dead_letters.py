@@ -1,0 +1,185 @@
+"""Dead letters: a worker that never handles."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from tests.lab import Lab, lab, single
+
+from offpoll.operation import Outcome, Status
+from offpoll.queue import Envelope, Message
+from offpoll.records import Claim, Undecided
+
+
+async def handle(number: int) -> int:
+    return number
+
+
+def dead(one: Lab, **changes: str) -> tuple[str, Message]:
+    """Submit an operation and move its message to the dead letters."""
+    operation_id = one.submit()
+    (envelope,) = one.system.queue.peek()
+    one.system.queue._held.clear()
+    envelope = replace(envelope, attributes={**envelope.attributes, **changes})
+    one.system.run(one.system.dead_letters.send(envelope))
+    return operation_id, Message.from_envelope(replace(envelope, attributes={**envelope.attributes, "version": "1"}))
+
+
+def claim(one: Lab, message: Message, *, seen: int = 0, lease: float = 30) -> None:
+    expires_at = message.submission.created_at + timedelta(days=14)
+    one.system.run(one.system.records.claim(message.submission, seen=seen, token=f"t{seen}", lease=lease, expires_at=expires_at))
+
+
+def test_never_claimed() -> None:
+    """A dead letter with attempts left is enqueued again, after a delay, and then deleted; a worker handles it."""
+    with lab(single(handle), workers=0) as one:
+        operation_id, _ = dead(one)
+        one.system.start_worker()
+        one.system.advance(10)
+        assert (one.messages, one.system.dead_letters.peek()) == (1, [])
+        assert not one.document(operation_id).done
+        document = one.until_done(operation_id, within=120)
+        assert (document.status, document.attempt) == ("succeeded", 1)
+
+
+def test_decided() -> None:
+    """Of a decided operation the document is repaired and the dead letter deleted."""
+    with lab(single(handle), workers=0) as one:
+        operation_id, message = dead(one)
+        claim(one, message)
+        expires_at = message.submission.created_at + timedelta(days=14)
+        outcome = Outcome(status=Status.SUCCEEDED, result="9")
+        one.system.run(one.system.records.decide(message.submission, outcome, guard=Claim(attempt=1, token="t0"), expires_at=expires_at))
+        one.system.start_worker()
+        assert one.until_done(operation_id, within=10).status == "succeeded"
+        assert (one.messages, one.system.dead_letters.peek()) == (0, [])
+
+
+def test_a_live_lease() -> None:
+    """While somebody works on it, a dead letter waits; then it is settled."""
+    with lab(single(handle), workers=0) as one:
+        operation_id, message = dead(one)
+        claim(one, message, lease=50)
+        one.system.start_worker()
+        one.system.advance(49)
+        assert (one.messages, len(one.system.dead_letters.peek())) == (0, 1)
+        assert one.until_done(operation_id, within=120).attempt == 2
+
+
+def test_exhausted() -> None:
+    """Attempts spent and no live lease: the operation is failed, and its input kept."""
+    with lab(single(handle, attempts=1), workers=0) as one:
+        operation_id, message = dead(one)
+        claim(one, message, lease=5)
+        one.system.start_worker()
+        error = one.until_done(operation_id, within=30).error
+        assert error is not None
+        assert error["code"] == "attempts_exhausted"
+        record = one.record(operation_id)
+        assert record is not None
+        assert record.input == b"1"
+        assert one.system.dead_letters.peek() == []
+
+
+def test_somebody_claims_meanwhile() -> None:
+    """Exhaustion is not decided where the last attempt renews in between; it is looked at again later."""
+    with lab(single(handle, attempts=1), workers=0) as one:
+        operation_id, message = dead(one)
+        claim(one, message, lease=5)
+        one.system.advance(6)
+        held = Claim(attempt=1, token="t0")
+        one.on_records.meanwhile("decide", lambda: one.system.records.renew(operation_id, held=held, lease=20))
+        one.system.start_worker()
+        one.system.advance(15)
+        assert len(one.system.dead_letters.peek()) == 1
+        assert not one.document(operation_id).done
+        expires_at = message.submission.created_at + timedelta(days=14)
+        outcome = Outcome(status=Status.SUCCEEDED, result="9")
+        one.system.run(one.system.records.decide(message.submission, outcome, guard=held, expires_at=expires_at))
+        assert one.until_done(operation_id, within=60).status == "succeeded"
+
+
+def test_expired() -> None:
+    """A dead letter keeps its age: older than its window, the operation is failed."""
+    with lab(single(handle), workers=0) as one:
+        operation_id, _ = dead(one)
+        one.system.advance(11 * 86_400)
+        one.system.start_worker()
+        error = one.until_done(operation_id, within=30).error
+        assert error is not None
+        assert error["code"] == "expired"
+        assert one.system.dead_letters.peek() == []
+
+
+def test_unknown_kind_or_version_stays() -> None:
+    """What a newer worker may know stays in the queue: nothing is failed, parked or deleted."""
+    for changes in ({"kind": "invoice"}, {"version": "2"}):
+        with lab(single(handle), workers=0) as one:
+            operation_id, _ = dead(one, **changes)
+            one.system.start_worker()
+            one.system.advance(3600)
+            assert (len(one.system.dead_letters.peek()), one.messages, one.system.parking.peek()) == (1, 0, [])
+            assert one.record(operation_id) is None
+
+
+def test_malformed_is_parked() -> None:
+    """What nobody can read is parked, out of the dead letters."""
+    with lab(single(handle), workers=0) as one:
+        one.system.run(one.system.dead_letters.send(Envelope(body="?", attributes={})))
+        one.system.start_worker()
+        one.system.advance(5)
+        assert (one.system.dead_letters.peek(), one.system.parking.peek()) == ([], [Envelope(body="?", attributes={})])
+
+
+def test_another_input_is_parked() -> None:
+    """A dead letter of another input than the record's is parked, and the document left alone."""
+    with lab(single(handle), workers=0) as one:
+        operation_id, message = dead(one)
+        other = replace(message, submission=replace(message.submission, digest="e"))
+        claim(one, other)
+        one.system.start_worker()
+        one.system.advance(5)
+        assert (one.system.dead_letters.peek(), len(one.system.parking.peek())) == ([], 1)
+        assert one.document(operation_id).revision == 1
+
+
+def test_outages_and_faults_leave_it_there() -> None:
+    """Whatever fails, the dead letter stays, and is settled when that is over; the worker lives."""
+    faults: list[Any] = [None, ZeroDivisionError("a bug")]
+    for error in faults:
+        with lab(single(handle), workers=0) as one:
+            operation_id, _ = dead(one)
+            one.on_records.fail("get", error=error)
+            one.on_queue.fail("send")
+            one.system.start_worker()
+            one.system.advance(200)
+            assert len(one.system.dead_letters.peek()) == 1
+            assert one.until_done(operation_id, within=2000).attempt == 1
+
+
+def test_canceled_while_dead() -> None:
+    """A dead letter of a canceled operation is only deleted."""
+    with lab(single(handle), workers=0) as one:
+        operation_id, message = dead(one)
+        claim(one, message, lease=5)
+        expires_at = message.submission.created_at + timedelta(days=14)
+        canceled = Outcome(status=Status.CANCELED)
+        one.system.run(one.system.records.decide(message.submission, canceled, guard=Undecided(), expires_at=expires_at))
+        one.system.start_worker()
+        assert one.until_done(operation_id, within=10).status == "canceled"
+        assert (one.messages, one.system.dead_letters.peek()) == (0, [])
+
+
+def test_a_message_that_is_never_finished_ends_here() -> None:
+    """A message that is delivered too often, without attempts, comes here and back again: nothing is lost on the way."""
+    with lab(single(handle), workers=0) as one:
+        operation_id = one.submit()
+        for _ in range(8):
+            (delivery,) = one.system.run(one.system.queue.receive(limit=1, wait=0))
+            one.system.run(one.system.queue.hide(delivery, seconds=0))
+        assert one.system.run(one.system.queue.receive(limit=1, wait=0)) == []
+        assert len(one.system.dead_letters.peek()) == 1
+        one.system.start_worker()
+        assert one.until_done(operation_id, within=300).attempt == 1

@@ -1,0 +1,97 @@
+"""Parking: what happens to messages that nobody can read."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from tests.lab import Lab, lab, single
+
+from offpoll.errors import DependencyUnavailable, MalformedMessage
+from offpoll.operation import Outcome, Status
+from offpoll.queue import Delivery, Envelope
+from offpoll.records import Undecided
+from offpoll.work.parking import Parking
+
+BROKEN = Envelope(body="?", attributes={})
+
+
+async def handle(number: int) -> int:
+    return number
+
+
+def parking(one: Lab) -> Parking:
+    system = one.system
+    return Parking(
+        queue=system.queue, parking=system.parking, records=system.records, board=system.service.dependencies.board, lifetime=1e6
+    )
+
+
+def delivery(one: Lab) -> Delivery:
+    one.system.queue._held.clear()
+    one.system.run(one.system.queue.send(BROKEN))
+    (delivered,) = one.system.run(one.system.queue.receive(limit=1, wait=0))
+    return delivered
+
+
+def test_nobodys() -> None:
+    """A message that names no operation is moved as it is."""
+    with lab(single(handle), workers=0) as one:
+        one.system.run(parking(one).malformed(delivery(one), MalformedMessage("?")))
+        assert (one.system.queue.peek(), one.system.parking.peek()) == ([], [BROKEN])
+
+
+def test_of_a_known_operation() -> None:
+    """Its operation is failed first, in the record and then in the document."""
+    with lab(single(handle), workers=0) as one:
+        operation_id = one.submit()
+        error = MalformedMessage("?", operation_id=operation_id, owner="public")
+        one.system.run(parking(one).malformed(delivery(one), error))
+        record = one.record(operation_id)
+        assert record is not None
+        assert (record.status, one.document(operation_id).status) == ("failed", "failed")
+
+
+def test_of_an_operation_that_nobody_knows() -> None:
+    """Without a document nothing is decided: the id may be anybody's invention."""
+    with lab(single(handle), workers=0) as one:
+        error = MalformedMessage("?", operation_id="a" * 32, owner="public")
+        one.system.run(parking(one).malformed(delivery(one), error))
+        assert one.record("a" * 32) is None
+        assert one.system.parking.peek() == [BROKEN]
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_of_a_decided_operation(shown: bool) -> None:
+    """An outcome stays what it is; a document that lags behind it is repaired."""
+    with lab(single(handle), workers=0) as one:
+        operation_id = one.submit()
+        board = one.system.service.dependencies.board
+        submission = board.submission_of(one.document(operation_id), owner="public")
+        expires_at = submission.created_at + timedelta(days=14)
+        records = one.system.records
+        one.system.run(records.claim(submission, seen=0, token="t", lease=1, expires_at=expires_at))
+        update = one.system.run(records.decide(submission, Outcome(status=Status.SUCCEEDED), guard=Undecided(), expires_at=expires_at))
+        assert update.record is not None
+        if shown:
+            one.system.run(board.show(update.record))
+        error = MalformedMessage("?", operation_id=operation_id, owner="public")
+        one.system.run(parking(one).malformed(delivery(one), error))
+        assert one.document(operation_id).status == "succeeded"
+        assert one.system.parking.peek() == [BROKEN]
+
+
+def test_a_fault_leaves_the_message() -> None:
+    """Whatever fails, the message is in one of the two queues, and repeating ends with it parked."""
+    with lab(single(handle), workers=0) as one:
+        operation_id = one.submit()
+        error = MalformedMessage("?", operation_id=operation_id, owner="public")
+        delivered = delivery(one)
+        for faults, verb in ((one.on_store, "read"), (one.on_records, "decide"), (one.on_store, "replace"), (one.on_queue, "delete")):
+            faults.fail(verb)
+            with pytest.raises(DependencyUnavailable):
+                one.system.run(parking(one).malformed(delivered, error))
+            assert one.system.queue.peek() == [BROKEN]
+        one.system.run(parking(one).malformed(delivered, error))
+        assert one.system.queue.peek() == []
+        assert set(map(str, one.system.parking.peek())) == {str(BROKEN)}

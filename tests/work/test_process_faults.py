@@ -1,0 +1,151 @@
+"""One delivery through the protocol: every step that fails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.lab import lab, single
+from tests.work.scripted import Handler, settled
+
+from offpoll.context import Operation
+from offpoll.errors import DependencyRefused, HandlerStopped
+from offpoll.work.job import Stop
+
+# --- faults -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(("target", "verb"), [("records", "claim"), ("records", "decide"), ("store", "replace"), ("queue", "delete")])
+def test_each_step_survives_a_fault(target: str, verb: str, after: bool) -> None:
+    """Whichever call fails or loses its answer, the step is repeated: one attempt, one run, one outcome."""
+    handler = Handler()
+    with lab(single(handler.function())) as one:
+        getattr(one, f"on_{target}").fail(verb, times=3, after=after)
+        operation_id = one.submit()
+        document = one.until_done(operation_id)
+        one.system.advance(60)
+        assert (document.status, document.attempt, handler.began) == ("succeeded", 1, [1])
+        settled(one, operation_id)
+
+
+def test_the_record_is_out_of_reach_at_decide() -> None:
+    """Result, lease and message are kept for as long as it takes; meanwhile nothing new is received; no attempt is spent."""
+    handler = Handler(seconds=5)
+    with lab(single(handler.function())) as one:
+        operation_id = one.submit(1)
+        one.system.advance(4)
+        one.on_records.down()
+        one.system.advance(40)
+        receives = one.on_queue.count("receive")
+        other = one.submit(2)
+        one.system.advance(3600)
+        assert one.on_queue.count("receive") <= receives + 1  # the one that was under way
+        assert handler.ended == ["ended"]
+        one.on_records.up()
+        assert one.until_done(operation_id, within=60).attempt == 1
+        assert one.until_done(other, within=60).attempt == 1
+        assert handler.began == [1, 1]
+
+
+def test_the_store_is_down_at_publish() -> None:
+    """The outcome is recorded once; the document follows when the store is back, and only then the message is deleted."""
+    handler = Handler(seconds=5)
+    with lab(single(handler.function())) as one:
+        operation_id = one.submit()
+        one.system.advance(4)
+        one.on_store.down()
+        one.system.advance(600)
+        record = one.record(operation_id)
+        assert record is not None
+        assert record.done
+        assert one.messages == 1
+        one.on_store.up()
+        assert one.until_done(operation_id, within=60).status == "succeeded"
+        assert handler.began == [1]
+        settled(one, operation_id)
+
+
+def test_an_outage_longer_than_the_lease_spends_no_attempt() -> None:
+    """A handler whose lease lapses is stopped; when the record is back and the claim stands, it runs again under the same attempt."""
+    handler = Handler(seconds=100)
+    with lab(single(handler.function())) as one:
+        operation_id = one.submit()
+        one.system.advance(5)
+        one.on_records.down()
+        one.system.advance(40)
+        assert (handler.began, handler.ended) == ([1], ["cancelled"])
+        one.system.advance(400)
+        assert handler.began == [1]
+        one.on_records.up()
+        document = one.until_done(operation_id, within=200)
+        assert (document.attempt, handler.began, handler.ended) == (1, [1, 1], ["cancelled", "ended"])
+        settled(one, operation_id)
+
+
+def test_a_lost_lease() -> None:
+    """A worker whose claim was overtaken stops its handler, publishes nothing and deletes nothing."""
+    handler = Handler(seconds=1000)
+    with lab(single(handler.function())) as one:
+        operation_id = one.submit()
+        one.system.advance(5)
+        record = one.record(operation_id)
+        assert record is not None
+        one.system.records._records[operation_id] = replace(record, attempt=2, token="other", lease_until=one.system.loop.now())
+        one.system.advance(6)
+        assert handler.ended == ["cancelled"]
+        before, writes = one.document(operation_id), one.writes
+        one.system.advance(10)
+        assert (one.document(operation_id), one.writes, one.on_queue.count("delete"), one.messages) == (before, writes, 0, 1)
+        assert one.until_done(operation_id, within=3600).attempt == 3
+
+
+def test_a_refusal_gives_the_message_back() -> None:
+    """What a dependency refuses again and again is given back, and the worker goes on; mended, the operation ends."""
+    handler = Handler()
+    with lab(single(handler.function())) as one:
+        one.on_records.fail("claim", times=5, error=DependencyRefused("DynamoDB", "no", code="AccessDenied"))
+        operation_id = one.submit()
+        one.system.advance(15)
+        assert handler.began == []
+        assert one.until_done(operation_id, within=60).attempt == 1
+
+
+def test_a_fault_of_our_own_does_not_lose_the_message() -> None:
+    """An exception that nobody expected gives the message back: the next delivery finishes it."""
+    handler = Handler()
+    with lab(single(handler.function())) as one:
+        one.on_records.fail("decide", error=ZeroDivisionError("a bug"))
+        operation_id = one.submit()
+        document = one.until_done(operation_id, within=120)
+        assert (document.status, document.attempt) == ("succeeded", 2)
+        settled(one, operation_id)
+
+
+def test_handler_stopped_is_not_swallowed() -> None:
+    """A plain handler that reports progress after a stop is unwound past its own `except Exception`."""
+    caught = []
+
+    def handle(number: int, operation: Operation) -> int:
+        operation.progress(0.1)
+        stop()
+        try:
+            operation.progress(0.2)
+        except Exception as error:
+            caught.append(error)
+        except HandlerStopped:
+            caught.append("stopped")
+            raise
+        return 1
+
+    with lab(single(handle)) as one:
+
+        def stop() -> None:
+            worker = one.system._workers[0][0]
+            for job in worker._jobs.values():
+                job.stop(Stop.LOST)
+
+        one.submit()
+        one.system.advance(1)
+        assert caught == ["stopped"]
+        assert one.messages == 1

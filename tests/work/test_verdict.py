@@ -1,0 +1,93 @@
+"""The rules of claiming, one row at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from offpoll.errors import DigestMismatch
+from offpoll.operation import Outcome, Record, Status, Submission
+from offpoll.records import Idle
+from offpoll.work.verdict import Begin, Decided, GiveUp, Held, Mine, exhausted, judge
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+SUBMISSION = Submission(operation_id="a" * 32, kind="order", owner="public", status_key="k", digest="d", base_url="", created_at=NOW)
+WINDOW = 864_000.0
+LIVE, LAPSED = NOW + timedelta(seconds=30), NOW
+
+
+def record(**changes: Any) -> Record:
+    given = {"attempt": 1, "token": "t", "lease_until": LIVE, "expires_at": NOW + timedelta(days=14), **changes}
+    return Record(submission=SUBMISSION, **given)
+
+
+def verdict(found: Record | None, *, token: str | None = "mine", now: datetime = NOW, attempts: int = 3) -> Any:
+    return judge(found, SUBMISSION, now=now, token=token, attempts=attempts, window=WINDOW)
+
+
+def test_nothing_there() -> None:
+    """Without a record the first attempt may begin."""
+    assert verdict(None) == Begin(seen=0)
+
+
+def test_decided() -> None:
+    """An outcome beats everything: lease, token, attempts, age."""
+    done = record(attempt=9, token="mine", outcome=Outcome(status=Status.FAILED))
+    assert verdict(done, now=NOW + timedelta(days=30)) == Decided(record=done)
+
+
+def test_held() -> None:
+    """Another token's live lease holds, and so does a backoff, which has no token."""
+    assert verdict(record()) == Held(seconds=30)
+    assert verdict(record(token=None)) == Held(seconds=30)
+    assert verdict(record(), token=None) == Held(seconds=30)
+
+
+def test_mine() -> None:
+    """My own token is a claim whose answer was lost, also where its lease has lapsed meanwhile."""
+    for lease_until in (LIVE, LAPSED):
+        mine = record(token="mine", lease_until=lease_until)
+        assert verdict(mine) == Mine(record=mine)
+
+
+def test_nobody_is_not_me() -> None:
+    """Who never handles has no token, and a released record has none: that is no claim of theirs."""
+    assert verdict(record(token=None, lease_until=LAPSED), token=None) == Begin(seen=1)
+
+
+def test_the_next_attempt() -> None:
+    """A lapsed lease and attempts left: the next one, guarded by the attempt seen."""
+    assert verdict(record(attempt=2, lease_until=LAPSED)) == Begin(seen=2)
+
+
+def test_attempts_are_spent() -> None:
+    """The last attempt's lapsed lease: nobody works on it, decide so, guarded by the attempt seen."""
+    assert verdict(record(attempt=3, lease_until=LAPSED)) == GiveUp(outcome=exhausted(3), guard=Idle(attempt=3))
+    assert isinstance(verdict(record(attempt=3)), Held)
+
+
+def test_too_old() -> None:
+    """An operation older than its window is not begun, first attempt or later; a live one goes on."""
+    late = NOW + timedelta(seconds=WINDOW + 1)
+    given_up = verdict(None, now=late)
+    assert (given_up.outcome.error["code"], given_up.guard) == ("expired", Idle(attempt=0))
+    assert verdict(record(lease_until=LAPSED), now=late).guard == Idle(attempt=1)
+    assert isinstance(verdict(record(lease_until=late + timedelta(seconds=1)), now=late), Held)
+    assert isinstance(verdict(None, now=NOW + timedelta(seconds=WINDOW)), Begin)
+
+
+def test_another_input() -> None:
+    """A record of another input is nobody's to work on, decided or not."""
+    for outcome in (None, Outcome(status=Status.SUCCEEDED)):
+        other = replace(record(outcome=outcome), submission=replace(SUBMISSION, digest="other"))
+        with pytest.raises(DigestMismatch):
+            verdict(other)
+
+
+def test_the_cause_of_exhaustion() -> None:
+    """An exception is named; a crash has no name."""
+    assert (exhausted(3, cause="KeyError").error or {})["cause"] == "KeyError"
+    assert "cause" not in (exhausted(3).error or {})

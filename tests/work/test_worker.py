@@ -1,0 +1,219 @@
+"""A worker's life: how it drains, how it stops, what its parts share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from tests.lab import Lab, lab, single
+
+from offpoll.context import CallNext, Operation
+from offpoll.service import Offpoll
+
+
+def sleeping(seconds: float, began: list[int]) -> Any:
+    async def handle(number: int, operation: Operation) -> int:
+        began.append(operation.attempt)
+        await asyncio.sleep(seconds)
+        return number
+
+    return handle
+
+
+def worker(one: Lab, number: int = 0) -> Any:
+    return one.system._workers[number]
+
+
+def test_drain() -> None:
+    """A draining worker receives nothing more and ends when what it holds has ended."""
+    began: list[int] = []
+    with lab(single(sleeping(50, began))) as one:
+        held = one.submit(1)
+        one.system.advance(10)
+        it, task = worker(one)
+        it.drain()
+        left = one.submit(2)
+        one.system.advance(39)
+        assert not task.done()
+        one.system.advance(2)
+        assert task.done()
+        assert one.document(held).status == "succeeded"
+        assert (one.document(left).status, began) == ("queued", [1])
+
+
+def test_an_idle_worker_drains_at_once() -> None:
+    """A long poll is let go of, and so is the pause after a failed receive."""
+    with lab(single(sleeping(1, [])), workers=2) as one:
+        one.system.advance(5)
+        worker(one)[0].drain()
+        one.system.advance(0.1)
+        assert worker(one)[1].done()
+        one.on_queue.down()
+        one.system.advance(300)
+        worker(one, 1)[0].drain()
+        one.system.advance(0.1)
+        assert worker(one, 1)[1].done()
+
+
+def test_stop_hands_over() -> None:
+    """A stopped worker's operation is taken by another one at once, as attempt 2."""
+    began: list[int] = []
+    with lab(single(sleeping(50, began))) as one:
+        operation_id = one.submit()
+        one.system.advance(10)
+        it, task = worker(one)
+        it.stop()
+        one.system.start_worker()
+        one.system.advance(1)
+        assert task.done()
+        assert began == [1, 2]
+        assert one.until_done(operation_id, within=60).attempt == 2
+
+
+@pytest.mark.parametrize("skip", range(0, 12))
+def test_stop_at_any_time_loses_nothing(skip: int) -> None:
+    """Wherever a stop comes in between, the operation is not lost and no handler of the stopped worker runs on."""
+    began: list[int] = []
+    with lab(single(sleeping(20, began))) as one:
+
+        async def stop() -> None:
+            worker(one)[0].stop()
+
+        calls = [(one.on_records, "claim"), (one.on_records, "renew"), (one.on_records, "decide"), (one.on_store, "replace"),
+                 (one.on_queue, "delete"), (one.on_queue, "hide")]  # fmt: skip
+        faults, verb = calls[skip // 2]
+        faults.meanwhile(verb, stop, after=bool(skip % 2))
+        operation_id = one.submit()
+        one.system.advance(25)
+        assert worker(one)[1].done()
+        one.system.start_worker()
+        assert one.until_done(operation_id, within=120).status == "succeeded"
+        one.system.advance(40)
+        assert one.messages == 0
+
+
+def test_stop_before_the_handler_began() -> None:
+    """A stop during the claim is not forgotten: the handler does not begin."""
+    began: list[int] = []
+    with lab(single(sleeping(500, began))) as one:
+
+        async def stop() -> None:
+            worker(one)[0].stop()
+
+        one.on_records.meanwhile("claim", stop, after=True)
+        operation_id = one.submit()
+        one.system.advance(1)
+        assert (worker(one)[1].done(), began) == (True, [])
+        record = one.record(operation_id)
+        assert record is not None
+        assert (record.token, record.attempt) == (None, 1)
+
+
+def test_stop_after_a_lapse() -> None:
+    """A worker that is stopped while it asks whether its lapsed claim stands does not run the handler again."""
+    began: list[int] = []
+    with lab(single(sleeping(500, began))) as one:
+        one.submit()
+        one.system.advance(5)
+        one.on_records.down()
+        one.system.advance(60)
+
+        async def stop() -> None:
+            worker(one)[0].stop()
+
+        one.on_records.meanwhile("renew", stop, after=True)
+        one.on_records.up()
+        one.system.advance(60)
+        assert (worker(one)[1].done(), began) == (True, [1])
+
+
+def test_stop_during_an_outage() -> None:
+    """A worker that waits for a dependency gives up at once when it is stopped; the message comes back."""
+    began: list[int] = []
+    with lab(single(sleeping(5, began))) as one:
+        operation_id = one.submit()
+        one.system.advance(1)
+        one.on_records.down()
+        one.system.advance(100)
+        worker(one)[0].stop()
+        one.system.advance(40)
+        assert worker(one)[1].done()
+        one.on_records.up()
+        one.system.start_worker()
+        assert one.until_done(operation_id, within=120).attempt == 2
+
+
+def test_concurrency() -> None:
+    """So many operations run at once, and no more messages are received than there are slots."""
+    began: list[int] = []
+    with lab(single(sleeping(10, began)), concurrency=3) as one:
+        ids = [one.submit(number) for number in range(7)]
+        one.system.advance(5)
+        assert len(began) == 3
+        depth = one.system.run(one.system.queue.depth())
+        assert (depth.in_flight, depth.visible) == (3, 4)
+        for operation_id in ids:
+            one.until_done(operation_id)
+        assert one.time < 40
+
+
+def test_a_lost_worker_is_replaced() -> None:
+    """A worker that dies without a word: its operation is taken over when its lease has ended, and ends once."""
+    began: list[int] = []
+    with lab(single(sleeping(50, began))) as one:
+        operation_id = one.submit()
+        one.system.advance(10)
+        _, task = worker(one)
+        for each in asyncio.all_tasks(one.system.loop):
+            if each is not task and each.get_coro().__qualname__ != "system.<locals>.live":  # type: ignore[union-attr]
+                each.cancel()
+        task.cancel()
+        one.system._workers.clear()
+        one.system.advance(0)
+        one.system.start_worker()
+        document = one.until_done(operation_id, within=200)
+        assert (document.attempt, began) == (2, [1, 2])
+
+
+def test_middleware_and_lifespan() -> None:
+    """Middleware wraps each call, the first outermost; what the lifespan yields is the operation's state."""
+    seen: list[str] = []
+
+    def named(name: str) -> Any:
+        async def middleware(operation: Operation, call_next: CallNext) -> Any:
+            seen.append(f"{name} in {operation.state}")
+            try:
+                return await call_next(operation)
+            finally:
+                seen.append(f"{name} out")
+
+        return middleware
+
+    @asynccontextmanager
+    async def lifespan(app: Offpoll) -> AsyncIterator[str]:
+        seen.append("up")
+        yield "pool"
+        seen.append("down")
+
+    app = Offpoll(lifespan=lifespan, middleware=[named("a"), named("b")])
+
+    @app.operation("order")
+    def handle(number: int, operation: Operation) -> int:
+        seen.append(f"handler {operation.state}")
+        return number
+
+    with lab(app) as one:
+        one.until_done(one.submit())
+    assert seen == ["up", "a in pool", "b in pool", "handler pool", "b out", "a out", "down"]
+
+
+def test_service_times_are_handed_on() -> None:
+    """What a worker measured reaches the store, at the latest when it ends."""
+    with lab(single(sleeping(4, []))) as one:
+        one.until_done(one.submit())
+        worker(one)[0].drain()
+        one.system.advance(30)
+        assert one.system.run(one.system.service_times.mean("order")) == pytest.approx(4)
