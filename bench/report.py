@@ -1,0 +1,100 @@
+"""What the benches share: interleaved pairs, CPU time, tables, and the command line. Knows nothing of what is measured.
+
+A pair is one run of offpoll and one of a peer, directly after each other, so that a busy machine slows both; the ratio of a peer is the
+median over the pairs. Each bench takes `--quick` (less than 30 s) and `--json`, and then prints one JSON object as its last line:
+
+    {"bench": "presign", "ratios": {"boto3": 71.2}}        boto3 needs 71.2 times what offpoll needs
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+__all__ = ["Options", "cpu_seconds", "finish", "measure_pairs", "one_core", "options", "table"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """The command line: whether to be quick, and whether to end with JSON."""
+
+    quick: bool
+    json: bool
+
+    def pick(self, full: int, quick: int) -> int:
+        """Return a count for a full or for a quick run."""
+        return quick if self.quick else full
+
+
+def options(description: str) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions: less than 30 s")
+    parser.add_argument("--json", action="store_true", help="end with one JSON object on the last line")
+    given = parser.parse_args()
+    return Options(quick=given.quick, json=given.json)
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time of this process so far, user and system, all threads, seconds."""
+    return time.process_time()
+
+
+def one_core() -> None:
+    """Keep this process, its threads and its later children on one core, where the system can do that.
+
+    Waking an idle core is charged to the process that wakes it; in a virtual machine it can cost more than the call that is measured.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def measure_pairs(
+    ours: Callable[[], float], peers: Mapping[str, Callable[[], float]], *, pairs: int
+) -> tuple[float, dict[str, float], dict[str, float]]:
+    """Measure interleaved pairs.
+
+    Args:
+        ours: measures offpoll once and returns its cost of one unit, in whatever unit the peers use too.
+        peers: by name: the same for each peer.
+        pairs: how many pairs each peer gets. One run of each goes before, unmeasured.
+
+    Returns:
+        Our median cost, each peer's median cost, and each peer's ratio: the median over its pairs of peer / ours.
+    """
+    for warm_up in (ours, *peers.values()):
+        warm_up()
+    mine: list[float] = []
+    theirs: dict[str, list[float]] = {name: [] for name in peers}
+    ratios: dict[str, list[float]] = {name: [] for name in peers}
+    for _ in range(pairs):
+        for name, peer in peers.items():
+            own, other = ours(), peer()
+            mine.append(own)
+            theirs[name].append(other)
+            ratios[name].append(other / own)
+    medians = {name: statistics.median(costs) for name, costs in theirs.items()}
+    return statistics.median(mine), medians, {name: statistics.median(found) for name, found in ratios.items()}
+
+
+def table(title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table, the first column to the left, the others to the right."""
+    cells = [[str(head) for head in heads], *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
+    print(f"\n{title}")
+    for row in cells:
+        first, *others = (f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+        print("  " + "  ".join([f"{first.strip():<{widths[0]}}", *others]))
+
+
+def finish(bench: str, ratios: Mapping[str, float], given: Options) -> None:
+    """Print the last line, if it was asked for."""
+    if given.json:
+        print(json.dumps({"bench": bench, "ratios": {name: round(ratio, 2) for name, ratio in ratios.items()}}))
+    sys.stdout.flush()

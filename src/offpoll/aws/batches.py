@@ -1,0 +1,115 @@
+"""Gathers concurrent calls into batches.
+
+Decides when a batch goes: at once where nothing is under way, so that a lone call waits for nobody; else when the request under way is
+answered, or as soon as a batch is full. Must not know what a call is.
+
+    call 1 ─► goes alone ───────► answer
+    call 2..7    ├ wait ────────────┴─► go as one batch
+    call 8..17   ├ the tenth waiting ─► a full batch goes at once
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+__all__ = ["Batches"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Batches(Generic[Item, Result]):
+    """Calls of one verb. Belongs to one event loop.
+
+    Args:
+        one: makes a lone call.
+        many: makes a batch of at least two and answers for each, in order, with its result or its error.
+        limit: items in a batch, at most.
+        limit_bytes: bytes in a batch, at most.
+        size: an item's bytes.
+    """
+
+    def __init__(
+        self,
+        *,
+        one: Callable[[Item], Awaitable[Result]],
+        many: Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]],
+        limit: int,
+        limit_bytes: int = 0,
+        size: Callable[[Item], int] | None = None,
+    ) -> None:
+        self._one = one
+        self._many = many
+        self._limit = limit
+        self._limit_bytes = limit_bytes
+        self._size = size
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._under_way = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def call(self, item: Item) -> Result:
+        """Make one call, alone or together with others. Raises what it raises, or what the batch raised."""
+        if self._under_way:
+            future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+            self._waiting.append((item, future))
+            if len(self._waiting) >= self._limit:
+                self._start()
+            return await future
+        self._under_way += 1
+        try:
+            return await self._one(item)
+        finally:
+            self._end()
+
+    def _start(self) -> None:
+        self._under_way += 1
+        task = asyncio.get_running_loop().create_task(self._run(self._take()))
+        self._tasks.add(task)  # the loop itself only holds tasks weakly
+        task.add_done_callback(self._tasks.discard)
+
+    def _end(self) -> None:
+        self._under_way -= 1
+        if self._waiting and not self._under_way:
+            self._start()
+
+    def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        """Take as many of those that wait as fit one batch, leaving out callers that were cancelled."""
+        taken: list[tuple[Item, asyncio.Future[Result]]] = []
+        total = 0
+        while self._waiting and len(taken) < self._limit:
+            item, future = self._waiting[0]
+            if not future.done():
+                total += self._size(item) if self._size else 0
+                if taken and self._limit_bytes and total > self._limit_bytes:
+                    break
+                taken.append((item, future))
+            self._waiting.popleft()
+        return taken
+
+    async def _run(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        futures = [future for _, future in batch]
+        try:
+            results: Sequence[Result | Exception] = await self._answers([item for item, _ in batch])
+        except Exception as error:
+            results = [error] * len(batch)
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+        finally:
+            self._end()
+        for future, result in zip(futures, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+    async def _answers(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
+        if len(items) > 1:
+            return await self._many(items)
+        return [await self._one(item) for item in items]

@@ -1,0 +1,100 @@
+"""Which credentials this process has: the chain that every SDK follows.
+
+Decides the order of the sources. Must not know how a source answers.
+
+    environment variables ─► profile, SSO (botocore) ─► web identity ─► container endpoint ─► instance metadata
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from offpoll.aws.credentials import Credentials, CredentialsProvider, FetchedCredentials, StaticCredentials
+from offpoll.aws.endpoints import Endpoints
+from offpoll.aws.metadata import from_container, from_instance
+from offpoll.aws.profiles import from_profile
+from offpoll.aws.sts import assume_role_with_web_identity
+from offpoll.aws.transport import ca_bundle
+from offpoll.errors import ConfigurationError
+from offpoll.instant import from_wire, utc_now
+
+__all__ = ["find_credentials"]
+
+_NOTHING = (
+    "no AWS credentials were found. Give this process a role (Lambda, ECS, EKS and EC2 do), or set AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE with `pip install offpoll[aws]`"
+)
+
+
+def find_credentials(
+    environ: Mapping[str, str], *, endpoints: Endpoints, clock: Callable[[], datetime] = utc_now
+) -> CredentialsProvider:
+    """Return the provider of this process's credentials. Does no I/O yet.
+
+    Args:
+        environ: the environment variables.
+        endpoints: where STS is, for web identities.
+        clock: the wall clock.
+
+    Raises:
+        ConfigurationError: the variables are half set.
+    """
+    found = _from_environment(environ)
+    if found is not None:
+        return StaticCredentials(found)
+
+    async def fetch() -> Credentials:
+        credentials = (
+            await from_profile(environ)
+            or await _from_web_identity(environ, endpoints)
+            or await from_container(environ)
+            or await from_instance(environ)
+        )
+        if credentials is None:
+            raise ConfigurationError(_NOTHING)
+        return credentials
+
+    return FetchedCredentials(fetch, clock=clock)
+
+
+def _from_environment(environ: Mapping[str, str]) -> Credentials | None:
+    access_key, secret_key = environ.get("AWS_ACCESS_KEY_ID"), environ.get("AWS_SECRET_ACCESS_KEY")
+    if not access_key and not secret_key:
+        return None
+    if not access_key or not secret_key:
+        raise ConfigurationError("of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY only one is set: set both, or neither")
+    written = environ.get("AWS_CREDENTIAL_EXPIRATION")
+    try:
+        expires_at = from_wire(written) if written else None
+    except ValueError as error:
+        raise ConfigurationError(f"AWS_CREDENTIAL_EXPIRATION={written} is not an instant") from error
+    return Credentials(
+        access_key=access_key, secret_key=secret_key, session_token=environ.get("AWS_SESSION_TOKEN") or None, expires_at=expires_at
+    )
+
+
+async def _from_web_identity(environ: Mapping[str, str], endpoints: Endpoints) -> Credentials | None:
+    path, role_arn = environ.get("AWS_WEB_IDENTITY_TOKEN_FILE"), environ.get("AWS_ROLE_ARN")
+    if not path:
+        return None
+    if not role_arn:
+        raise ConfigurationError("AWS_WEB_IDENTITY_TOKEN_FILE is set and AWS_ROLE_ARN is not: set the role to assume")
+    token = _read_token(path)
+    return await assume_role_with_web_identity(
+        endpoint=endpoints.service("sts"),
+        region=endpoints.region,
+        role_arn=role_arn,
+        token=token,
+        session_name=environ.get("AWS_ROLE_SESSION_NAME") or "offpoll",
+        certificates=ca_bundle(environ),
+    )
+
+
+def _read_token(path: str) -> str:
+    """Read the token file. Each time anew: the platform replaces it."""
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise ConfigurationError(f"AWS_WEB_IDENTITY_TOKEN_FILE={path}: {error.strerror}") from error

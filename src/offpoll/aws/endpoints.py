@@ -1,0 +1,159 @@
+"""Where AWS is: the region, and each service's address.
+
+Decides what the environment's variables mean, as every SDK reads them. Does no I/O; the environment is an argument.
+
+Source: docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html and feature-region.html.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from offpoll.errors import ConfigurationError
+
+__all__ = ["Endpoint", "Endpoints", "bucket_endpoint", "is_loopback"]
+
+_REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_PLAIN_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+#: Partitions by the prefix of their regions, and the suffix of their hosts (botocore's endpoints.json).
+_SUFFIXES = (
+    ("cn-", "amazonaws.com.cn"),
+    ("eusc-", "amazonaws.eu"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov"),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Endpoint:
+    """One service's address.
+
+    Attributes:
+        origin: scheme, host and, where one was written, port; no trailing slash.
+        host: the `Host` header for it: without a port that is the scheme's own.
+        path: what stands before every path, usually empty.
+        custom: whether it was set, rather than being AWS's own.
+    """
+
+    origin: str
+    host: str
+    path: str = ""
+    custom: bool = False
+
+    @classmethod
+    def parse(cls, url: str, *, custom: bool = True) -> Endpoint:
+        """Read a URL.
+
+        Raises:
+            ConfigurationError: it is not an http or https URL with a host.
+        """
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise ConfigurationError(f"{url!r} is not a URL: {error}") from error
+        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.username or parts.query or parts.fragment:
+            raise ConfigurationError(f"{url!r} is not an endpoint: write it as https://host or http://host:port")
+        name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        written = name if port is None else f"{name}:{port}"
+        host = name if port == _DEFAULT_PORTS[parts.scheme] else written
+        return cls(origin=f"{parts.scheme}://{written}", host=host, path=parts.path.rstrip("/"), custom=custom)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoints:
+    """The region and the addresses.
+
+    Args:
+        region: as `eu-west-1`.
+        overrides: by service in lower case, with "" for all: URLs used instead of AWS's own.
+    """
+
+    region: str
+    overrides: Mapping[str, str]
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str], *, region: str | None = None) -> Endpoints:
+        """Read the variables AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_<SERVICE>.
+
+        Raises:
+            ConfigurationError: no region is set, or it is none.
+        """
+        region = region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
+        if not region:
+            raise ConfigurationError("no AWS region is set: set AWS_REGION, for example to eu-west-1")
+        if not _REGION.fullmatch(region):
+            raise ConfigurationError(f"AWS_REGION={region!r} is not a region")
+        overrides: dict[str, str] = {}
+        if environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() != "true":
+            for name, value in environ.items():
+                if value and (name == "AWS_ENDPOINT_URL" or name.startswith("AWS_ENDPOINT_URL_")):
+                    overrides[name.removeprefix("AWS_ENDPOINT_URL").removeprefix("_").lower()] = value
+        return cls(region=region, overrides=overrides)
+
+    def service(self, name: str) -> Endpoint:
+        """Return the address of a service: `s3`, `sqs`, `dynamodb` or `sts`.
+
+        Raises:
+            ConfigurationError: the URL set for it is none.
+        """
+        override = self.overrides.get(name) or self.overrides.get("")
+        if override:
+            return Endpoint.parse(override)
+        suffix = next((suffix for prefix, suffix in _SUFFIXES if self.region.startswith(prefix)), "amazonaws.com")
+        return Endpoint.parse(f"https://{name}.{self.region}.{suffix}", custom=False)
+
+
+def bucket_endpoint(endpoint: Endpoint, *, bucket: str, style: str = "auto") -> tuple[Endpoint, str]:
+    """Return the address that a bucket's requests go to, and what stands before the key in their path.
+
+    Args:
+        endpoint: the address of S3.
+        bucket: its name.
+        style: `path` or `virtual`; `auto` is virtual on AWS, and path for custom endpoints and for names with dots, which
+            a certificate for `*.s3.…` does not cover.
+
+    Raises:
+        ConfigurationError: no bucket, an unknown style, or virtual-host style where there can be none.
+    """
+    if not bucket or "/" in bucket:
+        raise ConfigurationError(f"{bucket!r} is not a bucket's name: set OFFPOLL_BUCKET")
+    if style == "auto":
+        style = "path" if endpoint.custom or not _PLAIN_BUCKET.fullmatch(bucket) else "virtual"
+    if style == "path":
+        return endpoint, f"{endpoint.path}/{bucket}/"
+    if style != "virtual" or _is_address(endpoint.host):
+        raise ConfigurationError(f"addressing style {style!r} cannot be used with {endpoint.origin}: path, virtual or auto")
+    origin = endpoint.origin.replace("://", f"://{bucket}.", 1)
+    return Endpoint(origin=origin, host=f"{bucket}.{endpoint.host}", path=endpoint.path, custom=endpoint.custom), f"{endpoint.path}/"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host, with or without a port, is this machine: `localhost`, a name under it, or a loopback address."""
+    name = _without_port(host)
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(_without_port(host))
+    except ValueError:
+        return False
+    return True
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]

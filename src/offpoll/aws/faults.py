@@ -1,0 +1,123 @@
+"""What AWS says when it refuses, and what the operator can do about it.
+
+Decides the texts. Must not know what was asked: adapters add what is particular to their bucket, queue or table.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+__all__ = ["Fault", "parse_fault", "remedy", "xml_fields"]
+
+#: An error's text in a log line; the rest helps nobody.
+MAX_MESSAGE = 300
+
+#: What an XML error may be long. Longer ones are not S3's.
+_MAX_XML = 65_536
+
+_DOCTYPE = re.compile(rb"<!DOCTYPE", re.IGNORECASE)
+
+_KMS = "the role or user this process runs under may not use the KMS key: grant kms:Decrypt and kms:GenerateDataKey"
+_CREDENTIALS = "the credentials are wrong: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the role this process runs under"
+
+#: What to do, by error code.
+_REMEDIES: Mapping[str, str] = {
+    "InvalidAccessKeyId": _CREDENTIALS,
+    "InvalidClientTokenId": _CREDENTIALS,
+    "InvalidSignatureException": _CREDENTIALS,
+    "InvalidToken": _CREDENTIALS,
+    "SignatureDoesNotMatch": _CREDENTIALS,
+    "UnrecognizedClientException": _CREDENTIALS,
+    "IncompleteSignature": _CREDENTIALS,
+    "ExpiredToken": "the credentials have expired: renew them",
+    "ExpiredTokenException": "the credentials have expired: renew them",
+    "RequestTimeTooSkewed": "the clock of this machine is wrong by more than 15 minutes: synchronise it",
+    "RequestExpired": "the clock of this machine is wrong: synchronise it",
+    "RequestInTheFuture": "the clock of this machine is wrong: synchronise it",
+    "AuthorizationHeaderMalformed": "it is in another region than AWS_REGION says",
+    "PermanentRedirect": "it is in another region than AWS_REGION says",
+    "TemporaryRedirect": "it is in another region than AWS_REGION says, or was created minutes ago",
+    "IllegalLocationConstraintException": "it is in another region than AWS_REGION says",
+    "AccessDenied": "the role or user this process runs under lacks the permission",
+    "AccessDeniedException": "the role or user this process runs under lacks the permission",
+    "KMSAccessDeniedException": _KMS,
+    "KmsAccessDenied": _KMS,
+    "OptInRequired": "the region or service is not enabled for this account",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """An error as AWS answered it: its code (empty where it cannot be read), its message, and the region S3 named, if any."""
+
+    code: str
+    message: str
+    region: str = ""
+
+
+def parse_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
+    """Read an error answer, JSON (`__type`) or XML (`<Code>`). Whatever cannot be read is a fault without a code."""
+    region = headers.get("x-amz-bucket-region", "")
+    start = body[:1]
+    if start == b"{":
+        code, message = _from_json(body)
+    elif start == b"<":
+        code, message = _from_xml(body)
+    else:
+        code, message = "", body[:MAX_MESSAGE].decode("utf-8", "replace").strip()
+    if not code and status in {301, 307}:
+        code = "PermanentRedirect" if status == 301 else "TemporaryRedirect"
+    return Fault(code=code, message=message[:MAX_MESSAGE] or f"HTTP status {status}", region=region)
+
+
+def remedy(fault: Fault, *, region: str, remedies: Mapping[str, str] | None = None) -> str:
+    """Return what went wrong and what to do, for an error's text. `remedies` go before the general ones."""
+    text = (remedies or {}).get(fault.code) or _REMEDIES.get(fault.code) or ""
+    said = f"{fault.code}: {fault.message}" if fault.code else fault.message
+    if fault.region and fault.region != region:
+        text = f"it is in region {fault.region}, not {region}: set AWS_REGION"
+    return f"{text} ({said})" if text else said
+
+
+def _from_json(body: bytes) -> tuple[str, str]:
+    try:
+        fields = json.loads(body)
+    except ValueError:
+        return "", body[:MAX_MESSAGE].decode("utf-8", "replace")
+    if not isinstance(fields, dict):
+        return "", ""
+    code, message = fields.get("__type") or fields.get("code"), fields.get("message") or fields.get("Message")
+    name = code.rpartition("#")[2].partition(":")[0] if isinstance(code, str) else ""
+    return name, message if isinstance(message, str) else ""
+
+
+def _from_xml(body: bytes) -> tuple[str, str]:
+    """Read `<Error><Code>`, wrapped (STS) or not (S3)."""
+    try:
+        found = xml_fields(body)
+    except ValueError:
+        found = {}
+    if "Code" not in found:
+        return "", body[:MAX_MESSAGE].decode("utf-8", "replace")  # a proxy's page: its text is all there is
+    return found["Code"], found.get("Message", "")
+
+
+def xml_fields(body: bytes) -> dict[str, str]:
+    """Return the texts of all elements of a small XML document by their names, wherever they stand.
+
+    A document type is refused: no answer of AWS has one, and entities can explode.
+
+    Raises:
+        ValueError: it is not well-formed, too long, or has a document type.
+    """
+    if len(body) > _MAX_XML or _DOCTYPE.search(body):
+        raise ValueError("not an XML document of AWS")
+    try:
+        root = ElementTree.fromstring(body)  # noqa: S314 - bounded in size and without document type
+    except ElementTree.ParseError as error:
+        raise ValueError("not well-formed XML") from error
+    return {element.tag.rpartition("}")[2]: (element.text or "").strip() for element in root.iter()}

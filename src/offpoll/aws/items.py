@@ -1,0 +1,143 @@
+"""A record as a DynamoDB item, and back.
+
+Decides the attributes' names and types. Must not know under which condition an item changes.
+
+    id           S  operation id, the key           lease_until  N  epoch seconds, milliseconds as decimals, in the store's time
+    kind         S                                  expires_at   N  whole epoch seconds: the table's TTL attribute
+    owner        S                                  attempt      N
+    status_key   S                                  token        S  absent where nobody holds it
+    digest       S  absent where there is none      outcome      M  status S, result S (JSON text), error S (JSON text)
+    base_url     S                                  input        B  only where the operation failed
+    created_at, started_at, finished_at  S  RFC 3339
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from offpoll.instant import from_wire, to_wire
+from offpoll.operation import Outcome, Record, Status, Submission
+
+__all__ = ["ATTRIBUTES", "epoch", "from_item", "number", "outcome_value", "submission_values", "text", "ttl"]
+
+#: All attributes of a record but its key. What replaces an expired record removes those it does not set.
+ATTRIBUTES = (
+    "kind",
+    "owner",
+    "status_key",
+    "digest",
+    "base_url",
+    "created_at",
+    "attempt",
+    "token",
+    "lease_until",
+    "started_at",
+    "finished_at",
+    "outcome",
+    "expires_at",
+    "input",
+)
+
+Value = Mapping[str, Any]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def text(value: str) -> Value:
+    """Write a string."""
+    return {"S": value}
+
+
+def number(value: int | str) -> Value:
+    """Write a number."""
+    return {"N": str(value)}
+
+
+def epoch(instant: datetime) -> Value:
+    """Write an instant as epoch seconds with three decimals."""
+    milliseconds = (instant - _EPOCH) // timedelta(milliseconds=1)
+    return {"N": f"{milliseconds // 1000}.{milliseconds % 1000:03d}"}
+
+
+def ttl(instant: datetime) -> Value:
+    """Write an instant as whole epoch seconds, rounded up: TTL takes no decimals."""
+    return {"N": str(math.ceil((instant - _EPOCH) / timedelta(seconds=1)))}
+
+
+def submission_values(submission: Submission) -> dict[str, Value]:
+    """Write the facts that never change."""
+    values = {
+        "kind": text(submission.kind),
+        "owner": text(submission.owner),
+        "status_key": text(submission.status_key),
+        "base_url": text(submission.base_url),
+        "created_at": text(to_wire(submission.created_at)),
+    }
+    if submission.digest is not None:
+        values["digest"] = text(submission.digest)
+    return values
+
+
+def outcome_value(outcome: Outcome) -> Value:
+    """Write an outcome."""
+    fields = {"status": text(outcome.status.value)}
+    if outcome.result is not None:
+        fields["result"] = text(outcome.result)
+    if outcome.error is not None:
+        fields["error"] = text(json.dumps(dict(outcome.error), separators=(",", ":"), ensure_ascii=False))
+    return {"M": fields}
+
+
+def from_item(item: Mapping[str, Any]) -> Record:
+    """Read an item.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is not a record's.
+    """
+    submission = Submission(
+        operation_id=item["id"]["S"],
+        kind=item["kind"]["S"],
+        owner=item["owner"]["S"],
+        status_key=item["status_key"]["S"],
+        digest=_text(item, "digest"),
+        base_url=_text(item, "base_url") or "",
+        created_at=from_wire(item["created_at"]["S"]),
+    )
+    return Record(
+        submission=submission,
+        attempt=int(item["attempt"]["N"]),
+        token=_text(item, "token"),
+        lease_until=_instant(item["lease_until"]["N"]) if "lease_until" in item else None,
+        started_at=_from_wire(item, "started_at"),
+        finished_at=_from_wire(item, "finished_at"),
+        outcome=_outcome(item["outcome"]["M"]) if "outcome" in item else None,
+        expires_at=_instant(item["expires_at"]["N"]),
+        input=base64.b64decode(item["input"]["B"]) if "input" in item else None,
+    )
+
+
+def _outcome(fields: Mapping[str, Any]) -> Outcome:
+    error = _text(fields, "error")
+    return Outcome(
+        status=Status(fields["status"]["S"]),
+        result=_text(fields, "result"),
+        error=None if error is None else json.loads(error),
+    )
+
+
+def _text(item: Mapping[str, Any], name: str) -> str | None:
+    return str(item[name]["S"]) if name in item else None
+
+
+def _from_wire(item: Mapping[str, Any], name: str) -> datetime | None:
+    written = _text(item, name)
+    return None if written is None else from_wire(written)
+
+
+def _instant(written: str) -> datetime:
+    return _EPOCH + timedelta(milliseconds=round(float(written) * 1000))

@@ -1,0 +1,67 @@
+"""Credentials of a profile or of single sign-on, by botocore: cold, interactive, and full of special cases that are botocore's.
+
+Decides when botocore is asked. Must not know what a profile says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from offpoll.aws.credentials import Credentials, complete
+from offpoll.errors import ConfigurationError, DependencyUnavailable
+
+__all__ = ["from_profile"]
+
+#: botocore's providers that this package has itself, or asks later.
+_OURS = ("env", "container-role", "iam-role")
+
+
+async def from_profile(environ: Mapping[str, str]) -> Credentials | None:
+    """Ask botocore for the profile's credentials; None where no profile is named and no shared file exists, or it has none.
+
+    Raises:
+        ConfigurationError: a profile is named and botocore is not installed, or cannot use it.
+        DependencyUnavailable: a service that botocore asked did not answer.
+    """
+    profile = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE")
+    if not profile and not any(path.is_file() for path in _shared_files(environ)):
+        return None
+    try:
+        import botocore.session  # noqa: PLC0415 - an optional extra, and 377 ms
+    except ImportError as error:
+        if profile:
+            raise ConfigurationError(f"AWS_PROFILE={profile} needs botocore: pip install offpoll[aws]") from error
+        return None
+    return await asyncio.to_thread(_ask_botocore, botocore.session, profile)
+
+
+def _shared_files(environ: Mapping[str, str]) -> list[Path]:
+    home = Path(environ.get("HOME") or environ.get("USERPROFILE") or "/nonexistent")
+    named = (("AWS_SHARED_CREDENTIALS_FILE", "credentials"), ("AWS_CONFIG_FILE", "config"))
+    return [Path(environ.get(variable) or home / ".aws" / name) for variable, name in named]
+
+
+def _ask_botocore(session_module: Any, profile: str | None) -> Credentials | None:
+    """Run botocore's chain without what is ours."""
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError  # noqa: PLC0415 - see from_profile
+
+    try:
+        session = session_module.Session(profile=profile)
+        resolver = session.get_component("credential_provider")
+        for name in _OURS:
+            resolver.remove(name)
+        found = resolver.load_credentials()
+        if found is None:
+            return None
+        frozen = found.get_frozen_credentials()
+        expires_at: datetime | None = getattr(found, "_expiry_time", None)
+    except HTTPClientError as error:
+        raise DependencyUnavailable("credentials", f"profile {profile or 'default'}: {error}") from error
+    except (BotoCoreError, ClientError) as error:
+        raise ConfigurationError(f"profile {profile or 'default'} gives no credentials: {error}") from error
+    expires_at = expires_at.astimezone(UTC) if expires_at is not None else None
+    return complete(frozen.access_key, frozen.secret_key, frozen.token, expires_at, source=f"profile {profile or 'default'}")

@@ -1,0 +1,282 @@
+"""AWS Signature Version 4, on hashlib alone: header signatures for calls, query signatures for links.
+
+Decides every signed byte. Must not know where credentials come from, what is called, or what the time is.
+
+What is expensive is done rarely: the signing key once a day, whatever does not change within a second once a second. What remains for
+one link is three SHA-256 operations. An HMAC is two hashes over a padded key (RFC 2104); both are kept as hash states that have
+already eaten the key, and `copy()` is cheaper than keying anew.
+
+Source: docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html and sigv4-query-string-auth.html.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from urllib.parse import quote
+
+from offpoll.aws.credentials import Credentials
+from offpoll.errors import ConfigurationError
+
+__all__ = ["EMPTY_SHA256", "MAX_LIFETIME", "HeaderSigner", "Presigner", "quote_key"]
+
+#: The longest a presigned URL may live, seconds (S3 User Guide, using-presigned-url).
+MAX_LIFETIME = 604_800
+
+#: SHA-256 of nothing, as hex: the payload hash of a request without a body.
+EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+
+_ALGORITHM = "AWS4-HMAC-SHA256"
+_BLOCK = 64
+_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
+_is_plain = re.compile(r"[A-Za-z0-9/_.~-]*").fullmatch
+_sha256 = hashlib.sha256
+
+
+def quote_key(key: str) -> str:
+    """Quote an object key for a path: every UTF-8 byte but the unreserved ones and `/`, once, without normalising.
+
+    Raises:
+        ConfigurationError: the key has a lone surrogate, which has no UTF-8.
+    """
+    if _is_plain(key):
+        return key
+    try:
+        return quote(key, safe="/~")
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(f"the object key {key!r} cannot be written as UTF-8") from error
+
+
+class _Hmac:
+    """HMAC-SHA-256 under one key, keyed once."""
+
+    __slots__ = ("inner", "outer")
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) > _BLOCK:
+            key = hashlib.sha256(key).digest()
+        key = key.ljust(_BLOCK, b"\0")
+        self.inner = hashlib.sha256(key.translate(_INNER_PAD))
+        self.outer = hashlib.sha256(key.translate(_OUTER_PAD))
+
+    def digest(self, message: bytes) -> bytes:
+        inner, outer = self.inner.copy(), self.outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.digest()
+
+
+def _signing_key(secret_key: str, *, date: str, region: str, service: str) -> _Hmac:
+    """Derive the key of one day, region and service."""
+    key = ("AWS4" + secret_key).encode()
+    for part in (date, region, service, "aws4_request"):
+        key = _Hmac(key).digest(part.encode())
+    return _Hmac(key)
+
+
+def _amz_date(instant: datetime) -> str:
+    """Write an instant as `20261123T180000Z`."""
+    return instant.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+class _Second:
+    """What header signatures of one second share, and what calls of one shape share within it."""
+
+    __slots__ = ("_host", "amz_date", "authorization", "begins_at", "credentials", "ends_at", "inner", "key", "outer", "shapes")
+
+    def __init__(self, credentials: Credentials, at: datetime, *, scope: str, host: str, key: _Hmac) -> None:
+        self.credentials = credentials
+        self.begins_at = at
+        self.ends_at = at + timedelta(seconds=1)
+        self.amz_date = _amz_date(at)
+        self.authorization = f"{_ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders="
+        self.key = key
+        self.inner = key.inner.copy()
+        self.inner.update(f"{_ALGORITHM}\n{self.amz_date}\n{scope}\n".encode())
+        self.outer = key.outer
+        self.shapes: dict[tuple[str, ...], _Shape] = {}
+        self._host = host
+
+    def shape(self, names: tuple[str, ...], content_sha256: bool) -> _Shape:
+        """Lay out the canonical headers of a call with these header names."""
+        fixed = {"host": self._host, "x-amz-date": self.amz_date}
+        if self.credentials.session_token:
+            fixed["x-amz-security-token"] = self.credentials.session_token
+        hashed = {"x-amz-content-sha256"} if content_sha256 else set()
+        parts: list[str] = []
+        at: dict[str, int] = {}
+        for name in sorted({*names, *fixed, *hashed}):
+            at[name] = len(parts) + 1
+            parts += [f"{name}:", fixed.get(name, ""), "\n"]
+        listed = ";".join(sorted(at))
+        parts += [f"\n{listed}\n", ""]
+        payloads = (len(parts) - 1, *(at[name] for name in hashed))
+        authorization = f"{self.authorization}{listed}, Signature="
+        found = self.shapes[names] = _Shape(parts, tuple(at[name] for name in names), payloads, authorization)
+        return found
+
+
+class _Shape(NamedTuple):
+    """The canonical headers of calls that differ only in values: parts, where the values go, where the payload's hash goes."""
+
+    parts: list[str]
+    values: tuple[int, ...]
+    payloads: tuple[int, ...]
+    authorization: str
+
+
+class HeaderSigner:
+    """Signs calls of one service in one region.
+
+    Args:
+        service: the name that AWS signs under: `s3`, `sqs`, `dynamodb`, `sts`. `s3` requires `x-amz-content-sha256`, others do not.
+        region: as `eu-west-1`.
+        host: the `Host` header the calls will carry, with the port where it is not the scheme's own.
+    """
+
+    __slots__ = ("_content_sha256", "_host", "_now", "_region", "_service")
+
+    def __init__(self, *, service: str, region: str, host: str) -> None:
+        self._service = service
+        self._region = region
+        self._host = host
+        self._content_sha256 = service == "s3"
+        self._now: _Second | None = None
+
+    def sign(
+        self,
+        credentials: Credentials,
+        *,
+        at: datetime,
+        method: str,
+        path: str,
+        query: str = "",
+        headers: Mapping[str, str],
+        body: bytes = b"",
+    ) -> dict[str, str]:
+        """Return the headers to send: the given ones, all of them signed, and those of the signature. `Host` is signed but not among them.
+
+        Args:
+            credentials: who signs.
+            at: the time of the signature, aware.
+            method: as `PUT`.
+            path: quoted, as it goes on the wire. S3 takes it as it is; for all other services only `/` may be passed.
+            query: quoted, its parameters sorted by name.
+            headers: names in lower case; values without surrounding or repeated spaces.
+            body: what the signature covers.
+        """
+        second = self._now
+        if second is None or second.credentials is not credentials or not second.begins_at <= at < second.ends_at:
+            second = self._now = self._begin(credentials, at)
+        names = tuple(headers)
+        shape = second.shapes.get(names) or second.shape(names, self._content_sha256)
+        payload = _sha256(body).hexdigest() if body else EMPTY_SHA256
+        parts = shape.parts.copy()
+        for place, value in zip(shape.values, headers.values(), strict=True):
+            parts[place] = value
+        for place in shape.payloads:
+            parts[place] = payload
+        canonical = f"{method}\n{path}\n{query}\n{''.join(parts)}"
+        inner, outer = second.inner.copy(), second.outer.copy()
+        inner.update(_sha256(canonical.encode()).hexdigest().encode())
+        outer.update(inner.digest())
+        signed = {**headers, "x-amz-date": second.amz_date, "authorization": shape.authorization + outer.hexdigest()}
+        if credentials.session_token:
+            signed["x-amz-security-token"] = credentials.session_token
+        if self._content_sha256:
+            signed["x-amz-content-sha256"] = payload
+        return signed
+
+    def _begin(self, credentials: Credentials, at: datetime) -> _Second:
+        at = at.replace(microsecond=0)
+        date = _amz_date(at)[:8]
+        scope = f"{date}/{self._region}/{self._service}/aws4_request"
+        before = self._now
+        same_day = before is not None and before.credentials is credentials and before.amz_date[:8] == date
+        key = before.key if same_day and before else self._key(credentials, date)
+        return _Second(credentials, at, scope=scope, host=self._host, key=key)
+
+    def _key(self, credentials: Credentials, date: str) -> _Hmac:
+        return _signing_key(credentials.secret_key, date=date, region=self._region, service=self._service)
+
+
+class _Stamp:
+    """What the links of one second, one signer and one lifetime share. Everything is precomputed but the path."""
+
+    __slots__ = ("begins_at", "credentials", "ends_at", "expires_at", "hashed", "inner", "key", "lifetime", "outer", "url_query")
+
+    def __init__(self, credentials: Credentials, at: datetime, *, lifetime: int, region: str, host: str, before: _Stamp | None) -> None:
+        self.credentials = credentials
+        self.lifetime = lifetime
+        self.begins_at = at.replace(microsecond=0)
+        self.ends_at = self.begins_at + timedelta(seconds=1)
+        self.expires_at = self.begins_at + timedelta(seconds=lifetime)
+        amz_date = _amz_date(self.begins_at)
+        scope = f"{amz_date[:8]}/{region}/s3/aws4_request"
+        reuse = before is not None and before.credentials is credentials and before.begins_at.date() == self.begins_at.date()
+        if before is not None and reuse:
+            self.key: _Hmac = before.key
+        else:
+            self.key = _signing_key(credentials.secret_key, date=amz_date[:8], region=region, service="s3")
+        self.inner = self.key.inner.copy()
+        self.inner.update(f"{_ALGORITHM}\n{amz_date}\n{scope}\n".encode())
+        self.outer = self.key.outer
+        credential = quote(f"{credentials.access_key}/{scope}", safe="~")
+        head = f"X-Amz-Algorithm={_ALGORITHM}&X-Amz-Credential={credential}&X-Amz-Date={amz_date}&X-Amz-Expires={lifetime}"
+        token = f"&X-Amz-Security-Token={quote(credentials.session_token, safe='~')}" if credentials.session_token else ""
+        signed = "&X-Amz-SignedHeaders=host"
+        # The URL keeps the order that botocore gives it, the canonical query is sorted: only the token changes its place.
+        self.url_query = f"?{head}{signed}{token}&X-Amz-Signature="
+        self.hashed = f"\n{head}{token}{signed}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD"
+
+
+class Presigner:
+    """Presigns GETs of the objects of one bucket.
+
+    Args:
+        region: the bucket's.
+        origin: scheme and host of the URLs, and the port where it is not the scheme's own, as clients will use them.
+        host: the `Host` header that clients will send.
+        path: what stands before the quoted key in the path: `/` for virtual-host style, `/bucket/` for path style.
+    """
+
+    __slots__ = ("_host", "_origin", "_path", "_region", "_stamp")
+
+    def __init__(self, *, region: str, origin: str, host: str, path: str = "/") -> None:
+        self._region = region
+        self._origin = origin
+        self._host = host
+        self._path = path
+        self._stamp: _Stamp | None = None
+
+    def presign(self, credentials: Credentials, key: str, *, at: datetime, lifetime: int) -> tuple[str, datetime]:
+        """Return a URL that reads the object, and the instant at which it ends.
+
+        Args:
+            credentials: who signs. The URL dies with them, which is the caller's to consider.
+            key: the object's, unquoted.
+            at: the time of the signature, aware UTC; it counts from the full second.
+            lifetime: whole seconds from then, 1 to MAX_LIFETIME.
+
+        Raises:
+            ConfigurationError: the lifetime is out of range, or the key is not text.
+        """
+        stamp = self._stamp
+        if stamp is None or stamp.lifetime != lifetime or stamp.credentials is not credentials or not stamp.begins_at <= at < stamp.ends_at:
+            stamp = self._stamp = self._begin(credentials, at, lifetime)
+        # The regular expression is quote_key's, once more: a call saved for nearly every key.
+        path = self._path + (key if _is_plain(key) else quote_key(key))
+        canonical = _sha256(f"GET\n{path}{stamp.hashed}".encode()).hexdigest()
+        inner, outer = stamp.inner.copy(), stamp.outer.copy()
+        inner.update(canonical.encode())
+        outer.update(inner.digest())
+        return f"{self._origin}{path}{stamp.url_query}{outer.hexdigest()}", stamp.expires_at
+
+    def _begin(self, credentials: Credentials, at: datetime, lifetime: int) -> _Stamp:
+        if not 1 <= lifetime <= MAX_LIFETIME:
+            raise ConfigurationError(f"a link can live 1 to {MAX_LIFETIME} seconds (7 days), not {lifetime}: change OFFPOLL_LINK_LIFETIME")
+        return _Stamp(credentials, at, lifetime=lifetime, region=self._region, host=self._host, before=self._stamp)

@@ -1,0 +1,212 @@
+"""Messages in an SQS queue, over its JSON protocol.
+
+Decides which call each verb is, what goes into one batch, and what "gone" means. Must not know what a message says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from offpoll.aws.batches import Batches
+from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.json_calls import JsonCalls
+from offpoll.aws.service import Answer, Service
+from offpoll.aws.wire import Wire
+from offpoll.errors import ConfigurationError, DependencyError, DependencyRefused, DependencyUnavailable
+from offpoll.queue import MAX_DELAY, MAX_VISIBILITY, Delivery, Depth, Envelope
+
+__all__ = ["SqsQueue"]
+
+#: Entries of one batch (SendMessageBatch, DeleteMessageBatch, ChangeMessageVisibilityBatch).
+MAX_ENTRIES = 10
+
+#: Bytes of all messages of one SendMessageBatch, attributes included: 1 MiB.
+MAX_BATCH_BYTES = 1_048_576
+
+#: Longest wait of one receive, seconds (ReceiveMessage, WaitTimeSeconds).
+MAX_WAIT = 20.0
+
+#: A long poll is given up so many seconds after it should have been answered.
+GRACE = 5.0
+
+#: The receipt, or the message behind it, is no more: deleted, or delivered again to somebody else.
+_GONE = frozenset({"ReceiptHandleIsInvalid", "MessageNotInflight"})
+
+_DEPTHS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
+
+_Fields = dict[str, Any]
+
+
+class SqsQueue:
+    """A `queue.Queue` on SQS.
+
+    Args:
+        wire: makes the calls.
+        endpoint: SQS's address.
+        url: the queue's URL, which names it; requests go to `endpoint`, as SDKs do it.
+        region: the queue's.
+        setting: the variable that names it, for messages.
+    """
+
+    def __init__(self, wire: Wire, *, endpoint: Endpoint, url: str, region: str, setting: str = "OFFPOLL_QUEUE_URL") -> None:
+        self._url, self._setting = url, setting
+        self._calls = JsonCalls(wire, Service("SQS", name="sqs", region=region, endpoint=endpoint), target="AmazonSQS")
+        missing = f"queue {url} does not exist in region {region}: set {setting} or create it"
+        denied = f"grant sqs:SendMessage, ReceiveMessage, DeleteMessage, ChangeMessageVisibility and GetQueueAttributes on {url}"
+        self._remedies: Mapping[str, str] = {
+            "QueueDoesNotExist": missing,
+            "AWS.SimpleQueueService.NonExistentQueue": missing,
+            "NonExistentQueue": missing,
+            "InvalidAddress": f"{url} is not a queue's URL: set {setting}",
+            "AccessDenied": denied,
+            "AccessDeniedException": denied,
+        }
+        self._sends = Batches(
+            one=self._send_one,
+            many=lambda items: self._many("SendMessageBatch", items),
+            limit=MAX_ENTRIES,
+            limit_bytes=MAX_BATCH_BYTES,
+            size=_size,
+        )
+        self._deletes = Batches(one=self._delete_one, many=lambda items: self._many("DeleteMessageBatch", items), limit=MAX_ENTRIES)
+        self._hides = Batches(
+            one=self._hide_one, many=lambda items: self._many("ChangeMessageVisibilityBatch", items), limit=MAX_ENTRIES
+        )
+
+    async def send(self, envelope: Envelope, *, delay: float = 0.0) -> None:
+        await self._sends.call(_message(envelope, delay))
+
+    async def receive(self, *, limit: int, wait: float) -> Sequence[Delivery]:
+        seconds = int(min(wait, MAX_WAIT))
+        fields = {
+            "QueueUrl": self._url,
+            "MaxNumberOfMessages": max(1, min(limit, MAX_ENTRIES)),
+            "WaitTimeSeconds": seconds,
+            "MessageAttributeNames": ["All"],
+            "MessageSystemAttributeNames": ["ApproximateReceiveCount"],
+        }
+        answer = await self._calls.call("ReceiveMessage", fields, deadline=seconds + GRACE, patience=seconds + GRACE)
+        if answer.status != 200:
+            raise self._refusal(answer)
+        try:
+            return [_delivery(message) for message in self._calls.read(answer).get("Messages") or ()]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._calls.service.garbage(answer) from error
+
+    async def delete(self, delivery: Delivery) -> None:
+        await self._deletes.call({"ReceiptHandle": delivery.receipt})
+
+    async def hide(self, delivery: Delivery, *, seconds: float) -> None:
+        timeout = max(0, min(round(seconds), int(MAX_VISIBILITY)))
+        await self._hides.call({"ReceiptHandle": delivery.receipt, "VisibilityTimeout": timeout})
+
+    async def depth(self) -> Depth:
+        answer = await self._calls.call("GetQueueAttributes", {"QueueUrl": self._url, "AttributeNames": list(_DEPTHS)})
+        if answer.status != 200:
+            raise self._refusal(answer)
+        try:
+            attributes = self._calls.read(answer)["Attributes"]
+            visible, in_flight, delayed = (int(attributes[name]) for name in _DEPTHS)
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._calls.service.garbage(answer) from error
+        return Depth(visible=visible, in_flight=in_flight, delayed=delayed)
+
+    async def check(self) -> None:
+        """Ask for the depth.
+
+        Raises:
+            ConfigurationError: no queue is set, or there are no credentials.
+            DependencyRefused: the queue, the credentials or the permission sqs:GetQueueAttributes are wrong.
+            DependencyUnavailable: no answer.
+        """
+        if not self._url.startswith(("https://", "http://")):
+            raise ConfigurationError(f"{self._url!r} is not a queue's URL: set {self._setting}")
+        await self.depth()
+
+    async def _send_one(self, item: _Fields) -> None:
+        answer = await self._calls.call("SendMessage", {"QueueUrl": self._url, **item})
+        if answer.status != 200:
+            raise self._refusal(answer)
+        if "MessageId" not in self._calls.read(answer):
+            raise self._calls.service.garbage(answer)
+
+    async def _delete_one(self, item: _Fields) -> None:
+        self._settle(await self._calls.call("DeleteMessage", {"QueueUrl": self._url, **item}))
+
+    async def _hide_one(self, item: _Fields) -> None:
+        self._settle(await self._calls.call("ChangeMessageVisibility", {"QueueUrl": self._url, **item}))
+
+    def _settle(self, answer: Answer) -> None:
+        if answer.status != 200 and not _is_gone(answer.fault.code, answer.fault.message):
+            raise self._refusal(answer)
+
+    async def _many(self, verb: str, items: Sequence[_Fields]) -> Sequence[Exception | None]:
+        """Make a batch call and answer for each entry."""
+        entries = [{"Id": str(number), **item} for number, item in enumerate(items)]
+        answer = await self._calls.call(verb, {"QueueUrl": self._url, "Entries": entries})
+        if answer.status != 200:
+            raise self._refusal(answer)
+        fields = self._calls.read(answer)
+        results: list[Exception | None] = [self._calls.service.garbage(answer) for _ in items]
+        try:
+            for entry in fields.get("Successful") or ():
+                results[int(entry["Id"])] = None
+            for entry in fields.get("Failed") or ():
+                results[int(entry["Id"])] = self._failed(entry)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise self._calls.service.garbage(answer) from error
+        return results
+
+    def _failed(self, entry: Mapping[str, Any]) -> DependencyError | None:
+        """Translate one failed entry of a batch; None where the message is gone, which is as good as done."""
+        code, message = str(entry.get("Code", "")), str(entry.get("Message", ""))
+        if _is_gone(code, message):
+            return None
+        if entry.get("SenderFault"):
+            what = self._remedies.get(code, "one message of a batch was refused")
+            return DependencyRefused("SQS", f"{what} ({code}: {message})", code=code)
+        return DependencyUnavailable("SQS", f"one message of a batch failed: {code}: {message}")
+
+    def _refusal(self, answer: Answer) -> DependencyRefused:
+        return self._calls.service.refusal(answer, self._remedies)
+
+
+def _message(envelope: Envelope, delay: float) -> _Fields:
+    fields: _Fields = {"MessageBody": envelope.body}
+    if delay > 0:
+        fields["DelaySeconds"] = round(min(delay, MAX_DELAY))
+    if envelope.attributes:
+        attributes = envelope.attributes.items()
+        fields["MessageAttributes"] = {name: {"DataType": "String", "StringValue": value} for name, value in attributes}
+    return fields
+
+
+def _size(message: _Fields) -> int:
+    """Return what a message counts towards the limit of a batch: body, and names, types and values of its attributes."""
+    size = len(message["MessageBody"].encode())
+    for name, value in message.get("MessageAttributes", {}).items():
+        size += len(name) + len("String") + len(value["StringValue"].encode())
+    return size
+
+
+def _delivery(message: Mapping[str, Any]) -> Delivery:
+    attributes = {name: value["StringValue"] for name, value in (message.get("MessageAttributes") or {}).items() if "StringValue" in value}
+    return Delivery(
+        envelope=Envelope(body=message["Body"], attributes=attributes),
+        receipt=message["ReceiptHandle"],
+        receives=int((message.get("Attributes") or {}).get("ApproximateReceiveCount", 1)),
+    )
+
+
+def _is_gone(code: str, message: str) -> bool:
+    """Tell whether a delete or a hide failed because there is no such delivery any more.
+
+    SQS says so in three ways; InvalidParameterValue covers other things too, so its text decides.
+    """
+    if code.rpartition(".")[2] in _GONE:
+        return True
+    text = message.lower()
+    return code in {"InvalidParameterValue", "InvalidParameterValueException"} and (
+        "message does not exist" in text or "not available for visibility timeout change" in text or "receipt handle has expired" in text
+    )

@@ -1,0 +1,74 @@
+"""The store's own time, as far as its answers tell.
+
+Decides within which bounds it is now. Must not know what it is needed for. An answer's `Date` D is cut to the second and was written
+some time between sending the request and receiving the answer:
+
+    sent ──────────── Date: D written ─────────────── received            store's time now is
+      │                (it was D … D + 1 s)               │               at least  D     + (now - received)
+      └───────────────────────────────────────────────────┘               at most   D + 1 + (now - sent)
+
+Bounds of several answers are combined (their intersection, after Marzullo), so that after some traffic they are far less than a second
+apart. Whoever judges another's lease uses `earliest`, whoever writes one uses `latest`: both err late, never early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+__all__ = ["StoreClock"]
+
+#: How much faster one clock may run than the other: 200 ppm, twice what NTP corrects at most (RFC 5905 allows 500, quartz has 50).
+DRIFT = 2e-4
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class StoreClock:
+    """Bounds of the store's time.
+
+    Args:
+        monotonic: seconds, the same clock that answers were timed with.
+    """
+
+    __slots__ = ("_high", "_learned", "_low", "_monotonic")
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._learned: float | None = None
+        self._low = self._high = 0.0
+
+    @property
+    def known(self) -> bool:
+        """Whether any answer has told the time yet."""
+        return self._learned is not None
+
+    def learn(self, date: datetime | None, *, sent: float, received: float) -> None:
+        """Take in an answer's `Date`, and when its request was sent and it was received, in monotonic seconds."""
+        if date is None:
+            return
+        seconds = date.timestamp()
+        low, high = seconds - received, seconds + 1.0 - sent
+        if self._learned is not None:
+            drifted = DRIFT * max(0.0, received - self._learned)
+            # Bounds that contradict the older ones mean that a clock was set: the newer ones hold then.
+            if low <= self._high + drifted and high >= self._low - drifted:
+                low, high = max(low, self._low - drifted), min(high, self._high + drifted)
+        self._low, self._high, self._learned = low, high, received
+
+    def earliest(self) -> datetime:
+        """Return a time that the store's has reached, to the millisecond."""
+        now = self._monotonic()
+        return _instant(self._low + now - self._drift(now), up=False)
+
+    def latest(self) -> datetime:
+        """Return a time that the store's has not passed, to the millisecond."""
+        now = self._monotonic()
+        return _instant(self._high + now + self._drift(now), up=True)
+
+    def _drift(self, now: float) -> float:
+        return 0.0 if self._learned is None else DRIFT * max(0.0, now - self._learned)
+
+
+def _instant(seconds: float, *, up: bool) -> datetime:
+    return _EPOCH + timedelta(milliseconds=int(seconds * 1000) + up)

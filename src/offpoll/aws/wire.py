@@ -1,0 +1,237 @@
+"""One signed HTTP call to AWS: signature, retries, deadline, and the translation of what goes wrong.
+
+Decides when a call is repeated and when it is given up. Must not know what a call means: adapters read the answers.
+
+    call ─► sign ─► send ─┬─ an answer ──────────────────────► Answer (also 4xx: the adapter knows what it means)
+              ▲           ├─ ExpiredToken, once: other credentials ─┐
+              │           ├─ 5xx, throttled, no answer ─► budget? time left? attempts left?
+              │           │                                 │ yes: wait       │ no
+              └───────────┴─────────────────────────────────┘                 └─► DependencyUnavailable
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from pyreqwest.client import Client
+from pyreqwest.exceptions import BuilderError, DetailedPyreqwestError, PyreqwestError, RequestTimeoutError
+
+from offpoll.aws.credentials import Credentials, CredentialsProvider
+from offpoll.aws.retry import EXPIRED, MAX_ATTEMPTS, delay, is_throttle, is_transient, stated_delay
+from offpoll.aws.service import Answer, Service
+from offpoll.aws.transport import client
+from offpoll.errors import ConfigurationError, DependencyUnavailable
+from offpoll.instant import utc_now
+
+__all__ = ["DEADLINE", "PATIENCE", "Wire"]
+
+#: Seconds for one call with all its tries. An accept path must answer while its caller still waits.
+DEADLINE = 10.0
+
+#: Seconds for one try. A store that has not answered by then has lost the request.
+PATIENCE = 5.0
+
+_PATIENCE = timedelta(seconds=PATIENCE)
+
+#: Statuses that adapters read, and that no retry and no other credentials change.
+_SETTLED = frozenset({404, 409, 412})
+
+
+class Wire:
+    """Makes signed calls. One wire belongs to one event loop.
+
+    Args:
+        credentials: who signs.
+        clock: the wall clock, for signatures.
+        monotonic: seconds for deadlines and for the store's time.
+        random: numbers from 0 to 1, for backoffs; one that returns 0 takes the waiting out of tests.
+        certificates: PEM of authorities to trust beside the system's.
+    """
+
+    def __init__(
+        self,
+        credentials: CredentialsProvider,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = random.random,
+        certificates: bytes | None = None,
+    ) -> None:
+        self.credentials = credentials
+        self.clock = clock
+        self.monotonic = monotonic
+        self._random = random
+        self._certificates = certificates
+        self._clients: dict[bool, Client] = {}
+
+    async def call(
+        self,
+        service: Service,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        query: str = "",
+        deadline: float = DEADLINE,
+        patience: float = PATIENCE,
+    ) -> Answer:
+        """Make one call.
+
+        Args:
+            service: whom to ask.
+            method: as `PUT`.
+            path: quoted.
+            headers: names in lower case; all of them are signed.
+            body: the whole of it.
+            query: quoted and sorted.
+            deadline: seconds for all tries and the waiting between.
+            patience: seconds for one try.
+
+        Returns:
+            The answer, also where it is an error that repeating does not cure.
+
+        Raises:
+            DependencyUnavailable: no usable answer in time. The effect is unknown.
+            ConfigurationError: there are no credentials, or the path cannot be sent.
+        """
+        request = _Request(service, method, path, query, headers, body, patience, self.monotonic() + deadline)
+        failures, spent, renewed = 0, 0, False
+        while True:
+            outcome = await self._try(request, renew=not renewed)
+            if isinstance(outcome, Answer):
+                service.budget.succeed(spent)
+                return outcome
+            if outcome.renewed:
+                renewed = True
+                continue
+            failures += 1
+            spent = await self._pause(request, outcome, failures)
+
+    async def close(self) -> None:
+        """Close all connections. The wire can be used again afterwards."""
+        clients, self._clients = list(self._clients.values()), {}
+        for each in clients:
+            await each.close()
+
+    async def _try(self, request: _Request, *, renew: bool) -> Answer | _Failure:
+        """Try once: the answer to return, or why another try may help."""
+        credentials = await self.credentials.get()
+        try:
+            answer = await self._send(request, credentials)
+        except BuilderError as error:
+            raise ConfigurationError(f"{request.service.label}: {request.method} {request.path} cannot be sent: {error}") from error
+        except PyreqwestError as error:
+            return _Failure(why=_reason(error), timed_out=isinstance(error, RequestTimeoutError), cause=error)
+        if answer.status < 400 or answer.status in _SETTLED:
+            return answer
+        code = answer.fault.code
+        if code in EXPIRED and renew:
+            self.credentials.expire(credentials)
+            return answer if await self.credentials.get() is credentials else _Failure(why=code, renewed=True)
+        return _failure(answer) if is_transient(answer.status, code) else answer
+
+    async def _send(self, request: _Request, credentials: Credentials) -> Answer:
+        service, path = request.service, request.path
+        sent = self.monotonic()
+        signed = service.signer.sign(
+            credentials,
+            at=self.clock(),
+            method=request.method,
+            path=path,
+            query=request.query,
+            headers=request.headers,
+            body=request.body,
+        )
+        url = f"{service.endpoint.origin}{path}?{request.query}" if request.query else service.endpoint.origin + path
+        builder = self._client(service).request(request.method, url).headers(signed).timeout(self._timeout(request, sent))
+        if request.body:
+            builder = builder.body_bytes(request.body)
+        response = await builder.build().send()
+        body = b"" if response.get_header("content-length") == "0" else bytes(await response.bytes())
+        return Answer(response.status, response.headers, body, sent, self.monotonic())
+
+    async def _pause(self, request: _Request, failure: _Failure, failures: int) -> int:
+        """Wait before the next try and return the tokens it costs.
+
+        Raises:
+            DependencyUnavailable: there is no next try: too many failures, no time, or no tokens.
+        """
+        pause = max(failure.stated, delay(failures, throttled=failure.throttled, random=self._random))
+        if failures < MAX_ATTEMPTS and self.monotonic() + pause < request.end:
+            spent = request.service.budget.spend(timed_out=failure.timed_out)
+            if spent:
+                await asyncio.sleep(pause)
+                return spent
+        tries = "1 try" if failures == 1 else f"{failures} tries"
+        text = f"{request.service.endpoint.origin} {failure.why} ({tries})"
+        raise DependencyUnavailable(request.service.label, text, retry_after=max(1.0, failure.stated)) from failure.cause
+
+    def _timeout(self, request: _Request, now: float) -> timedelta:
+        left = request.end - now
+        if request.patience == PATIENCE and left >= PATIENCE:
+            return _PATIENCE
+        return timedelta(seconds=max(0.001, min(request.patience, left)))
+
+    def _client(self, service: Service) -> Client:
+        found = self._clients.get(service.direct)
+        if found is None:
+            found = self._clients[service.direct] = client(direct=service.direct, certificates=self._certificates)
+        return found
+
+
+class _Request(NamedTuple):
+    """One call. A tuple, because one is made for every call."""
+
+    service: Service
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+    patience: float
+    end: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Failure:
+    """Why a try failed and another may not.
+
+    Attributes:
+        why: for people; follows the endpoint's name.
+        timed_out: nobody answered in time.
+        throttled: the service asks for less.
+        stated: seconds the service asks to wait.
+        renewed: the credentials had expired and there are others now.
+        cause: the transport's own error.
+    """
+
+    why: str
+    timed_out: bool = False
+    throttled: bool = False
+    stated: float = 0.0
+    renewed: bool = False
+    cause: Exception | None = None
+
+
+def _failure(answer: Answer) -> _Failure:
+    """Read an answer that another try may cure."""
+    fault, headers = answer.fault, answer.headers
+    return _Failure(
+        why=f"answered {fault.code or answer.status}: {fault.message}",
+        throttled=is_throttle(answer.status, fault.code),
+        stated=stated_delay(headers.get("retry-after"), headers.get("x-amz-retry-after"), date=answer.date),
+    )
+
+
+def _reason(error: PyreqwestError) -> str:
+    """Say why there was no answer. The causes say it, the error itself only names the URL."""
+    details = error.details if isinstance(error, DetailedPyreqwestError) else None
+    causes = [cause["message"] for cause in details["causes"] or ()] if details else []
+    return f"gave no answer: {causes[-1] if causes else error.message}"

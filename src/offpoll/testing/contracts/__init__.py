@@ -1,0 +1,21 @@
+"""Contract suites: what every implementation of a protocol must do, as plain test classes for pytest.
+
+To check an implementation of your own, subclass the suite in a test file and provide its fixtures:
+
+    from offpoll.testing.contracts.board import DocumentStoreContract
+
+    class TestMyStore(DocumentStoreContract):
+        @pytest.fixture
+        def store(self) -> DocumentStore:
+            return MyStore(...)
+
+A suite's tests are plain functions that drive an event loop through `self.run`. Give `loop` another fixture where the implementation must
+run in a loop of its own making. Every test uses keys, ids and kinds of its own, so one store, queue or table serves all of them.
+"""
+
+from offpoll.testing.contracts.board import DocumentStoreContract
+from offpoll.testing.contracts.queue import QueueContract
+from offpoll.testing.contracts.records import RecordsContract
+from offpoll.testing.contracts.service_times import ServiceTimesContract
+
+__all__ = ["DocumentStoreContract", "QueueContract", "RecordsContract", "ServiceTimesContract"]

@@ -1,0 +1,122 @@
+"""What every document store must do."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from offpoll.board import DocumentStore
+from offpoll.errors import DocumentChanged, DocumentExists
+from offpoll.testing.contracts.running import Running
+
+__all__ = ["DocumentStoreContract"]
+
+#: Writers of a race.
+WRITERS = 64
+
+
+class DocumentStoreContract(Running):
+    """Subclass it and provide the fixture `store`."""
+
+    @pytest.fixture
+    def store(self) -> DocumentStore:
+        raise NotImplementedError("a subclass provides the store")
+
+    @pytest.fixture
+    def key(self) -> str:
+        """A key that nobody used yet."""
+        return f"status/public/{secrets.token_hex(16)}"
+
+    def test_create_then_read(self, store: DocumentStore, key: str) -> None:
+        """What was created is read back, with the etag that the create returned."""
+        etag = self.run(store.create(key, b'{"a":1}'))
+        assert etag
+        assert self.run(store.read(key)) == (b'{"a":1}', etag)
+
+    def test_missing_is_none(self, store: DocumentStore, key: str) -> None:
+        """Reading what is not there is no error."""
+        assert self.run(store.read(key)) is None
+
+    def test_create_never_overwrites(self, store: DocumentStore, key: str) -> None:
+        """A second create is refused and changes nothing, even with the same body."""
+        self.run(store.create(key, b"first"))
+        for body in (b"second", b"first"):
+            with pytest.raises(DocumentExists):
+                self.run(store.create(key, body))
+        found = self.run(store.read(key))
+        assert found is not None
+        assert found[0] == b"first"
+
+    def test_replace_with_the_etag(self, store: DocumentStore, key: str) -> None:
+        """Whoever holds the etag may replace, and gets the etag for the next time: from a write or from a read."""
+        written = self.run(store.create(key, b"1"))
+        written = self.run(store.replace(key, b"2", etag=written))
+        found = self.run(store.read(key))
+        assert found == (b"2", written)
+        self.run(store.replace(key, b"3", etag=found[1]))
+        found = self.run(store.read(key))
+        assert found is not None
+        assert found[0] == b"3"
+
+    def test_replace_with_an_old_etag(self, store: DocumentStore, key: str) -> None:
+        """An etag that was overtaken is refused, and changes nothing."""
+        old = self.run(store.create(key, b"1"))
+        self.run(store.replace(key, b"2", etag=old))
+        with pytest.raises(DocumentChanged):
+            self.run(store.replace(key, b"3", etag=old))
+        found = self.run(store.read(key))
+        assert found is not None
+        assert found[0] == b"2"
+
+    def test_replace_of_a_missing_document(self, store: DocumentStore, key: str) -> None:
+        """Replacing never creates."""
+        with pytest.raises(DocumentChanged):
+            self.run(store.replace(key, b"1", etag="6805f2cfc46c0f04559748bb039d69ae"))
+        assert self.run(store.read(key)) is None
+
+    @pytest.mark.parametrize("name", ["a b", "ü漢🙂", "+%&=~", ".dYf-_", "a//b", "q?x#y"])
+    def test_odd_keys(self, store: DocumentStore, key: str, name: str) -> None:
+        """A key may have any characters, and no two keys are the same document."""
+        odd = f"{key}/{name}"
+        self.run(store.create(odd, name.encode()))
+        found = self.run(store.read(odd))
+        assert found is not None
+        assert found[0] == name.encode()
+        assert self.run(store.read(key)) is None
+
+    def test_one_of_many_creators_wins(self, store: DocumentStore, key: str) -> None:
+        """Of concurrent creates exactly one succeeds, and its body is what is stored."""
+
+        async def race() -> list[str | BaseException]:
+            bodies = [f"writer {number}".encode() for number in range(WRITERS)]
+            return await asyncio.gather(*(store.create(key, body) for body in bodies), return_exceptions=True)
+
+        results = self.run(race())
+        winners = [number for number, result in enumerate(results) if isinstance(result, str)]
+        assert len(winners) == 1
+        assert all(isinstance(result, (str, DocumentExists)) for result in results)
+        assert self.run(store.read(key)) == (f"writer {winners[0]}".encode(), results[winners[0]])
+
+    def test_one_of_many_replacers_wins(self, store: DocumentStore, key: str) -> None:
+        """Of concurrent replaces with one etag exactly one succeeds, and its body is what is stored."""
+
+        async def race() -> list[str | BaseException]:
+            etag = await store.create(key, b"before")
+            bodies = [f"writer {number}".encode() for number in range(WRITERS)]
+            return await asyncio.gather(*(store.replace(key, body, etag=etag) for body in bodies), return_exceptions=True)
+
+        results = self.run(race())
+        winners = [number for number, result in enumerate(results) if isinstance(result, str)]
+        assert len(winners) == 1
+        assert all(isinstance(result, (str, DocumentChanged)) for result in results)
+        assert self.run(store.read(key)) == (f"writer {winners[0]}".encode(), results[winners[0]])
+
+    def test_link(self, store: DocumentStore, key: str) -> None:
+        """A link names the document, differs from any other document's, and says when it ends."""
+        link, other = store.sign(key, lifetime=60.0), store.sign(key + "0", lifetime=60.0)
+        assert key in link.href
+        assert link.href != other.href
+        assert timedelta(0) < link.expires_at - datetime.now(UTC) <= timedelta(seconds=61)

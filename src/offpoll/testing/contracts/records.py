@@ -1,0 +1,298 @@
+"""What every store of records must do. Leases that have lapsed and records that have expired are made with negative durations."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from offpoll.instant import to_milliseconds
+from offpoll.operation import Outcome, Status, Submission
+from offpoll.records import Claim, Guard, Idle, Records, Undecided, Update
+from offpoll.testing.contracts.running import Running
+
+__all__ = ["RecordsContract"]
+
+#: Claimers of a race.
+CLAIMERS = 64
+
+#: How far a lease may be from what was asked for, seconds: a store's time is known to about a second.
+TOLERANCE = 3.0
+
+LAPSED = -60.0
+
+
+class RecordsContract(Running):
+    """Subclass it and provide the fixture `records`."""
+
+    @pytest.fixture
+    def records(self) -> Records:
+        raise NotImplementedError("a subclass provides the records")
+
+    @pytest.fixture
+    def submission(self) -> Submission:
+        """An operation that nobody claimed yet."""
+        return _submission()
+
+    @pytest.fixture
+    def expires_at(self) -> datetime:
+        return datetime.now(UTC).replace(microsecond=0) + timedelta(days=14)
+
+    def test_absent(self, records: Records, submission: Submission) -> None:
+        """What nobody claimed has no record."""
+        update = self.run(records.get(submission.operation_id))
+        assert (update.applied, update.record) == (False, None)
+        assert abs(update.at - datetime.now(UTC)) < timedelta(minutes=1)
+
+    def test_first_claim(self, records: Records, submission: Submission, expires_at: datetime) -> None:
+        """The first claim makes the record: every fact of the submission, attempt 1, the token, the lease."""
+        update = self.run(records.claim(submission, seen=0, token="t1", lease=60.0, expires_at=expires_at))
+        assert update.applied
+        record = update.record
+        assert record is not None
+        assert record.submission == submission
+        assert (record.attempt, record.token, record.outcome, record.finished_at, record.input) == (1, "t1", None, None, None)
+        assert record.expires_at == expires_at
+        assert record.started_at is not None
+        assert abs((record.started_at - update.at).total_seconds()) <= TOLERANCE
+        _lasts(update, 60.0)
+        assert self.run(records.get(submission.operation_id)).record == record
+
+    def test_submission_without_digest(self, records: Records, expires_at: datetime) -> None:
+        """A producer of one's own may give no digest and no base URL."""
+        bare = _submission(digest=None, base_url="")
+        update = self.run(records.claim(bare, seen=0, token="t1", lease=60.0, expires_at=expires_at))
+        assert update.record is not None
+        assert update.record.submission == bare
+
+    def test_claim_of_a_live_lease(self, records: Records, submission: Submission, expires_at: datetime) -> None:
+        """While a lease is live nobody else may claim; the refusal shows the record as it is."""
+        held = self.run(records.claim(submission, seen=0, token="t1", lease=60.0, expires_at=expires_at)).record
+        for seen in (0, 1, 2):
+            update = self.run(records.claim(submission, seen=seen, token="t2", lease=60.0, expires_at=expires_at))
+            assert (update.applied, update.record) == (False, held)
+
+    def test_claim_after_a_lapsed_lease(self, records: Records, submission: Submission, expires_at: datetime) -> None:
+        """After a lapse the next attempt begins, from the attempt that was seen and from no other. Facts stay as first recorded."""
+        first = self.run(records.claim(submission, seen=0, token="t1", lease=LAPSED, expires_at=expires_at)).record
+        assert first is not None
+        for seen in (0, 2):
+            assert not self.run(records.claim(submission, seen=seen, token="t2", lease=60.0, expires_at=expires_at)).applied
+        other = _submission(operation_id=submission.operation_id)
+        update = self.run(records.claim(other, seen=1, token="t2", lease=60.0, expires_at=expires_at + timedelta(days=1)))
+        assert update.applied
+        assert update.record is not None
+        assert (update.record.attempt, update.record.token) == (2, "t2")
+        assert update.record.submission == submission
+        assert (update.record.started_at, update.record.expires_at) == (first.started_at, first.expires_at)
+
+    def test_renew(self, records: Records, submission: Submission, expires_at: datetime) -> None:
+        """Whoever holds the claim may renew it, even after its lease lapsed; nobody else may."""
+        self.run(records.claim(submission, seen=0, token="t1", lease=LAPSED, expires_at=expires_at))
+        for wrong in (Claim(attempt=1, token="t2"), Claim(attempt=2, token="t1"), Claim(attempt=0, token="t1")):
+            assert not self.run(records.renew(submission.operation_id, held=wrong, lease=60.0)).applied
+        update = self.run(records.renew(submission.operation_id, held=Claim(attempt=1, token="t1"), lease=120.0))
+        assert update.applied
+        _lasts(update, 120.0)
+
+    def test_renew_without_a_record(self, records: Records, submission: Submission) -> None:
+        """A renewal never makes a record."""
+        for verb in (
+            records.renew(submission.operation_id, held=Claim(attempt=1, token="t1"), lease=60.0),
+            records.release(submission.operation_id, held=Claim(attempt=1, token="t1"), backoff=60.0),
+        ):
+            update = self.run(verb)
+            assert (update.applied, update.record) == (False, None)
+        assert self.run(records.get(submission.operation_id)).record is None
+
+    def test_release(self, records: Records, submission: Submission, expires_at: datetime) -> None:
+        """After a release nobody holds the operation, and nobody may claim it before the backoff ends."""
+        held = Claim(attempt=1, token="t1")
+        self.run(records.claim(submission, seen=0, token="t1", lease=60.0, expires_at=expires_at))
+        update = self.run(records.release(submission.operation_id, held=held, backoff=600.0))
+        assert update.applied
+        assert update.record is not None
+        assert (update.record.token, update.record.attempt) == (None, 1)
+        _lasts(update, 600.0)
+        assert not self.run(records.renew(submission.operation_id, held=held, lease=60.0)).applied
+        assert not self.run(records.release(submission.operation_id, held=held, backoff=0.0)).applied
+        assert not self.run(records.claim(submission, seen=1, token="t2", lease=60.0, expires_at=expires_at)).applied
+
+    def test_claim_after_the_backoff(self, records: Records, submission: Submission, expires_at: datetime) -> None:
+        """Once the backoff has ended the next attempt begins."""
+        self.run(records.claim(submission, seen=0, token="t1", lease=60.0, expires_at=expires_at))
+        self.run(records.release(submission.operation_id, held=Claim(attempt=1, token="t1"), backoff=LAPSED))
+        update = self.run(records.claim(submission, seen=1, token="t2", lease=60.0, expires_at=expires_at))
+        assert update.applied
+        assert update.record is not None
+        assert update.record.attempt == 2
+
+    @pytest.mark.parametrize(
+        "outcome",
+        [
+            Outcome(status=Status.SUCCEEDED, result='{"price":"ü 漢 🙂","n":[1,2.5,null]}'),
+            Outcome(status=Status.FAILED, error={"code": "out_of_stock", "message": "none left: ü", "left": 0, "more": {"a": [1.5]}}),
+            Outcome(status=Status.CANCELED),
+        ],
+    )
+    def test_decide(self, records: Records, submission: Submission, expires_at: datetime, outcome: Outcome) -> None:
+        """The holder decides: the outcome is recorded as it was given, and lease and token end."""
+        self.run(records.claim(submission, seen=0, token="t1", lease=60.0, expires_at=expires_at))
+        failed = b'{"sku":"A1"}' if outcome.status is Status.FAILED else None
+        update = self.run(
+            records.decide(submission, outcome, guard=Claim(attempt=1, token="t1"), expires_at=expires_at, input=failed)
+        )
+        record = update.record
+        assert update.applied
+        assert record is not None
+        assert record.outcome == outcome
+        assert (record.token, record.lease_until, record.input, record.attempt) == (None, None, failed, 1)
+        assert record.finished_at is not None
+        assert self.run(records.get(submission.operation_id)).record == record
+
+    def test_first_outcome_wins(self, records: Records, submission: Submission, expires_at: datetime) -> None:
+        """After an outcome nothing applies: no other outcome, claim, renewal or release. Each refusal shows the outcome."""
+        held = Claim(attempt=1, token="t1")
+        self.run(records.claim(submission, seen=0, token="t1", lease=60.0, expires_at=expires_at))
+        done = self.run(records.decide(submission, Outcome(status=Status.CANCELED), guard=Undecided(), expires_at=expires_at)).record
+        guards: tuple[Guard, ...] = (held, Idle(attempt=1), Idle(attempt=0), Undecided())
+        for verb in (
+            *(records.decide(submission, Outcome(status=Status.FAILED), guard=guard, expires_at=expires_at) for guard in guards),
+            records.claim(submission, seen=1, token="t2", lease=60.0, expires_at=expires_at),
+            records.claim(submission, seen=0, token="t2", lease=60.0, expires_at=expires_at),
+            records.renew(submission.operation_id, held=held, lease=60.0),
+            records.release(submission.operation_id, held=held, backoff=0.0),
+        ):
+            update = self.run(verb)
+            assert (update.applied, update.record) == (False, done)
+
+    def test_fenced_attempt_cannot_decide(self, records: Records, submission: Submission, expires_at: datetime) -> None:
+        """After the next claim the old attempt can no longer renew, release or decide."""
+        old = Claim(attempt=1, token="t1")
+        self.run(records.claim(submission, seen=0, token="t1", lease=LAPSED, expires_at=expires_at))
+        self.run(records.claim(submission, seen=1, token="t2", lease=60.0, expires_at=expires_at))
+        for verb in (
+            records.renew(submission.operation_id, held=old, lease=60.0),
+            records.release(submission.operation_id, held=old, backoff=0.0),
+            records.decide(submission, Outcome(status=Status.FAILED), guard=old, expires_at=expires_at),
+        ):
+            update = self.run(verb)
+            assert not update.applied
+            assert update.record is not None
+            assert (update.record.attempt, update.record.token, update.record.outcome) == (2, "t2", None)
+
+    def test_decide_under_idle(self, records: Records, submission: Submission, expires_at: datetime) -> None:
+        """Idle holds only for the attempt that was seen, and only while no lease is live."""
+        failed = Outcome(status=Status.FAILED, error={"code": "attempts_exhausted", "message": "no more"})
+        self.run(records.claim(submission, seen=0, token="t1", lease=60.0, expires_at=expires_at))
+        assert not self.run(records.decide(submission, failed, guard=Idle(attempt=1), expires_at=expires_at)).applied
+        self.run(records.renew(submission.operation_id, held=Claim(attempt=1, token="t1"), lease=LAPSED))
+        for attempt in (0, 2):
+            assert not self.run(records.decide(submission, failed, guard=Idle(attempt=attempt), expires_at=expires_at)).applied
+        assert self.run(records.decide(submission, failed, guard=Idle(attempt=1), expires_at=expires_at)).applied
+
+    def test_decide_without_a_record(self, records: Records, submission: Submission, expires_at: datetime) -> None:
+        """Only Idle(0) decides what nobody claimed; the record then has attempt 0 and never started."""
+        canceled = Outcome(status=Status.CANCELED)
+        guards: tuple[Guard, ...] = (Undecided(), Claim(attempt=1, token="t1"), Claim(attempt=0, token=""), Idle(attempt=1))
+        for guard in guards:
+            update = self.run(records.decide(submission, canceled, guard=guard, expires_at=expires_at))
+            assert (update.applied, update.record) == (False, None)
+        update = self.run(records.decide(submission, canceled, guard=Idle(attempt=0), expires_at=expires_at))
+        assert update.applied
+        assert update.record is not None
+        assert update.record.submission == submission
+        assert (update.record.attempt, update.record.started_at, update.record.outcome) == (0, None, canceled)
+        assert (update.record.expires_at, update.record.lease_until) == (expires_at, None)
+
+    def test_expired_record_counts_as_absent(self, records: Records, submission: Submission, expires_at: datetime) -> None:
+        """From its expiry on a record is not there: not for reads, not in refusals, not for any guard but Idle(0)."""
+        past = expires_at - timedelta(days=15)
+        update = self.run(records.claim(submission, seen=0, token="t1", lease=LAPSED, expires_at=past))
+        assert update.applied
+        assert update.record is not None
+        held = Claim(attempt=1, token="t1")
+        for verb in (
+            records.get(submission.operation_id),
+            records.claim(submission, seen=1, token="t2", lease=60.0, expires_at=expires_at),
+            records.renew(submission.operation_id, held=held, lease=60.0),
+            records.release(submission.operation_id, held=held, backoff=0.0),
+            records.decide(submission, Outcome(status=Status.FAILED), guard=Undecided(), expires_at=expires_at),
+            records.decide(submission, Outcome(status=Status.FAILED), guard=held, expires_at=expires_at),
+            records.decide(submission, Outcome(status=Status.FAILED), guard=Idle(attempt=1), expires_at=expires_at),
+        ):
+            refused = self.run(verb)
+            assert (refused.applied, refused.record) == (False, None)
+
+    def test_nothing_stays_of_an_expired_record(self, records: Records, submission: Submission, expires_at: datetime) -> None:
+        """A claim, or a decision, over an expired record begins anew: no outcome, input, times or digest of the old one."""
+        past = expires_at - timedelta(days=15)
+        failed = Outcome(status=Status.FAILED, error={"code": "old", "message": "old"})
+        self.run(records.decide(submission, failed, guard=Idle(attempt=0), expires_at=past, input=b"old"))
+        bare = _submission(operation_id=submission.operation_id, digest=None)
+        record = self.run(records.claim(bare, seen=0, token="t1", lease=60.0, expires_at=past)).record
+        assert record is not None
+        assert record.submission == bare
+        assert (record.outcome, record.finished_at, record.input, record.attempt) == (None, None, None, 1)
+        record = self.run(
+            records.decide(submission, Outcome(status=Status.CANCELED), guard=Idle(attempt=0), expires_at=expires_at)
+        ).record
+        assert record is not None
+        assert record.submission == submission
+        assert (record.token, record.lease_until, record.started_at, record.attempt) == (None, None, None, 0)
+
+    def test_one_of_many_claimers_wins(self, records: Records, submission: Submission, expires_at: datetime) -> None:
+        """Of concurrent claims exactly one applies, and all others are shown the winner."""
+
+        async def race(seen: int) -> list[Update]:
+            tokens = [f"t{seen}.{number}" for number in range(CLAIMERS)]
+            claims = (records.claim(submission, seen=seen, token=token, lease=LAPSED, expires_at=expires_at) for token in tokens)
+            return await asyncio.gather(*claims)
+
+        for seen in (0, 1):
+            updates = self.run(race(seen))
+            assert [update.applied for update in updates].count(True) == 1
+            assert len({update.record.token for update in updates if update.record is not None}) == 1
+            assert {update.record.attempt for update in updates if update.record is not None} == {seen + 1}
+
+    def test_one_of_many_outcomes_wins(self, records: Records, submission: Submission, expires_at: datetime) -> None:
+        """Of concurrent decisions exactly one applies, whoever's it is, and all others are shown it."""
+
+        async def race() -> list[Update]:
+            await records.claim(submission, seen=0, token="t1", lease=60.0, expires_at=expires_at)
+            outcomes = [Outcome(status=Status.SUCCEEDED, result=str(number)) for number in range(CLAIMERS)]
+            guards: tuple[Guard, ...] = (Claim(attempt=1, token="t1"), Undecided())
+            decisions = (
+                records.decide(submission, outcome, guard=guards[number % 2], expires_at=expires_at)
+                for number, outcome in enumerate(outcomes)
+            )
+            return await asyncio.gather(*decisions)
+
+        updates = self.run(race())
+        assert [update.applied for update in updates].count(True) == 1
+        assert len({update.record.outcome.result for update in updates if update.record and update.record.outcome}) == 1
+        assert all(update.record is not None and update.record.done for update in updates)
+
+
+def _submission(
+    operation_id: str | None = None, *, digest: str | None = "d1:ü", base_url: str = "https://api.example.com"
+) -> Submission:
+    operation_id = operation_id or secrets.token_hex(16)
+    return Submission(
+        operation_id=operation_id,
+        kind="order",
+        owner="ü 漢",
+        status_key=f"status/{secrets.token_hex(4)}/{operation_id}",
+        digest=digest,
+        base_url=base_url,
+        created_at=to_milliseconds(datetime.now(UTC)),
+    )
+
+
+def _lasts(update: Update, seconds: float) -> None:
+    """Check that a lease ends so many seconds after the update."""
+    assert update.record is not None
+    assert update.record.lease_until is not None
+    assert abs((update.record.lease_until - update.at).total_seconds() - seconds) <= TOLERANCE

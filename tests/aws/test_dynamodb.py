@@ -1,0 +1,162 @@
+"""The store's time, and what a table's errors become. What records do is in the contract suite."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.aws.scripted import Asked, Reply, Scripted, json_error
+
+from offpoll.aws.credentials import Credentials, StaticCredentials
+from offpoll.aws.dynamodb import DynamoRecords
+from offpoll.aws.dynamodb_service_times import DynamoServiceTimes
+from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.items import epoch, from_item, ttl
+from offpoll.aws.store_clock import DRIFT, StoreClock
+from offpoll.aws.wire import Wire
+from offpoll.errors import DependencyRefused, DependencyUnavailable, OffpollError
+from offpoll.operation import Submission
+from offpoll.records import Claim
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+DATE = datetime(2026, 11, 23, 18, 0, 0, tzinfo=UTC)
+SUBMISSION = Submission(
+    operation_id="0" * 32, kind="order", owner="public", status_key="status/public/0", digest="d", base_url="", created_at=DATE
+)
+ITEM = {
+    "id": {"S": "0" * 32},
+    "kind": {"S": "order"},
+    "owner": {"S": "public"},
+    "status_key": {"S": "status/public/0"},
+    "created_at": {"S": "2026-11-23T18:00:00.000Z"},
+    "attempt": {"N": "1"},
+    "token": {"S": "t"},
+    "lease_until": {"N": "1795543260.5"},
+    "expires_at": {"N": "1796752800"},
+}
+
+
+async def table(replies: Sequence[Reply], use: Callable[[DynamoRecords], Coroutine[Any, Any, Any]]) -> tuple[Any, list[Asked]]:
+    async with Scripted(replies) as server:
+        wire = Wire(StaticCredentials(Credentials(access_key="AKIA", secret_key="s")), random=lambda: 0.0)
+        records = DynamoRecords(wire, endpoint=Endpoint.parse(server.origin), table="records", region="eu-west-1")
+        try:
+            return await use(records), server.asked
+        except OffpollError as error:
+            return error, server.asked
+        finally:
+            await wire.close()
+
+
+def test_bounds_err_late() -> None:
+    """Whatever an answer's Date was cut from and whenever it was written, the store's time lies between the bounds."""
+    for cut in (0.0, 0.4, 0.999):
+        for written in (10.0, 10.7, 12.0):  # of the time between sending at 10 and receiving at 12
+            now = [12.0]
+            clock = StoreClock(lambda now=now: now[0])
+            clock.learn(DATE, sent=10.0, received=12.0)
+            for later in (12.0, 17.5, 100.0):
+                now[0] = later
+                true = DATE + timedelta(seconds=cut + later - written)
+                assert clock.earliest() <= true <= clock.latest()
+
+
+def test_bounds_narrow() -> None:
+    """Answers just before and just after a second's turn tell the time to a few milliseconds."""
+    now = [20.0]
+    clock = StoreClock(lambda: now[0])
+    clock.learn(DATE, sent=10.0, received=10.01)
+    assert clock.latest() - clock.earliest() > timedelta(seconds=1)
+    clock.learn(DATE + timedelta(seconds=1), sent=10.02, received=10.03)
+    assert clock.latest() - clock.earliest() < timedelta(seconds=0.05)
+
+
+def test_bounds_widen_with_time() -> None:
+    """Two clocks drift apart: old knowledge is worth less."""
+    now = [10.0]
+    clock = StoreClock(lambda: now[0])
+    clock.learn(DATE, sent=10.0, received=10.0)
+    before = clock.latest() - clock.earliest()
+    now[0] += 10_000.0
+    assert clock.latest() - clock.earliest() == pytest.approx(before + timedelta(seconds=2 * DRIFT * 10_000), abs=timedelta(milliseconds=5))
+
+
+def test_a_clock_that_was_set() -> None:
+    """When answers contradict what was known, the newer ones hold."""
+    clock = StoreClock(lambda: 20.0)
+    clock.learn(DATE, sent=19.0, received=19.0)
+    clock.learn(DATE + timedelta(hours=1), sent=20.0, received=20.0)
+    assert clock.earliest() >= DATE + timedelta(minutes=59)
+    clock.learn(None, sent=20.0, received=20.0)
+    assert clock.known
+
+
+def test_the_time_is_asked_for_once(run: Run) -> None:
+    """Before its first update a worker asks for the time with a read; afterwards every answer tells it."""
+
+    async def use(records: DynamoRecords) -> None:
+        for _ in range(2):
+            await records.renew("0" * 32, held=Claim(attempt=1, token="t"), lease=60.0)
+
+    _, asked = run(table([Reply(200, b"{}"), Reply(200, json.dumps({"Attributes": ITEM}).encode())], use))
+    assert [each.headers["x-amz-target"].partition(".")[2] for each in asked] == ["GetItem", "UpdateItem", "UpdateItem"]
+
+
+def test_leases_are_in_the_stores_time(run: Run) -> None:
+    """A lease is written by the store's clock, not by this machine's, and not too early."""
+    use = lambda records: records.renew("0" * 32, held=Claim(attempt=1, token="t"), lease=60.0)  # noqa: E731
+    _, asked = run(table([Reply(200, b"{}"), Reply(200, json.dumps({"Attributes": ITEM}).encode())], use))
+    values = json.loads(asked[1].body)["ExpressionAttributeValues"]
+    written = float(values[":lease_until"]["N"]) - DATE.timestamp()
+    assert 60.0 < written < 75.0
+    assert 0.0 <= float(values[":now"]["N"]) - DATE.timestamp() < 15.0
+
+
+def test_refused_update_shows_the_record(run: Run) -> None:
+    """A condition that failed is an answer: the item comes with it."""
+    refused = json.dumps({"__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException", "message": "x", "Item": ITEM})
+    use = lambda records: records.claim(SUBMISSION, seen=0, token="t2", lease=60.0, expires_at=DATE + timedelta(days=14))  # noqa: E731
+    update, _ = run(table([Reply(200, b"{}"), Reply(400, refused.encode())], use))
+    assert not update.applied
+    assert update.record == from_item(ITEM)
+
+
+def test_missing_table_names_the_setting(run: Run) -> None:
+    """A table that is not there says which setting to look at, for records and for service times."""
+    result, _ = run(table([json_error(400, "ResourceNotFoundException")], lambda records: records.check()))
+    assert isinstance(result, DependencyRefused)
+    assert "OFFPOLL_RECORDS_TABLE" in str(result)
+
+
+@pytest.mark.parametrize("item", [{"id": {"S": "x"}}, {**ITEM, "attempt": {"N": "many"}}, {**ITEM, "created_at": {"S": "yesterday"}}])
+def test_what_is_no_record(run: Run, item: dict[str, Any]) -> None:
+    """An item that is not a record's is not taken for one."""
+    result, _ = run(table([Reply(200, json.dumps({"Item": item}).encode())], lambda records: records.get("0" * 32)))
+    assert isinstance(result, DependencyUnavailable)
+
+
+def test_instants_as_numbers() -> None:
+    """Leases keep milliseconds; expiry is whole seconds, rounded up."""
+    instant = datetime(2026, 11, 23, 18, 0, 0, 7000, tzinfo=UTC)
+    assert epoch(instant) == {"N": "1795456800.007"}
+    assert ttl(instant) == {"N": "1795456801"}
+    assert from_item({**ITEM, "lease_until": epoch(instant)}).lease_until == instant
+
+
+def test_service_times_of_two_hours(run: Run) -> None:
+    """The mean is over this hour and the one before, by the wall clock."""
+
+    async def use() -> tuple[float | None, list[str]]:
+        replies = [Reply(200, json.dumps({"Item": {"completions": {"N": "2"}, "seconds": {"N": "3"}}}).encode())]
+        async with Scripted(replies) as server:
+            wire = Wire(StaticCredentials(Credentials(access_key="AKIA", secret_key="s")), clock=lambda: DATE)
+            times = DynamoServiceTimes(wire, endpoint=Endpoint.parse(server.origin), table="records", region="eu-west-1")
+            mean = await times.mean("order")
+            await wire.close()
+            return mean, sorted(json.loads(asked.body)["Key"]["id"]["S"] for asked in server.asked)
+
+    assert run(use()) == (1.5, ["service-times#order#2026-11-23T17", "service-times#order#2026-11-23T18"])

@@ -1,0 +1,85 @@
+"""Where AWS is, as the environment says it."""
+
+from __future__ import annotations
+
+import botocore.session
+import pytest
+from botocore.config import Config
+
+from offpoll.aws.endpoints import Endpoint, Endpoints, bucket_endpoint, is_loopback
+from offpoll.errors import ConfigurationError
+
+
+@pytest.mark.parametrize("service", ["s3", "sqs", "dynamodb", "sts"])
+@pytest.mark.parametrize("region", ["eu-west-1", "us-east-1", "cn-north-1", "us-gov-west-1", "ap-southeast-3"])
+def test_standard_hosts_equal_botocores(service: str, region: str) -> None:
+    """Without settings every service is where botocore would look for it."""
+    config = Config(s3={"us_east_1_regional_endpoint": "regional"})
+    client = botocore.session.Session().create_client(
+        service, region_name=region, aws_access_key_id="a", aws_secret_access_key="b", config=config
+    )
+    assert Endpoints(region=region, overrides={}).service(service).origin == client.meta.endpoint_url
+
+
+def test_region_variables() -> None:
+    """AWS_REGION goes before AWS_DEFAULT_REGION, an argument before both; none is a mistake that says what to set."""
+    both = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "us-east-1"}
+    assert Endpoints.from_environment(both).region == "eu-west-1"
+    assert Endpoints.from_environment({"AWS_DEFAULT_REGION": "us-east-1"}).region == "us-east-1"
+    assert Endpoints.from_environment(both, region="eu-north-1").region == "eu-north-1"
+    with pytest.raises(ConfigurationError, match="AWS_REGION"):
+        Endpoints.from_environment({})
+    with pytest.raises(ConfigurationError, match="not a region"):
+        Endpoints.from_environment({"AWS_REGION": "evil.example.com/"})
+
+
+def test_endpoint_variables() -> None:
+    """A service's own variable goes before the general one, and both can be switched off."""
+    environ = {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:4566", "AWS_ENDPOINT_URL_SQS": "http://127.0.0.1:9324/"}
+    endpoints = Endpoints.from_environment(environ)
+    assert endpoints.service("sqs").origin == "http://127.0.0.1:9324"
+    assert endpoints.service("dynamodb").origin == "http://127.0.0.1:4566"
+    ignoring = Endpoints.from_environment({**environ, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"})
+    assert ignoring.service("sqs").origin == "https://sqs.eu-west-1.amazonaws.com"
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:4566", "ftp://host", "http://", "http://user:pw@host", "http://host?x=1", "http://host:nan"])
+def test_what_is_no_endpoint(url: str) -> None:
+    """What cannot be called is refused when it is read."""
+    with pytest.raises(ConfigurationError):
+        Endpoint.parse(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "origin", "host"),
+    [
+        ("https://s3.example.com", "https://s3.example.com", "s3.example.com"),
+        ("http://localhost:80/", "http://localhost:80", "localhost"),
+        ("http://localhost:443", "http://localhost:443", "localhost:443"),
+        ("http://[::1]:4566", "http://[::1]:4566", "[::1]:4566"),
+    ],
+)
+def test_host_header(url: str, origin: str, host: str) -> None:
+    """The Host header has a port only where it is not the scheme's own, as HTTP clients send it."""
+    endpoint = Endpoint.parse(url)
+    assert (endpoint.origin, endpoint.host) == (origin, host)
+
+
+def test_addressing_styles() -> None:
+    """Virtual-host style on AWS, path style for custom endpoints and for names that a wildcard certificate does not cover."""
+    aws, custom = Endpoints(region="eu-west-1", overrides={}).service("s3"), Endpoint.parse("http://127.0.0.1:4566")
+    assert bucket_endpoint(aws, bucket="offpoll")[0].origin == "https://offpoll.s3.eu-west-1.amazonaws.com"
+    assert bucket_endpoint(aws, bucket="off.poll") == (aws, "/off.poll/")
+    assert bucket_endpoint(aws, bucket="offpoll", style="path") == (aws, "/offpoll/")
+    assert bucket_endpoint(custom, bucket="offpoll") == (custom, "/offpoll/")
+    named = bucket_endpoint(Endpoint.parse("http://s3.localhost:8000"), bucket="offpoll", style="virtual")[0]
+    assert (named.origin, named.host) == ("http://offpoll.s3.localhost:8000", "offpoll.s3.localhost:8000")
+    for endpoint, bucket, style in ((custom, "offpoll", "virtual"), (aws, "", "auto"), (aws, "a/b", "auto"), (aws, "offpoll", "odd")):
+        with pytest.raises(ConfigurationError):
+            bucket_endpoint(endpoint, bucket=bucket, style=style)
+
+
+def test_loopback() -> None:
+    """This machine is asked directly, never through a proxy."""
+    assert all(is_loopback(host) for host in ("127.0.0.1:4566", "localhost", "b.s3.localhost:80", "[::1]:80", "127.9.9.9"))
+    assert not any(is_loopback(host) for host in ("169.254.169.254", "s3.amazonaws.com", "localhost.example.com", "10.0.0.1:80"))

@@ -1,0 +1,108 @@
+"""What a document store makes of the answers of S3. What it does is in the contract suite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import pytest
+from tests.aws.scripted import DROP, Asked, Reply, Scripted, s3_error
+
+from offpoll.aws.credentials import Credentials, StaticCredentials
+from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.s3 import S3DocumentStore
+from offpoll.aws.wire import Wire
+from offpoll.errors import (
+    ConfigurationError,
+    DependencyRefused,
+    DependencyUnavailable,
+    DocumentChanged,
+    DocumentExists,
+    OffpollError,
+)
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+CREDENTIALS = Credentials(access_key="AKIAEXAMPLE", secret_key="secret")
+OK = Reply(200, b"{}", {"ETag": '"e1"'})
+
+
+async def store(replies: Sequence[Reply], use: Callable[[S3DocumentStore], Coroutine[Any, Any, Any]]) -> tuple[Any, list[Asked]]:
+    """Use a document store against a script: what it returned or raised, and what was asked."""
+    async with Scripted(replies) as server:
+        wire = Wire(StaticCredentials(CREDENTIALS), random=lambda: 0.0)
+        documents = S3DocumentStore(wire, endpoint=Endpoint.parse(server.origin), bucket="b", region="eu-west-1")
+        try:
+            return await use(documents), server.asked
+        except OffpollError as error:
+            return error, server.asked
+        finally:
+            await wire.close()
+
+
+
+def test_hidden_key_reads_as_missing(run: Run) -> None:
+    """Without s3:ListBucket AWS answers 403 AccessDenied for a key that is not there: that is None, not an error."""
+    result, asked = run(store([s3_error(403, "AccessDenied")], lambda s: s.read("k")))
+    assert result is None
+    assert len(asked) == 1
+
+
+def test_lost_answer_of_a_create(run: Run) -> None:
+    """A create whose answer was lost meets its own document on the retry: DocumentExists, which callers read as 'look again'."""
+    result, asked = run(store([DROP, s3_error(412, "PreconditionFailed")], lambda s: s.create("k", b"1")))
+    assert isinstance(result, DocumentExists)
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(("status", "code"), [(412, "PreconditionFailed"), (409, "ConditionalRequestConflict"), (404, "NoSuchKey")])
+def test_replace_that_met_another_state(run: Run, status: int, code: str) -> None:
+    """Another etag, a write at the same moment and a deleted document are one thing: the document changed."""
+    result, asked = run(store([s3_error(status, code)], lambda s: s.replace("k", b"1", etag="e0")))
+    assert isinstance(result, DocumentChanged)
+    assert asked[0].headers["if-match"] == "e0"
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (s3_error(404, "NoSuchBucket"), "bucket b does not exist in region eu-west-1: set OFFPOLL_BUCKET"),
+        (s3_error(403, "InvalidAccessKeyId"), "AWS_ACCESS_KEY_ID"),
+        (s3_error(403, "SignatureDoesNotMatch"), "AWS_SECRET_ACCESS_KEY"),
+        (s3_error(403, "RequestTimeTooSkewed"), "clock of this machine"),
+        (s3_error(403, "AccessDenied"), "grant s3:GetObject and s3:PutObject"),
+        (s3_error(301, "PermanentRedirect", **{"x-amz-bucket-region": "us-west-2"}), "it is in region us-west-2, not eu-west-1"),
+        (s3_error(400, "AuthorizationHeaderMalformed"), "another region"),
+        (Reply(403, b"<html>a proxy's page</html>"), "a proxy's page"),
+        (Reply(403, b'<!DOCTYPE x [<!ENTITY a "b">]><Error><Code>&a;</Code></Error>'), "DOCTYPE"),
+        (Reply(403), "HTTP status 403"),
+    ],
+)
+def test_refusals_say_what_to_do(run: Run, reply: Reply, says: str) -> None:
+    """A refusal is DependencyRefused, with the vendor's words and what the operator can do."""
+    result, asked = run(store([reply], lambda s: s.create("k", b"1")))
+    assert isinstance(result, DependencyRefused)
+    assert says in str(result)
+    assert len(asked) == 1
+
+
+def test_an_answer_without_etag(run: Run) -> None:
+    """A server that is no S3 is not believed."""
+    result, _ = run(store([Reply(200, b"welcome")], lambda s: s.create("k", b"1")))
+    assert isinstance(result, DependencyUnavailable)
+    assert "ETag" in str(result)
+
+
+@pytest.mark.parametrize("key", ["a/../b", "./a", "a/."])
+def test_keys_that_clients_would_rewrite(run: Run, key: str) -> None:
+    """A key with a part that URL parsers remove is refused before anything is sent."""
+    result, asked = run(store([OK], lambda s: s.create(key, b"1")))
+    assert isinstance(result, ConfigurationError)
+    assert asked == []
+
+
+def test_etags_travel_without_quotes(run: Run) -> None:
+    """Etags come out without quotes, as Ceph wants them back."""
+    result, asked = run(store([OK], lambda s: s.create("k", b"1")))
+    assert result == "e1"
+    assert asked[0].headers["if-none-match"] == "*"

@@ -1,0 +1,253 @@
+"""What happens to one call when the other side misbehaves: retries, budget, deadline, expired credentials, garbage."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from tests.aws.scripted import DROP, HANG, Asked, Reply, Scripted, json_error, s3_error
+
+from offpoll.aws.credentials import Credentials, FetchedCredentials, StaticCredentials
+from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.retry import MAX_BACKOFF, RetryBudget, delay, is_throttle, is_transient, stated_delay
+from offpoll.aws.service import Answer, Service
+from offpoll.aws.wire import Wire
+from offpoll.errors import (
+    DependencyUnavailable,
+    OffpollError,
+)
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+CREDENTIALS = Credentials(access_key="AKIAEXAMPLE", secret_key="secret")
+OK = Reply(200, b"{}", {"ETag": '"e1"'})
+
+
+async def call(replies: Sequence[Reply], **options: Any) -> tuple[Answer | OffpollError, list[Asked], Service]:
+    """Make one call against a script: its answer or error, what was asked, and the service with its budget. Backoffs last 0 s."""
+    async with Scripted(replies) as server:
+        wire = Wire(StaticCredentials(CREDENTIALS), random=lambda: 0.0)
+        service = Service("S3", name="s3", region="eu-west-1", endpoint=Endpoint.parse(server.origin))
+        try:
+            return await wire.call(service, "PUT", "/b/k", headers={}, body=b"x", **options), server.asked, service
+        except OffpollError as error:
+            return error, server.asked, service
+        finally:
+            await wire.close()
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        s3_error(500, "InternalError"),
+        s3_error(503, "SlowDown"),
+        s3_error(400, "RequestTimeout"),
+        json_error(400, "ThrottlingException"),
+        json_error(400, "ProvisionedThroughputExceededException"),
+        Reply(502, b"<html>bad gateway</html>"),
+        Reply(429),
+        DROP,
+        Reply(raw=b"this is not HTTP\r\n\r\n"),
+    ],
+)
+def test_passing_trouble_is_retried(run: Run, trouble: Reply) -> None:
+    """After an error that says nothing about the request, the same request is sent again, and its answer counts."""
+    answer, asked, _ = run(call([trouble, trouble, OK]))
+    assert isinstance(answer, Answer)
+    assert answer.status == 200
+    assert [(each.method, each.target, each.body) for each in asked] == [("PUT", "/b/k", b"x")] * 3
+
+
+def test_three_tries_and_no_more(run: Run) -> None:
+    """A call that fails three times is an outage; the error names the service, the endpoint and what was said."""
+    error, asked, service = run(call([s3_error(503, "SlowDown")]))
+    assert isinstance(error, DependencyUnavailable)
+    assert len(asked) == 3
+    assert error.service == "S3"
+    assert service.endpoint.origin in str(error)
+    assert "SlowDown: what S3 says" in str(error)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 412])
+def test_a_refusal_is_not_retried(run: Run, status: int) -> None:
+    """What is said about the request itself is the answer."""
+    answer, asked, _ = run(call([s3_error(status, "Whatever")]))
+    assert isinstance(answer, Answer)
+    assert (answer.status, answer.fault.code, len(asked)) == (status, "Whatever", 1)
+
+
+def test_every_try_is_signed_anew(run: Run) -> None:
+    """A retry carries the time of its own sending, or S3 would refuse it after a while."""
+    seconds = iter(range(10))
+
+    async def calls() -> list[str]:
+        async with Scripted([s3_error(500, "InternalError"), OK]) as server:
+            clock = lambda: datetime(2026, 11, 23, 18, 0, next(seconds), tzinfo=UTC)  # noqa: E731
+            wire = Wire(StaticCredentials(CREDENTIALS), random=lambda: 0.0, clock=clock)
+            service = Service("S3", name="s3", region="eu-west-1", endpoint=Endpoint.parse(server.origin))
+            await wire.call(service, "GET", "/b/k", headers={})
+            await wire.close()
+            return [asked.headers["x-amz-date"] for asked in server.asked]
+
+    assert run(calls()) == ["20261123T180000Z", "20261123T180001Z"]
+
+
+def test_no_answer_in_time(run: Run) -> None:
+    """A silent peer is given up, tried again while there is time, and then is an outage."""
+    error, asked, service = run(call([HANG], deadline=0.4, patience=0.1))
+    assert isinstance(error, DependencyUnavailable)
+    assert len(asked) == 3
+    assert service.budget.tokens == RetryBudget.CAPACITY - 2 * RetryBudget.COST_TIMEOUT
+
+
+def test_deadline_ends_the_retries(run: Run) -> None:
+    """There is no retry that the deadline would not leave time for, and the caller learns when it is worth asking again."""
+    error, asked, _ = run(call([Reply(503, b"", {"Retry-After": "30"}), OK], deadline=5.0))
+    assert isinstance(error, DependencyUnavailable)
+    assert len(asked) == 1
+    assert error.retry_after == 30.0
+
+
+def test_retry_after_zero_is_retried(run: Run) -> None:
+    """A service that says when, and says now, is asked again."""
+    answer, asked, _ = run(call([Reply(503, b"", {"Retry-After": "0"}), OK]))
+    assert isinstance(answer, Answer)
+    assert len(asked) == 2
+
+
+def test_stated_delays() -> None:
+    """Retry-After is seconds or a date, judged by the answer's own Date; x-amz-retry-after is milliseconds and goes first."""
+    date = datetime(2026, 11, 23, 18, 0, 0, tzinfo=UTC)
+    assert stated_delay("7", None, date=date) == 7.0
+    assert stated_delay("Mon, 23 Nov 2026 18:00:09 GMT", None, date=date) == 9.0
+    assert stated_delay("Mon, 23 Nov 2026 17:00:00 GMT", None, date=date) == 0.0
+    assert stated_delay("7", "1500", date=date) == 1.5
+    assert stated_delay("soon", "-3", date=date) == 0.0
+    assert stated_delay(None, None, date=None) == 0.0
+
+
+def test_backoffs_double_and_spread() -> None:
+    """A backoff is anywhere between nothing and its limit; the limit doubles, and is longer under throttling."""
+    limits = [delay(failures, throttled=False, random=lambda: 1.0) for failures in (1, 2, 3)]
+    assert limits == [0.05, 0.1, 0.2]
+    assert delay(1, throttled=True, random=lambda: 1.0) == 1.0
+    assert delay(50, throttled=True, random=lambda: 1.0) == MAX_BACKOFF
+    assert delay(2, throttled=False, random=lambda: 0.5) == 0.05
+
+
+def test_throttling_is_told_apart() -> None:
+    """What asks for less is throttling, and backs off longer; what is merely broken, or is a refusal, is not."""
+    assert is_throttle(429, "")
+    assert all(is_throttle(503, code) for code in ("SlowDown", "ThrottlingException", "RequestThrottled"))
+    assert not any(is_throttle(503, code) for code in ("ServiceUnavailable", "", "InternalError"))
+    assert is_transient(400, "ThrottlingException")
+    assert not is_transient(400, "ValidationException")
+
+
+def test_budget_stops_retries(run: Run) -> None:
+    """When too many calls fail, retries stop; successes earn them back."""
+
+    async def calls() -> tuple[int, int, int]:
+        async with Scripted([s3_error(500, "InternalError")]) as server:
+            wire = Wire(StaticCredentials(CREDENTIALS), random=lambda: 0.0)
+            service = Service("S3", name="s3", region="eu-west-1", endpoint=Endpoint.parse(server.origin))
+            service.budget.tokens = 3 * RetryBudget.COST
+            counts = []
+            for replies in ([s3_error(500, "InternalError")], [s3_error(500, "InternalError")], [OK]):
+                server.asked.clear()
+                server.replies = list(replies)
+                try:
+                    await wire.call(service, "GET", "/b/k", headers={})
+                except DependencyUnavailable:
+                    pass
+                counts.append(len(server.asked))
+            await wire.close()
+            return counts[0], counts[1], service.budget.tokens
+
+    assert run(calls()) == (3, 2, RetryBudget.REFUND)
+
+
+def test_budget_refunds_a_retry_that_helped(run: Run) -> None:
+    """A retry that succeeds costs nothing in the end, and a budget never grows over its capacity."""
+    _, _, service = run(call([s3_error(500, "InternalError"), OK]))
+    assert service.budget.tokens == RetryBudget.CAPACITY
+    service.budget.succeed(0)
+    assert service.budget.tokens == RetryBudget.CAPACITY
+
+
+def test_expired_credentials_are_renewed_once(run: Run) -> None:
+    """When AWS says that the credentials expired, others are fetched and the call is made again with them; not twice."""
+
+    async def calls(replies: Sequence[Reply]) -> tuple[int, list[str]]:
+        number = iter(range(1, 10))
+
+        async def fetch() -> Credentials:
+            return Credentials(access_key=f"AKIA{next(number)}", secret_key="secret")
+
+        async with Scripted(replies) as server:
+            wire = Wire(FetchedCredentials(fetch), random=lambda: 0.0)
+            service = Service("S3", name="s3", region="eu-west-1", endpoint=Endpoint.parse(server.origin))
+            answer = await wire.call(service, "GET", "/b/k", headers={})
+            await wire.close()
+            return answer.status, [asked.headers["authorization"].split("Credential=")[1][:5] for asked in server.asked]
+
+    assert run(calls([s3_error(400, "ExpiredToken"), OK])) == (200, ["AKIA1", "AKIA2"])
+    assert run(calls([json_error(400, "ExpiredTokenException")])) == (400, ["AKIA1", "AKIA2"])
+
+
+def test_expired_static_credentials_are_not_retried(run: Run) -> None:
+    """Where there are no other credentials, the first answer stands."""
+    answer, asked, _ = run(call([s3_error(400, "ExpiredToken")]))
+    assert isinstance(answer, Answer)
+    assert len(asked) == 1
+
+
+def test_redirects_are_not_followed(run: Run) -> None:
+    """A signature is for one host: a redirect is an answer."""
+    answer, asked, _ = run(call([s3_error(307, "TemporaryRedirect", Location="http://127.0.0.1:1/x")]))
+    assert isinstance(answer, Answer)
+    assert (answer.status, len(asked)) == (307, 1)
+
+
+def test_nobody_listens(run: Run) -> None:
+    """A refused connection is an outage that names the address."""
+
+    async def connect() -> str:
+        wire = Wire(StaticCredentials(CREDENTIALS), random=lambda: 0.0)
+        service = Service("SQS", name="sqs", region="eu-west-1", endpoint=Endpoint.parse("http://127.0.0.1:1"))
+        with pytest.raises(DependencyUnavailable) as caught:
+            await wire.call(service, "POST", "/", headers={})
+        await wire.close()
+        return str(caught.value)
+
+    assert "SQS: http://127.0.0.1:1 gave no answer" in run(connect())
+
+
+def test_the_services_time(run: Run) -> None:
+    """An answer tells the service's own time, and when it was asked."""
+    answer, _, _ = run(call([OK]))
+    assert isinstance(answer, Answer)
+    assert answer.date == datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
+    assert answer.sent <= answer.received
+
+
+def test_cancelled_call_leaves_the_wire_usable(run: Run) -> None:
+    """Cancelling a call that waits for an answer ends it at once, and the next call works."""
+
+    async def calls() -> int:
+        async with Scripted([HANG, OK]) as server:
+            wire = Wire(StaticCredentials(CREDENTIALS), random=lambda: 0.0)
+            service = Service("S3", name="s3", region="eu-west-1", endpoint=Endpoint.parse(server.origin))
+            task = asyncio.create_task(wire.call(service, "GET", "/b/k", headers={}))
+            await server.came.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            answer = await wire.call(service, "GET", "/b/k", headers={})
+            await wire.close()
+            return answer.status
+
+    assert run(calls()) == 200

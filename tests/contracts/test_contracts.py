@@ -1,0 +1,122 @@
+"""Every contract suite on every implementation: in memory, on ministack, and for documents on Ceph too."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from tests.servers import Server
+
+from offpoll.aws.credentials import Credentials, StaticCredentials
+from offpoll.aws.dynamodb import DynamoRecords
+from offpoll.aws.dynamodb_service_times import DynamoServiceTimes
+from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.s3 import S3DocumentStore
+from offpoll.aws.sqs import SqsQueue
+from offpoll.aws.wire import Wire
+from offpoll.memory_store import MemoryDocumentStore
+from offpoll.queue import MemoryQueue
+from offpoll.records import MemoryRecords
+from offpoll.service_times import MemoryServiceTimes
+from offpoll.testing.contracts import DocumentStoreContract, QueueContract, RecordsContract, ServiceTimesContract
+
+
+def admin(service: str, server: Server) -> Any:
+    """Return a boto3 client that makes what the tests need."""
+    session = boto3.Session(server.access_key, server.secret_key, region_name=server.region)
+    config = Config(request_checksum_calculation="when_required", s3={"addressing_style": "path"})
+    return session.client(service, endpoint_url=server.origin, config=config)
+
+
+def wire_to(server: Server, loop: asyncio.AbstractEventLoop) -> Iterator[Wire]:
+    """Yield a wire for the loop, and close it."""
+    wire = Wire(StaticCredentials(Credentials(access_key=server.access_key, secret_key=server.secret_key)))
+    yield wire
+    loop.run_until_complete(wire.close())
+
+
+def bucket(server: Server) -> str:
+    name = f"offpoll-{secrets.token_hex(6)}"
+    admin("s3", server).create_bucket(Bucket=name)
+    return name
+
+
+def table(server: Server) -> str:
+    name = f"offpoll-{secrets.token_hex(6)}"
+    admin("dynamodb", server).create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return name
+
+
+class TestMemoryDocumentStore(DocumentStoreContract):
+    @pytest.fixture
+    def store(self) -> MemoryDocumentStore:
+        return MemoryDocumentStore()
+
+
+class TestMinistackDocumentStore(DocumentStoreContract):
+    @pytest.fixture
+    def store(self, ministack_server: Server, loop: asyncio.AbstractEventLoop) -> Iterator[S3DocumentStore]:
+        for wire in wire_to(ministack_server, loop):
+            endpoint = Endpoint.parse(ministack_server.origin)
+            yield S3DocumentStore(wire, endpoint=endpoint, bucket=bucket(ministack_server), region=ministack_server.region)
+
+
+class TestCephDocumentStore(DocumentStoreContract):
+    @pytest.fixture
+    def store(self, ceph_server: Server, loop: asyncio.AbstractEventLoop) -> Iterator[S3DocumentStore]:
+        for wire in wire_to(ceph_server, loop):
+            endpoint = Endpoint.parse(ceph_server.origin)
+            yield S3DocumentStore(wire, endpoint=endpoint, bucket=bucket(ceph_server), region=ceph_server.region)
+
+
+class TestMemoryQueue(QueueContract):
+    @pytest.fixture
+    def queue(self) -> MemoryQueue:
+        return MemoryQueue()
+
+
+class TestMinistackQueue(QueueContract):
+    @pytest.fixture
+    def queue(self, ministack_server: Server, loop: asyncio.AbstractEventLoop) -> Iterator[SqsQueue]:
+        url = admin("sqs", ministack_server).create_queue(QueueName=f"offpoll-{secrets.token_hex(6)}")["QueueUrl"]
+        for wire in wire_to(ministack_server, loop):
+            endpoint = Endpoint.parse(ministack_server.origin)
+            yield SqsQueue(wire, endpoint=endpoint, url=url, region=ministack_server.region)
+
+
+class TestMemoryRecords(RecordsContract):
+    @pytest.fixture
+    def records(self) -> MemoryRecords:
+        return MemoryRecords()
+
+
+class TestMinistackRecords(RecordsContract):
+    @pytest.fixture
+    def records(self, ministack_server: Server, loop: asyncio.AbstractEventLoop) -> Iterator[DynamoRecords]:
+        for wire in wire_to(ministack_server, loop):
+            endpoint = Endpoint.parse(ministack_server.origin)
+            yield DynamoRecords(wire, endpoint=endpoint, table=table(ministack_server), region=ministack_server.region)
+
+
+class TestMemoryServiceTimes(ServiceTimesContract):
+    @pytest.fixture
+    def service_times(self) -> MemoryServiceTimes:
+        return MemoryServiceTimes()
+
+
+class TestMinistackServiceTimes(ServiceTimesContract):
+    @pytest.fixture
+    def service_times(self, ministack_server: Server, loop: asyncio.AbstractEventLoop) -> Iterator[DynamoServiceTimes]:
+        for wire in wire_to(ministack_server, loop):
+            endpoint = Endpoint.parse(ministack_server.origin)
+            yield DynamoServiceTimes(wire, endpoint=endpoint, table=table(ministack_server), region=ministack_server.region)
