@@ -1,0 +1,44 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from offpoll import __version__
+from offpoll.cli.config import config
+from offpoll.cli.dev.command import dev
+from offpoll.cli.serve import serve
+from offpoll.cli.work import work
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="offpoll",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "Takes status polling away from asynchronous HTTP APIs and gives it to object storage.\n\n"
+        "Start with `offpoll dev orders:app`: everything on this machine, AWS included.\n\n"
+        "Exit codes: 0 done, 1 failed, 2 usage or configuration."
+    ),
+)
+
+
+def _show(version: bool) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _offpoll(version: Annotated[bool, typer.Option("--version", callback=_show, is_eager=True, help="Show the version.")] = False) -> None:
+    """Do nothing yet: the command does."""
+
+
+for command in (dev, serve, work, config):
+    app.command()(command)

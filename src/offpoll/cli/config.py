@@ -1,0 +1,36 @@
+"""`offpoll config`: every setting, its value, where that came from, and what it does."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+__all__ = ["config"]
+
+
+def config(json_: Annotated[bool, typer.Option("--json", help="A JSON array: name, variable, value, source, doc.")] = False) -> None:
+    """Show each setting: its value (secrets masked), where it came from, and what it does.
+
+    A setting is an `OFFPOLL_*` variable of the environment. An unknown one, or a value that cannot be used, ends this with exit code 2.
+
+    Example: `OFFPOLL_LEASE=30 offpoll config --json | jq '.[] | select(.source != "default")'`
+    """
+    from offpoll.settings import Settings
+
+    described = Settings.load(environ=os.environ).describe(environ=os.environ)
+    if json_:
+        print(json.dumps([asdict(each) for each in described], indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("variable", "value", "from", "what it does"):
+        table.add_column(heading, overflow="fold")
+    for each in described:
+        table.add_row(each.variable, each.value or "-", each.source, each.doc)
+    Console(highlight=False, markup=False).print(table)

@@ -1,0 +1,1 @@
+"""`offpoll dev`: everything on this machine, the embedded AWS included, in processes that end together."""

@@ -1,0 +1,164 @@
+"""The processes of `offpoll dev`: starts them, hands on their lines, notices when one ends, and ends them all.
+
+Each is the first of a process group of its own, so that Ctrl-C in the terminal reaches only `dev`, which ends them in order. Each is on a
+leash, so that it ends even if `dev` is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from offpoll.errors import OffpollError
+
+__all__ = ["Child", "ChildEnded", "Children"]
+
+#: Seconds for the last lines of a process that ended to come through.
+LAST_LINES = 0.2
+
+#: The longest line that is handed on whole.
+MAX_LINE = 1 << 20
+
+
+class ChildEnded(OffpollError):  # noqa: N818 - as OperationFailed and its like: what happened
+    """A process ended that should have stayed.
+
+    Attributes:
+        code: its exit code.
+    """
+
+    def __init__(self, name: str, code: int, hint: str) -> None:
+        super().__init__(f"{name} ended by itself, with exit code {code}. {hint}")
+        self.code = code
+
+
+class Child:
+    """One process.
+
+    Args:
+        name: for people.
+        hint: where to look when it ends.
+        patience: seconds between SIGTERM, a second SIGTERM (a worker stops its handlers), and SIGKILL.
+    """
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process, *, hint: str, patience: float) -> None:
+        self.name, self.hint = name, hint
+        self._process, self._patience = process, patience
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which is also its group's."""
+        return self._process.pid
+
+    async def ended(self) -> ChildEnded:
+        """Wait for its end, and say so."""
+        return ChildEnded(self.name, await self._process.wait(), self.hint)
+
+    async def end(self) -> None:
+        """End it: politely, again, by force; and what it may have started."""
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+            if self._process.returncode is not None:
+                break
+            self._process.send_signal(number)
+            try:
+                await asyncio.wait_for(self._process.wait(), self._patience)
+            except TimeoutError:
+                continue
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it started nothing, or that has ended too
+
+
+class Children:
+    """All of them, in the order they were started."""
+
+    def __init__(self) -> None:
+        self._children: list[Child] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._first_end: asyncio.Future[ChildEnded] = asyncio.get_running_loop().create_future()
+
+    async def start(
+        self,
+        name: str,
+        module: str,
+        arguments: Sequence[str],
+        *,
+        environ: Mapping[str, str],
+        on_line: Callable[[str], None] | None = None,
+        log: Path | None = None,
+        patience: float = 3.0,
+    ) -> Child:
+        """Start a Python module as a program.
+
+        Args:
+            name: for people.
+            module: run as `python -m`, with the arguments.
+            environ: its whole environment.
+            on_line: given each line that it writes.
+            log: instead, the file that its output goes to.
+            patience: seconds that it gets to end, twice.
+        """
+        command = [sys.executable, "-m", "offpoll.cli.dev.leash", module, *arguments]
+        out = None if log is None else log.open("wb")
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=out or asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                env={**environ, "PYTHONUNBUFFERED": "1"},
+                process_group=0,
+                limit=MAX_LINE,
+            )
+        finally:
+            if out is not None:
+                out.close()
+        hint = "What it wrote is above." if log is None else f"What it wrote is in {log}."
+        child = Child(name, process, hint=hint, patience=patience)
+        self._children.append(child)
+        self._tasks.add(asyncio.create_task(self._notice(child)))
+        if process.stdout is not None and on_line is not None:
+            self._tasks.add(asyncio.create_task(_read(process.stdout, on_line)))
+        return child
+
+    async def any_ended(self) -> NoReturn:
+        """Wait until one ends.
+
+        Raises:
+            ChildEnded: always.
+        """
+        error = await self._first_end
+        await asyncio.sleep(LAST_LINES)
+        raise error
+
+    async def end(self) -> None:
+        """End all: the first one last, since the others talk to it."""
+        if not self._children:
+            return
+        first, *others = self._children
+        await asyncio.gather(*(child.end() for child in others))
+        await first.end()
+        for task in self._tasks:
+            task.cancel()
+
+    async def _notice(self, child: Child) -> None:
+        error = await child.ended()
+        if not self._first_end.done():
+            self._first_end.set_result(error)
+
+
+async def _read(stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
+    while True:
+        try:
+            line = await stream.readline()
+        except ValueError:
+            continue  # over MAX_LINE: dropped
+        if not line:
+            return
+        on_line(line.decode("utf-8", "replace").rstrip())

@@ -1,0 +1,213 @@
+"""`offpoll dev`: puts the embedded AWS, the API, a worker and a first operation together, and ends them together."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from offpoll.cli.main import MISUSED
+from offpoll.cli.options import Port, Reference, free_port
+from offpoll.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from offpoll.cli.dev.children import Children
+    from offpoll.cli.dev.display import Display
+    from offpoll.kind import Kind
+    from offpoll.settings import Settings
+
+__all__ = ["dev"]
+
+HOST = "127.0.0.1"
+
+
+#: Seconds for the API and the worker to come up, the app's lifespan included.
+PATIENCE = 60.0
+
+
+_NO_EXAMPLE = """No example to submit: give the input type of {kind!r} one, as
+  model_config = ConfigDict(json_schema_extra={{"examples": [{{…}}]}})
+or each required field one: Field(examples=[…])."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is to be started, all of it checked before anything is.
+
+    Attributes:
+        reference: the service.
+        kinds: its kinds, the first one for the example.
+        settings: from the environment.
+        port: the API's.
+        data: folder for the secret and the log.
+        once: end after the example.
+        example: whether there is to be one.
+    """
+
+    reference: str
+    kinds: list[Kind]
+    settings: Settings
+    port: int
+    data: Path
+    once: bool
+    example: bool
+
+
+def dev(
+    app: Reference,
+    port: Port = 8000,
+    once: Annotated[bool, typer.Option("--once", help="End after the example: exit code 0 where it succeeded.")] = False,
+    example: Annotated[bool, typer.Option(help="Submit the example input of the first kind.")] = True,
+    data: Annotated[Path, typer.Option(help="Folder for the secret and the embedded AWS's log.", file_okay=False)] = Path(".offpoll"),
+) -> None:
+    """Run everything on this machine: embedded AWS, API, worker, and a first operation to watch.
+
+    The embedded AWS enforces signatures and permissions: API and worker run as a user who may do on offpoll's own bucket, queues and table
+    just what they need, and on others (the tables of your own, say) everything. It starts empty each time and forgets all at the end.
+    Settings (`OFFPOLL_*`) are honoured, but for the names of those resources.
+
+    Ctrl-C ends all of it.
+
+    Example: `offpoll dev orders:app --once`
+    """
+    from offpoll.cli.dev.emulator import require
+    from offpoll.cli.logs import configure
+    from offpoll.settings import Settings
+    from offpoll.wiring import load_app
+
+    require()
+    configure("warning")
+    _without_proxy()
+    settings = Settings.load(environ=os.environ)
+    kinds = list(load_app(app).kinds(settings).values())
+    plan = Plan(reference=app, kinds=kinds, settings=settings, port=free_port(HOST, port), data=data.absolute(), once=once, example=example)
+    raise typer.Exit(asyncio.run(_until_told(plan)))
+
+
+async def _until_told(plan: Plan) -> int:
+    """Run until done, a signal, or the end of a child; then end every child, whatever happened."""
+    from offpoll.cli.dev.children import ChildEnded, Children
+
+    told, children = asyncio.Event(), Children()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    try:
+        return await _first(_run(plan, children), children.any_ended(), _end_of(told, code=1 if plan.once else 0))
+    except ChildEnded as error:
+        if error.code == MISUSED:
+            raise ConfigurationError(str(error)) from error
+        raise
+    finally:
+        await children.end()
+
+
+async def _end_of(told: asyncio.Event, *, code: int) -> int:
+    """Wait until a signal says to end: a failure only where somebody counts on the example."""
+    await told.wait()
+    return code
+
+
+async def _first(*running: Coroutine[Any, Any, int]) -> int:
+    """Wait for whichever ends first, cancel the rest, and return its exit code."""
+    tasks = [asyncio.ensure_future(each) for each in running]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(task for task in tasks if task.done()).result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _run(plan: Plan, children: Children) -> int:
+    from offpoll.cli.dev.display import Display
+    from offpoll.cli.dev.example import example_input
+    from offpoll.cli.dev.tour import Tour, curl_lines
+
+    display = Display()
+    api = f"http://{HOST}:{plan.port}"
+    access_log: list[str] = []
+    await _start(plan, children, display, access_log)
+    tour = Tour(api=api, display=display, access_log=access_log)
+    kind = plan.kinds[0]
+    value = example_input(kind)
+    succeeded = True
+    if value is None:
+        display.say(_NO_EXAMPLE.format(kind=kind.name))
+    elif plan.example:
+        succeeded = await tour.show(kind.name, value)
+    if plan.once:
+        return 0 if succeeded else 1
+    display.say()
+    display.say("Try it:", style="bold")
+    for line in curl_lines(api, kind.name, {} if value is None else value, tour.operation_id):
+        display.say(f"  {line}")
+    display.say(f"  docs: {api}/docs")
+    display.say("Ctrl-C ends everything.", style="dim")
+    await asyncio.Event().wait()
+    return 0
+
+
+async def _start(plan: Plan, children: Children, display: Display, access_log: list[str]) -> None:
+    from offpoll.cli.dev.emulator import answering, start_emulator
+    from offpoll.cli.dev.resources import make_resources
+    from offpoll.cli.work import READY
+
+    secret = _secret(plan.data)
+    with display.step("starting the embedded AWS"):
+        endpoint = await start_emulator(children, plan.data)
+    with display.step("making bucket, queues, table and the service's user"):
+        attempts = max(kind.attempts for kind in plan.kinds)
+        resources = await asyncio.to_thread(make_resources, endpoint, settings=plan.settings, attempts=attempts)
+    environ = _environ(resources.environ() | {"OFFPOLL_SECRET": secret})
+    working = asyncio.Event()
+    api_lines, worker_lines = display.lines_of("api"), display.lines_of("work")
+
+    def from_api(line: str) -> None:
+        access_log.append(line)
+        api_lines(line)
+
+    def from_worker(line: str) -> None:
+        if READY in line:
+            working.set()
+        worker_lines(line)
+
+    with display.step("starting API and worker"):
+        command = "offpoll.cli.main"
+        await children.start("the API", command, ["serve", plan.reference, "--port", str(plan.port)], environ=environ, on_line=from_api)
+        await children.start("the worker", command, ["work", plan.reference], environ=environ, on_line=from_worker)
+        await answering(HOST, plan.port, within=PATIENCE, what="the API")
+        await working.wait()
+    display.say(f"  API http://{HOST}:{plan.port}    object store {endpoint}", style="bold")
+
+
+def _secret(data: Path) -> str:
+    """Return this folder's secret; made once, so that idempotency keys stay bound from one run to the next. For its owner's eyes only."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (data / ".gitignore").write_text("*\n")
+    path = data / "secret"
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+    except FileExistsError:
+        pass  # made by an earlier run
+    return path.read_text().strip()
+
+
+def _without_proxy() -> None:
+    """Reach loopback without the proxy that this environment may name, here and in the children."""
+    direct = ",".join(filter(None, (os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), HOST, "localhost")))
+    os.environ.update(NO_PROXY=direct, no_proxy=direct)
+
+
+def _environ(ours: Mapping[str, str]) -> dict[str, str]:
+    """Return this environment with ours instead of any AWS account's."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return {**kept, "AWS_EC2_METADATA_DISABLED": "true", **ours}

@@ -1,0 +1,89 @@
+"""The embedded AWS: ministack as a child process, with signatures and policies enforced, on loopback only.
+
+Its data is in memory and ends with it. Its root keys bypass every policy; only `dev` uses them, to make the resources.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+from offpoll.cli.dev.children import Children
+from offpoll.cli.options import free_port
+from offpoll.errors import OffpollError
+
+__all__ = ["REGION", "ROOT", "require", "start_emulator"]
+
+REGION = "eu-west-1"
+
+#: Access key and secret key of the embedded account's root.
+ROOT = "test"
+
+#: Seconds for it to answer. It takes half a second; a cold disk, some more.
+PATIENCE = 60.0
+
+#: Seconds for it to end by itself. It would wait for long polls that nobody listens to any more, and has nothing to lose.
+LAST_WORDS = 0.2
+
+#: What it may know of this machine's environment. No AWS variable: a session token of the user's would not fit its keys.
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "SYSTEMROOT", "VIRTUAL_ENV", "PYTHONPATH")
+
+
+def require() -> None:
+    """Look for what `dev` needs beyond the server.
+
+    Raises:
+        ModuleNotFoundError: an extra is not installed.
+    """
+    for name in ("ministack", "boto3"):
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(name, name=name)
+
+
+async def start_emulator(children: Children, data: Path) -> str:
+    """Start it on a free port, and return its address once it answers.
+
+    Raises:
+        OffpollError: it did not answer.
+    """
+    port = free_port("127.0.0.1", 0)
+    log, scratch = data / "emulator.log", data / "tmp"
+    shutil.rmtree(scratch, ignore_errors=True)  # its pid file, where it was killed
+    scratch.mkdir(exist_ok=True)
+    environ = {name: os.environ[name] for name in _INHERITED if name in os.environ} | {
+        "AUTH": "true",
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "MINISTACK_REGION": REGION,
+        "IOT_MTLS_ENABLED": "0",  # it would listen on all interfaces
+        "SFTP_ENABLED": "0",
+        "AWS_ACCESS_KEY_ID": ROOT,
+        "AWS_SECRET_ACCESS_KEY": ROOT,
+        "TMPDIR": str(scratch),
+    }
+    await children.start("the embedded AWS", "ministack", [], environ=environ, log=log, patience=LAST_WORDS)
+    await answering("127.0.0.1", port, within=PATIENCE, what=f"the embedded AWS ({log})")
+    return f"http://127.0.0.1:{port}"
+
+
+async def answering(host: str, port: int, *, within: float, what: str) -> None:
+    """Wait until something listens.
+
+    Raises:
+        OffpollError: nothing did in time.
+    """
+    try:
+        async with asyncio.timeout(within):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection(host, port)
+                except OSError:
+                    await asyncio.sleep(0.05)
+                    continue
+                writer.close()
+                return
+    except TimeoutError:
+        raise OffpollError(f"{what} did not answer within {within:g} s") from None

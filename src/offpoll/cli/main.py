@@ -1,0 +1,61 @@
+"""The console entry point: runs the command line, and turns every error that is ours into one paragraph and an exit code.
+
+The exit codes:
+
+    0   done: also a worker that drained, and a server that was told to end
+    1   it failed: an operation, a dependency that does not answer, a handler's startup
+    2   usage or configuration: an option, a setting, a module, a bucket, a permission
+"""
+
+from __future__ import annotations
+
+import sys
+
+from offpoll.errors import ConfigurationError, DependencyRefused, OffpollError
+
+__all__ = ["main"]
+
+FAILED = 1
+MISUSED = 2
+
+#: Which extra brings a module that may be missing.
+_EXTRAS = {
+    "boto3": "dev",
+    "botocore": "aws",
+    "fastapi": "server",
+    "httptools": "server",
+    "ministack": "dev",
+    "pydantic": "server",
+    "rich": "cli",
+    "starlette": "server",
+    "typer": "cli",
+    "uvicorn": "server",
+}
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        from offpoll.cli.commands import app
+
+        app()
+    except (ConfigurationError, DependencyRefused) as error:
+        _end(f"offpoll: configuration error: {error}", MISUSED)
+    except OffpollError as error:
+        _end(f"offpoll: {error}", FAILED)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _EXTRAS:
+            raise
+        extras = _EXTRAS[missing] if missing == "typer" else f"cli,{_EXTRAS[missing]}"
+        _end(f'offpoll: this command needs {missing}, which is not installed: pip install "offpoll[{extras}]"', MISUSED)
+
+
+def _end(text: str, code: int) -> None:
+    sys.stdout.flush()
+    print(text, file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

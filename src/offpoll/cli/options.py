@@ -1,0 +1,67 @@
+"""What commands have in common: arguments and options that mean the same everywhere, and the check before a start."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeAlias
+
+import typer
+
+from offpoll.cli.logs import LEVELS
+from offpoll.errors import ConfigurationError, DependencyUnavailable
+
+__all__ = ["Host", "LogLevel", "Port", "Reference", "free_port", "start_check"]
+
+log = logging.getLogger("offpoll.start")
+
+Reference: TypeAlias = Annotated[
+    str, typer.Argument(metavar="MODULE:APP", help="The service, as `orders:app`. The current folder is searched too.", show_default=False)
+]
+Host: TypeAlias = Annotated[str, typer.Option(help="Address to listen on. `0.0.0.0` in a container.")]
+Port: TypeAlias = Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")]
+
+
+def _level(value: str) -> str:
+    if value.lower() not in LEVELS:
+        raise typer.BadParameter(f"one of {', '.join(LEVELS)}")
+    return value.lower()
+
+
+LogLevel: TypeAlias = Annotated[str, typer.Option(callback=_level, help="debug, info, warning or error.")]
+
+
+async def start_check(*checks: Callable[[], Awaitable[object]]) -> None:
+    """Ask each dependency once, before anything is served.
+
+    An outage is no reason not to start: the API answers 503 and workers wait until it is over.
+
+    Raises:
+        ConfigurationError, DependencyRefused: a name, a permission or a key is wrong, and will be until somebody changes it.
+    """
+    results = await asyncio.gather(*(check() for check in checks), return_exceptions=True)
+    errors = [result for result in results if isinstance(result, BaseException)]
+    for error in errors:
+        if not isinstance(error, DependencyUnavailable):
+            raise error
+    for error in errors:
+        log.warning("%s; starting nevertheless, it may come back", error)
+
+
+def free_port(host: str, port: int) -> int:
+    """Return the port to listen on: the one given, or a free one for 0.
+
+    Raises:
+        ConfigurationError: another process has it, or this machine has no such address.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            why = f"cannot listen on {host}:{port}: {error.strerror}"
+            raise ConfigurationError(f"{why}. Choose another with --port, or 0 for a free one") from error
+        return int(probe.getsockname()[1])

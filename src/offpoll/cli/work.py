@@ -1,0 +1,168 @@
+"""`offpoll work`: a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from offpoll.cli.logs import configure
+from offpoll.cli.options import LogLevel, Reference, start_check
+
+if TYPE_CHECKING:
+    from offpoll.service import Offpoll
+    from offpoll.settings import Settings
+    from offpoll.work.handle import HandlerRunner
+    from offpoll.work.worker import Worker
+
+__all__ = ["READY", "work"]
+
+log = logging.getLogger("offpoll.work")
+
+#: What the log says when the worker receives.
+READY = "working on"
+
+#: Seconds for a worker that was told to stop to give back what it holds. A plain function ends at its next `progress()`, or never.
+STOPPING = 10.0
+
+#: Seconds that a thread which nobody waits for may hold up the end of the process.
+LINGER = 2.0
+
+
+def work(
+    app: Reference,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Operations at once. Default: the setting OFFPOLL_CONCURRENCY.", show_default=False)
+    ] = None,
+    processes: Annotated[
+        int, typer.Option(min=0, help="Run handlers in so many child processes, one at a time in each: for those that hold the GIL.")
+    ] = 0,
+    dead_letters: Annotated[bool, typer.Option(help="Settle what the queue gave up on, too.")] = True,
+    log_level: LogLevel = "info",
+) -> None:
+    """Work on the operations of a service, until told to end.
+
+    The first SIGTERM or SIGINT drains: nothing more is received, and what runs may finish; then it exits with 0. A second one stops the
+    handlers: their operations go to another worker at once, with one attempt spent; where a plain function runs on, the process leaves it
+    behind after 10 s, with exit code 1.
+
+    Example: `offpoll work orders:app --concurrency 20`
+    """
+    from offpoll.settings import Settings
+    from offpoll.wiring import load_app
+
+    configure(log_level)
+    if processes and concurrency:
+        raise typer.BadParameter("with --processes, each works on one operation at a time: leave out --concurrency")
+    at_once = processes or concurrency
+    settings = Settings.load(environ=os.environ, **({"concurrency": at_once} if at_once else {}))
+    service = load_app(app)
+    with asyncio.Runner(loop_factory=_loop_factory()) as loop:
+        loop.run(_work(service, settings, runner=_runner(service, app, settings, processes), dead_letters=dead_letters))
+        _leave_after(LINGER, code=0)
+
+
+async def _work(app: Offpoll, settings: Settings, *, runner: AbstractAsyncContextManager[HandlerRunner], dead_letters: bool) -> None:
+    from offpoll.wiring import dependencies, make_worker
+
+    kinds = ", ".join(app.kinds(settings))
+    own = dependencies(settings, environ=os.environ)
+    try:
+        await start_check(own.check, own.dead_letters.depth, own.parking.depth)
+        async with runner as handlers:
+            worker = make_worker(
+                app, settings=settings, dependencies_here=own, runner=handlers, environ=os.environ, dead_letters=dead_letters
+            )
+            with _signals(worker):
+                log.info("%s %s: up to %d at once", READY, kinds, settings.concurrency)
+                await worker.run()
+                log.info("drained: nothing is held")
+    finally:
+        await own.close()
+
+
+def _runner(app: Offpoll, reference: str, settings: Settings, processes: int) -> AbstractAsyncContextManager[HandlerRunner]:
+    """Return what runs handlers. The lifespan is entered where they run: in each child, or here."""
+    if not processes:
+        return _here(app, settings)
+    from offpoll.wiring import load_app
+    from offpoll.work.processes import Processes
+
+    return Processes(reference, load=load_app, processes=processes, result_limit=settings.result_limit)
+
+
+@asynccontextmanager
+async def _here(app: Offpoll, settings: Settings) -> AsyncIterator[HandlerRunner]:
+    from offpoll.work.handle import InProcess
+
+    async with app.running() as state:
+        here = InProcess(
+            state=state,
+            middleware=app.middleware,
+            threads=settings.concurrency,
+            result_limit=settings.result_limit,
+            monotonic=time.monotonic,
+        )
+        try:
+            yield here
+        finally:
+            here.close()
+
+
+@contextmanager
+def _signals(worker: Worker) -> Iterator[None]:
+    """Drain at the first signal, stop at the second."""
+    loop = asyncio.get_running_loop()
+    received = 0
+
+    def receive() -> None:
+        nonlocal received
+        received += 1
+        if received == 1:
+            held = worker.held
+            log.info("draining: receiving nothing more, %d operations held; a second signal stops the handlers that run", held)
+            worker.drain()
+        else:
+            log.info("stopping: operations that run go to another worker")
+            worker.stop()
+            _leave_after(STOPPING, code=1)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, receive)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def _loop_factory() -> Any:
+    try:
+        import uvloop
+    except ImportError:
+        return None  # not on every platform
+    return uvloop.new_event_loop
+
+
+def _leave_after(seconds: float, *, code: int) -> None:
+    """End the process even if a handler's thread does not: its operation waits for its lease to end, and goes to another worker then."""
+
+    def leave() -> None:
+        log.warning("a handler's thread runs on; leaving it behind. Its operation goes to another worker when its lease ends")
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(code)
+
+    timer = threading.Timer(seconds, leave)
+    timer.daemon = True
+    timer.start()

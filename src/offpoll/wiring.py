@@ -1,0 +1,186 @@
+"""Puts a service together with AWS: the only place that knows both sides. Reads settings; does no I/O until something is called."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from offpoll.aws.chain import find_credentials
+from offpoll.aws.dynamodb import DynamoRecords
+from offpoll.aws.dynamodb_service_times import DynamoServiceTimes
+from offpoll.aws.endpoints import Endpoint, Endpoints
+from offpoll.aws.s3 import S3DocumentStore
+from offpoll.aws.sqs import SqsQueue
+from offpoll.aws.transport import ca_bundle
+from offpoll.aws.wire import Wire
+from offpoll.blocking import BlockingBoard
+from offpoll.board import StatusBoard
+from offpoll.dependencies import Dependencies
+from offpoll.errors import ConfigurationError
+from offpoll.service import Offpoll, Service, lifetime
+from offpoll.settings import PREFIX, Settings
+from offpoll.work.handle import HandlerRunner
+from offpoll.work.heartbeat import HeartbeatThread
+from offpoll.work.worker import Worker
+
+__all__ = ["blocking_board", "connect", "dependencies", "load_app", "make_worker", "status_board"]
+
+#: What has to be set before anything can be reached.
+NEEDED = ("bucket", "queue_url", "dead_letter_queue_url", "parking_queue_url", "records_table")
+
+
+def connect(app: Offpoll, *, environ: Mapping[str, str] | None = None, **settings: Any) -> Service:
+    """Connect a service to its stores, by settings from arguments and the environment. Does no I/O yet.
+
+    The connections belong to the event loop on which they are first used. `.blocking` is the same for code that does not await.
+
+    Raises:
+        ConfigurationError: a setting is missing, unknown or out of range, or no region is set.
+    """
+    environ = os.environ if environ is None else environ
+    known = Settings.load(environ=environ, **settings)
+    known.need("secret", *NEEDED)
+    return Service(app, settings=known, dependencies=dependencies(known, environ=environ))
+
+
+def status_board(*, environ: Mapping[str, str] | None = None, **settings: Any) -> StatusBoard:
+    """Make a status board alone, for an API and workers of one's own. It needs a bucket and nothing else. Does no I/O yet.
+
+    Its connections belong to the event loop on which it is first used; `blocking_board` is the same for code that does not await.
+
+    Raises:
+        ConfigurationError: no bucket or no region is set, or a setting is unknown or out of range.
+    """
+    environ = os.environ if environ is None else environ
+    known = Settings.load(environ=environ, **settings)
+    return _board(_Connection(environ), known)[0]
+
+
+def blocking_board(*, environ: Mapping[str, str] | None = None, **settings: Any) -> BlockingBoard:
+    """Make a status board whose calls block; see `status_board`. It starts a thread: make it after a fork, not before."""
+    environ = os.environ if environ is None else environ
+    known, connection = Settings.load(environ=environ, **settings), _Connection(environ)
+    return BlockingBoard(_board(connection, known)[0], connection.wire.close)
+
+
+def dependencies(settings: Settings, *, environ: Mapping[str, str]) -> Dependencies:
+    """Make the adapters for one event loop.
+
+    Raises:
+        ConfigurationError: a setting is missing or cannot be used, or no region is set.
+    """
+    settings.need(*NEEDED)
+    connection = _Connection(environ)
+    wire, region, endpoints = connection.wire, connection.endpoints.region, connection.endpoints
+    board, store = _board(connection, settings)
+
+    def queue(name: str) -> SqsQueue:
+        setting = PREFIX + name.upper()
+        return SqsQueue(wire, endpoint=endpoints.service("sqs"), url=getattr(settings, name), region=region, setting=setting)
+
+    operations, dead_letters, parking = (queue(name) for name in ("queue_url", "dead_letter_queue_url", "parking_queue_url"))
+    table, dynamodb = settings.records_table, endpoints.service("dynamodb")
+    records = DynamoRecords(wire, endpoint=dynamodb, table=table, region=region)
+
+    async def check() -> None:
+        await asyncio.gather(store.check(), operations.check(), records.check())
+
+    return Dependencies(
+        board=board,
+        queue=operations,
+        dead_letters=dead_letters,
+        parking=parking,
+        records=records,
+        service_times=DynamoServiceTimes(wire, endpoint=dynamodb, table=table, region=region),
+        check=check,
+        close=wire.close,
+    )
+
+
+class _Connection:
+    """Who we are and where AWS is, for one event loop."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.endpoints = Endpoints.from_environment(environ)
+        self.wire = Wire(find_credentials(environ, endpoints=self.endpoints), certificates=ca_bundle(environ))
+
+
+def _board(connection: _Connection, settings: Settings) -> tuple[StatusBoard, S3DocumentStore]:
+    settings.need("bucket")
+    public = settings.public_store_endpoint
+    store = S3DocumentStore(
+        connection.wire,
+        endpoint=connection.endpoints.service("s3"),
+        bucket=settings.bucket,
+        region=connection.endpoints.region,
+        public_endpoint=Endpoint.parse(public) if public else None,
+        style=settings.addressing_style,
+        prefix=settings.prefix,
+    )
+    board = StatusBoard(store=store, prefix=settings.prefix, link_lifetime=settings.link_lifetime, window=settings.record_window)
+    return board, store
+
+
+def make_worker(
+    app: Offpoll,
+    *,
+    settings: Settings,
+    dependencies_here: Dependencies,
+    runner: HandlerRunner,
+    environ: Mapping[str, str],
+    dead_letters: bool = True,
+) -> Worker:
+    """Make a worker whose heartbeat has a thread, and there connections, of its own."""
+    kinds = app.kinds(settings)
+
+    @asynccontextmanager
+    async def beside() -> AsyncIterator[Dependencies]:
+        own = dependencies(settings, environ=environ)
+        try:
+            yield own
+        finally:
+            await own.close()
+
+    return Worker(
+        kinds=kinds,
+        settings=settings,
+        lifetime=lifetime(settings, kinds),
+        dependencies=dependencies_here,
+        heartbeat_dependencies=beside,
+        heartbeat=HeartbeatThread(),
+        runner=runner,
+        dead_letters=dead_letters,
+    )
+
+
+def load_app(reference: str) -> Offpoll:
+    """Import a service by `module:attribute`, from the current folder too.
+
+    Raises:
+        ConfigurationError: there is no such module or attribute, it fails to import, or it is no Offpoll.
+    """
+    name, _, attribute = reference.partition(":")
+    if not name or not attribute:
+        raise ConfigurationError(f"{reference!r} does not name a service: write module:attribute, for example orders:app")
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        module = import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
+            raise ConfigurationError(f"there is no module {name!r} in {folder} or among the installed packages") from error
+        raise ConfigurationError(f"{name} cannot be imported: {error}") from error
+    except Exception as error:
+        raise ConfigurationError(f"{name} cannot be imported: {type(error).__name__}: {error}") from error
+    app = getattr(module, attribute, None)
+    if not isinstance(app, Offpoll):
+        found = "nothing" if app is None else f"a {type(app).__name__}"
+        raise ConfigurationError(f"{reference} is {found}, not an Offpoll: in {name} write {attribute} = Offpoll()")
+    return app

@@ -1,0 +1,93 @@
+"""Runs the command line as users do, in a folder of their own and with only the variables they set: here, or in a process of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+#: A service as small as they come.
+SERVICE = """
+from pydantic import BaseModel, Field
+from offpoll import Offpoll, Operation
+app = Offpoll()
+class Order(BaseModel):
+    sku: str = Field(examples=["A1"])
+@app.operation("order")
+async def create_order(order: Order, operation: Operation) -> dict:
+    operation.progress(0.5, "half")
+    return {"sku": order.sku}
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a service in `shop.py`."""
+    (tmp_path / "shop.py").write_text(SERVICE)
+    return tmp_path
+
+
+@pytest.fixture
+def offpoll(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Ended]]:
+    """Run a command to its end, in this process."""
+    from offpoll.cli.main import main
+
+    modules, handlers = set(sys.modules), list(logging.getLogger("offpoll.access").handlers)
+
+    def run(*arguments: str, **given: str) -> Ended:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["offpoll", *arguments])
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        monkeypatch.setattr(os, "environ", environment(**given))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Ended(int(ended.value.code or 0), *capsys.readouterr())
+
+    yield run
+    logging.getLogger("offpoll.access").handlers = handlers
+    for name in ("shop", "broken", "empty"):
+        if name not in modules:
+            sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a command as a process; it is killed if the test leaves it running."""
+    with ExitStack() as stack:
+
+        def begin(*arguments: str, **given: str) -> subprocess.Popen[str]:
+            command = [sys.executable, "-m", "offpoll.cli.main", *arguments]
+            env = environment(**given)
+            process = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            stack.callback(_end, process)
+            return process
+
+        yield begin
+
+
+def environment(**given: str) -> dict[str, str]:
+    """Return this environment without any account's or setting's variables, with what is given."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "OFFPOLL_"))}
+    return {**kept, "AWS_EC2_METADATA_DISABLED": "true", "COLUMNS": "200", "NO_COLOR": "1", **given}
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.kill()
+    process.communicate()

@@ -1,0 +1,195 @@
+"""`offpoll dev`, as a user runs it: everything in processes, and nothing of it left."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.servers import free_port
+
+pytestmark = pytest.mark.ministack
+
+Start = Callable[..., subprocess.Popen[str]]
+
+PATIENCE = 90.0
+
+
+def test_once_shows_an_operation_and_leaves_nothing(start: Start, folder: Path) -> None:
+    """Exit code 0, the two lines of the summary, every host that was asked, and neither a process nor a port at the end."""
+    port = free_port()
+    process = start("dev", "shop:app", "--once", "--port", str(port))
+    group = Watched()
+    output = group.read_to_end(process)
+    assert process.returncode == 0, output
+    assert len(re.findall("^API requests: 2$", output, re.MULTILINE)) == 1, output
+    polls = re.findall("^Polls to the object store: ([0-9]+)$", output, re.MULTILINE)
+    assert len(polls) == 1
+    emulator = re.search("object store (http://127.0.0.1:([0-9]+))", output)
+    assert emulator is not None
+    asked = re.findall(r"GET +200 +object store +(127.0.0.1:\d+) ", output)
+    assert asked == [f"127.0.0.1:{emulator[2]}"] * int(polls[0])
+    assert len(re.findall(f"(POST +202|GET +200) +API +127.0.0.1:{port} ", output)) == 2
+    assert '"sku": "A1"' in output
+    assert "X-Amz-" not in output
+    group.assert_gone(ports=[port, int(emulator[2])])
+    assert (folder / ".offpoll" / "secret").stat().st_mode & 0o777 == 0o600
+    assert (folder / ".offpoll" / ".gitignore").read_text() == "*\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_signal_ends_all_of_it(start: Start, number: int) -> None:
+    """Whether it is told to end or killed, no process and no port is left."""
+    port = free_port()
+    process = start("dev", "shop:app", "--no-example", "--port", str(port))
+    group = Watched()
+    group.read_until(process, "Ctrl-C ends everything")
+    group.see(process.pid)
+    assert len(group.pids) == 4  # itself, the embedded AWS, API, worker
+    process.send_signal(number)
+    process.wait(PATIENCE)
+    assert process.returncode == (-number if number == signal.SIGKILL else 0)
+    group.assert_gone(ports=[port])
+
+
+@pytest.mark.parametrize("name", ["serve", "work", "ministack"])
+def test_a_child_that_dies_ends_all_of_it(start: Start, name: str) -> None:
+    """It is said which, with its exit code; nothing is left, and the exit code is not 0."""
+    port = free_port()
+    process = start("dev", "shop:app", "--no-example", "--port", str(port))
+    group = Watched()
+    group.read_until(process, "Ctrl-C ends everything")
+    group.see(process.pid)
+    os.kill(next(pid for pid in group.pids if name in command_line(pid) and pid != process.pid), signal.SIGKILL)
+    output = group.read_to_end(process)
+    assert process.returncode == 1
+    assert "ended by itself, with exit code -9" in output
+    group.assert_gone(ports=[port])
+
+
+def test_a_service_without_an_example_is_told_how_to_add_one(start: Start, folder: Path) -> None:
+    """Nothing is submitted, and that is no failure."""
+    (folder / "shop.py").write_text(
+        "from offpoll import Offpoll\napp = Offpoll()\n@app.operation('order')\ndef order(value: int) -> int:\n    return value\n"
+    )
+    process = start("dev", "shop:app", "--once", "--port", "0")
+    output = Watched().read_to_end(process)
+    assert process.returncode == 0, output
+    assert "No example to submit" in output
+    assert "examples" in output
+
+
+def test_an_example_that_fails_is_a_failure(start: Start, folder: Path) -> None:
+    """`--once` exits with 1 where the operation did not succeed."""
+    shop = folder / "shop.py"
+    shop.write_text(shop.read_text().replace("return {", "from offpoll import Fail; raise Fail('sold_out', 'No.'); return {"))
+    process = start("dev", "shop:app", "--once", "--port", "0")
+    output = Watched().read_to_end(process)
+    assert process.returncode == 1
+    assert "sold_out" in output
+
+
+def test_a_lifespan_that_fails_ends_it(start: Start, folder: Path) -> None:
+    """The reason is in the output, and nothing hangs."""
+    shop = folder / "shop.py"
+    shop.write_text(
+        shop.read_text().replace("app = Offpoll()", "def lifespan(app): raise RuntimeError('no table')\napp = Offpoll(lifespan=lifespan)")
+    )
+    process = start("dev", "shop:app", "--once", "--port", "0")
+    output = Watched().read_to_end(process)
+    assert process.returncode == 1
+    assert "no table" in output
+    assert "ended by itself" in output
+
+
+@pytest.mark.skipif(not shutil.which("curl") or not shutil.which("jq"), reason="needs curl and jq")
+def test_the_lines_to_try_work(start: Start) -> None:
+    """What is printed can be pasted: no client is needed."""
+    process = start("dev", "shop:app", "--port", "0")
+    output = Watched().read_until(process, "Ctrl-C ends everything")
+    lines = [line.strip() for line in output.splitlines() if re.match(r"  (API=|curl )", line)]
+    assert len(lines) == 3
+    ran = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "\n".join(lines)], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    status, _, order = ran.stdout.partition("\n")
+    assert status in ('"queued"', '"running"', '"succeeded"')
+    assert json.loads(order) == {"sku": "A1"}
+
+
+class Watched:
+    """The processes that were seen while `dev` ran."""
+
+    def __init__(self) -> None:
+        self.pids: set[int] = set()
+
+    def see(self, pid: int) -> None:
+        """Remember a process and all below it."""
+        self.pids |= {pid, *descendants(pid)}
+
+    def read_until(self, process: subprocess.Popen[str], text: str) -> str:
+        """Read its output until it has this text, or to its end."""
+        assert process.stdout is not None
+        seen = ""
+        for line in process.stdout:
+            seen += line
+            self.see(process.pid)
+            if text and text in line:
+                return seen
+        assert not text, f"it ended without {text!r}:\n{seen}"
+        return seen
+
+    def read_to_end(self, process: subprocess.Popen[str]) -> str:
+        """Read all its output and wait for its end."""
+        output = self.read_until(process, "")
+        process.wait(PATIENCE)
+        return output
+
+    def assert_gone(self, *, ports: list[int]) -> None:
+        """Assert that none is left, and that nobody listens: at once, or where it was killed, soon."""
+        end = time.monotonic() + 20
+        while (left := [command_line(pid) for pid in self.pids if command_line(pid)]) and time.monotonic() < end:
+            time.sleep(0.1)
+        assert not left
+        assert not listening() & set(ports)
+
+
+def descendants(pid: int) -> set[int]:
+    """Return the processes below one."""
+    parents: dict[int, list[int]] = {}
+    for each in Path("/proc").iterdir():
+        if each.name.isdigit():
+            try:
+                fields = (each / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue  # it has just ended
+            parents.setdefault(int(fields[1]), []).append(int(each.name))
+    found: set[int] = set()
+    waiting = [pid]
+    while waiting:
+        below = parents.get(waiting.pop(), [])
+        found.update(below)
+        waiting.extend(below)
+    return found
+
+
+def command_line(pid: int) -> str:
+    """Return a process's command line; empty where it is gone, a zombie included."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+    except OSError:
+        return ""
+
+
+def listening() -> set[int]:
+    """Return the TCP ports that somebody listens on."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return {int(fields[1].rpartition(":")[2], 16) for fields in map(str.split, lines) if fields[3] == "0A"}

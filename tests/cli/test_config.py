@@ -1,0 +1,51 @@
+"""`offpoll config`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+from offpoll import Settings
+
+Run = Callable[..., Any]
+
+
+def test_every_setting_is_shown_with_its_source(offpoll: Run) -> None:
+    """As JSON: one object a setting, with what a script needs."""
+    shown = offpoll("config", "--json", OFFPOLL_LEASE="30")
+    settings = {each["name"]: each for each in json.loads(shown.out)}
+    assert shown.code == 0
+    assert set(settings) == {each.name for each in fields(Settings)}
+    assert settings["lease"]["value"] == "30"
+    assert settings["lease"]["source"] == "environment"
+    assert settings["lease"]["variable"] == "OFFPOLL_LEASE"
+    assert settings["timeout"]["source"] == "default"
+    assert all(each["doc"] for each in settings.values())
+
+
+def test_the_table_is_for_people(offpoll: Run) -> None:
+    """Without --json: variable, value, source, meaning."""
+    shown = offpoll("config", OFFPOLL_BUCKET="documents-of-ours").out
+    line = next(line for line in shown.splitlines() if "OFFPOLL_BUCKET" in line)
+    assert "documents-of-ours" in line
+    assert "environment" in line
+
+
+def test_the_secret_is_masked(offpoll: Run) -> None:
+    """It is shown that it is set, and never what it is."""
+    secret = "sssshhhhsssshhhhsssshhhhsssshhhh"
+    for arguments in (("config",), ("config", "--json")):
+        shown = offpoll(*arguments, OFFPOLL_SECRET=secret)
+        assert "(set)" in shown.out
+        assert secret not in shown.out + shown.err
+
+
+def test_an_unknown_variable_is_refused(offpoll: Run) -> None:
+    """A typo is named, with what was probably meant."""
+    ended = offpoll("config", OFFPOLL_LEESE="30")
+    assert ended.code == 2
+    assert "OFFPOLL_LEESE" in ended.err
+    assert "did you mean OFFPOLL_LEASE?" in ended.err
+    assert ended.out == ""

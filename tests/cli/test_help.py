@@ -1,0 +1,72 @@
+"""Help that teaches, and costs nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+
+def test_the_first_page_lists_the_commands_and_exit_codes(offpoll: Run) -> None:
+    """Somebody who types only `offpoll --help` learns where to start and what the exit codes mean."""
+    shown = offpoll("--help")
+    assert shown.code == 0
+    for text in ("dev", "serve", "work", "config", "offpoll dev orders:app", "Exit codes: 0 done, 1 failed, 2 usage or configuration"):
+        assert text in shown.out
+
+
+@pytest.mark.parametrize("name", ["dev", "serve", "work", "config"])
+def test_each_command_shows_an_example(offpoll: Run, name: str) -> None:
+    """Every help page has a line to copy."""
+    shown = offpoll(name, "--help")
+    assert shown.code == 0
+    assert "Example: " in shown.out
+    assert f"offpoll {name}" in shown.out
+
+
+def test_the_version_is_the_package_s(offpoll: Run) -> None:
+    """`--version` prints it and nothing else."""
+    from offpoll import __version__
+
+    assert offpoll("--version").out == f"{__version__}\n"
+
+
+def test_help_imports_no_server_and_no_aws() -> None:
+    """What a command needs is imported when it runs."""
+    heavy = {"pydantic", "fastapi", "uvicorn", "uvloop", "boto3", "botocore", "ministack", "pyreqwest", "offpoll.wiring"}
+    code = f"import sys, offpoll.cli.commands; print(sorted({heavy!r} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_the_library_does_not_import_the_command_line() -> None:
+    """`import offpoll` pulls in neither typer nor rich."""
+    code = "import sys, offpoll; offpoll.Client; print(sorted({'typer', 'rich', 'offpoll.cli'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments", "extras"),
+    [
+        ("typer", ("--help",), "offpoll[cli]"),
+        ("uvicorn", ("serve", "shop:app"), "offpoll[cli,server]"),
+        ("ministack", ("dev", "shop:app"), "offpoll[cli,dev]"),
+    ],
+)
+def test_what_is_not_installed_is_named_with_its_extra(folder: Path, missing: str, arguments: tuple[str, ...], extras: str) -> None:
+    """Exit code 2, and the command that installs it."""
+    code = (
+        "import importlib.util, sys; real = importlib.util.find_spec\n"
+        f"importlib.util.find_spec = lambda name, *more: None if name == {missing!r} else real(name, *more)\n"
+        f"sys.modules[{missing!r}] = None; sys.argv = ['offpoll', *{list(arguments)!r}]\n"
+        "from offpoll.cli.main import main; main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False)
+    assert ended.returncode == 2
+    assert f'pip install "{extras}"' in ended.stderr
+    assert "Traceback" not in ended.stderr

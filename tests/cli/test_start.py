@@ -1,0 +1,161 @@
+"""What `serve` and `work` make sure of before they start, and how they end."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.servers import Server, free_port
+
+from offpoll import Settings
+from offpoll.cli.dev.resources import make_resources
+
+Start = Callable[..., subprocess.Popen[str]]
+Run = Callable[..., Any]
+
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def resources(ministack_server: Server) -> dict[str, str]:
+    """The variables of a working deployment."""
+    made = make_resources(ministack_server.origin, settings=Settings(), attempts=3, name=f"t{uuid.uuid4().hex[:12]}")
+    return {**made.environ(), "OFFPOLL_SECRET": "s" * 32}
+
+
+WRONG = [
+    ("serve", {"OFFPOLL_BUCKET": "another-bucket"}, "another-bucket"),
+    ("work", {"OFFPOLL_BUCKET": "another-bucket"}, "another-bucket"),
+    ("serve", {"OFFPOLL_RECORDS_TABLE": "another-table"}, "another-table"),
+    ("serve", {"OFFPOLL_QUEUE_URL": "http://127.0.0.1/000000000000/another-queue"}, "another-queue"),
+    ("work", {"OFFPOLL_DEAD_LETTER_QUEUE_URL": "http://127.0.0.1/000000000000/no-dead-letters"}, "no-dead-letters"),
+    ("work", {"OFFPOLL_PARKING_QUEUE_URL": "http://127.0.0.1/000000000000/no-parking"}, "no-parking"),
+    ("serve", {"AWS_SECRET_ACCESS_KEY": "wrong"}, "AWS_SECRET_ACCESS_KEY"),
+    ("serve", {"AWS_ACCESS_KEY_ID": "AKIAWRONGWRONGWRONG0"}, "AWS_ACCESS_KEY_ID"),
+    ("work", {"AWS_ACCESS_KEY_ID": ""}, "AWS_ACCESS_KEY_ID"),
+    ("work", {"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}, "AWS_REGION"),
+]
+
+
+@pytest.mark.parametrize(("command", "wrong", "text"), WRONG, ids=[f"{command}-{text}" for command, _, text in WRONG])
+def test_it_does_not_start_with_what_is_wrong(
+    offpoll: Run, resources: dict[str, str], command: str, wrong: dict[str, str], text: str
+) -> None:
+    """A name, a permission or a key that is wrong ends it at once, with what to change."""
+    ended = offpoll(command, "shop:app", **{**resources, **wrong})
+    assert ended.code == 2, ended.err
+    assert ended.err.startswith("offpoll: configuration error: ")
+    assert text in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_an_outage_does_not_keep_the_api_from_starting(start: Start, resources: dict[str, str]) -> None:
+    """It starts with a warning, answers, and ends cleanly when told to."""
+    port = free_port()
+    process = start("serve", "shop:app", "--port", str(port), **{**resources, "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"})
+    assert answer(f"http://127.0.0.1:{port}/livez?X-Amz-Signature=abc") == b'{"status":"ok"}'
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
+    assert "starting nevertheless" in output
+    assert '127.0.0.1 "GET /livez" 200' in output
+    assert "X-Amz" not in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_api_ends_cleanly_with_several_processes(start: Start, resources: dict[str, str], number: int) -> None:
+    """Exit code 0, and nobody listens any more."""
+    port = free_port()
+    process = start("serve", "shop:app", "--port", str(port), "--workers", "2", **resources)
+    assert answer(f"http://127.0.0.1:{port}/livez") == b'{"status":"ok"}'
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=5)
+
+
+def test_a_taken_port_is_said(offpoll: Run, resources: dict[str, str], ministack_server: Server) -> None:
+    """Before anything is started."""
+    port = ministack_server.origin.rpartition(":")[2]
+    ended = offpoll("serve", "shop:app", "--port", port, **resources)
+    assert ended.code == 2
+    assert f"127.0.0.1:{port}: Address already in use" in ended.err
+    assert "--port" in ended.err
+
+
+@pytest.mark.parametrize("options", [(), ("--processes", "2"), ("--no-dead-letters",)])
+def test_a_worker_drains(start: Start, resources: dict[str, str], options: tuple[str, ...]) -> None:
+    """It says what it works on, and ends with 0 at the first signal where it holds nothing."""
+    process = start("work", "shop:app", *options, **resources)
+    until(process, "working on order")
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
+    assert "draining" in output
+    assert "drained" in output
+
+
+def test_a_thread_that_cannot_be_stopped_is_left_behind(start: Start, folder: Path, resources: dict[str, str]) -> None:
+    """After the second signal the process ends, though a plain function still sleeps in it; that is no clean end."""
+    (folder / "shop.py").write_text(
+        "import time\nfrom offpoll import Offpoll\napp = Offpoll()\n"
+        "@app.operation('nap')\ndef nap(seconds: int) -> None:\n    print('asleep', flush=True)\n    time.sleep(seconds)\n"
+    )
+    process = start("work", "shop:app", **resources)
+    until(process, "working on nap")
+    submit(resources, "nap", 300)
+    until(process, "asleep")
+    process.send_signal(signal.SIGTERM)
+    until(process, "draining: ")
+    process.send_signal(signal.SIGTERM)
+    started = time.monotonic()
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1, output
+    assert "leaving it behind" in output
+    assert time.monotonic() - started < 30
+
+
+def submit(variables: dict[str, str], kind: str, value: Any) -> None:
+    """Submit an operation without an API."""
+    from offpoll import Offpoll, connect
+
+    app = Offpoll()
+
+    @app.operation(kind)
+    def handler(value: Any) -> None:
+        """Do nothing: the worker has the real one."""
+
+    blocking = connect(app, environ=variables).blocking
+    blocking.submit(kind, value)
+    blocking.close()
+
+
+def answer(url: str) -> bytes:
+    """Ask until something answers."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answered:
+                return bytes(answered.read())
+        except OSError:
+            assert time.monotonic() < end, f"nothing answers at {url}"
+            time.sleep(0.05)
+
+
+def until(process: subprocess.Popen[str], text: str) -> None:
+    """Read a process's output until it has this text."""
+    assert process.stdout is not None
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if text in line:
+            return
+    raise AssertionError(f"it ended without {text!r}:\n{seen}")

@@ -1,0 +1,72 @@
+"""Workers that die, and handlers that block: real processes, real signals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.integration.deployment import Deployment, await_true, request
+
+#: The lease and the visibility timeout of these tests, seconds: short to be quick, long for a loaded machine.
+LEASE = 3
+
+#: Over three visibility timeouts.
+BLOCKED = 10
+
+
+def test_a_killed_workers_order_finishes_once(deploy: Callable[..., Deployment]) -> None:
+    """SIGKILL in the middle of a handler: another worker takes the operation when the lease ends, as attempt 2, and it ends once."""
+    deployment = deploy(lease=LEASE)
+    deployment.serve()
+    worker = deployment.work()
+    with deployment.client() as client:
+        ticket = client.submit("slow", {"sku": "A1"})
+        await_true(deployment.notes, "the handler to begin")
+        worker.kill()
+        deployment.work()
+        assert client.wait(ticket) == {"sku": "A1", "quantity": 1}
+    assert deployment.notes() == [(ticket.operation_id, 1, "began"), (ticket.operation_id, 2, "began")]
+    document = request("GET", ticket.link.href)[2]
+    assert (document["status"], document["attempt"]) == ("succeeded", 2)
+    await_true(lambda: deployment.messages() == 0, "the message to be deleted")
+
+
+def test_a_blocked_loop_keeps_its_message(deploy: Callable[..., Deployment]) -> None:
+    """An async handler that never awaits, for three visibility timeouts: nobody else gets its message."""
+    deployment = deploy(lease=LEASE)
+    deployment.serve()
+    workers = [deployment.work(), deployment.work()]
+    with deployment.client() as client:
+        ticket = client.submit("block", {"sku": "A1", "quantity": BLOCKED})
+        assert client.wait(ticket) == {"sku": "A1", "quantity": BLOCKED}
+    assert deployment.notes() == [(ticket.operation_id, 1, "began")]
+    assert not any("Traceback" in worker.output for worker in workers)
+
+
+def test_a_handler_that_holds_the_gil_keeps_its_message(deploy: Callable[..., Deployment]) -> None:
+    """The same for a sync handler that never lets go of the interpreter, with `--processes`."""
+    deployment = deploy(lease=LEASE)
+    deployment.serve()
+    workers = [deployment.work("--processes", "1"), deployment.work("--processes", "1")]
+    with deployment.client() as client:
+        ticket = client.submit("spin", {"sku": "A1", "quantity": BLOCKED})
+        assert client.wait(ticket) == {"sku": "A1", "quantity": BLOCKED}
+    assert deployment.notes() == [(ticket.operation_id, 1, "began")]
+    assert not any("Traceback" in worker.output for worker in workers)
+
+
+def test_sigterm_drains_and_a_second_one_stops(deploy: Callable[..., Deployment]) -> None:
+    """Told twice, a worker gives its operation to another one at once, with one attempt spent, and exits with 0."""
+    deployment = deploy()
+    deployment.serve()
+    worker = deployment.work()
+    with deployment.client() as client:
+        ticket = client.submit("slow", {"sku": "A1"})
+        await_true(deployment.notes, "the handler to begin")
+        worker.popen.terminate()
+        worker.await_line("draining")
+        assert worker.popen.poll() is None, "it drains: what runs may finish"
+        worker.popen.terminate()
+        assert worker.popen.wait(30) == 0
+        deployment.work()
+        assert client.wait(ticket) == {"sku": "A1", "quantity": 1}
+    assert [attempt for _, attempt, _ in deployment.notes()] == [1, 2]

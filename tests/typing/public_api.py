@@ -1,0 +1,91 @@
+"""The public API as users write it; checked by mypy, never run. A change that breaks a user's types breaks this file."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, assert_type
+
+from offpoll import (
+    AsyncClient,
+    Client,
+    Fail,
+    Offpoll,
+    Operation,
+    Service,
+    StatusBoard,
+    Ticket,
+    application,
+    connect,
+    router,
+)
+from offpoll.context import CallNext
+
+
+@dataclass
+class Order:
+    sku: str
+
+
+@dataclass
+class Confirmation:
+    number: int
+
+
+@asynccontextmanager
+async def lifespan(app: Offpoll) -> AsyncIterator[dict[str, int]]:
+    yield {"pool": 1}
+
+
+async def middleware(operation: Operation, call_next: CallNext) -> Any:
+    return await call_next(operation)
+
+
+app = Offpoll(lifespan=lifespan, middleware=[middleware])
+
+
+@app.operation("order", timeout=60, attempts=5)
+async def create_order(order: Order, operation: Operation) -> Confirmation:
+    operation.progress(0.4, "reserving stock")
+    if order.sku == "none":
+        raise Fail("out_of_stock", "There is none left.", sku=order.sku)
+    return Confirmation(1)
+
+
+@app.operation("report")
+def report(order: Order) -> None: ...
+
+
+@app.fetch("order")
+async def get_order(operation: Operation) -> Confirmation | None:
+    return None
+
+
+async def handlers_stay_functions() -> None:
+    assert_type(await create_order(Order("a"), operation=object()), Confirmation)  # type: ignore[arg-type]
+
+
+def client_use() -> None:
+    with Client("https://api.example.com", auth={"authorization": "Bearer x"}) as client:
+        ticket = client.submit("order", {"sku": "A1"})
+        assert_type(ticket, Ticket)
+        assert_type(client.wait(ticket, timeout=300, on_update=print, result_type=Confirmation), Confirmation)
+
+
+async def async_client_use() -> None:
+    async with AsyncClient("https://api.example.com") as client:
+        ticket = await client.submit("order", {"sku": "A1"}, idempotency_key="k")
+        assert_type(await client.wait(ticket, result_type=Confirmation), Confirmation)
+        async for document in client.poll(ticket):
+            assert_type(document.done, bool)
+
+
+async def api_use(board: StatusBoard) -> None:
+    service = connect(app, bucket="b")
+    assert_type(service, Service)
+    application(service, title="orders")
+    router(service)
+    ticket = await service.submit("order", Order("a"), owner="me", idempotency_key="k")
+    assert_type(ticket.headers, dict[str, str])
+    assert_type(service.blocking.submit("order", Order("a")), Ticket)
+    link = await board.open("0" * 32, kind="order")
+    assert_type(link.href, str)
