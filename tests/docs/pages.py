@@ -1,0 +1,90 @@
+"""The documentation's pages, blocks and tables, as tests read them. Knows nothing of what they say.
+
+A comment on the line before a block says how it is run:
+
+    <!-- file: x.py -->     a module, which later blocks of any page can import; a test_x.py is run by pytest's rules
+    <!-- run -->            by itself, where `Client` and `AsyncClient` lead to an in-memory system of the README's service
+    <!-- submit -->         where `service` is that of such a system
+    <!-- blocking -->       where `connect` gives a service in memory, on real time
+    <!-- board -->          after the page's other ones, where `board` is a board in memory
+    <!-- celery -->         where `celery` is a stand-in
+    <!-- shell: why -->     not run: it needs what tests have not; its syntax is checked
+
+A Python block that says nothing is an error.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["PAGES", "PYTHON", "ROOT", "SOURCE", "Block", "blocks", "named", "page", "rows"]
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+SOURCE = "\n".join(path.read_text() for path in sorted((ROOT / "src").rglob("*.py")))
+
+_BLOCK = re.compile(r"(?:<!-- (?P<how>[^>]*?) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page."""
+
+    page: Path
+    how: str
+    language: str
+    code: str
+    line: int
+
+    @property
+    def file(self) -> str:
+        """The module's file name, empty where it is none."""
+        return self.how.removeprefix("file: ") if self.how.startswith("file: ") else ""
+
+    def run(self, names: dict[str, Any], *, loop: Callable[[Any], Any] = asyncio.run) -> None:
+        """Execute it; `await` outside of functions is possible."""
+        code = compile("\n" * self.line + self.code, str(self.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        result = eval(code, names)
+        if inspect.iscoroutine(result):
+            loop(result)
+
+
+def blocks(*languages: str) -> list[Block]:
+    found = []
+    for page in PAGES:
+        text = page.read_text()
+        for match in _BLOCK.finditer(text):
+            if match["language"] in languages:
+                line = text.count("\n", 0, match.start("code"))
+                found.append(Block(page, match["how"] or "", match["language"], match["code"], line))
+    return found
+
+
+def named(block: Block) -> str:
+    return f"{block.page.relative_to(ROOT)}:{block.line}"
+
+
+def page(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def rows(text: str, after: str, *, skip: int = 0) -> list[list[str]]:
+    """Return the cells of the first table after a mark, without its heading."""
+    lines = text.partition(after)[2].splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("|"))
+    cells = []
+    for line in lines[start + 2 + skip :]:
+        if not line.startswith("|"):
+            break
+        cells.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+    return cells
+
+
+PYTHON = blocks("python")
