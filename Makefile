@@ -54,6 +54,7 @@ bench: $(DEVELOPED)
 
 lint: $(DEVELOPED)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -142,5 +142,5 @@ def digest_of(secret: bytes, operation_id: str, body: str) -> str:
 
 
 def _mac(secret: bytes, *parts: bytes) -> str:
-    message = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    message = b"".join([len(part).to_bytes(8, "big") + part for part in parts])
     return hmac.digest(secret, message, "sha256").hex()

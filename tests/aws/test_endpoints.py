@@ -43,7 +43,9 @@ def test_endpoint_variables() -> None:
     assert ignoring.service("sqs").origin == "https://sqs.eu-west-1.amazonaws.com"
 
 
-@pytest.mark.parametrize("url", ["", "127.0.0.1:4566", "ftp://host", "http://", "http://user:pw@host", "http://host?x=1", "http://host:nan"])
+@pytest.mark.parametrize(
+    "url", ["", "127.0.0.1:4566", "ftp://host", "http://", "http://user:pw@host", "http://host?x=1", "http://host:nan"]
+)
 def test_what_is_no_endpoint(url: str) -> None:
     """What cannot be called is refused when it is read."""
     with pytest.raises(ConfigurationError):

@@ -40,7 +40,6 @@ async def store(replies: Sequence[Reply], use: Callable[[S3DocumentStore], Corou
             await wire.close()
 
 
-
 def test_hidden_key_reads_as_missing(run: Run) -> None:
     """Without s3:ListBucket AWS answers 403 AccessDenied for a key that is not there: that is None, not an error."""
     result, asked = run(store([s3_error(403, "AccessDenied")], lambda s: s.read("k")))

@@ -175,9 +175,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def request(
-    method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None
-) -> tuple[int, dict[str, str], Any]:
+def request(method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None) -> tuple[int, dict[str, str], Any]:
     """Send a request, and return status, headers in lowercase, and the JSON or the bytes."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     sent = urllib.request.Request(url, data=data, method=method, headers=dict(headers or {}))

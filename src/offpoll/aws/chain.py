@@ -28,9 +28,7 @@ _NOTHING = (
 )
 
 
-def find_credentials(
-    environ: Mapping[str, str], *, endpoints: Endpoints, clock: Callable[[], datetime] = utc_now
-) -> CredentialsProvider:
+def find_credentials(environ: Mapping[str, str], *, endpoints: Endpoints, clock: Callable[[], datetime] = utc_now) -> CredentialsProvider:
     """Return the provider of this process's credentials. Does no I/O yet.
 
     Args:

@@ -46,9 +46,7 @@ class JsonCalls:
             headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"{self._target}.{verb}"}
             self._headers[verb] = headers
         body = compact(fields)
-        return await self._wire.call(
-            self.service, "POST", self._path, headers=headers, body=body, deadline=deadline, patience=patience
-        )
+        return await self._wire.call(self.service, "POST", self._path, headers=headers, body=body, deadline=deadline, patience=patience)
 
     def read(self, answer: Answer) -> dict[str, Any]:
         """Return the JSON object that a 200 carries.

@@ -155,5 +155,3 @@ def _shortened(seconds: int, credentials: Credentials, end: datetime, now: datet
         why = f"the credentials {credentials.access_key} that sign links end at {end:%H:%M:%S}Z and could not be renewed"
         raise DependencyUnavailable("S3", why)
     return min(seconds, left) if seconds <= MAX_LIFETIME else seconds
-
-

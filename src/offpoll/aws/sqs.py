@@ -70,9 +70,7 @@ class SqsQueue:
             size=_size,
         )
         self._deletes = Batches(one=self._delete_one, many=lambda items: self._many("DeleteMessageBatch", items), limit=MAX_ENTRIES)
-        self._hides = Batches(
-            one=self._hide_one, many=lambda items: self._many("ChangeMessageVisibilityBatch", items), limit=MAX_ENTRIES
-        )
+        self._hides = Batches(one=self._hide_one, many=lambda items: self._many("ChangeMessageVisibilityBatch", items), limit=MAX_ENTRIES)
 
     async def send(self, envelope: Envelope, *, delay: float = 0.0) -> None:
         await self._sends.call(_message(envelope, delay))

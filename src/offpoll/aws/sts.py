@@ -98,6 +98,4 @@ def _credentials(body: bytes) -> Credentials:
         expires_at: datetime | None = from_wire(fields["Expiration"])
     except (KeyError, ValueError) as error:
         raise DependencyUnavailable("STS", "the answer cannot be read") from error
-    return complete(
-        fields.get("AccessKeyId"), fields.get("SecretAccessKey"), fields.get("SessionToken"), expires_at, source="STS"
-    )
+    return complete(fields.get("AccessKeyId"), fields.get("SecretAccessKey"), fields.get("SessionToken"), expires_at, source="STS")

@@ -118,7 +118,7 @@ class Endpoint:
                 traceparent=headers.get("traceparent", ""),
                 tracestate=headers.get("tracestate", ""),
             )
-            return Answer(status=202, headers={"content-type": "application/json", **ticket.headers}, body=ticket.to_bytes())
+            return Answer(status=202, headers=_accepted(ticket.headers), body=ticket.to_bytes())
 
         return await self._guarded(request, respond)
 
@@ -199,6 +199,10 @@ async def _body(request: Request, limit: int) -> bytes:
     if length.isascii() and length.isdigit() and int(length[:20]) > limit:
         raise too_large(limit)
     return await request.read(limit)
+
+
+def _accepted(headers: Mapping[str, str]) -> dict[str, str]:
+    return {"content-type": "application/json", **{name.lower(): value for name, value in headers.items()}}
 
 
 def _result(result: str, if_none_match: str) -> Answer:

@@ -1,9 +1,9 @@
 """Tests of one's own: a handler alone (`run`), a whole service in memory on virtual time (`system`), contract suites for adapters.
 
-    result = offpoll.testing.run(create_order, order)              outcome and every progress call
-    with offpoll.testing.system(app) as system:                    everything in memory, virtual time, no port
-        ticket = system.client.submit("order", {...})
-        order = system.client.wait(ticket)
+result = offpoll.testing.run(create_order, order)              outcome and every progress call
+with offpoll.testing.system(app) as system:                    everything in memory, virtual time, no port
+    ticket = system.client.submit("order", {...})
+    order = system.client.wait(ticket)
 """
 
 from offpoll.testing.handler import Run, run

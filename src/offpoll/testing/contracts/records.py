@@ -141,9 +141,7 @@ class RecordsContract(Running):
         """The holder decides: the outcome is recorded as it was given, and lease and token end."""
         self.run(records.claim(submission, seen=0, token="t1", lease=60.0, expires_at=expires_at))
         failed = b'{"sku":"A1"}' if outcome.status is Status.FAILED else None
-        update = self.run(
-            records.decide(submission, outcome, guard=Claim(attempt=1, token="t1"), expires_at=expires_at, input=failed)
-        )
+        update = self.run(records.decide(submission, outcome, guard=Claim(attempt=1, token="t1"), expires_at=expires_at, input=failed))
         record = update.record
         assert update.applied
         assert record is not None
@@ -236,9 +234,7 @@ class RecordsContract(Running):
         assert record is not None
         assert record.submission == bare
         assert (record.outcome, record.finished_at, record.input, record.attempt) == (None, None, None, 1)
-        record = self.run(
-            records.decide(submission, Outcome(status=Status.CANCELED), guard=Idle(attempt=0), expires_at=expires_at)
-        ).record
+        record = self.run(records.decide(submission, Outcome(status=Status.CANCELED), guard=Idle(attempt=0), expires_at=expires_at)).record
         assert record is not None
         assert record.submission == submission
         assert (record.token, record.lease_until, record.started_at, record.attempt) == (None, None, None, 0)
@@ -276,9 +272,7 @@ class RecordsContract(Running):
         assert all(update.record is not None and update.record.done for update in updates)
 
 
-def _submission(
-    operation_id: str | None = None, *, digest: str | None = "d1:ü", base_url: str = "https://api.example.com"
-) -> Submission:
+def _submission(operation_id: str | None = None, *, digest: str | None = "d1:ü", base_url: str = "https://api.example.com") -> Submission:
     operation_id = operation_id or secrets.token_hex(16)
     return Submission(
         operation_id=operation_id,
