@@ -50,7 +50,7 @@ test: $(DEVELOPED)
 	$(BIN)/python -m pytest -m 'ministack and not ceph' $(ARGS) || [ $$? -eq 5 ]
 
 bench: $(DEVELOPED)
-	@set -e; for bench in presign wire accept work; do echo; echo "== $$bench"; $(BIN)/python bench/$$bench.py $(if $(QUICK),--quick); done
+	@set -e; for bench in presign wire accept work imports; do echo; echo "== $$bench"; $(BIN)/python bench/$$bench.py $(if $(QUICK),--quick); done
 
 lint: $(DEVELOPED)
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from tests.faults import Faults
 
 from offpoll.board import StatusBoard
 from offpoll.document import Document, Estimate, PollHint, Progress
-from offpoll.errors import ConfigurationError, DependencyRefused, DependencyUnavailable, DigestMismatch, DocumentExists
+from offpoll.errors import ConfigurationError, DependencyUnavailable, DigestMismatch, DocumentExists
 from offpoll.memory_store import MemoryDocumentStore
 from offpoll.operation import Outcome, Record, Status, Submission
 from offpoll.testing import run_virtual
@@ -182,13 +182,34 @@ def test_an_unknown_effect_is_said() -> None:
 
 
 def test_a_hidden_document_is_the_operators_to_mend() -> None:
-    """A document that exists and cannot be read says which permission is missing."""
+    """A document that exists and stays unreadable says which permission is missing, and gives no link."""
 
     async def main() -> None:
         board = Board()
-        board.faults.fail("create", error=DocumentExists("there"))
-        with pytest.raises(DependencyRefused, match="s3:GetObject"):
+        board.faults.fail("create", error=DocumentExists("there"), times=100)
+        with pytest.raises(DependencyUnavailable, match="s3:GetObject"):
             await board.board.show(board.ended())
+        with pytest.raises(DependencyUnavailable, match="s3:GetObject"):
+            await board.board.open(ID, kind="order")
+        assert asyncio.get_running_loop().time() < 5
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("conflicts", [1, 5])
+def test_a_create_that_met_another_one_under_way(conflicts: int) -> None:
+    """S3 answers 409 while another create is under way, which may fail: the create is repeated until one of them stands."""
+
+    async def main() -> None:
+        for verb in ("show", "open"):
+            board = Board()
+            board.faults.fail("create", error=DocumentExists("409"), times=conflicts)
+            if verb == "show":
+                await board.board.show(board.ended())
+            else:
+                await board.board.open(ID, kind="order")
+            assert (await board.document()).revision == 1
+            assert board.faults.count("create") == conflicts + 1
 
     run_virtual(main())
 

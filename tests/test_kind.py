@@ -7,6 +7,7 @@ import functools
 import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pydantic
@@ -15,7 +16,7 @@ import pytest
 from offpoll.context import Operation
 from offpoll.errors import ConfigurationError, InvalidInput, InvalidJSON
 from offpoll.kind import Kind, canonical
-from offpoll.settings import Settings
+from offpoll.settings import MAX_ATTEMPTS, MAX_LATENESS_WEIGHT, MAX_TIMEOUT, Settings
 
 
 class Order(pydantic.BaseModel):
@@ -88,13 +89,25 @@ def test_names(name: str) -> None:
 @pytest.mark.parametrize(
     "limits",
     [{"timeout": 0}, {"timeout": 42_901}, {"timeout": float("nan")}, {"attempts": 0}, {"attempts": 101}, {"lateness_weight": 0.0},
-     {"lateness_weight": float("inf")}],
+     {"lateness_weight": float("inf")}, {"lateness_weight": 1e7}, {"lateness_weight": 1e-7}],
     ids=str,
 )  # fmt: skip
 def test_limits(limits: dict[str, Any]) -> None:
     """A limit out of range is refused where it is written: a timeout over SQS's 12 h, no attempts, a weight that divides by zero."""
     with pytest.raises(ConfigurationError):
         Kind.of("order", handle, **limits)
+
+
+def test_limits_are_the_settings_own() -> None:
+    """What a decorator may say is what a setting may, and what neither says is the settings' default."""
+    kind, defaults = Kind.of("order", handle), Settings()
+    assert (kind.timeout, kind.attempts, kind.lateness_weight) == (defaults.timeout, defaults.attempts, defaults.lateness_weight)
+    edges = {"timeout": MAX_TIMEOUT, "attempts": MAX_ATTEMPTS, "lateness_weight": MAX_LATENESS_WEIGHT}
+    assert Kind.of("order", handle, **edges).timeout == Settings(**edges).timeout
+    for name, most in edges.items():
+        for make in (partial(Kind.of, "order", handle), Settings):
+            with pytest.raises(ConfigurationError):
+                make(**{name: most * 2})
 
 
 def test_filled() -> None:

@@ -69,6 +69,7 @@ def test_newer_version_is_unsupported() -> None:
         {"created_at": None},
         {"status_key": None},
         {"status_key": "k" * 2000},
+        {"base_url": "https://" + "a" * 2041},
         {"digest": "d" * 200},
     ],
     ids=lambda each: str(each)[:40],

@@ -83,6 +83,18 @@ def test_what_cannot_be_submitted() -> None:
         assert (one.writes, one.messages) == (0, 0)
 
 
+def test_what_callers_say_is_bounded() -> None:
+    """An address too long for a document gives no links and does not travel; a trace that is none does not either. Never an error."""
+    with lab(single(handle), workers=0) as one:
+        submit = one.system.service.submit
+        for base_url, kept in (("https://api.example.com/" + "p" * 376, True), ("https://api.example.com/" + "p" * 377, False)):
+            ticket = one.system.run(submit("order", 5, base_url=base_url, traceparent="00-aa-bb-01", tracestate="z" * 300_000))
+            attributes = one.system.queue.peek()[-1].attributes
+            assert attributes.get("base_url", "") == (base_url if kept else "")
+            assert bool(ticket.document.links) is kept
+            assert attributes.keys().isdisjoint({"traceparent", "tracestate"})
+
+
 @pytest.mark.parametrize(
     ("seconds", "interval", "expected"),
     [(4.2, 2.0, 5), (0.1, 2.0, 1), (-1, 2.0, 2), (-1, 0.2, 1), (-1, float("nan"), 3600), (-1, float("inf"), 3600), (1e9, 2.0, 3600)],

@@ -16,7 +16,7 @@ from tests.faults import Faults
 
 from offpoll.board import StatusBoard, Stored
 from offpoll.document import Document
-from offpoll.errors import DependencyRefused, DependencyUnavailable, DocumentExists, InvalidIdempotencyKey, KeyReused
+from offpoll.errors import DependencyUnavailable, DocumentExists, InvalidIdempotencyKey, KeyReused
 from offpoll.forecast import Forecast
 from offpoll.memory_store import MemoryDocumentStore
 from offpoll.operation import Outcome, Record, Status, is_operation_id
@@ -201,11 +201,39 @@ async def test_a_key_stays_bound_where_the_submit_got_no_answer() -> None:
 
 @virtually
 async def test_a_document_that_cannot_be_read() -> None:
-    """A document that exists and is hidden is the operator's to mend, and said so."""
+    """A document that exists and stays hidden: the effect is unknown, and what an operator can do is said."""
     front = Front()
-    front.on_store.fail("create", error=DocumentExists("hidden"))
-    with pytest.raises(DependencyRefused, match="s3:GetObject"):
+    front.on_store.fail("create", error=DocumentExists("hidden"), times=100)
+    with pytest.raises(DependencyUnavailable, match="s3:GetObject"):
         await front.submit()
+    assert front.messages == []
+
+
+@virtually
+async def test_a_create_that_met_another_one_under_way() -> None:
+    """S3 answers 409 while another create of the key is under way. That one may fail: ours is repeated, and enqueued once."""
+    front = Front()
+    front.on_store.fail("create", error=DocumentExists("409"), times=3)
+    stored = await front.submit()
+    assert [message.submission.operation_id for message in front.messages] == [stored.document.id]
+    assert asyncio.get_running_loop().time() < 1
+
+
+@pytest.mark.parametrize("verb", ["create", "send"])
+def test_an_answer_comes_before_clients_give_up(verb: str) -> None:
+    """Whichever step hangs, the caller learns within 10 s that the effect is unknown; the same key finishes it."""
+
+    async def main() -> None:
+        front = Front()
+        on = front.on_store if verb == "create" else front.on_queue
+        on.meanwhile(verb, partial(asyncio.sleep, 60))
+        with pytest.raises(DependencyUnavailable, match="did not finish"):
+            await front.submit()
+        assert 8 < asyncio.get_running_loop().time() < 9.5
+        stored = await front.submit()
+        assert {message.submission.operation_id for message in front.messages} == {stored.document.id}
+
+    run_virtual(main())
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "naïve", "a\tb", "a\n"])

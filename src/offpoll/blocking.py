@@ -35,10 +35,12 @@ class _Blocking:
     def close(self) -> None:
         """End the connections and the thread."""
         if self._thread.is_alive():
-            self._wait(self._stack.aclose())
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+            try:
+                self._wait(self._stack.aclose())
+            finally:
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._thread.join()
+                self._loop.close()
 
     def __enter__(self) -> Self:
         return self
@@ -60,7 +62,11 @@ class BlockingService(_Blocking):
     def __init__(self, service: Service) -> None:
         super().__init__()
         self._service = service
-        self._wait(self._stack.enter_async_context(service.running()))
+        try:
+            self._wait(self._stack.enter_async_context(service.running()))
+        except BaseException:
+            self.close()
+            raise
 
     def submit(self, kind: str, input: Any, **options: Any) -> Ticket:
         """Accept an operation; see `Service.submit`."""

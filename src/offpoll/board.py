@@ -8,6 +8,7 @@ Decides the key of a document and the one rule of publishing: a document's rank 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -17,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from offpoll.document import Document, Estimate, PollHint, Progress, project, queued
-from offpoll.errors import ConfigurationError, DependencyRefused, DependencyUnavailable, DigestMismatch, DocumentChanged, DocumentExists
+from offpoll.errors import ConfigurationError, DependencyUnavailable, DigestMismatch, DocumentChanged, DocumentExists
 from offpoll.instant import to_milliseconds, utc_now
 from offpoll.link import StatusLink
 from offpoll.operation import PUBLIC, TERMINAL, Outcome, Record, Status, Submission, is_kind, is_operation_id, is_owner
@@ -26,6 +27,10 @@ __all__ = ["DocumentStore", "StatusBoard", "Stored"]
 
 #: How often one publish looks again after another writer won. Each round somebody's rank grew, so a handful is plenty.
 ROUNDS = 16
+
+#: Seconds between looks at a document that exists and is not there to be read. S3 answers a create with 409 while another one is under
+#: way, and that one may still fail; it takes as long as a PUT does.
+PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 _PLAIN_OWNER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -125,7 +130,7 @@ class StatusBoard:
 
         Raises:
             ConfigurationError: the id, the kind or the owner cannot be one.
-            DependencyUnavailable, DependencyRefused: by the store.
+            MalformedDocument, DependencyUnavailable, DependencyRefused: by the store.
         """
         if not is_operation_id(operation_id) or not is_owner(owner) or not is_kind(kind):
             raise ConfigurationError(
@@ -143,10 +148,7 @@ class StatusBoard:
             created_at=now,
         )
         end = now + timedelta(seconds=mean)
-        try:
-            await self.create(submission, estimate=Estimate(mean=end), poll=PollHint(not_before=end, interval=interval))
-        except DocumentExists:
-            pass
+        await self.ensure(submission, estimate=Estimate(mean=end), poll=PollHint(not_before=end, interval=interval))
         return self.link(submission.status_key)
 
     async def publish(
@@ -201,6 +203,21 @@ class StatusBoard:
         document = queued(submission, estimate=estimate, poll=poll, expires_at=until)
         return Stored(document=document, etag=await self.store.create(submission.status_key, document.to_bytes()))
 
+    async def ensure(
+        self, submission: Submission, *, estimate: Estimate, poll: PollHint, expires_at: datetime | None = None
+    ) -> tuple[Stored, bool]:
+        """Create the `queued` document, or read the one that is there; tell which one it is, and whether it was created."""
+        looks = 0
+        while True:
+            try:
+                return await self.create(submission, estimate=estimate, poll=poll, expires_at=expires_at), True
+            except DocumentExists:
+                found = await self.read(submission.status_key)
+            if found is not None:
+                return found, False
+            await self._until_settled(submission.status_key, looks)
+            looks += 1
+
     async def show(
         self,
         record: Record,
@@ -231,6 +248,7 @@ class StatusBoard:
         """
         key = record.submission.status_key
         current = held or await self.read(key)
+        looks = 0
         for _ in range(ROUNDS):
             if current is None and not record.done:
                 return None
@@ -251,14 +269,19 @@ class StatusBoard:
             written = await self._write(key, document, current)
             if written is not None:
                 return written
-            lost = current is None
+            looks = looks + 1 if current is None else 0
             current = await self.read(key)
             if current is not None and current.document == document:
                 return current  # ours: the answer to the write was lost
-            if current is None and lost:
-                why = f"{key} exists and cannot be read: grant s3:GetObject on {self.prefix}/*"
-                raise DependencyRefused("status board", why, code="AccessDenied")
+            if current is None and looks:
+                await self._until_settled(key, looks - 1)
         raise DependencyUnavailable("status board", f"{key} kept changing under {ROUNDS} conditional writes")
+
+    async def _until_settled(self, key: str, looks: int) -> None:
+        """Wait a little before a document that exists and cannot be read is created again."""
+        if looks == len(PAUSES):
+            raise DependencyUnavailable("status board", f"{key} exists and cannot be read: grant s3:GetObject on {self.prefix}/*")
+        await asyncio.sleep(PAUSES[looks])
 
     async def _write(self, key: str, document: Document, current: Stored | None) -> Stored | None:
         """Write over what was seen; None where another writer was faster."""

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from offpoll.errors import MalformedDocument
-from offpoll.fitting import MAX_BASE_URL, MAX_BYTES, MAX_MESSAGE, cut, encode, error_that_fits, result_that_fits
+from offpoll.fitting import MAX_BYTES, MAX_MESSAGE, base_url_that_fits, cut, encode, error_that_fits, result_that_fits
 from offpoll.instant import from_wire, to_wire
 from offpoll.operation import TERMINAL, TRANSITIONS, Record, Status, Submission
 
@@ -232,7 +232,7 @@ def project(
 
 def links(submission: Submission) -> dict[str, str]:
     """Return the absolute links of an operation; none where no API's address is known, or where that is too long to stand here thrice."""
-    if not submission.base_url or len(encode(submission.base_url)) > MAX_BASE_URL + 2:
+    if not base_url_that_fits(submission.base_url):
         return {}
     own = f"{submission.base_url}/{submission.kind}/{submission.operation_id}"
     return {"self": own, "status_link": own + "/status-link", "cancel": own + "/cancel"}

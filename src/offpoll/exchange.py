@@ -38,14 +38,14 @@ class Answer:
 
     Attributes:
         status: the status code.
-        headers: names in lowercase; of a name that came twice, the first.
+        headers: names in lowercase; of a name that came twice, the first. Left out of `repr`, as the body is: both may hold a status link.
         body: the body, cut where it was longer than asked for.
         complete: False where the body was cut.
     """
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes = b""
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
     complete: bool = True
 
     @property

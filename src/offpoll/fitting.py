@@ -9,7 +9,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["MAX_BASE_URL", "MAX_BYTES", "MAX_MESSAGE", "cut", "encode", "error_that_fits", "json_error", "result_that_fits"]
+__all__ = [
+    "MAX_BASE_URL",
+    "MAX_BYTES",
+    "MAX_MESSAGE",
+    "base_url_that_fits",
+    "cut",
+    "encode",
+    "error_that_fits",
+    "json_error",
+    "result_that_fits",
+]
 
 #: A status document is read many times and must stay cheap to read: over this it is refused by readers.
 MAX_BYTES = 4096
@@ -68,6 +78,11 @@ def error_that_fits(error: Mapping[str, Any]) -> dict[str, Any]:
 def result_that_fits(result: str | None) -> Any:
     """Return a result, JSON text, as a document shows it; None where it is too large for that."""
     return None if result is None or len(result) > MAX_RESULT_BYTES else json.loads(result)
+
+
+def base_url_that_fits(base_url: str) -> str:
+    """Return an API's own address, empty where it is too long to stand in a document."""
+    return base_url if _size(base_url) <= MAX_BASE_URL else ""
 
 
 def _short(error: Mapping[str, Any], *, message: int) -> dict[str, str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, get_type_hints
@@ -18,18 +17,12 @@ from pydantic import TypeAdapter
 from offpoll.context import Operation
 from offpoll.errors import ConfigurationError, InvalidInput, InvalidJSON
 from offpoll.operation import is_kind
-from offpoll.settings import Settings
+from offpoll.settings import MAX_ATTEMPTS, MAX_LATENESS_WEIGHT, MAX_TIMEOUT, MIN_LATENESS_WEIGHT, Settings
 
 __all__ = ["RESERVED", "Kind", "canonical"]
 
 #: Paths of the API's own, which no kind may take.
 RESERVED = frozenset({"livez", "readyz", "docs", "redoc"})
-
-#: The longest timeout: SQS hides a message for at most 12 h, and a delivery needs a few minutes around the handler.
-MAX_TIMEOUT = 42_900.0
-
-#: SQS's maxReceiveCount is at most 1,000, and give-backs consume receives too.
-MAX_ATTEMPTS = 100
 
 #: How many faults of an input are listed.
 MAX_ERRORS = 20
@@ -101,9 +94,9 @@ class Kind:
     output_type: TypeAdapter[Any]
     input_parameter: str
     operation_parameter: str | None = None
-    timeout: float = 900.0
-    attempts: int = 3
-    lateness_weight: float = 1.0
+    timeout: float = Settings.timeout
+    attempts: int = Settings.attempts
+    lateness_weight: float = Settings.lateness_weight
     show_result: bool = False
     fetch: Callable[[Operation], Any] | None = None
     said: frozenset[str] = field(default=frozenset(), repr=False)
@@ -192,8 +185,9 @@ def _check_limits(name: str, *, timeout: float = 1.0, attempts: int = 1, latenes
         )
     if not 1 <= attempts <= MAX_ATTEMPTS:
         raise ConfigurationError(f"{name!r} needs 1 to {MAX_ATTEMPTS} attempts, not {attempts}")
-    if not 0 < lateness_weight < math.inf:
-        raise ConfigurationError(f"the lateness_weight of {name!r} is {lateness_weight:g}; it has to be more than 0")
+    if not MIN_LATENESS_WEIGHT <= lateness_weight <= MAX_LATENESS_WEIGHT:
+        limits = f"{MIN_LATENESS_WEIGHT:g} to {MAX_LATENESS_WEIGHT:g}"
+        raise ConfigurationError(f"the lateness_weight of {name!r} is {lateness_weight:g}; it has to be {limits}")
 
 
 def _hints(name: str, handler: Callable[..., Any]) -> dict[str, Any]:

@@ -26,9 +26,14 @@ MAX_VERSION_DIGITS = 9
 #: Longer attributes than any of ours stand in no document that a reader would take.
 MAX_DIGEST = 128
 MAX_STATUS_KEY = 1024
+MAX_BASE_URL_ATTRIBUTE = 2048
 
 #: An operation of a later year cannot be given a date on which it is forgotten.
 LAST_YEAR = 9000
+
+#: Receives beyond an operation's attempts, before its message is a dead letter: those that found a live lease, or a worker that was
+#: killed before its claim.
+SPARE_RECEIVES = 5
 
 #: The longest delay SQS knows (SendMessage, DelaySeconds), seconds.
 MAX_DELAY = 900.0
@@ -132,7 +137,7 @@ def _submission(attributes: Mapping[str, str]) -> Submission:
         if not valid(attributes[name]):
             raise ValueError(f"{name}={attributes[name]!r}")
     created_at = to_milliseconds(from_wire(attributes["created_at"]))
-    for name, most in (("status_key", MAX_STATUS_KEY), ("digest", MAX_DIGEST)):
+    for name, most in (("status_key", MAX_STATUS_KEY), ("digest", MAX_DIGEST), ("base_url", MAX_BASE_URL_ATTRIBUTE)):
         if len(attributes.get(name, "")) > most:
             raise ValueError(f"{name} has over {most} characters")
     if created_at.year > LAST_YEAR:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import secrets
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ from offpoll.context import Middleware, Operation
 from offpoll.dependencies import Dependencies
 from offpoll.document import Document
 from offpoll.errors import ConfigurationError, InputTooLarge, OperationNotFound
+from offpoll.fitting import base_url_that_fits
 from offpoll.forecast import Forecast
 from offpoll.inquire import Inquiry, Order
 from offpoll.instant import utc_now
@@ -24,17 +24,16 @@ from offpoll.kind import Kind, canonical
 from offpoll.link import StatusLink
 from offpoll.operation import PUBLIC, is_owner
 from offpoll.poll_plan import MAX_PAUSE
+from offpoll.readiness import Readiness
 from offpoll.settings import Settings
 from offpoll.submit import Submitter
 from offpoll.ticket import Ticket
+from offpoll.trace import carried
 
 if TYPE_CHECKING:
     from offpoll.http.auth import Authorize
 
 __all__ = ["Offpoll", "Service"]
-
-#: A load balancer asks often; what it asks is billed. Seconds for which "ready" is believed.
-READY_AGE = 5.0
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 Lifespan = Callable[["Offpoll"], AbstractAsyncContextManager[Any]]
@@ -166,8 +165,10 @@ class Service:
         self.dependencies = dependencies
         self.kinds = app.kinds(settings)
         self.state: Any = None
-        self._checked_at: float | None = None
         self._clock = clock
+        self._readiness = Readiness()
+        self._blocking: BlockingService | None = None
+        self._making = threading.Lock()
         board, records, lived = dependencies.board, dependencies.records, lifetime(settings, self.kinds)
         forecast = Forecast(
             queue=dependencies.queue,
@@ -186,10 +187,13 @@ class Service:
         )
         self._inquiry = Inquiry(board=board, records=records, lifetime=lived, clock=clock, state=lambda: self.state)
 
-    @cached_property
+    @property
     def blocking(self) -> BlockingService:
         """The same service for code that does not await. Use one face or the other: connections belong to one event loop."""
-        return BlockingService(self)
+        with self._making:  # threads that meet here must share one loop
+            if self._blocking is None:
+                self._blocking = BlockingService(self)
+            return self._blocking
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Service]:
@@ -218,8 +222,8 @@ class Service:
             input: bytes are JSON as a client sent it; anything else is an object of the handler's input type, or its JSON form.
             owner: whose it is, 1 to 256 printable characters.
             idempotency_key: the same key and input give the same operation.
-            base_url: the API's own address, for links; the setting `public_url` beats it.
-            traceparent, tracestate: the caller's trace (W3C Trace Context).
+            base_url: the API's own address, for links, of which a longer one than 400 characters gives none; `public_url` beats it.
+            traceparent, tracestate: the caller's trace (W3C Trace Context); dropped where they are not one.
 
         Returns:
             The ticket: `body` and `headers` of the 202 answer.
@@ -236,12 +240,13 @@ class Service:
         self._check(owner, body)
         base_url = self.settings.public_url.rstrip("/") or base_url.rstrip("/")
         base_path = urlsplit(base_url).path  # before anything is created: it raises ValueError where this is no URL
+        traceparent, tracestate = carried(traceparent, tracestate)
         stored = await self._submitter.submit(
             kind,
             body,
             owner=owner,
             idempotency_key=idempotency_key,
-            base_url=base_url,
+            base_url=base_url_that_fits(base_url),
             lateness_weight=known.lateness_weight,
             traceparent=traceparent,
             tracestate=tracestate,
@@ -267,22 +272,11 @@ class Service:
         return await self._inquiry.cancel(self.kind(kind), operation_id, owner=owner)
 
     async def ready(self) -> None:
-        """Ask store, queues and records a cheap question, at most every few seconds.
-
-        Raises:
-            DependencyUnavailable, DependencyRefused, ConfigurationError: the first thing that is wrong.
-        """
-        now = asyncio.get_running_loop().time()
-        if self._checked_at is None or now - self._checked_at >= READY_AGE:
-            await self.dependencies.check()
-            self._checked_at = now
+        """Ask store, queue and records a cheap question, at most every few seconds. Raises the first thing that is wrong."""
+        await self._readiness.ask(self.dependencies.check)
 
     def kind(self, name: str) -> Kind:
-        """Return a kind by its name.
-
-        Raises:
-            OperationNotFound: there is none.
-        """
+        """Return a kind by its name, or raise OperationNotFound."""
         try:
             return self.kinds[name]
         except KeyError:

@@ -31,8 +31,17 @@ MAX_INPUT_LIMIT = 256 * 1024
 #: DynamoDB's largest item is 400 KiB.
 MAX_RESULT_LIMIT = 350 * 1024
 
-#: SigV4 presigned URLs live at most seven days.
+#: SigV4 presigned URLs live at most seven days (S3 User Guide, using-presigned-url).
 MAX_LINK_LIFETIME = 604_800.0
+
+#: The longest timeout: SQS hides a message for at most 12 h, and a delivery needs a few minutes around the handler.
+MAX_TIMEOUT = 42_900.0
+
+#: SQS's maxReceiveCount is at most 1,000, and give-backs consume receives too.
+MAX_ATTEMPTS = 100
+
+#: Outside of these the interval is what its own limits say, whatever the weight.
+MIN_LATENESS_WEIGHT, MAX_LATENESS_WEIGHT = 1e-6, 1e6
 
 #: Plain enough for every store and for a URL: 512 of S3's 1,024 bytes of a key, the owner and the id need 98.
 _PREFIX = re.compile(r"(?=.{1,512}$)[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
@@ -41,7 +50,7 @@ _PUBLIC_URL = re.compile(rf"(?=.{{1,{MAX_BASE_URL}}}$)https?://[!-~]+")
 
 
 def _setting(default: Any, doc: str, *, secret: bool = False) -> Any:
-    return field(default=default, metadata={"doc": doc, "secret": secret})
+    return field(default=default, repr=not secret, metadata={"doc": doc, "secret": secret})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +87,7 @@ class Settings:
     addressing_style: str = _setting("auto", "How a URL names the bucket: `path`, `virtual`, or `auto` (virtual on AWS, path elsewhere).")
     link_lifetime: float = _setting(
         3600.0,
-        "How long a status link works. At most 604800; clients renew it when an operation takes longer.",
+        f"How long a status link works. At most {MAX_LINK_LIFETIME:.0f}; clients renew it when an operation takes longer.",
     )
     operation_location: bool = _setting(False, "Send `Operation-Location: <status link>` with a 202, which azure-core's LROPoller follows.")
     lateness_weight: float = _setting(
@@ -87,7 +96,7 @@ class Settings:
     expected_service_time: float = _setting(5.0, "Guess for how long one operation takes, until workers have measured it.")
     timeout: float = _setting(
         900.0,
-        "How long one attempt of a handler may take, where its kind does not say. At most 42900 (SQS's 12 h less 5 min).",
+        f"How long one attempt of a handler may take, where its kind does not say. At most {MAX_TIMEOUT:.0f} (SQS's 12 h less 5 min).",
     )
     attempts: int = _setting(3, "How many attempts an operation gets, where its kind does not say.")
     backoff: float = _setting(
@@ -100,8 +109,8 @@ class Settings:
         "How long a claim is believed alive without a renewal. A killed worker's operation waits this long. Renewed every third of it.",
     )
     max_updates: int = _setting(30, "How many times at most an attempt publishes progress. A PUT costs 12.5 GETs.")
-    input_limit: int = _setting(128 * 1024, "Largest request body, at most 262144.")
-    result_limit: int = _setting(MAX_RESULT_LIMIT, "Largest result, at most 358400.")
+    input_limit: int = _setting(128 * 1024, f"Largest request body, at most {MAX_INPUT_LIMIT}.")
+    result_limit: int = _setting(MAX_RESULT_LIMIT, f"Largest result, at most {MAX_RESULT_LIMIT}.")
     message_window: float = _setting(
         10 * _DAY,
         "An operation older than this is `failed` (`expired`) instead of begun. The queue keeps messages as long.",
@@ -216,10 +225,10 @@ def _source(each: Field[Any], value: Any, environ: Mapping[str, str]) -> str:
 #: The least and the most of each number.
 _RANGES: Mapping[str, tuple[float, float]] = {
     "link_lifetime": (1, MAX_LINK_LIFETIME),
-    "lateness_weight": (1e-6, 1e6),
+    "lateness_weight": (MIN_LATENESS_WEIGHT, MAX_LATENESS_WEIGHT),
     "expected_service_time": (0.001, 1e7),
-    "timeout": (0.001, 42_900),
-    "attempts": (1, 100),
+    "timeout": (0.001, MAX_TIMEOUT),
+    "attempts": (1, MAX_ATTEMPTS),
     "backoff": (0, 900),
     "concurrency": (1, 10_000),
     "lease": (1, 43_000),

@@ -13,13 +13,15 @@ the caller learns DependencyUnavailable, which means *unknown*; the same idempot
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from offpoll.board import StatusBoard, Stored
-from offpoll.errors import DependencyRefused, DocumentExists, InvalidIdempotencyKey, KeyReused
+from offpoll.document import Estimate, PollHint
+from offpoll.errors import DependencyUnavailable, InvalidIdempotencyKey, KeyReused
 from offpoll.forecast import Forecast
 from offpoll.instant import to_milliseconds
 from offpoll.operation import Status, Submission
@@ -29,6 +31,9 @@ __all__ = ["MAX_KEY", "Submitter", "digest_of", "operation_id_of"]
 
 #: Longest Idempotency-Key, characters. Keys are hashed, so this only bounds what a header may cost.
 MAX_KEY = 255
+
+#: Seconds for store and queue together. Our client gives a request up after 10 s: the answer that says what is known has to come before.
+DEADLINE = 9.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +51,7 @@ class Submitter:
     board: StatusBoard
     queue: Queue
     forecast: Forecast
-    secret: bytes
+    secret: bytes = field(repr=False)
     lifetime: float
     clock: Callable[[], datetime]
     random_bytes: Callable[[int], bytes]
@@ -94,28 +99,26 @@ class Submitter:
             created_at=now,
         )
         estimate, poll = self.forecast.accepted(kind, now=now, lateness_weight=lateness_weight)
-        try:
-            stored = await self.board.create(submission, estimate=estimate, poll=poll, expires_at=now + timedelta(seconds=self.lifetime))
-        except DocumentExists:
-            stored = await self._found(submission)
-            if stored.document.status != Status.QUEUED:
-                return stored
-            submission = replace(submission, created_at=stored.document.created_at)
         message = Message(submission=submission, body=body, traceparent=traceparent, tracestate=tracestate)
-        await self.queue.send(message.to_envelope())
-        return stored
+        try:
+            async with asyncio.timeout(DEADLINE):
+                return await self._accept(message, estimate=estimate, poll=poll, expires_at=now + timedelta(seconds=self.lifetime))
+        except TimeoutError as error:
+            raise DependencyUnavailable("submit", f"store and queue did not finish in {DEADLINE:g} s") from error
 
-    async def _found(self, submission: Submission) -> Stored:
-        """Read the document that a create met, and refuse another body's."""
-        stored = await self.board.read(submission.status_key)
-        if stored is None:
-            why = f"{submission.status_key} exists and cannot be read: grant s3:GetObject on the status documents"
-            raise DependencyRefused("status board", why, code="AccessDenied")
+    async def _accept(self, message: Message, *, estimate: Estimate, poll: PollHint, expires_at: datetime) -> Stored:
+        submission = message.submission
+        stored, created = await self.board.ensure(submission, estimate=estimate, poll=poll, expires_at=expires_at)
         if stored.document.digest != submission.digest:
             raise KeyReused(
                 "This Idempotency-Key was used before with another body. Send the same body again, or use a new key.",
                 operation_id=submission.operation_id,
             )
+        if not created:
+            if stored.document.status != Status.QUEUED:
+                return stored
+            message = replace(message, submission=replace(submission, created_at=stored.document.created_at))
+        await self.queue.send(message.to_envelope())
         return stored
 
     def _new_id(self) -> str:

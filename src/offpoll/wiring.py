@@ -15,6 +15,7 @@ from offpoll.aws.chain import find_credentials
 from offpoll.aws.dynamodb import DynamoRecords
 from offpoll.aws.dynamodb_service_times import DynamoServiceTimes
 from offpoll.aws.endpoints import Endpoint, Endpoints
+from offpoll.aws.profiles import find_region
 from offpoll.aws.s3 import S3DocumentStore
 from offpoll.aws.sqs import SqsQueue
 from offpoll.aws.transport import ca_bundle
@@ -82,7 +83,8 @@ def dependencies(settings: Settings, *, environ: Mapping[str, str]) -> Dependenc
 
     def queue(name: str) -> SqsQueue:
         setting = PREFIX + name.upper()
-        return SqsQueue(wire, endpoint=endpoints.service("sqs"), url=getattr(settings, name), region=region, setting=setting)
+        url = getattr(settings, name)
+        return SqsQueue(wire, endpoint=endpoints.service("sqs"), url=url, region=region, setting=setting, visibility=settings.lease)
 
     operations, dead_letters, parking = (queue(name) for name in ("queue_url", "dead_letter_queue_url", "parking_queue_url"))
     table, dynamodb = settings.records_table, endpoints.service("dynamodb")
@@ -107,7 +109,7 @@ class _Connection:
     """Who we are and where AWS is, for one event loop."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self.endpoints = Endpoints.from_environment(environ)
+        self.endpoints = Endpoints.from_environment(environ, region=find_region(environ))
         self.wire = Wire(find_credentials(environ, endpoints=self.endpoints), certificates=ca_bundle(environ))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from offpoll.aws.credentials import Credentials, FetchedCredentials, StaticCredentials
-from offpoll.errors import DependencyUnavailable
+from offpoll.errors import ConfigurationError, DependencyRefused, DependencyUnavailable, OffpollError
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -24,12 +24,13 @@ class Source:
         self.now = NOW
         self.asked = 0
         self.fails = False
+        self.error: OffpollError = DependencyUnavailable("source", "is down")
 
     async def fetch(self) -> Credentials:
         self.asked += 1
         await asyncio.sleep(0)
         if self.fails:
-            raise DependencyUnavailable("source", "is down")
+            raise self.error
         return Credentials(access_key=f"A{self.asked}", secret_key="s", expires_at=self.now + timedelta(hours=1))
 
     def clock(self) -> datetime:
@@ -99,6 +100,31 @@ def test_old_ones_are_used_while_the_source_fails(run: Run) -> None:
         source.fails = False
         source.now += timedelta(minutes=1)
         assert (await provider.get()).access_key.startswith("A")
+
+    run(use())
+
+
+@pytest.mark.parametrize("error", [ConfigurationError("nothing found"), DependencyRefused("STS", "no")], ids=repr)
+def test_a_source_that_worked_is_set_up_right(run: Run, error: OffpollError) -> None:
+    """What a source says before it ever answered is the operator's to mend; what it says later is an outage."""
+
+    async def use() -> None:
+        source = Source()
+        source.error, source.fails = error, True
+        provider = FetchedCredentials(source.fetch, clock=source.clock)
+        with pytest.raises(type(error)):
+            await provider.get()
+        source.fails = False
+        source.now += timedelta(seconds=3)
+        await provider.get()
+        source.fails = True
+        source.now += timedelta(hours=2)
+        with pytest.raises(DependencyUnavailable, match="could not be renewed") as raised:
+            await provider.get()
+        assert raised.value.__cause__ is error
+        source.fails = False
+        source.now += timedelta(seconds=3)
+        assert await provider.get()
 
     run(use())
 

@@ -107,8 +107,8 @@ def s3(wire: Wire, endpoint: Endpoint) -> S3DocumentStore:
     return S3DocumentStore(wire, endpoint=endpoint, bucket="bucket", region="eu-west-1")
 
 
-def sqs(wire: Wire, endpoint: Endpoint) -> SqsQueue:
-    return SqsQueue(wire, endpoint=endpoint, url=URL, region="eu-west-1")
+def sqs(wire: Wire, endpoint: Endpoint, visibility: float | None = None) -> SqsQueue:
+    return SqsQueue(wire, endpoint=endpoint, url=URL, region="eu-west-1", visibility=visibility)
 
 
 def dynamodb(wire: Wire, endpoint: Endpoint) -> DynamoRecords:
@@ -158,6 +158,7 @@ _ENTRIES = [{"Id": "0", "ReceiptHandle": "r"}, {"Id": "1", "ReceiptHandle": "r"}
             lambda w, e: sqs(w, e).send(ENVELOPE, delay=7.0),
         ),
         ("sqs", "receive_message", _RECEIVE, lambda w, e: sqs(w, e).receive(limit=7, wait=20.0)),
+        ("sqs", "receive_message", {**_RECEIVE, "VisibilityTimeout": 61}, lambda w, e: sqs(w, e, 60.5).receive(limit=7, wait=20.0)),
         ("sqs", "delete_message", {"QueueUrl": URL, "ReceiptHandle": "r+/="}, lambda w, e: sqs(w, e).delete(DELIVERY)),
         (
             "sqs",

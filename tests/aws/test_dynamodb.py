@@ -91,8 +91,6 @@ def test_a_clock_that_was_set() -> None:
     clock.learn(DATE, sent=19.0, received=19.0)
     clock.learn(DATE + timedelta(hours=1), sent=20.0, received=20.0)
     assert clock.earliest() >= DATE + timedelta(minutes=59)
-    clock.learn(None, sent=20.0, received=20.0)
-    assert clock.known
 
 
 def test_the_time_is_asked_for_once(run: Run) -> None:
@@ -104,6 +102,19 @@ def test_the_time_is_asked_for_once(run: Run) -> None:
 
     _, asked = run(table([Reply(200, b"{}"), Reply(200, json.dumps({"Attributes": ITEM}).encode())], use))
     assert [each.headers["x-amz-target"].partition(".")[2] for each in asked] == ["GetItem", "UpdateItem", "UpdateItem"]
+
+
+@pytest.mark.parametrize("date", ["", "yesterday"])
+@pytest.mark.parametrize("verb", ["get", "renew"])
+def test_an_answer_without_a_time(run: Run, verb: str, date: str) -> None:
+    """An answer that does not tell the time is not DynamoDB's: nothing is judged by it, and not by 1970."""
+
+    async def use(records: DynamoRecords) -> Any:
+        return await (records.get("0" * 32) if verb == "get" else records.renew("0" * 32, held=Claim(attempt=1, token="t"), lease=60.0))
+
+    error, asked = run(table([Reply(200, json.dumps({"Item": ITEM}).encode(), {"Date": date})], use))
+    assert isinstance(error, DependencyUnavailable)
+    assert len(asked) == 1
 
 
 def test_leases_are_in_the_stores_time(run: Run) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import botocore.session
 import pytest
 from botocore.config import Config
 
 from offpoll.aws.endpoints import Endpoint, Endpoints, bucket_endpoint, is_loopback
+from offpoll.aws.profiles import find_region
 from offpoll.errors import ConfigurationError
+from offpoll.wiring import status_board
 
 
 @pytest.mark.parametrize("service", ["s3", "sqs", "dynamodb", "sts"])
@@ -31,6 +36,31 @@ def test_region_variables() -> None:
         Endpoints.from_environment({})
     with pytest.raises(ConfigurationError, match="not a region"):
         Endpoints.from_environment({"AWS_REGION": "evil.example.com/"})
+
+
+def test_the_profiles_region(tmp_path: Path) -> None:
+    """Where no variable says the region the profile does, as in every SDK; without a file nobody is asked."""
+    (tmp_path / "config").write_text("[default]\nregion = eu-north-1\n[profile dev]\nregion = sa-east-1\n[profile bare]\noutput = json\n")
+    files = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none")}
+    assert find_region(files) == "eu-north-1"
+    assert find_region({**files, "AWS_PROFILE": "dev"}) == "sa-east-1"
+    assert find_region({**files, "AWS_PROFILE": "dev", "AWS_DEFAULT_REGION": "us-east-1"}) == "us-east-1"
+    assert find_region({**files, "AWS_PROFILE": "bare"}) is None
+    assert find_region({"HOME": str(tmp_path)}) is None
+    with pytest.raises(ConfigurationError, match="nope"):
+        find_region({**files, "AWS_PROFILE": "nope"})
+
+
+def test_connecting_reads_the_profiles_region(tmp_path: Path) -> None:
+    """A service in a shell with a profile and no AWS_REGION finds its region; without botocore the error says what to set."""
+    (tmp_path / "config").write_text("[default]\nregion = eu-north-1\n")
+    environ = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "HOME": str(tmp_path), "OFFPOLL_BUCKET": "docs", "AWS_ACCESS_KEY_ID": "A"}
+    board = status_board(environ={**environ, "AWS_SECRET_ACCESS_KEY": "s"})
+    assert "docs.s3.eu-north-1.amazonaws.com" in board.link("status/public/x").href
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "botocore.session", None)
+        with pytest.raises(ConfigurationError, match="set AWS_REGION"):
+            status_board(environ={**environ, "AWS_SECRET_ACCESS_KEY": "s"})
 
 
 def test_endpoint_variables() -> None:

@@ -26,6 +26,12 @@ class Order(BaseModel):
     sku: str
 
 
+SCOPE = {
+    "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "query_string": b"", "root_path": "",
+    "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
+}  # fmt: skip
+
+
 def service() -> Service:
     """Return a service in memory."""
     app = Offpoll()
@@ -46,7 +52,12 @@ def service() -> Service:
 
 
 def call(
-    api: FastAPI, method: str, path: str, *parts: bytes, headers: Sequence[tuple[bytes, bytes]] = ()
+    api: FastAPI,
+    method: str,
+    path: str,
+    *parts: bytes,
+    headers: Sequence[tuple[bytes, bytes]] = (),
+    raw_path: bytes | None = b"",
 ) -> tuple[int, dict[bytes, bytes], Any]:
     """Call an ASGI application as a server does, and return status, headers and the JSON."""
     sent: list[dict[str, Any]] = []
@@ -62,11 +73,7 @@ def call(
     async def send(message: Any) -> None:
         sent.append(dict(message))
 
-    scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http", "path": path,
-        "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": [(b"host", b"api.test"), *headers],
-        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
-    }  # fmt: skip
+    scope = {**SCOPE, "method": method, "path": path, "raw_path": raw_path, "headers": [(b"host", b"api.test"), *headers]}
     asyncio.run(api(scope, receive, send))  # type: ignore[arg-type]
     content = b"".join(each.get("body", b"") for each in sent[1:])
     return sent[0]["status"], dict(sent[0]["headers"]), json.loads(content) if content else None
@@ -111,6 +118,45 @@ def test_what_the_router_refuses_is_a_problem_document_too(method: str, path: st
     assert (status, headers[b"content-type"], problem["status"]) == (expected, b"application/problem+json", expected)
     if expected == 405:
         assert headers[b"allow"] == b"POST"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "path", "sent", "base"),
+    [
+        ("/t/{tenant}", "/t/a b", "/t/a%20b", "/t/a%20b"),
+        ("/t/{tenant}", "/t/a\nb", "/t/a%0Ab", "/t/a%0Ab"),
+        ("/t/{tenant}", "/t/é", "/t/%c3%a9", "/t/%c3%a9"),
+        ("/t/{tenant}", "/t/a\nb", None, "/t/a%0Ab"),
+    ],
+)
+def test_a_prefix_with_parameters(prefix: str, path: str, sent: str | None, base: str) -> None:
+    """Under a prefix with parameters of its own every route finds its operation, and links have the path as it was sent, encoded."""
+    api = FastAPI()
+    api.include_router(router(service()), prefix=prefix)
+    raw = None if sent is None else f"{sent}/order".encode()
+    status, headers, ticket = call(api, "POST", f"{path}/order", b'{"sku":"A1"}', raw_path=raw)
+    assert status == 202
+    assert headers[b"location"].decode() == f"{base}/order/{ticket['id']}"
+    assert ticket["links"]["self"] == f"http://api.test{base}/order/{ticket['id']}"
+    assert call(api, "GET", f"{path}/order/{ticket['id']}")[0] == 202
+    assert call(api, "POST", f"{path}/order/{ticket['id']}/cancel")[0] == 202
+
+
+@pytest.mark.parametrize("kind", ["application", "router"])
+def test_a_client_that_goes_away(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Who closes the connection while the body is read is answered nothing, and nothing is logged: it is nobody's fault."""
+    api, sent = api_of(kind), []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {**SCOPE, "method": "POST", "path": "/order" if kind == "application" else "/v1/order", "headers": [(b"host", b"api.test")]}
+    asyncio.run(api(scope, receive, send))  # type: ignore[arg-type]
+    assert not [record for record in caplog.records if record.name.startswith("offpoll")]
+    assert kind == "router" or not sent
 
 
 def test_openapi() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -156,6 +157,25 @@ def test_owners_are_kept_apart() -> None:
             assert [at("GET", f"/order/{operation_id}", x_owner=other)[0] == 202 for other in ids] == [other == name for other in ids]
 
 
+@pytest.mark.parametrize("status", ["succeeded", "queued"])
+def test_another_owners_operation_is_not_there(status: str) -> None:
+    """Who knows the id of another owner's operation learns nothing of it, also not that it exists, and changes nothing."""
+
+    async def owner(caller: Caller) -> str:
+        return caller.headers["x-owner"]
+
+    with api(authorize=owner, workers=int(status == "succeeded")) as at:
+        operation_id = at.submit(x_owner="a")
+        at.lab.system.advance(30)
+        own = at("GET", f"/order/{operation_id}", x_owner="a")
+        assert own[0] == (200 if status == "succeeded" else 202)
+        for method, path in (("GET", ""), ("POST", "/status-link"), ("POST", "/cancel")):
+            answered, _, fields = at(method, f"/order/{operation_id}{path}", x_owner="b")
+            assert (answered, fields["code"]) == (404, "operation_not_found")
+            assert "sku" not in json.dumps(fields)
+        assert at("GET", f"/order/{operation_id}", x_owner="a")[2] == own[2]
+
+
 # --- the rest -----------------------------------------------------------------------------------
 
 
@@ -199,12 +219,40 @@ def test_health() -> None:
         for fault in (DependencyUnavailable("SQS", "secret"), DependencyRefused("S3", "secret"), ConfigurationError("secret")):
             faults[:] = [fault]
             at.lab.system.advance(10)
-            for _ in range(2):  # what is wrong is not believed to be so for long
+            for _ in range(2):  # what is wrong is believed for as long: an outage is no reason to ask more
                 status, headers, fields = at("GET", "/readyz")
                 assert (status, fields["code"]) == (503, "not_ready")
                 assert "retry-after" in headers
                 assert "secret" not in json.dumps(fields)
-        assert len(asked) == 7
+        assert len(asked) == 4
+
+
+def test_readiness_is_asked_for_once() -> None:
+    """Probes that come while a check is under way share it, and one that gives up does not end it for the others."""
+    asked: list[float] = []
+
+    with api(workers=0) as at:
+        system = at.lab.system
+
+        async def check() -> None:
+            asked.append(system.loop.time())
+            await asyncio.sleep(3)
+
+        system.service.dependencies = replace(system.service.dependencies, check=check)
+
+        async def probes() -> None:
+            tasks = [asyncio.create_task(at.endpoint.readyz()) for _ in range(20)]
+            await asyncio.sleep(1)
+            tasks[0].cancel()
+            answers = await asyncio.gather(*tasks[1:])
+            assert {answer.status for answer in answers} == {200}
+            await asyncio.sleep(4.9)
+            await at.endpoint.readyz()
+            await asyncio.sleep(0.2)
+            await at.endpoint.readyz()
+
+        system.run(probes())
+        assert len(asked) == 2
 
 
 def fetching(hook: Callable[[Operation], Any]) -> Offpoll:

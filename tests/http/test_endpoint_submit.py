@@ -143,7 +143,9 @@ def test_too_large_by_its_length(length: str | None) -> None:
         assert (at.lab.writes, at.lab.messages) == (0, 0)
 
 
-@pytest.mark.parametrize("host", ["", "a b", "evil/path", "a:b", "[1]", "[::1", "[:::::1]", "user@host", "h:99999", "h:0", "h\r\nx"])
+@pytest.mark.parametrize(
+    "host", ["", "a b", "evil/path", "a:b", "[1]", "[::1", "[:::::1]", "user@host", "h:99999", "h:0", "h\r\nx", "a" * 256]
+)
 def test_odd_hosts(host: str) -> None:
     """A Host that is none is refused before anything is written: it would stand in every link."""
     with api(workers=0) as at:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from offpoll import errors
-from offpoll.errors import DependencyRefused, DependencyUnavailable, InvalidInput, MethodNotAllowed, RequestError
+from offpoll.errors import ConfigurationError, DependencyRefused, DependencyUnavailable, InvalidInput, MethodNotAllowed, RequestError
 from offpoll.http.problem import problem, problem_of
 
 
@@ -54,11 +54,23 @@ def test_retry_after(seconds: float, header: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [DependencyRefused("S3", "secret"), DependencyUnavailable("S3", "secret"), ValueError("secret")], ids=repr
+    "error",
+    [ConfigurationError("secret"), DependencyRefused("S3", "secret"), DependencyUnavailable("S3", "secret"), ValueError("secret")],
+    ids=repr,
 )
 def test_reasons_stay_in_the_log(error: Exception) -> None:
     """What only operators may know is not in the answer."""
     assert b"secret" not in problem_of(error).body
+
+
+@pytest.mark.parametrize("error", [ConfigurationError("why"), DependencyRefused("S3", "why")], ids=repr)
+def test_what_operators_have_to_mend(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    """A service that is not set up right answers 503 and when to come back, logs why, and claims nothing about what took effect."""
+    answer = problem_of(error)
+    fields = json.loads(answer.body)
+    assert (answer.status, answer.headers["retry-after"], fields["code"]) == (503, "30", "dependency_refused")
+    assert "enqueued" not in fields["detail"]
+    assert [(record.levelname, "why" in record.getMessage()) for record in caplog.records] == [("ERROR", True)]
 
 
 def test_members_are_json() -> None:

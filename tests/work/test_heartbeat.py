@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +11,6 @@ import pytest
 from tests.faults import Faults
 
 from offpoll.board import StatusBoard
-from offpoll.errors import ConfigurationError
 from offpoll.forecast import Forecast
 from offpoll.kind import Kind
 from offpoll.memory_store import MemoryDocumentStore
@@ -23,7 +19,7 @@ from offpoll.queue import MemoryQueue, Message
 from offpoll.records import Claim, MemoryRecords, Undecided
 from offpoll.service_times import MemoryServiceTimes
 from offpoll.testing import START, run_virtual
-from offpoll.work.heartbeat import Heartbeat, HeartbeatTask, HeartbeatThread
+from offpoll.work.heartbeat import Heartbeat
 from offpoll.work.job import Job, Stop
 from offpoll.work.publish import Publisher
 
@@ -183,6 +179,58 @@ async def test_a_closed_job_is_left_alone(at: Beating, job: Job) -> None:
 
 
 @beating
+async def test_a_claim_that_took_long(at: Beating, job: Job) -> None:
+    """A lease that is older than the last beat, because its claim was answered late, is renewed before it ends."""
+    await asyncio.sleep(1)
+    job.beat_at = at.loop.time()
+    job.lease_ends = at.loop.time() + 6
+    await asyncio.sleep(2)
+    assert job.lease_ends > LEASE
+    await asyncio.sleep(100)
+    assert job.stop_reason is None
+    assert at.on_records.count("renew") <= 12
+
+
+@pytest.mark.parametrize("lease", [1.0, 2.0])
+def test_short_leases(lease: float) -> None:
+    """A lease of a second or two is kept while renewals are answered, and given up before its end when one hangs."""
+
+    async def main() -> None:
+        at = Beating()
+        at.heartbeat.lease = lease
+        job = await at.begin()
+        job.lease_ends = lease
+        running = asyncio.create_task(at.heartbeat.run())
+        await asyncio.sleep(60)
+        assert job.stop_reason is None
+        at.on_records.meanwhile("renew", lambda: asyncio.sleep(1000))
+        await asyncio.sleep(lease * 2)
+        assert job.stop_reason is Stop.LAPSED
+        assert at.stopped_at is not None
+        assert at.stopped_at < job.lease_ends
+        running.cancel()
+        await asyncio.wait({running})
+
+    run_virtual(main())
+
+
+def test_a_job_that_is_closed_before_its_beat_begins() -> None:
+    """A job that its loop closes between the look and the beat's first step is not hidden any more."""
+
+    async def main() -> None:
+        at = Beating()
+        job = await at.begin()
+        job.beat_at = job.tried_at = -1000.0
+        at.heartbeat.look()
+        assert job.beating
+        job.closed = True
+        await asyncio.sleep(1)
+        assert (job.beating, at.on_queue.count("hide")) == (False, 0)
+
+    run_virtual(main())
+
+
+@beating
 async def test_a_fault_of_our_own(at: Beating, job: Job) -> None:
     """An exception that nobody expected costs one beat, and not the heartbeat: the lease holds."""
     at.on_records.fail("renew", error=ZeroDivisionError())
@@ -201,63 +249,3 @@ async def test_a_broken_job_does_not_cost_the_others(at: Beating, job: Job) -> N
     await asyncio.sleep(100)
     assert job.stop_reason is None
     assert at.on_records.count("renew") >= 9
-
-
-def test_a_task_ends_with_its_context() -> None:
-    """The heartbeat of a simulation ends with the worker."""
-
-    async def main() -> None:
-        at = Beating()
-
-        @asynccontextmanager
-        async def make() -> AsyncIterator[Heartbeat]:
-            yield at.heartbeat
-
-        await at.begin()
-        async with HeartbeatTask().running(make):
-            await asyncio.sleep(25)
-        beats = at.on_records.count("renew")
-        await asyncio.sleep(100)
-        assert beats == at.on_records.count("renew") == 2
-
-    run_virtual(main())
-
-
-def test_a_thread_beats_while_the_loop_is_blocked() -> None:
-    """A handler that blocks the loop does not lose its lease: the heartbeat has a thread, and ends with the worker."""
-    beaten = threading.Event()
-
-    async def main() -> None:
-        @asynccontextmanager
-        async def make() -> AsyncIterator[Heartbeat]:
-            at = Beating()
-            job = await at.begin()
-            job.beat_at = job.tried_at = time.monotonic() - 1000
-            at.heartbeat.monotonic = time.monotonic
-            at.on_queue.meanwhile("hide", told)
-            yield at.heartbeat
-
-        async def told() -> None:
-            beaten.set()
-
-        async with HeartbeatThread().running(make):
-            assert beaten.wait(10)  # blocks this loop
-
-    asyncio.run(main())
-    assert not [thread for thread in threading.enumerate() if thread.name == "offpoll-heartbeat"]
-
-
-def test_a_thread_that_cannot_start() -> None:
-    """What is wrong with the heartbeat's dependencies is said where the worker starts."""
-
-    async def main() -> None:
-        @asynccontextmanager
-        async def make() -> AsyncIterator[Heartbeat]:
-            raise ConfigurationError("no such table")
-            yield
-
-        with pytest.raises(ConfigurationError, match="no such table"):
-            async with HeartbeatThread().running(make):
-                pass
-
-    asyncio.run(main())

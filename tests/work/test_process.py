@@ -94,6 +94,17 @@ def test_result_too_large() -> None:
         assert handler.began == [1]
 
 
+def test_a_result_is_measured_in_bytes() -> None:
+    """Over the limit counts what is stored, UTF-8: a text that is short in characters fails too, with no second attempt."""
+    handler = Handler("é" * 60, "é" * 45)
+    with lab(single(handler.function()), result_limit=100) as one:
+        error = one.until_done(one.submit()).error
+        assert error is not None
+        assert (error["code"], error["message"]) == ("result_too_large", "The result has 122 bytes, the limit is 100.")
+        assert one.until_done(one.submit()).status == "succeeded"
+        assert handler.began == [1, 1]
+
+
 def test_result_of_another_type() -> None:
     """A result that the handler's own annotation refuses fails the operation, with no second attempt."""
     runs = []

@@ -9,7 +9,7 @@ from tests.lab import lab, single
 from tests.work.scripted import Handler, settled
 
 from offpoll.context import Operation
-from offpoll.errors import DependencyRefused, HandlerStopped
+from offpoll.errors import DependencyRefused, DocumentExists, HandlerStopped
 from offpoll.work.job import Stop
 
 # --- faults -------------------------------------------------------------------------------------
@@ -109,6 +109,79 @@ def test_a_refusal_gives_the_message_back() -> None:
         one.system.advance(15)
         assert handler.began == []
         assert one.until_done(operation_id, within=60).attempt == 1
+
+
+def test_a_result_that_the_table_refuses() -> None:
+    """A result that the record cannot take fails the operation at once: no waiting, no second attempt, and others are not held up."""
+    handler = Handler()
+    with lab(single(handler.function())) as one:
+        one.on_records.fail("decide", error=DependencyRefused("DynamoDB", "Item size has exceeded …", code="ValidationException"))
+        operation_id = one.submit(1)
+        one.system.advance(1.2)
+        document = one.document(operation_id)
+        assert (document.status, document.error) == (
+            "failed",
+            {"code": "result_too_large", "message": "The result is too large to be recorded."},
+        )
+        record = one.record(operation_id)
+        assert record is not None
+        assert record.input == b"1"
+        assert (handler.began, one.on_records.count("decide")) == ([1], 2)
+        settled(one, operation_id)
+
+
+def test_another_refusal_does_not_fail_the_operation() -> None:
+    """A permission that is missing at decide is the operator's to mend: the result is kept, and recorded then."""
+    handler = Handler()
+    with lab(single(handler.function())) as one:
+        one.on_records.fail("decide", times=3, error=DependencyRefused("DynamoDB", "no", code="AccessDeniedException"))
+        document = one.until_done(one.submit(), within=30)
+        assert (document.status, handler.began) == ("succeeded", [1])
+
+
+def test_a_missing_document_is_created_by_the_outcome() -> None:
+    """Where no document can be read (S3 answers 403 for a missing one), the terminal publish creates it."""
+    with lab(single(Handler().function()), workers=0) as one:
+        operation_id = one.submit()
+        one.system.store._objects.clear()
+        one.system.start_worker()
+        one.system.advance(2)
+        document = one.document(operation_id)
+        assert (document.status, document.revision) == ("succeeded", 1)
+        settled(one, operation_id)
+
+
+def test_a_missing_document_that_cannot_be_created_for_long() -> None:
+    """Where the create fails too, the message stays until it works: the handler does not run again."""
+    handler = Handler()
+    with lab(single(handler.function()), workers=0) as one:
+        operation_id = one.submit()
+        one.system.store._objects.clear()
+        one.on_store.fail("create", times=30)
+        one.system.start_worker()
+        one.system.advance(300)
+        assert (one.system.store._objects, one.messages) == ({}, 1)
+        one.system.advance(700)
+        assert one.document(operation_id).status == "succeeded"
+        assert handler.began == [1]
+        settled(one, operation_id)
+
+
+def test_a_document_that_exists_and_cannot_be_read() -> None:
+    """A 403 that the create reveals as a missing permission: the message is given back, and finished when that is granted."""
+    handler = Handler()
+    with lab(single(handler.function()), workers=0) as one:
+        operation_id = one.submit()
+        hidden = dict(one.system.store._objects)
+        one.system.store._objects.clear()
+        one.on_store.fail("create", times=1000, error=DocumentExists("it is there"))
+        one.system.start_worker()
+        one.system.advance(20)
+        assert (one.system.store._objects, one.messages) == ({}, 1)
+        one.system.store._objects.update(hidden)
+        document = one.until_done(operation_id, within=60)
+        assert (document.status, document.revision, handler.began) == ("succeeded", 2, [1])
+        settled(one, operation_id)
 
 
 def test_a_fault_of_our_own_does_not_lose_the_message() -> None:

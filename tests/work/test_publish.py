@@ -90,10 +90,44 @@ def test_the_same_progress_is_not_new() -> None:
 
 
 def test_there_is_a_cap() -> None:
-    """However long it runs and however much it reports, an attempt publishes at most so often."""
+    """However long it runs and however much it reports, an operation publishes at most so often."""
     with lab(single(reporting(seconds=800)), max_updates=4) as one:
         one.until_done(one.submit())
         assert one.writes == 2 + 4
+
+
+def test_the_cap_holds_for_all_attempts_together() -> None:
+    """A further attempt does not begin a new count: the document's revision counts what was published."""
+
+    async def handle(number: int, operation: Operation) -> int:
+        for step in range(200):
+            operation.progress(step / 200)
+            await asyncio.sleep(1)
+        if operation.attempt < 3:
+            raise RuntimeError
+        return number
+
+    with lab(single(handle), max_updates=4) as one:
+        document = one.until_done(one.submit())
+        assert (document.status, document.attempt) == ("succeeded", 3)
+        assert one.writes == 2 + 4
+
+
+def test_one_read() -> None:
+    """However long an operation runs, its document is read once; each write relies on the one before, the last one too."""
+    with lab(single(reporting(seconds=120))) as one:
+        one.until_done(one.submit())
+        assert one.writes > 4
+        assert one.on_store.count("read") == 1
+
+
+def test_a_missing_document_is_looked_for_once() -> None:
+    """Where the document is gone, a running operation does not ask for it again and again."""
+    with lab(single(reporting(seconds=60))) as one:
+        one.submit()
+        one.system.store._objects.clear()
+        one.system.advance(50)
+        assert one.on_store.count("read") == 1
 
 
 def test_no_updates_at_all() -> None:

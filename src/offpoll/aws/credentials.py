@@ -63,8 +63,8 @@ class CredentialsProvider(Protocol):
         """Return credentials that work, fetched or refreshed where needed.
 
         Raises:
-            ConfigurationError: there are none, or they are refused.
-            DependencyUnavailable: their source does not answer and the old ones have ended.
+            ConfigurationError: there are none, or they are refused, and never were others.
+            DependencyUnavailable: their source does not answer, or gives no more, and the old ones have ended.
         """
 
     def current(self) -> Credentials:
@@ -110,6 +110,7 @@ class FetchedCredentials:
         self._refresh_before = refresh_before
         self._clock = clock
         self._last: Credentials | None = None
+        self._ever = False
         self._error: OffpollError | None = None
         self._refresh_at = _ALWAYS
         self._fetching: asyncio.Task[None] | None = None
@@ -152,10 +153,18 @@ class FetchedCredentials:
         try:
             fetched = await self._fetch()
         except OffpollError as error:
-            self._error, self._refresh_at = error, self._clock() + RETRY_AFTER
+            self._error, self._refresh_at = self._told(error), self._clock() + RETRY_AFTER
             return
-        self._last, self._error = fetched, None
+        self._last, self._error, self._ever = fetched, None, True
         self._refresh_at = _NEVER if fetched.expires_at is None else self._next_refresh(fetched.expires_at)
+
+    def _told(self, error: OffpollError) -> OffpollError:
+        """Return a failure as callers are told. A source that answered once is set up right: whatever it says later is an outage."""
+        if not self._ever or isinstance(error, DependencyUnavailable):
+            return error
+        outage = DependencyUnavailable("credentials", f"they ended and could not be renewed: {error}")
+        outage.__cause__ = error
+        return outage
 
     def _next_refresh(self, expires_at: datetime) -> datetime:
         """Return when to fetch again: some time before the end, or at half of a shorter life."""

@@ -17,19 +17,16 @@ from typing import Any
 
 from offpoll.aws.endpoints import Endpoint
 from offpoll.aws.items import ATTRIBUTES, Value, epoch, from_item, number, outcome_value, submission_values, text, ttl
-from offpoll.aws.json_calls import JsonCalls
-from offpoll.aws.service import Answer, Service
+from offpoll.aws.service import Answer
 from offpoll.aws.store_clock import StoreClock
+from offpoll.aws.table import table_calls, table_remedies
 from offpoll.aws.wire import Wire
 from offpoll.errors import ConfigurationError
 from offpoll.instant import to_wire
 from offpoll.operation import Outcome, Record, Submission
 from offpoll.records import Claim, Guard, Idle, Update
 
-__all__ = ["DynamoRecords", "table_calls", "table_remedies"]
-
-#: DynamoDB's JSON protocol, version of 2012-08-10.
-TARGET = "DynamoDB_20120810"
+__all__ = ["DynamoRecords"]
 
 _LIVE = "attribute_exists(#id) AND #expires_at > :now"
 _UNDECIDED = f"{_LIVE} AND attribute_not_exists(#outcome)"
@@ -138,7 +135,10 @@ class DynamoRecords:
         return None if now is not None and record.expires_at <= now else record
 
     def _learn(self, answer: Answer) -> None:
-        self._clock.learn(answer.date, sent=answer.sent, received=answer.received)
+        date = answer.date
+        if date is None:  # it did not come from DynamoDB, or a proxy took it away: there is no time to judge leases by
+            raise self._calls.service.garbage(answer)
+        self._clock.learn(date, sent=answer.sent, received=answer.received)
 
     async def _know_the_time(self) -> None:
         """Ask for any item, once: its answer tells the time."""
@@ -200,18 +200,3 @@ def _condition(guard: Guard, now: datetime) -> tuple[str, dict[str, Value]]:
             return _UNLEASED, {**at, ":seen": number(attempt)}
         case _:
             return _UNDECIDED, at
-
-
-def table_calls(wire: Wire, *, endpoint: Endpoint, region: str) -> JsonCalls:
-    """Return the calls of DynamoDB in a region."""
-    return JsonCalls(wire, Service("DynamoDB", name="dynamodb", region=region, endpoint=endpoint), target=TARGET)
-
-
-def table_remedies(table: str, region: str) -> Mapping[str, str]:
-    """Return what to do, by error code."""
-    grant = f"grant dynamodb:GetItem and dynamodb:UpdateItem on table {table}"
-    return {
-        "ResourceNotFoundException": f"table {table} does not exist in region {region}: set OFFPOLL_RECORDS_TABLE or create it",
-        "AccessDeniedException": grant,
-        "ValidationException": f"table {table} must have the partition key `id` of type S and no sort key: check OFFPOLL_RECORDS_TABLE",
-    }

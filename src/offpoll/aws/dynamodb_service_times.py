@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
-from offpoll.aws.dynamodb import table_calls, table_remedies
 from offpoll.aws.endpoints import Endpoint
 from offpoll.aws.items import number, text, ttl
+from offpoll.aws.table import table_calls, table_remedies
 from offpoll.aws.wire import Wire
 
 __all__ = ["DynamoServiceTimes"]

@@ -1,4 +1,4 @@
-"""Credentials of a profile or of single sign-on, by botocore: cold, interactive, and full of special cases that are botocore's.
+"""Credentials and region of a profile or of single sign-on, by botocore: cold, interactive, full of special cases that are botocore's.
 
 Decides when botocore is asked. Must not know what a profile says.
 """
@@ -14,7 +14,7 @@ from typing import Any
 from offpoll.aws.credentials import Credentials, complete
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 
-__all__ = ["from_profile"]
+__all__ = ["find_region", "from_profile"]
 
 #: botocore's providers that this package has itself, or asks later.
 _OURS = ("env", "container-role", "iam-role")
@@ -37,6 +37,31 @@ async def from_profile(environ: Mapping[str, str]) -> Credentials | None:
             raise ConfigurationError(f"AWS_PROFILE={profile} needs botocore: pip install offpoll[aws]") from error
         return None
     return await asyncio.to_thread(_ask_botocore, botocore.session, profile)
+
+
+def find_region(environ: Mapping[str, str]) -> str | None:
+    """Return the region that every SDK would take: AWS_REGION, AWS_DEFAULT_REGION, or the profile's; None where none of them says one.
+
+    Raises:
+        ConfigurationError: the profile that is named does not exist, or its file cannot be read.
+    """
+    written = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
+    profile = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE")
+    files = _shared_files(environ)
+    if written or not any(path.is_file() for path in files):
+        return written
+    try:
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - see from_profile
+        from botocore.session import Session  # noqa: PLC0415 - see from_profile
+    except ImportError:
+        return None
+    session = Session(profile=profile)
+    for variable, path in zip(("credentials_file", "config_file"), files, strict=True):
+        session.set_config_variable(variable, str(path))
+    try:
+        return session.get_scoped_config().get("region")
+    except BotoCoreError as error:
+        raise ConfigurationError(f"profile {profile or 'default'} gives no region: {error}") from error
 
 
 def _shared_files(environ: Mapping[str, str]) -> list[Path]:

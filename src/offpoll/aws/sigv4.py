@@ -20,11 +20,12 @@ from urllib.parse import quote
 
 from offpoll.aws.credentials import Credentials
 from offpoll.errors import ConfigurationError
+from offpoll.settings import MAX_LINK_LIFETIME
 
 __all__ = ["EMPTY_SHA256", "MAX_LIFETIME", "HeaderSigner", "Presigner", "quote_key"]
 
-#: The longest a presigned URL may live, seconds (S3 User Guide, using-presigned-url).
-MAX_LIFETIME = 604_800
+#: The longest a presigned URL may live, whole seconds.
+MAX_LIFETIME = int(MAX_LINK_LIFETIME)
 
 #: SHA-256 of nothing, as hex: the payload hash of a request without a body.
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()

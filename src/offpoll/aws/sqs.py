@@ -5,6 +5,7 @@ Decides which call each verb is, what goes into one batch, and what "gone" means
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,10 +48,21 @@ class SqsQueue:
         url: the queue's URL, which names it; requests go to `endpoint`, as SDKs do it.
         region: the queue's.
         setting: the variable that names it, for messages.
+        visibility: seconds for which a received message is hidden; None: as the queue's own setting says.
     """
 
-    def __init__(self, wire: Wire, *, endpoint: Endpoint, url: str, region: str, setting: str = "OFFPOLL_QUEUE_URL") -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        *,
+        endpoint: Endpoint,
+        url: str,
+        region: str,
+        setting: str = "OFFPOLL_QUEUE_URL",
+        visibility: float | None = None,
+    ) -> None:
         self._url, self._setting = url, setting
+        self._visibility = {} if visibility is None else {"VisibilityTimeout": _visibility(math.ceil(visibility))}
         self._calls = JsonCalls(wire, Service("SQS", name="sqs", region=region, endpoint=endpoint), target="AmazonSQS")
         missing = f"queue {url} does not exist in region {region}: set {setting} or create it"
         denied = f"grant sqs:SendMessage, ReceiveMessage, DeleteMessage, ChangeMessageVisibility and GetQueueAttributes on {url}"
@@ -83,6 +95,7 @@ class SqsQueue:
             "WaitTimeSeconds": seconds,
             "MessageAttributeNames": ["All"],
             "MessageSystemAttributeNames": ["ApproximateReceiveCount"],
+            **self._visibility,
         }
         answer = await self._calls.call("ReceiveMessage", fields, deadline=seconds + GRACE, patience=seconds + GRACE)
         if answer.status != 200:
@@ -96,8 +109,7 @@ class SqsQueue:
         await self._deletes.call({"ReceiptHandle": delivery.receipt})
 
     async def hide(self, delivery: Delivery, *, seconds: float) -> None:
-        timeout = max(0, min(round(seconds), int(MAX_VISIBILITY)))
-        await self._hides.call({"ReceiptHandle": delivery.receipt, "VisibilityTimeout": timeout})
+        await self._hides.call({"ReceiptHandle": delivery.receipt, "VisibilityTimeout": _visibility(round(seconds))})
 
     async def depth(self) -> Depth:
         answer = await self._calls.call("GetQueueAttributes", {"QueueUrl": self._url, "AttributeNames": list(_DEPTHS)})
@@ -168,6 +180,10 @@ class SqsQueue:
 
     def _refusal(self, answer: Answer) -> DependencyRefused:
         return self._calls.service.refusal(answer, self._remedies)
+
+
+def _visibility(seconds: int) -> int:
+    return max(0, min(seconds, int(MAX_VISIBILITY)))
 
 
 def _message(envelope: Envelope, delay: float) -> _Fields:

@@ -43,10 +43,8 @@ class StoreClock:
         """Whether any answer has told the time yet."""
         return self._learned is not None
 
-    def learn(self, date: datetime | None, *, sent: float, received: float) -> None:
+    def learn(self, date: datetime, *, sent: float, received: float) -> None:
         """Take in an answer's `Date`, and when its request was sent and it was received, in monotonic seconds."""
-        if date is None:
-            return
         seconds = date.timestamp()
         low, high = seconds - received, seconds + 1.0 - sent
         if self._learned is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from offpoll.errors import ApiError, ConfigurationError
@@ -37,7 +37,7 @@ class Gate:
     """
 
     base_url: str
-    auth: AsyncAuth | None
+    auth: AsyncAuth | None = field(repr=False)
     request_timeout: float
 
     def __post_init__(self) -> None:

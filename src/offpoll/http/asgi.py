@@ -14,7 +14,6 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.requests import Request as AsgiRequest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -22,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from offpoll.errors import MethodNotAllowed, OperationNotFound, RequestError
 from offpoll.exchange import Answer
 from offpoll.http.auth import Authorize
-from offpoll.http.endpoint import Endpoint, Request, too_large
+from offpoll.http.endpoint import CLIENT_GONE, ClientGone, Endpoint, Request, too_large
 from offpoll.http.openapi import describe
 from offpoll.http.problem import problem_of
 from offpoll.service import Service
@@ -72,10 +71,10 @@ def _routes(service: Service, *, authorize: Authorize | None, raw: bool) -> APIR
     for kind in service.kinds.values():
         one = f"/{kind.name}/{{operation_id}}"
         texts = describe(kind)
-        add(f"/{kind.name}", "POST", _bound(endpoint.submit, kind.name), **texts["submit"])
-        add(one, "GET", _bound(endpoint.order, kind.name), **texts["order"])
-        add(f"{one}/status-link", "POST", _bound(endpoint.status_link, kind.name), **texts["status_link"])
-        add(f"{one}/cancel", "POST", _bound(endpoint.cancel, kind.name), **texts["cancel"])
+        add(f"/{kind.name}", "POST", _of_kind(endpoint.submit, kind.name), **texts["submit"])
+        add(one, "GET", _of_one(endpoint.order, kind.name), **texts["order"])
+        add(f"{one}/status-link", "POST", _of_one(endpoint.status_link, kind.name), **texts["status_link"])
+        add(f"{one}/cancel", "POST", _of_one(endpoint.cancel, kind.name), **texts["cancel"])
     probe = {"tags": ["health"]}
     add("/livez", "GET", lambda request, parameters: endpoint.livez(), name="livez", summary="Whether the process answers", **probe)
     add("/readyz", "GET", lambda request, parameters: endpoint.readyz(), name="readyz", summary="Whether its stores answer", **probe)
@@ -91,8 +90,13 @@ async def _not_routed(asgi: AsgiRequest, error: Exception) -> Response:
     return Response(content=answer.body, status_code=answer.status, headers=dict(answer.headers))
 
 
-def _bound(method: Callable[..., Awaitable[Answer]], kind: str) -> Respond:
-    return lambda request, parameters: method(kind, *parameters.values(), request)
+def _of_kind(method: Callable[[str, Request], Awaitable[Answer]], kind: str) -> Respond:
+    return lambda request, parameters: method(kind, request)
+
+
+def _of_one(method: Callable[[str, str, Request], Awaitable[Answer]], kind: str) -> Respond:
+    # By its name: the prefix that a router is included under may have parameters of its own.
+    return lambda request, parameters: method(kind, parameters["operation_id"], request)
 
 
 def _handler(respond: Respond) -> Callable[[AsgiRequest], Coroutine[Any, Any, Response]]:
@@ -113,7 +117,9 @@ def _raw_route(respond: Respond) -> type[APIRoute]:
             if scope["method"] not in (self.methods or ()):
                 return await super().handle(scope, receive, send)  # refuses it
             answer = await respond(_request(scope, receive), scope["path_params"])
-            headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
+            if answer.status == CLIENT_GONE:
+                return None
+            headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
             if answer.status != 304:
                 headers.append((b"content-length", b"%d" % len(answer.body)))
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -130,7 +136,7 @@ def _request(scope: Scope, receive: Receive) -> Request:
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise ClientDisconnect
+                raise ClientGone
             part = message.get("body", b"")
             size += len(part)
             if size > limit:
@@ -141,4 +147,5 @@ def _request(scope: Scope, receive: Receive) -> Request:
 
     # Reversed, so that of a name that came twice the first one stays.
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
-    return Request(method=scope["method"], path=scope["path"], headers=headers, scheme=scope["scheme"], read=read)
+    raw_path = (scope.get("raw_path") or b"").decode("latin-1")  # optional in ASGI
+    return Request(method=scope["method"], path=scope["path"], raw_path=raw_path, headers=headers, scheme=scope["scheme"], read=read)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from offpoll.operation import PUBLIC
 
@@ -16,12 +16,12 @@ class Caller:
 
     Attributes:
         method, path: of the request.
-        headers: names in lowercase.
+        headers: names in lowercase. Left out of `repr`: they may carry credentials.
     """
 
     method: str
     path: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
 
 
 #: Returns the owner, or raises Unauthorized or Forbidden: nothing of the request has been read then, and nothing is enqueued.

@@ -16,9 +16,9 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from offpoll.errors import ConfigurationError, DependencyError, InputTooLarge, MethodNotAllowed, OperationNotFound, RequestError
 from offpoll.exchange import Answer
@@ -27,11 +27,19 @@ from offpoll.http.problem import ended, problem, problem_of
 from offpoll.operation import Status
 from offpoll.service import Service
 
-__all__ = ["Endpoint", "Request", "read_all"]
+__all__ = ["CLIENT_GONE", "ClientGone", "Endpoint", "Request", "read_all"]
 
 log = logging.getLogger(__name__)
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+
+#: Longest Host header, characters: a name has at most 253 (RFC 1035, 2.3.4); the port of one that long is not worth a place in a link.
+MAX_HOST = 255
+
+_RAW_PATH = re.compile(r"[!-~]*")
+
+#: What is answered to nobody, as nginx logs it.
+CLIENT_GONE = 499
 
 _JSON = {"content-type": "application/json", "cache-control": "no-store"}
 
@@ -41,33 +49,42 @@ class Request:
     """A request, its body not yet read.
 
     Attributes:
-        method, path: as they came; the path without the query.
-        headers: names in lowercase.
+        method, path: as they came; the path without the query, percent-decoded.
+        headers: names in lowercase. Left out of `repr`: they may carry credentials.
         scheme: `https` or `http`, as the client used it.
-        read: reads the body, given the most bytes it may have; raises InputTooLarge as soon as there are more.
+        read: reads the body, given the most bytes it may have; raises InputTooLarge as soon as there are more, ClientGone where
+            nobody waits for the answer any more.
+        raw_path: the path as it was sent, percent-encoded; empty where the server does not tell.
     """
 
     method: str
     path: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     scheme: str
     read: Callable[[int], Awaitable[bytes]]
+    raw_path: str = ""
 
     def base_url(self, suffix: str) -> str:
-        """Return the API's own address as this request came to it: the URL without `suffix`, which ends the path.
+        """Return the API's own address as this request came to it: the URL without `suffix`, which ends the path. Percent-encoded.
 
         Raises:
             RequestError: the Host header is not one.
         """
         host = self.headers.get("host", "")
-        base_url = f"{self.scheme}://{host}{self.path.rstrip('/').removesuffix(suffix).rstrip('/')}"
+        raw = self.raw_path.rstrip("/")
+        path = raw if raw.endswith(suffix) and _RAW_PATH.fullmatch(raw) else quote(self.path.rstrip("/"))
+        base_url = f"{self.scheme}://{host}{path.removesuffix(suffix).rstrip('/')}"
         try:
-            port = urlsplit(base_url).port if _HOST.fullmatch(host) else 0
+            port = urlsplit(base_url).port if len(host) <= MAX_HOST and _HOST.fullmatch(host) else 0
         except ValueError:  # no IPv6 address, or no port
             port = 0
         if port == 0:
             raise RequestError("The Host header is missing or is not a host.")
         return base_url
+
+
+class ClientGone(Exception):  # noqa: N818 - nobody's error: the client closed the connection before its request was read
+    """Nobody waits for an answer any more."""
 
 
 class Endpoint:
@@ -173,6 +190,8 @@ class Endpoint:
         """Find the owner, answer, and say every error as a problem document."""
         try:
             return await respond(await self._authorize(Caller(method=request.method, path=request.path, headers=request.headers)))
+        except ClientGone:
+            return Answer(status=CLIENT_GONE, headers={})
         except Exception as error:  # the last guard: whatever it is, the caller gets a problem document and the log the reason
             return problem_of(error)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from offpoll.document import Document
-from offpoll.errors import DependencyRefused, DependencyUnavailable, MethodNotAllowed, RequestError, Unauthorized
+from offpoll.errors import ConfigurationError, DependencyRefused, DependencyUnavailable, MethodNotAllowed, RequestError, Unauthorized
 from offpoll.exchange import Answer
 from offpoll.operation import Status
 
@@ -56,13 +56,13 @@ def problem_of(error: Exception) -> Answer:
                 detail="It is not known whether the request took effect. Repeat it: with the same Idempotency-Key, a submit is finished.",
                 headers={"retry-after": str(max(1, math.ceil(error.retry_after)))},
             )
-        case DependencyRefused():
+        case DependencyRefused() | ConfigurationError():
             log.error("answered 503; an operator has to mend this: %s", error)
             return problem(
                 503,
                 code="dependency_refused",
                 title="The service is not set up right",
-                detail="This is the service's fault, not yours. Its operators find the reason in its log. Nothing was enqueued.",
+                detail="This is the service's fault, not yours. Its operators find the reason in its log. Repeat the request later.",
                 headers={"retry-after": str(REFUSED_RETRY_AFTER)},
             )
         case _:

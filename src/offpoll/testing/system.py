@@ -18,7 +18,7 @@ from offpoll.exchange import Answer, Fetch, NoAnswer
 from offpoll.http.auth import Authorize
 from offpoll.http.endpoint import Endpoint, Request, read_all
 from offpoll.memory_store import MemoryDocumentStore
-from offpoll.queue import MemoryQueue
+from offpoll.queue import SPARE_RECEIVES, MemoryQueue
 from offpoll.records import MemoryRecords
 from offpoll.service import Offpoll, Service, lifetime
 from offpoll.service_times import MemoryServiceTimes
@@ -190,7 +190,7 @@ def _make(app: Offpoll, settings: Settings, loop: VirtualLoop, authorize: Author
     store = MemoryDocumentStore(clock=loop.now)
     receipts = itertools.count()
     dead_letters, parking = MemoryQueue(receipts=receipts), MemoryQueue(receipts=receipts)
-    most = max(kind.attempts for kind in app.kinds(settings).values()) + 5
+    most = max(kind.attempts for kind in app.kinds(settings).values()) + SPARE_RECEIVES
     queue = MemoryQueue(visibility=settings.lease, dead_letters=dead_letters, max_receives=most, receipts=receipts)
     records, service_times = MemoryRecords(clock=loop.now), MemoryServiceTimes()
     board = StatusBoard(

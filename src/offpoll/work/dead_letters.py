@@ -18,8 +18,7 @@ from offpoll.operation import Record
 from offpoll.queue import Delivery, Message
 from offpoll.work.claim import Claimer
 from offpoll.work.parking import Parking
-from offpoll.work.process import AFTER_LEASE
-from offpoll.work.verdict import Decided, GiveUp, Held, judge
+from offpoll.work.verdict import AFTER_LEASE, Decided, GiveUp, Held, judge
 
 __all__ = ["DeadLetters"]
 

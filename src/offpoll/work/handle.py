@@ -17,6 +17,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import pydantic
+
 from offpoll.context import CallNext, Middleware, Operation
 from offpoll.errors import Fail, HandlerStopped, InvalidInput
 from offpoll.fitting import json_error
@@ -24,12 +26,15 @@ from offpoll.kind import Kind
 from offpoll.operation import Outcome, Status
 from offpoll.work.job import Job, Stop
 
-__all__ = ["Ended", "Errored", "HandlerRunner", "InProcess", "Stopped", "call_plain", "conclusion", "perform"]
+__all__ = ["Ended", "Errored", "HandlerRunner", "InProcess", "Stopped", "call_plain", "conclusion", "perform", "too_large"]
 
 log = logging.getLogger(__name__)
 
-#: How long a stopped handler may take to end before its outcome is decided without it, seconds.
+#: How long a stopped handler may take to end before it is gone on without it, seconds.
 GRACE = 1.0
+
+#: These are waited out, up to the timeout: what follows them is another run, here or elsewhere, which must not run beside this one.
+_WAITED_OUT = frozenset({None, Stop.LAPSED, Stop.SHUTDOWN})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,11 +119,25 @@ def _succeeded(kind: Kind, operation: Operation, result: Any, limit: int) -> End
     try:
         text = kind.dump_result(result)
     except Exception as error:  # a validator of the service's own may raise anything
-        log.error("operation %s: the handler of %r returned what it does not say it returns: %r", operation.id, kind.name, error)
+        log.error("operation %s: the handler of %r returned what it does not say it returns: %s", operation.id, kind.name, _faults(error))
         return _failed("invalid_result", "The handler returned a result of another type than it says.")
-    if len(text) > limit:
-        return _failed("result_too_large", f"The result has {len(text)} bytes, the limit is {limit}.")
+    size = len(text.encode())
+    if size > limit:
+        return Ended(outcome=too_large(f"The result has {size} bytes, the limit is {limit}."))
     return Ended(outcome=Outcome(status=Status.SUCCEEDED, result=text))
+
+
+def _faults(error: Exception) -> str:
+    """Say what is wrong with a result, without its values: they may be secret."""
+    if not isinstance(error, pydantic.ValidationError):
+        return type(error).__name__
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"{'.'.join(str(part) for part in each['loc']) or 'it'}: {each['msg']}" for each in found)
+
+
+def too_large(message: str) -> Outcome:
+    """Return the outcome of an operation whose result cannot be kept: another attempt would end the same."""
+    return Outcome(status=Status.FAILED, error={"code": "result_too_large", "message": message})
 
 
 def _failed(code: str, message: str, **members: Any) -> Ended:
@@ -170,19 +189,39 @@ class InProcess:
         self._in_threads: dict[str, Future[Any]] = {}
 
     async def run(self, job: Job) -> Ended | Errored | Stopped:
-        loop = asyncio.get_running_loop()
+        loop, told, began = asyncio.get_running_loop(), asyncio.Event(), self._monotonic()
         task = self._running[job.token] = loop.create_task(self._perform(job))
-        job.begin(now=self._monotonic(), on_stop=lambda: _call_threadsafe(loop, lambda: self._stop(job, task)))
+
+        def stop() -> None:
+            self._stop(job, task)
+            told.set()
+
+        job.begin(now=began, on_stop=lambda: _call_threadsafe(loop, stop))
         if job.stop_reason is not None:  # told to stop before it began: not one step of it runs
             task.cancel()
         try:
-            done, _ = await asyncio.wait({task}, timeout=job.kind.timeout)
-            if not done:
-                job.stop(Stop.TIMED_OUT)
-                await asyncio.wait({task}, timeout=GRACE)
+            await self._wait(job, task, told, deadline=began + job.time_left)
         finally:
+            job.spent += self._monotonic() - began
             job.end()
         return conclusion(job, task)
+
+    async def _wait(self, job: Job, task: asyncio.Task[Ended | Errored], told: asyncio.Event, *, deadline: float) -> None:
+        """Wait until the handler has ended, or was stopped and had its grace."""
+        while not task.done() and job.stop_reason in _WAITED_OUT:
+            telling = asyncio.get_running_loop().create_task(told.wait())
+            try:
+                either: set[asyncio.Future[Any]] = {task, telling}
+                timeout = max(0.0, deadline - self._monotonic())
+                done, _ = await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                telling.cancel()
+            told.clear()
+            if not done:
+                job.stop(Stop.TIMED_OUT)
+                break
+        if not task.done():
+            await asyncio.wait({task}, timeout=GRACE)
 
     async def vacated(self, job: Job) -> None:
         task, thread = self._running.pop(job.token, None), self._in_threads.pop(job.token, None)
@@ -220,7 +259,7 @@ class InProcess:
     def _stop(self, job: Job, task: asyncio.Task[Ended | Errored]) -> None:
         """Cancel what can be. A thread cannot, and middleware must not end before the handler that it wraps: that stops at progress()."""
         thread = self._in_threads.get(job.token)
-        if thread is None or thread.cancel():  # not done either: then its result is on the way
+        if (thread is None or thread.cancel()) and not task.cancelling():  # not done either: then its result is on the way
             task.cancel()
 
 

@@ -22,20 +22,21 @@ from typing import Any, Literal, Protocol
 from offpoll.errors import DependencyError, DigestMismatch, MalformedDocument
 from offpoll.queue import Queue
 from offpoll.records import Records
-from offpoll.work.job import Job, Stop
+from offpoll.work.job import MARGIN, Job, Stop
 from offpoll.work.publish import Publisher
 
 __all__ = ["Heartbeat", "HeartbeatRunner", "HeartbeatTask", "HeartbeatThread"]
 
 log = logging.getLogger(__name__)
 
-#: How often all jobs are looked at, seconds. A look costs microseconds; a publish aims at half a second before its readers.
+#: How often all jobs are looked at, seconds, or twice within the margin of a short lease. A look costs microseconds; a publish aims at
+#: half a second before its readers.
 TICK = 0.25
 
 #: After a failed beat the next one comes this soon, seconds.
 RETRY = 1.0
 
-#: A beat that has been under way for so long may not be answered before the lease ends, seconds.
+#: A beat that has been under way for so long, or for a sixth of a short lease, may not be answered before the lease ends, seconds.
 SLOW = 2.0
 
 #: After a publish that failed, the next try comes this long later, seconds: readers hardly notice, and a store in trouble does.
@@ -64,14 +65,14 @@ class Heartbeat:
     @property
     def margin(self) -> float:
         """How long before the lease's end its holder no longer relies on it, seconds."""
-        return self.lease / 10
+        return self.lease * MARGIN
 
     async def run(self) -> None:
         """Tend the jobs until cancelled."""
         try:
             while True:
                 self.look()
-                await asyncio.sleep(TICK)
+                await asyncio.sleep(min(TICK, self.margin / 2))
         finally:
             for task in self._tending:
                 task.cancel()
@@ -112,11 +113,15 @@ class Heartbeat:
         task.add_done_callback(ended)
 
     def _due(self, job: Job, now: float) -> bool:
-        return now - job.beat_at >= self.lease / 3 and now - job.tried_at >= min(RETRY, self.lease / 3)
+        """Tell whether a third of the visibility is over, or of the lease: a claim that took long is older than the last beat."""
+        third = self.lease / 3
+        aged = now - job.beat_at >= third or (job.running and now >= job.lease_ends - 2 * third)
+        return aged and now - job.tried_at >= min(RETRY, third)
 
     def _mind_the_lease(self, job: Job, now: float) -> None:
         """Stop a handler whose lease ends unrenewed. A process that was stopped itself first asks: nobody may have claimed meanwhile."""
-        if job.running and now >= job.lease_ends - self.margin and (job.failing or (job.beating and now - job.tried_at >= SLOW)):
+        slow = job.beating and now - job.tried_at >= min(SLOW, self.lease / 6)
+        if job.running and now >= job.lease_ends - self.margin and (job.failing or slow):
             job.stop(Stop.LAPSED)
 
     async def _beat(self, job: Job, now: float) -> None:
@@ -135,7 +140,7 @@ class Heartbeat:
         job.publish_after = now + PUBLISH_RETRY
         try:
             await self.publisher.update(job, now=now)
-            job.publish_after = now
+            job.publish_after = now if job.shown is not None else math.inf  # there is no document, and this never creates one
         except (DigestMismatch, MalformedDocument) as error:
             job.publish_after = math.inf
             log.warning("operation %s: its progress cannot be published: %s", job.message.submission.operation_id, error)
@@ -158,22 +163,25 @@ class Heartbeat:
             await self.queue.hide(job.delivery, seconds=self.lease)
 
 
+Make = Callable[[], AbstractAsyncContextManager[Heartbeat]]
+
+
 class HeartbeatRunner(Protocol):
     """Runs a heartbeat beside a worker. `make` builds it from the dependencies of the loop that it will run on."""
 
-    def running(self, make: Callable[[], AbstractAsyncContextManager[Heartbeat]]) -> AbstractAsyncContextManager[None]:
-        """Run it while the context is open."""
+    def running(self, make: Make) -> AbstractAsyncContextManager[asyncio.Future[None]]:
+        """Run it while the context is open; what that gives is done only if the heartbeat died, and has its error."""
 
 
 class HeartbeatTask:
     """Runs it as a task of the worker's own loop: under virtual time."""
 
     @asynccontextmanager
-    async def running(self, make: Callable[[], AbstractAsyncContextManager[Heartbeat]]) -> AsyncIterator[None]:
+    async def running(self, make: Make) -> AsyncIterator[asyncio.Future[None]]:
         async with make() as heartbeat:
             task = asyncio.get_running_loop().create_task(heartbeat.run())
             try:
-                yield
+                yield task
             finally:
                 task.cancel()
                 await asyncio.wait({task})
@@ -183,35 +191,49 @@ class HeartbeatThread:
     """Runs it on a loop in a thread of its own."""
 
     @asynccontextmanager
-    async def running(self, make: Callable[[], AbstractAsyncContextManager[Heartbeat]]) -> AsyncIterator[None]:
-        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        own = _Thread(make, ready, asyncio.get_running_loop())
+    async def running(self, make: Make) -> AsyncIterator[asyncio.Future[None]]:
+        own = _Thread(make, asyncio.get_running_loop())
         own.start()
         try:
-            await ready
-            yield
+            await own.ready
+            yield own.died
         finally:
             own.stop()
             await asyncio.to_thread(own.join)
 
 
 class _Thread(threading.Thread):
-    def __init__(
-        self, make: Callable[[], AbstractAsyncContextManager[Heartbeat]], ready: asyncio.Future[None], waiter: asyncio.AbstractEventLoop
-    ) -> None:
+    """`ready` and `died` are futures of the loop that started it."""
+
+    def __init__(self, make: Make, waiter: asyncio.AbstractEventLoop) -> None:
         super().__init__(name="offpoll-heartbeat", daemon=True)
-        self._make, self._ready, self._waiter = make, ready, waiter
+        self._make, self._waiter = make, waiter
+        self.ready: asyncio.Future[None] = waiter.create_future()
+        self.died: asyncio.Future[None] = waiter.create_future()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
 
     def run(self) -> None:
-        asyncio.run(self._main())
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:
+            if self._stopped:
+                raise
+            self._waiter.call_soon_threadsafe(self._fail, error)
 
     def stop(self) -> None:
         self._stopped = True
         if self._loop is not None and self._task is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._task.cancel)
+
+    def _fail(self, error: BaseException) -> None:
+        future = self.died if self.ready.done() else self.ready
+        future.set_exception(error)
+        future.exception()  # seen: a worker that is ending does not ask
+
+    def _begun(self) -> None:
+        self.ready.set_result(None)
 
     async def _main(self) -> None:
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
@@ -219,11 +241,8 @@ class _Thread(threading.Thread):
             async with self._make() as heartbeat:
                 if self._stopped:  # before there was a task to cancel
                     return
-                self._waiter.call_soon_threadsafe(self._ready.set_result, None)
+                self._waiter.call_soon_threadsafe(self._begun)
                 await heartbeat.run()
         except asyncio.CancelledError:
-            pass  # the worker has ended
-        except BaseException as error:
-            if self._ready.done():
-                raise
-            self._waiter.call_soon_threadsafe(self._ready.set_exception, error)
+            if not self._stopped:
+                raise RuntimeError("the heartbeat was cancelled") from None

@@ -21,7 +21,10 @@ from offpoll.operation import Record
 from offpoll.queue import Delivery, Message
 from offpoll.records import Claim
 
-__all__ = ["Job", "Stop"]
+__all__ = ["MARGIN", "Job", "Stop"]
+
+#: How long before its end a holder no longer relies on a lease, as a share of the lease.
+MARGIN = 0.1
 
 
 class Stop(StrEnum):
@@ -48,10 +51,10 @@ class Job:
         lease_ends: counted from before the call that set it.
         started_at: when the handler began.
         running: whether the handler runs.
+        spent: seconds for which it ran under this claim before: a lapse ended that run, and another one begins.
         progress: the newest that the handler reported.
         progress_at: when the heartbeat first saw that.
         shown: the document as last read or published.
-        updates: how many times this attempt has published progress.
         closed: the loop is done with it: the heartbeat must leave it alone.
         beating: the heartbeat is in the middle of a beat.
         publishing: the heartbeat is in the middle of publishing progress.
@@ -70,10 +73,10 @@ class Job:
     lease_ends: float = 0.0
     started_at: float = 0.0
     running: bool = False
+    spent: float = 0.0
     progress: Progress | None = None
     progress_at: float = 0.0
     shown: Stored | None = None
-    updates: int = 0
     closed: bool = False
     beating: bool = False
     publishing: bool = False
@@ -86,6 +89,11 @@ class Job:
     def claim(self) -> Claim | None:
         """The guard for what only the holder may do."""
         return None if self.record is None else Claim(attempt=self.record.attempt, token=self.token)
+
+    @property
+    def time_left(self) -> float:
+        """How long the handler may run: one attempt never takes longer than its timeout, in however many runs."""
+        return max(0.0, self.kind.timeout - self.spent)
 
     def operation(self, state: Any) -> Operation:
         """Return what the handler is given. Only a plain function is stopped at its next `progress()`; a coroutine is cancelled."""
@@ -120,8 +128,11 @@ class Job:
             raise HandlerStopped(self.stop_reason)
 
     def stop(self, reason: Stop) -> None:
-        """Tell the handler to stop. The first reason stays. May be called from any thread."""
-        if self.stop_reason is None:
+        """Tell the handler to stop. May be called from any thread.
+
+        The first reason stays, but for a lapse: that only asks what became of the claim, and every other reason says more.
+        """
+        if self.stop_reason is None or (self.stop_reason is Stop.LAPSED and reason is not Stop.LAPSED):
             self.stop_reason = reason
             wake = self._on_stop
             if wake is not None:

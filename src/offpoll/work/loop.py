@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from offpoll.errors import DependencyError
 from offpoll.queue import Delivery, Queue
@@ -37,7 +38,7 @@ class Loop:
 
     name: str
     queue: Queue
-    work: Callable[[Delivery], Awaitable[None]]
+    work: Callable[[Delivery], Coroutine[Any, Any, None]]
     slots: int
     outage: Outage
     wait: float = LONG_POLL
@@ -46,7 +47,26 @@ class Loop:
     _freed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
-        """Work until drained."""
+        """Work until drained.
+
+        Raises:
+            ConfigurationError: by the queue. What is held goes on: `emptied` waits for it.
+        """
+        await self._receive_until_drained()
+        await self.emptied()
+
+    async def emptied(self) -> None:
+        """Wait until nothing is held any more."""
+        if self._tasks:
+            log.info("%s: draining %d operations", self.name, len(self._tasks))
+            await asyncio.wait(self._tasks)
+
+    def drain(self) -> None:
+        """Take nothing new; `run` returns when what is held is done."""
+        self._draining.set()
+        self._freed.set()
+
+    async def _receive_until_drained(self) -> None:
         pause = FIRST_PAUSE
         while not self._draining.is_set():
             await self._ready()
@@ -65,14 +85,6 @@ class Loop:
                     await self._return(delivery)
                 else:
                     self._start(delivery)
-        if self._tasks:
-            log.info("%s: draining %d operations", self.name, len(self._tasks))
-            await asyncio.wait(self._tasks)
-
-    def drain(self) -> None:
-        """Take nothing new; `run` returns when what is held is done."""
-        self._draining.set()
-        self._freed.set()
 
     async def _ready(self) -> None:
         """Wait for a free slot, and for every outage to be over."""
@@ -101,12 +113,9 @@ class Loop:
             log.warning("%s: a message could not be given back, it returns later: %s", self.name, error)
 
     def _start(self, delivery: Delivery) -> None:
-        task = asyncio.get_running_loop().create_task(self._one(delivery))
+        task = asyncio.get_running_loop().create_task(self.work(delivery))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
-
-    async def _one(self, delivery: Delivery) -> None:
-        await self.work(delivery)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -12,17 +12,26 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from offpoll.dependencies import Dependencies
-from offpoll.errors import DependencyError, DigestMismatch, MalformedDocument, MalformedMessage, UnsupportedMessage
+from offpoll.errors import (
+    ConfigurationError,
+    DependencyError,
+    DependencyRefused,
+    DigestMismatch,
+    MalformedDocument,
+    MalformedMessage,
+    UnsupportedMessage,
+)
 from offpoll.kind import Kind
 from offpoll.operation import Outcome, Record, Status
 from offpoll.queue import Delivery, Message
+from offpoll.records import Update
 from offpoll.work.claim import Claimer
-from offpoll.work.handle import Ended, Errored, HandlerRunner, Stopped
-from offpoll.work.job import Job, Stop
+from offpoll.work.handle import Ended, Errored, HandlerRunner, Stopped, too_large
+from offpoll.work.job import MARGIN, Job, Stop
 from offpoll.work.outage import Outage
 from offpoll.work.parking import Parking
 from offpoll.work.timing import ServiceTimesBuffer
-from offpoll.work.verdict import Decided, Held, Mine, exhausted
+from offpoll.work.verdict import AFTER_LEASE, Decided, Held, Mine, exhausted
 
 __all__ = ["Processor"]
 
@@ -31,8 +40,8 @@ log = logging.getLogger(__name__)
 #: What this worker cannot use now (an unknown kind, a newer version, a dependency that refuses) comes back after so many seconds.
 GIVE_BACK = 30.0
 
-#: A lease ends in the store's time, whose answers are dated in whole seconds: come back a little later than it says.
-AFTER_LEASE = 1.0
+#: DynamoDB's code for an item that it will not take, whoever asks: over 400 KB (the same table took the claim, so that is right).
+ITEM_REFUSED = "ValidationException"
 
 #: The longest pause between attempts, seconds: SQS's longest delay, so that every queue can keep it.
 LONGEST_BACKOFF = 900.0
@@ -116,12 +125,14 @@ class Processor:
             case Decided(record=record):
                 await self._finish(job, record)
             case Mine(record=record):
-                job.record, job.lease_ends = record, begun + self.lease
-                await self._handle(job)
+                job.lease_ends, job.record = begun + self.lease, record
+                lapsing = self.monotonic() >= job.lease_ends - self.lease * MARGIN  # the answer was lost, and the table was down for long
+                if not lapsing or await self._still_mine(job):
+                    await self._handle(job)
 
     async def _handle(self, job: Job) -> None:
         """Run the handler, and run it again under the same claim where the lease lapsed and nobody took it."""
-        while not self.outage.stopping:
+        while not self.outage.stopping and job.stop_reason is not Stop.SHUTDOWN:
             begun = self.monotonic()
             ended = await self.runner.run(job)
             match ended:
@@ -132,12 +143,13 @@ class Processor:
                     return await self._errored(job, code)
                 case Stopped(reason=Stop.LOST):
                     return await job.close()
-                case Stopped(reason=Stop.SHUTDOWN):
-                    await self.runner.vacated(job)
-                    break
-                case Stopped():
-                    await self.runner.vacated(job)
+                case Stopped(reason=Stop.DECIDED):  # shown at once; what still runs of it keeps only its slot
                     if not await self._still_mine(job):
+                        return None
+                    await self.runner.vacated(job)
+                case Stopped(reason=reason):
+                    await self.runner.vacated(job)
+                    if reason is not Stop.SHUTDOWN and not await self._still_mine(job):
                         return None
         await self._release(job, backoff=0.0)  # nothing of it runs any more: somebody else may begin at once
 
@@ -145,13 +157,16 @@ class Processor:
         """Ask, after a lapse or a decision, whether the claim stands; show the outcome where there is one."""
         held, submission = job.claim, job.message.submission
         assert held is not None  # noqa: S101 - only claimed jobs are handled
-        begun = self.monotonic()
-        update = await self.outage.through(
-            lambda: self.dependencies.records.renew(submission.operation_id, held=held, lease=self.lease),
-            what=f"operation {submission.operation_id}: renew",
-        )
+
+        async def renew() -> Update:
+            begun = self.monotonic()
+            update = await self.dependencies.records.renew(submission.operation_id, held=held, lease=self.lease)
+            if update.applied:
+                job.lease_ends = begun + self.lease
+            return update
+
+        update = await self.outage.through(renew, what=f"operation {submission.operation_id}: renew")
         if update.applied:
-            job.lease_ends = begun + self.lease
             return True
         if update.record is not None and update.record.done:
             await self._finish(job, update.record)
@@ -159,23 +174,32 @@ class Processor:
 
     async def _decide(self, job: Job, outcome: Outcome) -> None:
         """Record the outcome under the claim, then show what is recorded: this one, or the one that was faster."""
+        operation_id = job.message.submission.operation_id
+        update = await self.outage.through(lambda: self._record(job, outcome), what=f"operation {operation_id}: decide")
+        if update.record is not None and update.record.done:
+            await self._finish(job, update.record)
+        else:
+            log.warning("operation %s: this attempt was overtaken; its result is dropped", operation_id)
+            await job.close()
+
+    async def _record(self, job: Job, outcome: Outcome) -> Update:
         held, submission = job.claim, job.message.submission
         assert held is not None  # noqa: S101 - only claimed jobs are handled
-        update = await self.outage.through(
-            lambda: self.dependencies.records.decide(
+        failed = outcome.status is Status.FAILED
+        try:
+            return await self.dependencies.records.decide(
                 submission,
                 outcome,
                 guard=held,
                 expires_at=self.claimer.expires_at(submission),
-                input=job.message.body.encode() if outcome.status is Status.FAILED else None,
-            ),
-            what=f"operation {submission.operation_id}: decide",
-        )
-        if update.record is not None and update.record.done:
-            await self._finish(job, update.record)
-        else:
-            log.warning("operation %s: attempt %d was overtaken; its result is dropped", submission.operation_id, held.attempt)
-            await job.close()
+                input=job.message.body.encode() if failed else None,
+            )
+        except DependencyRefused as error:
+            if failed or error.code != ITEM_REFUSED:
+                raise
+            # It is this result that is refused, not this worker: nothing to wait for, and no reason to let others wait.
+            log.error("operation %s: its result cannot be recorded: %s", submission.operation_id, error)
+            return await self._record(job, too_large("The result is too large to be recorded."))
 
     async def _errored(self, job: Job, code: str) -> None:
         held = job.claim
@@ -190,10 +214,16 @@ class Processor:
         """Give the claim up. The backoff is in the record's lease, so that nobody starts sooner, whatever the queue does."""
         held, operation_id = job.claim, job.message.submission.operation_id
         assert held is not None  # noqa: S101 - only claimed jobs are handled
-        await self.outage.through(
+        update = await self.outage.through(
             lambda: self.dependencies.records.release(operation_id, held=held, backoff=backoff), what=f"operation {operation_id}: release"
         )
+        record = update.record
+        if record is not None and record.done:
+            return await self._finish(job, record)
         await job.close()
+        if record is None or record.attempt != held.attempt:  # the next attempt has the message, and its holder hides it
+            return None
+        # Applied, or refused because it was applied before and not answered: only a release leaves an attempt without its token.
         await self._give_back(job.delivery, seconds=backoff + AFTER_LEASE if backoff else 0.0)
 
     async def _finish(self, job: Job, record: Record) -> None:
@@ -210,6 +240,6 @@ class Processor:
     async def _give_back(self, delivery: Delivery, *, seconds: float) -> None:
         try:
             await self.dependencies.queue.hide(delivery, seconds=seconds)
-        except DependencyError as error:
+        except (DependencyError, ConfigurationError) as error:
             # It comes back by itself when its visibility ends; the record's lease keeps others from starting sooner.
             log.warning("a message could not be given back, it returns later: %s", error)

@@ -131,16 +131,18 @@ class Processes:
         return None
 
     async def _in_child(self, job: Job, child: ChildProcess, stopping: asyncio.Event) -> asyncio.Future[Ended | Errored]:
-        answer = child.begin(job)
+        answer, began = child.begin(job), self._monotonic()
         told = asyncio.get_running_loop().create_task(stopping.wait())
         either: set[asyncio.Future[Any]] = {answer, told}
         try:
-            await asyncio.wait(either, timeout=job.kind.timeout, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, timeout=job.time_left, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
-                job.stop(Stop.TIMED_OUT)  # unless there is a reason already
+                if job.stop_reason is None:
+                    job.stop(Stop.TIMED_OUT)
                 child.halt(job.stop_reason or Stop.TIMED_OUT)
                 await asyncio.wait({answer}, timeout=GRACE)
         finally:
+            job.spent += self._monotonic() - began
             told.cancel()
             if answer.done():
                 self._free(child)

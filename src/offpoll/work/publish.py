@@ -33,7 +33,7 @@ class Publisher:
 
     Args:
         board, forecast: where, and what to say of the future.
-        max_updates: how many times at most one attempt publishes.
+        max_updates: how many times at most one operation publishes, over all its attempts: its document's revision counts them.
         clock: the wall clock.
     """
 
@@ -45,18 +45,18 @@ class Publisher:
     def wants(self, job: Job) -> bool:
         """Tell whether there is something to do about a job now: its document was never read, or its readers are about to look."""
         record, shown = job.record, job.shown
-        if record is None or not job.running or job.stop_reason is not None or job.updates >= self.max_updates:
+        if record is None or not job.running or job.stop_reason is not None or not self.max_updates:
             return False
         if shown is None:
             return True
-        if shown.document.done or not self._new(shown.document, record, job.progress):
+        if shown.document.done or shown.document.revision > self.max_updates or not self._new(shown.document, record, job.progress):
             return False
         wall = self.clock()
         due = next_due(shown.document, wall)
         return due is not None and (due - wall).total_seconds() <= LEAD
 
     async def update(self, job: Job, *, now: float) -> None:
-        """Read a job's document, the first time, then publish its progress.
+        """Read a job's document, the first time, then publish its progress. Where there is none, this never creates one.
 
         Args:
             job: one that this wants.
@@ -70,7 +70,6 @@ class Publisher:
             return
         if shown is None:
             job.shown = await self.board.read(record.submission.status_key)
-            job.updates += job.shown is None  # there is none, and this never creates one: do not look for ever
             return
         wall = self.clock()
         estimate, poll = self.forecast.running(
@@ -82,7 +81,6 @@ class Publisher:
             since=now - job.progress_at,
             lateness_weight=job.kind.lateness_weight,
         )
-        job.updates += 1
         job.shown = await self.board.show(record, held=shown, progress=job.progress, estimate=estimate, poll=poll) or shown
 
     @staticmethod

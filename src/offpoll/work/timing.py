@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from offpoll.errors import DependencyError
+from offpoll.errors import OffpollError
 from offpoll.service_times import ServiceTimes
 
 __all__ = ["FLUSH_INTERVAL", "ServiceTimesBuffer"]
@@ -28,13 +28,14 @@ class ServiceTimesBuffer:
         self._sums[kind] = (count + 1, total + seconds)
 
     async def flush(self) -> None:
-        """Hand on what was observed; keep it where that fails."""
+        """Hand on what was observed; keep it where that fails, whatever the reason."""
         sums, self._sums = self._sums, {}
         for kind, (count, total) in sums.items():
             try:
                 await self._service_times.add(kind, completions=count, seconds=total)
-            except DependencyError as error:
+            except Exception as error:
                 # A hint may be late: what could not be written is added to what comes next.
-                log.warning("service times not written, kept for the next time: %s", error)
+                unexpected = not isinstance(error, OffpollError)
+                log.warning("service times not written, kept for the next time: %s", error, exc_info=unexpected)
                 later = self._sums.get(kind, (0, 0.0))
                 self._sums[kind] = (later[0] + count, later[1] + total)

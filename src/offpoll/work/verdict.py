@@ -12,7 +12,11 @@ from offpoll.errors import DigestMismatch
 from offpoll.operation import Outcome, Record, Status, Submission
 from offpoll.records import Idle
 
-__all__ = ["Begin", "Decided", "GiveUp", "Held", "Mine", "Verdict", "judge"]
+__all__ = ["AFTER_LEASE", "Begin", "Decided", "GiveUp", "Held", "Mine", "Verdict", "judge"]
+
+
+#: A lease ends in the store's time, whose answers are dated in whole seconds: come back a little later than it says.
+AFTER_LEASE = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

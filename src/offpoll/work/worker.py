@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,7 @@ from offpoll.dependencies import Dependencies
 from offpoll.forecast import Forecast
 from offpoll.instant import utc_now
 from offpoll.kind import Kind
+from offpoll.queue import Queue
 from offpoll.settings import Settings
 from offpoll.work.claim import Claimer
 from offpoll.work.dead_letters import DeadLetters
@@ -29,6 +31,11 @@ from offpoll.work.publish import Publisher
 from offpoll.work.timing import FLUSH_INTERVAL, ServiceTimesBuffer
 
 __all__ = ["Worker"]
+
+log = logging.getLogger(__name__)
+
+#: How long a worker that ends tries to hand its last service times on, seconds: in an outage that would hold it up, and they are a hint.
+LAST_FLUSH = 2.0
 
 #: Dead letters are rare and cheap to settle: this many at once.
 DEAD_LETTER_SLOTS = 4
@@ -105,9 +112,8 @@ class Worker:
             )
         ]
         if dead_letters:
-            settle = DeadLetters(
-                dependencies=dependencies, kinds=kinds, claimer=claimer, parking=_parking(dependencies, claimer, dead=True)
-            ).settle
+            parking = _parking(dependencies, claimer, queue=dependencies.dead_letters)
+            settle = DeadLetters(dependencies=dependencies, kinds=kinds, claimer=claimer, parking=parking).settle
             self._loops.append(
                 Loop(
                     name="dead letters",
@@ -125,14 +131,36 @@ class Worker:
         return len(self._jobs)
 
     async def run(self) -> None:
-        """Work until `drain`."""
-        async with self._heartbeat.running(self._make_heartbeat):
-            flushing = asyncio.get_running_loop().create_task(self._flush())
+        """Work until `drain`.
+
+        Raises:
+            ConfigurationError: by a queue. What was held has been given back.
+            RuntimeError: the heartbeat died: no lease would be kept. What was held has been given back.
+        """
+        async with self._heartbeat.running(self._make_heartbeat) as heartbeat:
+            running = asyncio.get_running_loop().create_task
+            flushing, loops = running(self._flush()), [running(loop.run()) for loop in self._loops]
             try:
-                await asyncio.gather(*(loop.run() for loop in self._loops))
+                await self._until_ended(loops, heartbeat)
             finally:
-                flushing.cancel()
-                await self._timing.flush()
+                for task in (flushing, *loops):
+                    task.cancel()
+                await self._flush_last()
+
+    async def _until_ended(self, loops: Sequence[asyncio.Task[None]], heartbeat: asyncio.Future[None]) -> None:
+        """Wait for the loops. Where one of them or the heartbeat breaks, the others end too, and what is held is given back."""
+        rest: set[asyncio.Future[None]] = set(loops)
+        while rest:
+            done, _ = await asyncio.wait({*rest, heartbeat}, return_when=asyncio.FIRST_COMPLETED)
+            rest -= done
+            if heartbeat in done or any(task.cancelled() or task.exception() for task in done):
+                self.stop()
+                await asyncio.gather(*rest, *(loop.emptied() for loop in self._loops), return_exceptions=True)
+        for task in loops:
+            task.result()
+        if heartbeat.done():
+            error = None if heartbeat.cancelled() else heartbeat.exception()
+            raise RuntimeError("the heartbeat has died, and no lease would be kept: the worker has stopped; start another one") from error
 
     def drain(self) -> None:
         """Receive nothing more; `run` returns when what is held has ended."""
@@ -153,7 +181,7 @@ class Worker:
             claimer=claimer,
             runner=runner,
             outage=self._outage,
-            parking=_parking(dependencies, claimer),
+            parking=_parking(dependencies, claimer, queue=dependencies.queue),
             timing=self._timing,
             jobs=self._jobs,
             lease=self._settings.lease,
@@ -184,15 +212,22 @@ class Worker:
                 monotonic=self._ambient.monotonic,
             )
 
+    async def _flush_last(self) -> None:
+        try:
+            async with asyncio.timeout(LAST_FLUSH):
+                await self._timing.flush()
+        except TimeoutError:
+            log.warning("the last service times were not written within %g s, and are lost: a hint is a little worse", LAST_FLUSH)
+
     async def _flush(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_INTERVAL)
             await self._timing.flush()
 
 
-def _parking(dependencies: Dependencies, claimer: Claimer, *, dead: bool = False) -> Parking:
+def _parking(dependencies: Dependencies, claimer: Claimer, *, queue: Queue) -> Parking:
     return Parking(
-        queue=dependencies.dead_letters if dead else dependencies.queue,
+        queue=queue,
         parking=dependencies.parking,
         records=dependencies.records,
         board=dependencies.board,

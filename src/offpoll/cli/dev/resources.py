@@ -18,12 +18,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from offpoll.cli.dev.emulator import REGION, ROOT
+from offpoll.queue import SPARE_RECEIVES
 from offpoll.settings import LONGEST_RETENTION, Settings
 
 __all__ = ["Resources", "make_resources", "policy"]
-
-#: Receives beyond an operation's attempts: those that found a live lease, or a worker that was killed before its claim.
-SPARE_RECEIVES = 5
 
 #: What the code does with queues. AWS covers each verb's batch form by the verb itself …
 QUEUE_VERBS = ("SendMessage", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes")

@@ -1,0 +1,99 @@
+"""Where the heartbeat runs: a task or a thread, that begins and ends with the worker, and whose death is noticed."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from tests.work.test_heartbeat import Beating
+
+from offpoll.errors import ConfigurationError
+from offpoll.testing import run_virtual
+from offpoll.work.heartbeat import Heartbeat, HeartbeatRunner, HeartbeatTask, HeartbeatThread
+
+
+def test_a_task_ends_with_its_context() -> None:
+    """The heartbeat of a simulation ends with the worker."""
+
+    async def main() -> None:
+        at = Beating()
+
+        @asynccontextmanager
+        async def make() -> AsyncIterator[Heartbeat]:
+            yield at.heartbeat
+
+        await at.begin()
+        async with HeartbeatTask().running(make):
+            await asyncio.sleep(25)
+        beats = at.on_records.count("renew")
+        await asyncio.sleep(100)
+        assert beats == at.on_records.count("renew") == 2
+
+    run_virtual(main())
+
+
+def test_a_thread_beats_while_the_loop_is_blocked() -> None:
+    """A handler that blocks the loop does not lose its lease: the heartbeat has a thread, and ends with the worker."""
+    beaten = threading.Event()
+
+    async def main() -> None:
+        @asynccontextmanager
+        async def make() -> AsyncIterator[Heartbeat]:
+            at = Beating()
+            job = await at.begin()
+            job.beat_at = job.tried_at = time.monotonic() - 1000
+            at.heartbeat.monotonic = time.monotonic
+            at.on_queue.meanwhile("hide", told)
+            yield at.heartbeat
+
+        async def told() -> None:
+            beaten.set()
+
+        async with HeartbeatThread().running(make):
+            assert beaten.wait(10)  # blocks this loop
+
+    asyncio.run(main())
+    assert not [thread for thread in threading.enumerate() if thread.name == "offpoll-heartbeat"]
+
+
+def test_a_thread_that_cannot_start() -> None:
+    """What is wrong with the heartbeat's dependencies is said where the worker starts."""
+
+    async def main() -> None:
+        @asynccontextmanager
+        async def make() -> AsyncIterator[Heartbeat]:
+            raise ConfigurationError("no such table")
+            yield
+
+        with pytest.raises(ConfigurationError, match="no such table"):
+            async with HeartbeatThread().running(make):
+                pass
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("runner", [HeartbeatTask(), HeartbeatThread()], ids=["task", "thread"])
+def test_a_heartbeat_that_dies_is_noticed(runner: HeartbeatRunner) -> None:
+    """Whoever runs a heartbeat learns that it has died, and of what."""
+
+    async def main() -> None:
+        class Dying:
+            async def run(self) -> None:
+                await asyncio.sleep(0)
+                raise ZeroDivisionError
+
+        @asynccontextmanager
+        async def make() -> AsyncIterator[Any]:
+            yield Dying()
+
+        async with runner.running(make) as died:
+            done, _ = await asyncio.wait({died}, timeout=10)
+            assert done
+            assert isinstance(died.exception(), ZeroDivisionError)
+
+    asyncio.run(main())
