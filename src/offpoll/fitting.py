@@ -19,6 +19,7 @@ __all__ = [
     "error_that_fits",
     "json_error",
     "result_that_fits",
+    "well_formed",
 ]
 
 #: A status document is read many times and must stay cheap to read: over this it is refused by readers.
@@ -47,8 +48,14 @@ _ELLIPSIS = "…"
 encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
+def well_formed(text: str) -> str:
+    """Return a text without halves of surrogate pairs, which no UTF-8 can say: file names may have them, stores and readers refuse them."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def cut(text: str, limit: int) -> str:
-    """Return a text that takes at most `limit` bytes as JSON, quotes aside; an ellipsis says that it was cut."""
+    """Return a well-formed text that takes at most `limit` bytes as JSON, quotes aside; an ellipsis says that it was cut."""
+    text = well_formed(text)
     if len(text) <= limit and _size(text) <= limit:
         return text
     room, end = limit - _size(_ELLIPSIS), 0
@@ -63,10 +70,10 @@ def cut(text: str, limit: int) -> str:
 def json_error(error: Mapping[str, Any]) -> dict[str, Any]:
     """Return an error as JSON can say it and a record can keep it: what JSON does not know becomes text, what is too much is cut."""
     try:
-        fields = json.loads(json.dumps(error, default=str, allow_nan=False))
+        fields = json.loads(well_formed(json.dumps(error, default=str, allow_nan=False, ensure_ascii=False)))
     except (ValueError, TypeError, RecursionError):  # NaN, a key that is no text, a loop: member by member, then
-        fields = {str(name): value if isinstance(value, str | int | None) else repr(value) for name, value in error.items()}
-    fields["code"], fields["message"] = str(error.get("code", "")), str(error.get("message", ""))
+        fields = {well_formed(str(name)): _plain(value) for name, value in error.items()}
+    fields["code"], fields["message"] = (well_formed(str(error.get(name, ""))) for name in ("code", "message"))
     return fields if len(encode(fields)) <= MAX_RECORDED_ERROR else _short(fields, message=MAX_RECORDED_ERROR // 2)
 
 
@@ -83,6 +90,10 @@ def result_that_fits(result: str | None) -> Any:
 def base_url_that_fits(base_url: str) -> str:
     """Return an API's own address, empty where it is too long to stand in a document."""
     return base_url if _size(base_url) <= MAX_BASE_URL else ""
+
+
+def _plain(value: Any) -> str | int | None:
+    return value if isinstance(value, int | None) else well_formed(value if isinstance(value, str) else repr(value))
 
 
 def _short(error: Mapping[str, Any], *, message: int) -> dict[str, str]:

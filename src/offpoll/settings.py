@@ -108,7 +108,7 @@ class Settings:
         60.0,
         "How long a claim is believed alive without a renewal. A killed worker's operation waits this long. Renewed every third of it.",
     )
-    max_updates: int = _setting(30, "How many times at most an attempt publishes progress. A PUT costs 12.5 GETs.")
+    max_updates: int = _setting(30, "How many times at most an operation publishes progress, over all its attempts. A PUT costs 12.5 GETs.")
     input_limit: int = _setting(128 * 1024, f"Largest request body, at most {MAX_INPUT_LIMIT}.")
     result_limit: int = _setting(MAX_RESULT_LIMIT, f"Largest result, at most {MAX_RESULT_LIMIT}.")
     message_window: float = _setting(

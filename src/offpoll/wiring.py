@@ -23,7 +23,7 @@ from offpoll.aws.wire import Wire
 from offpoll.blocking import BlockingBoard
 from offpoll.board import StatusBoard
 from offpoll.dependencies import Dependencies
-from offpoll.errors import ConfigurationError
+from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.service import Offpoll, Service, lifetime
 from offpoll.settings import PREFIX, Settings
 from offpoll.work.handle import HandlerRunner
@@ -91,7 +91,11 @@ def dependencies(settings: Settings, *, environ: Mapping[str, str]) -> Dependenc
     records = DynamoRecords(wire, endpoint=dynamodb, table=table, region=region)
 
     async def check() -> None:
-        await asyncio.gather(store.check(), operations.check(), records.check())
+        # All answers are awaited: a call left under way would outlive the loop of a process that ends for the first refusal.
+        results = await asyncio.gather(store.check(), operations.check(), records.check(), return_exceptions=True)
+        errors = [each for each in results if isinstance(each, BaseException)]
+        for error in sorted(errors, key=lambda each: isinstance(each, DependencyUnavailable)):
+            raise error
 
     return Dependencies(
         board=board,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import traceback
 from dataclasses import dataclass
 from datetime import datetime
 
 import pytest
 
+from offpoll import Client, Offpoll
 from offpoll.errors import ApiError, ApiUnavailable, ConfigurationError, OperationCanceled, OperationFailed, WaitTimeout
 from offpoll.exchange import Answer, NoAnswer
+from offpoll.testing import system
 from offpoll.ticket import Ticket
 
 ID = "0123456789abcdef" * 2
@@ -369,3 +372,28 @@ def test_body_of_a_submit_is_compact():
 
     assert json.loads(encode({"name": "Zoë"})) == {"name": "Zoë"}
     assert encode({"a": [1, 2]}) == b'{"a":[1,2]}'
+
+
+def test_an_empty_key_is_not_replaced() -> None:
+    """A caller whose key is empty by mistake learns it from the API, instead of submitting twice under two random keys."""
+    with system(_echo()) as running, pytest.raises(ApiError) as raised:
+        running.client.submit("echo", 1, idempotency_key="")
+    assert raised.value.status == 400
+
+
+def test_a_header_that_cannot_be_sent_is_not_repeated() -> None:
+    """A token read with its line end: the error names the header, and not the token."""
+    with Client("http://127.0.0.1:9", auth={"Authorization": "Bearer S3CRET\n"}) as client, pytest.raises(ConfigurationError) as raised:
+        client.submit("order", 1)
+    assert "Authorization" in str(raised.value)
+    assert "S3CRET" not in "".join(traceback.format_exception(raised.value))
+
+
+def _echo() -> Offpoll:
+    app = Offpoll()
+
+    @app.operation("echo")
+    async def echo(value: int) -> int:
+        return value
+
+    return app

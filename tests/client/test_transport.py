@@ -28,6 +28,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.send_header("X-Twice", "1")
         self.send_header("X-Twice", "2")
+        self.send_header("X-Alphabet", "café")
         self.end_headers()
         self.wfile.write(content)
 
@@ -92,6 +93,14 @@ def test_post(send, server, body):
     send(Fetch(to="api", method="POST", url=server.url + "/order", body=body, timeout=5))
     ((method, _, headers, received),) = server.seen
     assert (method, headers["content-length"], received) == ("POST", str(len(body)), body)
+
+
+def test_a_header_in_another_alphabet_is_passed_over(send, server):
+    """What a proxy writes into headers that nobody reads does not end the polling."""
+    answer = send(Fetch(to="store", url=server.url + "/", timeout=5))
+    assert isinstance(answer, Answer)
+    assert (answer.status, answer.headers["x-twice"]) == (200, "1")
+    assert "x-alphabet" not in answer.headers
 
 
 def test_redirects_are_not_followed(send, server):

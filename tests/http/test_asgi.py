@@ -159,6 +159,13 @@ def test_a_client_that_goes_away(kind: str, caplog: pytest.LogCaptureFixture) ->
     assert kind == "router" or not sent
 
 
+def test_white_space_around_a_header_is_not_part_of_it() -> None:
+    """A proxy may add it or take it away: the key stays the same, and so does the operation."""
+    api = api_of("application")
+    ids = {call(api, "POST", "/order", b'{"sku":"A1"}', headers=[(b"idempotency-key", key)])[2]["id"] for key in (b"k", b" k", b"k \t")}
+    assert len(ids) == 1
+
+
 def test_openapi() -> None:
     """Every route is described: its input, its answers, its problems; and the docs page is there."""
     api = api_of("application")

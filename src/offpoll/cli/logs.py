@@ -13,6 +13,9 @@ __all__ = ["LEVELS", "AccessLog", "configure"]
 
 LEVELS = ("debug", "info", "warning", "error")
 
+#: In the access log: the client went away before it was answered. No status of HTTP's, and no fault of the service's.
+GONE = 499
+
 access = logging.getLogger("offpoll.access")
 
 Scope = MutableMapping[str, Any]
@@ -57,7 +60,7 @@ class AccessLog:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         started = time.perf_counter()
-        answered: dict[str, Any] = {"status": 500, "headers": ()}
+        answered: dict[str, Any] = {"status": GONE, "headers": ()}
 
         async def noting(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
@@ -66,6 +69,9 @@ class AccessLog:
 
         try:
             await self._app(scope, receive, noting)
+        except Exception:
+            answered.update(status=500 if answered["status"] == GONE else answered["status"])
+            raise
         finally:
             _write(scope, answered["status"], _location(answered["headers"]), time.perf_counter() - started)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from typing import Annotated, Any
@@ -14,6 +15,8 @@ from offpoll.cli.options import Host, LogLevel, Port, Reference, free_port, star
 from offpoll.errors import OffpollError
 
 __all__ = ["make", "serve"]
+
+log = logging.getLogger("offpoll.serve")
 
 #: How the server's processes learn what they serve. Not `OFFPOLL_…`: it is no setting.
 _REFERENCE, _LEVEL = "_OFFPOLL_SERVE_APP", "_OFFPOLL_SERVE_LOG_LEVEL"
@@ -47,6 +50,7 @@ def serve(
     os.environ[_REFERENCE], os.environ[_LEVEL] = app, log_level
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # uvicorn ends cleanly, then raises the signal again: that is no failure
+    log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
     try:
         uvicorn.run(
             "offpoll.cli.serve:make",

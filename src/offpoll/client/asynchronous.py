@@ -57,7 +57,7 @@ class AsyncClient:
 
     async def submit(self, kind: str, input: Any, *, idempotency_key: str | None = None) -> Ticket:
         """Submit an operation; see `Client.submit`."""
-        return await self._run(self._flows.submit(kind, encode(input), key=idempotency_key or new_key()))
+        return await self._run(self._flows.submit(kind, encode(input), key=new_key() if idempotency_key is None else idempotency_key))
 
     @overload
     async def wait(

@@ -74,7 +74,7 @@ class Client:
             ApiError: the API refused, or this is not an offpoll API.
             ApiUnavailable: no answer within `retry_timeout`; the key to repeat it with is in the message.
         """
-        return self._run(self._flows.submit(kind, encode(input), key=idempotency_key or new_key()))
+        return self._run(self._flows.submit(kind, encode(input), key=new_key() if idempotency_key is None else idempotency_key))
 
     @overload
     def wait(

@@ -14,6 +14,7 @@ from pyreqwest.exceptions import DetailedPyreqwestError, PyreqwestError
 from pyreqwest.request import BaseRequestBuilder
 from pyreqwest.response import BaseResponse
 
+from offpoll.errors import ConfigurationError
 from offpoll.exchange import Answer, Fetch, NoAnswer
 
 __all__ = ["AsyncHttpTransport", "AsyncTransport", "HttpTransport", "Transport"]
@@ -106,7 +107,12 @@ def _configured(builder: C) -> C:
 
 
 def _filled(builder: B, fetch: Fetch) -> B:
-    builder = builder.headers(dict(fetch.headers)).timeout(timedelta(seconds=fetch.timeout))
+    try:
+        builder = builder.headers(dict(fetch.headers)).timeout(timedelta(seconds=fetch.timeout))
+    except ValueError:
+        # Without its words, and without its cause: they repeat the value, and that may be a credential.
+        names = ", ".join(fetch.headers)
+        raise ConfigurationError(f"one of these headers has a character that no header may have, a line end for example: {names}") from None
     if fetch.body is None:
         return builder
     # Said explicitly where it is 0, which the library leaves out and some proxies refuse to guess (411).
@@ -115,8 +121,12 @@ def _filled(builder: B, fetch: Fetch) -> B:
 
 def _answer(response: BaseResponse, body: bytearray, fetch: Fetch) -> Answer:
     headers: dict[str, str] = {}
-    for name, value in response.headers.items():
-        headers.setdefault(name.lower(), value)
+    for name in response.headers:
+        try:
+            value = response.get_header(name)
+        except ValueError:
+            continue  # not ASCII: some proxy's own, and none that is read here
+        headers.setdefault(name.lower(), value or "")
     return Answer(status=response.status, headers=headers, body=bytes(body[: fetch.max_bytes]), complete=len(body) <= fetch.max_bytes)
 
 

@@ -146,6 +146,7 @@ def _request(scope: Scope, receive: Receive) -> Request:
         return b"".join(parts)
 
     # Reversed, so that of a name that came twice the first one stays.
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+    # White space around a value is not part of it (RFC 9110, 5.5), and not every server takes it away.
+    headers = {name.decode("latin-1"): value.decode("latin-1").strip(" \t") for name, value in reversed(scope["headers"])}
     raw_path = (scope.get("raw_path") or b"").decode("latin-1")  # optional in ASGI
     return Request(method=scope["method"], path=scope["path"], raw_path=raw_path, headers=headers, scheme=scope["scheme"], read=read)

@@ -141,6 +141,7 @@ async def _run(plan: Plan, children: Children) -> int:
     succeeded = True
     if value is None:
         display.say(_NO_EXAMPLE.format(kind=kind.name))
+        succeeded = not plan.example
     elif plan.example:
         succeeded = await tour.show(kind.name, value)
     if plan.once:

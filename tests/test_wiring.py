@@ -1,0 +1,75 @@
+"""Putting a service together with AWS: what is checked, and what is said where it is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from offpoll import Settings
+from offpoll.errors import ConfigurationError, DependencyRefused
+from offpoll.wiring import dependencies, load_app, status_board
+
+ENVIRON = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+SET = {
+    "bucket": "documents",
+    "queue_url": "http://127.0.0.1:9/1/q",
+    "dead_letter_queue_url": "http://127.0.0.1:9/1/d",
+    "parking_queue_url": "http://127.0.0.1:9/1/p",
+    "records_table": "records",
+}
+
+
+def test_every_check_is_awaited_and_a_refusal_comes_first() -> None:
+    """Nothing is left under way when the first answer is no; what has to be mended is told before what may pass by itself."""
+    made = dependencies(Settings(**SET), environ=ENVIRON)
+    ended: list[str] = []
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise DependencyRefused("SQS", "no such queue", code="QueueDoesNotExist")
+
+    async def slowly(*_: object, **__: object) -> None:
+        await asyncio.sleep(0)
+        ended.append("records")
+
+    async def main() -> None:
+        made.queue.check = refuse  # type: ignore[attr-defined]
+        made.records.check = slowly  # type: ignore[attr-defined]
+        made.board.store.check = slowly  # type: ignore[attr-defined]
+        with pytest.raises(DependencyRefused):
+            await made.check()
+
+    asyncio.run(main())
+    assert ended == ["records", "records"]
+
+
+def test_a_board_needs_a_bucket_and_nothing_else() -> None:
+    """Where there is none, the error names the variable; where there is one, links can be made without I/O."""
+    with pytest.raises(ConfigurationError, match="OFFPOLL_BUCKET"):
+        status_board(environ=ENVIRON)
+    link = status_board(environ=ENVIRON, bucket="documents").link("status/public/" + "0" * 32)
+    assert link.href.startswith("http://127.0.0.1:9/documents/status/public/")
+
+
+@pytest.mark.parametrize(
+    ("source", "reference", "said"),
+    [
+        (None, "nowhere", "module:attribute"),
+        (None, "nowhere:app", "there is no module 'nowhere'"),
+        ("import missing_thing", "broken_a:app", "missing_thing"),
+        ("1 / 0", "broken_b:app", "ZeroDivisionError"),
+        ("app = 1", "broken_c:app", "a int, not an Offpoll"),
+    ],
+)
+def test_a_service_that_cannot_be_loaded(
+    source: str | None, reference: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says what was found instead."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    if source is not None:
+        (tmp_path / f"{reference.partition(':')[0]}.py").write_text(source)
+    with pytest.raises(ConfigurationError, match=said):
+        load_app(reference)
