@@ -75,13 +75,13 @@ def test_a_child_that_dies_ends_all_of_it(start: Start, name: str) -> None:
 
 
 def test_a_service_without_an_example_is_told_how_to_add_one(start: Start, folder: Path) -> None:
-    """Nothing is submitted, and that is no failure."""
+    """Nothing is submitted, and with --once that is no success: whoever runs it in a script must notice."""
     (folder / "shop.py").write_text(
         "from offpoll import Offpoll\napp = Offpoll()\n@app.operation('order')\ndef order(value: int) -> int:\n    return value\n"
     )
     process = start("dev", "shop:app", "--once", "--port", "0")
     output = Watched().read_to_end(process)
-    assert process.returncode == 0, output
+    assert process.returncode == 1, output
     assert "No example to submit" in output
     assert "examples" in output
 
