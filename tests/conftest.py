@@ -32,7 +32,9 @@ def ministack_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
 
 @pytest.fixture(scope="session")
 def ceph_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A real S3. Tests that use it are skipped where Ceph is not installed."""
+    """A real S3. Tests that use it are skipped where Ceph is not installed, unless REQUIRE_CEPH is set, as CI does."""
+    if not has_ceph() and os.environ.get("REQUIRE_CEPH"):
+        pytest.fail("Ceph RGW is not installed, and REQUIRE_CEPH is set")
     if not has_ceph():
         pytest.skip("Ceph RGW is not installed")
     with ceph(tmp_path_factory.mktemp("ceph")) as server:
