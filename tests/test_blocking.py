@@ -10,16 +10,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from tests.memory import memory_dependencies
 
 from offpoll.blocking import BlockingBoard
 from offpoll.board import StatusBoard
-from offpoll.dependencies import Dependencies
 from offpoll.errors import OperationNotFound
 from offpoll.memory_store import MemoryDocumentStore
-from offpoll.queue import MemoryQueue
-from offpoll.records import MemoryRecords
 from offpoll.service import Offpoll, Service
-from offpoll.service_times import MemoryServiceTimes
 from offpoll.settings import Settings
 
 ID = "0" * 32
@@ -36,15 +33,7 @@ def service(lifespan: Callable[[Offpoll], Any] | None = None, *, closed: list[st
         if closed is not None:
             closed.append("closed")
 
-    dependencies = Dependencies(
-        board=StatusBoard(store=MemoryDocumentStore()),
-        queue=MemoryQueue(),
-        dead_letters=MemoryQueue(),
-        parking=MemoryQueue(),
-        records=MemoryRecords(),
-        service_times=MemoryServiceTimes(),
-        close=close,
-    )
+    dependencies = memory_dependencies(close=close)
     return Service(app, settings=Settings(secret="0" * 32), dependencies=dependencies)
 
 

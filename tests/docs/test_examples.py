@@ -17,15 +17,12 @@ from typing import Any, TypeAlias
 
 import pytest
 from tests.docs.pages import PYTHON, Block, blocks, named
+from tests.memory import memory_dependencies
 
 import offpoll
 from offpoll import Offpoll, Service, Settings, StatusBoard
 from offpoll.blocking import BlockingBoard
-from offpoll.dependencies import Dependencies
 from offpoll.memory_store import MemoryDocumentStore
-from offpoll.queue import MemoryQueue
-from offpoll.records import MemoryRecords
-from offpoll.service_times import MemoryServiceTimes
 from offpoll.testing import System, run, system
 
 Load: TypeAlias = Callable[[Block], types.ModuleType]
@@ -58,14 +55,7 @@ def orders(modules: object) -> Iterator[System]:
 
 
 def memory_service(app: Offpoll) -> Service:
-    dependencies = Dependencies(
-        board=StatusBoard(store=MemoryDocumentStore()),
-        queue=MemoryQueue(),
-        dead_letters=MemoryQueue(),
-        parking=MemoryQueue(),
-        records=MemoryRecords(),
-        service_times=MemoryServiceTimes(),
-    )
+    dependencies = memory_dependencies()
     return Service(app, settings=Settings(secret="0" * 32), dependencies=dependencies)
 
 

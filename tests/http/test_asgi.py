@@ -8,16 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, HTTPException
 from pydantic import BaseModel
+from tests.memory import memory_dependencies
 
 from offpoll import Offpoll, Service, Settings, application, router
-from offpoll.board import StatusBoard
-from offpoll.dependencies import Dependencies
-from offpoll.memory_store import MemoryDocumentStore
-from offpoll.queue import MemoryQueue
-from offpoll.records import MemoryRecords
-from offpoll.service_times import MemoryServiceTimes
 
 
 class Order(BaseModel):
@@ -40,14 +35,7 @@ def service() -> Service:
     async def create_order(order: Order) -> Order:
         return order
 
-    dependencies = Dependencies(
-        board=StatusBoard(store=MemoryDocumentStore()),
-        queue=MemoryQueue(),
-        dead_letters=MemoryQueue(),
-        parking=MemoryQueue(),
-        records=MemoryRecords(),
-        service_times=MemoryServiceTimes(),
-    )
+    dependencies = memory_dependencies()
     return Service(app, settings=Settings(secret="0" * 32, input_limit=1000), dependencies=dependencies)
 
 
@@ -164,6 +152,17 @@ def test_white_space_around_a_header_is_not_part_of_it() -> None:
     api = api_of("application")
     ids = {call(api, "POST", "/order", b'{"sku":"A1"}', headers=[(b"idempotency-key", key)])[2]["id"] for key in (b"k", b" k", b"k \t")}
     assert len(ids) == 1
+
+
+def test_dependencies_of_an_app_that_includes_the_routes_are_run() -> None:
+    """What somebody's app demands of its routes, it demands of ours: a guard that is declared there guards."""
+
+    async def refuse() -> None:
+        raise HTTPException(401)
+
+    api = FastAPI()
+    api.include_router(router(service()), dependencies=[Depends(refuse)])
+    assert call(api, "POST", "/order", b'{"sku":"A1"}')[0] == 401
 
 
 def test_openapi() -> None:

@@ -110,7 +110,7 @@ def _handler(respond: Respond) -> Callable[[AsgiRequest], Coroutine[Any, Any, Re
 
 
 def _raw_route(respond: Respond) -> type[APIRoute]:
-    """Return a route class that answers by itself. FastAPI's way to a handler costs about a tenth of an accepted request."""
+    """Return a route class that answers by itself. Nothing that FastAPI does on its way to a handler is needed here."""
 
     class RawRoute(APIRoute):
         async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,7 +119,7 @@ def _raw_route(respond: Respond) -> type[APIRoute]:
             answer = await respond(_request(scope, receive), scope["path_params"])
             if answer.status == CLIENT_GONE:
                 return None
-            headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
+            headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
             if answer.status != 304:
                 headers.append((b"content-length", b"%d" % len(answer.body)))
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
