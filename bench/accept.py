@@ -1,6 +1,6 @@
 """CPU of one accepted request: `offpoll.application(connect(app))` against FastAPI + boto3 (`accept_boto3.py`).
 
-Each API is a process of its own with one uvicorn worker (uvloop, httptools, no access log); both talk to the same stub of S3 and SQS in
+Each API is a process of its own with one uvicorn server (uvloop, httptools, no access log); both talk to the same stub of S3 and SQS in
 another process. This process sends both the same orders over a few kept-alive connections. What counts is the CPU time of the API's
 process, user and system, all of its threads, by its own account before and after the load; the load itself and the stub do not count.
 """
@@ -89,13 +89,25 @@ def environment(aws: str) -> dict[str, str]:
     return {**others, **settings, **amazon}
 
 
+def serve(name: str, number: int) -> None:
+    """Run one of the APIs on a listening socket; this is the API's process.
+
+    uvicorn's own `--fd` takes the socket for a UNIX one, and then nobody sets TCP_NODELAY on its connections: each answer waits 40 ms for
+    the client's delayed acknowledgement, and an API that is mostly idle spends its CPU on waking up.
+    """
+    import uvicorn
+
+    config = uvicorn.Config(f"accept:{name}", factory=True, loop="uvloop", http="httptools", access_log=False, log_level="warning")
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=number)])
+
+
 @contextmanager
 def serving(name: str, aws: str) -> Iterator[int]:
     """Run one of the APIs against the stub and yield its port. It inherits a listening socket, so it needs no waiting for."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         number = listening.fileno()
-        command = f"-m uvicorn --factory accept:{name} --fd {number} --loop uvloop --http httptools --no-access-log --log-level warning"
-        process = subprocess.Popen([sys.executable, *command.split()], cwd=HERE, env=environment(aws), pass_fds=[number])
+        command = [sys.executable, "-c", f"import accept; accept.serve({name!r}, {number})"]
+        process = subprocess.Popen(command, cwd=HERE, env=environment(aws), pass_fds=[number])
         try:
             yield listening.getsockname()[1]
         finally:
