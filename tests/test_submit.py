@@ -18,6 +18,7 @@ from offpoll.board import StatusBoard, Stored
 from offpoll.document import Document
 from offpoll.errors import DependencyUnavailable, DocumentExists, InvalidIdempotencyKey, KeyReused
 from offpoll.forecast import Forecast
+from offpoll.keyed_hash import KeyedHash
 from offpoll.memory_store import MemoryDocumentStore
 from offpoll.operation import Outcome, Record, Status, is_operation_id
 from offpoll.queue import MemoryQueue, Message
@@ -25,7 +26,7 @@ from offpoll.service_times import MemoryServiceTimes
 from offpoll.submit import Submitter, digest_of, operation_id_of
 from offpoll.testing import START, run_virtual
 
-SECRET = b"s" * 32
+SECRET = KeyedHash(b"s" * 32)
 
 
 class Front:
@@ -263,5 +264,5 @@ def test_ids_are_injective_in_their_parts(parts: list[tuple[str, str, str]]) -> 
 
 def test_digests_are_keyed_and_bound() -> None:
     """Equal inputs of two operations, or under two secrets, have different digests."""
-    digests = {digest_of(SECRET, "a" * 32, "1"), digest_of(SECRET, "b" * 32, "1"), digest_of(b"t" * 32, "a" * 32, "1")}
+    digests = {digest_of(SECRET, "a" * 32, "1"), digest_of(SECRET, "b" * 32, "1"), digest_of(KeyedHash(b"t" * 32), "a" * 32, "1")}
     assert len(digests) == 3

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from offpoll.errors import MalformedDocument
-from offpoll.fitting import MAX_BYTES, MAX_MESSAGE, base_url_that_fits, cut, encode, error_that_fits, result_that_fits
+from offpoll.fitting import MAX_BYTES, MAX_MESSAGE, base_url_that_fits, cut, encode, error_that_fits, quote, result_that_fits
 from offpoll.instant import from_wire, to_wire
 from offpoll.operation import TERMINAL, TRANSITIONS, Record, Status, Submission
 
@@ -97,41 +97,15 @@ class Document(_Encoded):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object, fields in the order of the specification."""
-        return {
-            "spec": self.spec,
-            "id": self.id,
-            "kind": self.kind,
-            "status": self.status,
-            "done": self.done,
-            "revision": self.revision,
-            "attempt": self.attempt,
-            "created_at": to_wire(self.created_at),
-            "started_at": _wire(self.started_at),
-            "updated_at": to_wire(self.updated_at),
-            "finished_at": _wire(self.finished_at),
-            "progress": None if self.progress is None else {"fraction": self.progress.fraction, "message": self.progress.message},
-            "estimate": None
-            if self.estimate is None
-            else {
-                "earliest": _wire(self.estimate.earliest),
-                "mean": _wire(self.estimate.mean),
-                "latest": _wire(self.estimate.latest),
-            },
-            "poll": None if self.poll is None else {"not_before": to_wire(self.poll.not_before), "interval": self.poll.interval},
-            "result": self.result,
-            "error": None if self.error is None else dict(self.error),
-            "digest": self.digest,
-            "links": dict(self.links),
-            "expires_at": _wire(self.expires_at),
-            **self.unknown,
-        }
+        fields: dict[str, Any] = json.loads(self.to_bytes())
+        return fields
 
     def to_bytes(self) -> bytes:
-        """Return the document as it is stored: UTF-8 JSON."""
+        """Return the document as it is stored: JSON in ASCII, without spaces."""
         try:
             return self._bytes
         except AttributeError:
-            object.__setattr__(self, "_bytes", encode(self.to_dict()).encode())
+            object.__setattr__(self, "_bytes", _write(self).encode())
             return self._bytes
 
     @classmethod
@@ -238,6 +212,38 @@ def links(submission: Submission) -> dict[str, str]:
     return {"self": own, "status_link": own + "/status-link", "cancel": own + "/cancel"}
 
 
+def _write(document: Document) -> str:
+    """Write the JSON text: field by field, because a submit writes one document and this is most of what it computes."""
+    created_at, estimate, poll, links = to_wire(document.created_at), document.estimate, document.poll, document.links
+    updated_at = created_at if document.updated_at is document.created_at else to_wire(document.updated_at)
+    progress = document.progress
+    return (
+        f'{{"spec":{quote(document.spec)},"id":{quote(document.id)},"kind":{quote(document.kind)},"status":{quote(document.status)}'
+        f',"done":{"true" if document.done else "false"},"revision":{document.revision},"attempt":{document.attempt}'
+        f',"created_at":"{created_at}","started_at":{_instant_text(document.started_at)}'
+        f',"updated_at":"{updated_at}","finished_at":{_instant_text(document.finished_at)},"progress":'
+        + ("null" if progress is None else f'{{"fraction":{encode(progress.fraction)},"message":{encode(progress.message)}}}')
+        + ',"estimate":'
+        + ("null" if estimate is None else _estimate_text(estimate))
+        + ',"poll":'
+        + ("null" if poll is None else f'{{"not_before":"{to_wire(poll.not_before)}","interval":{encode(poll.interval)}}}')
+        + f',"result":{"null" if document.result is None else encode(document.result)}'
+        f',"error":{"null" if document.error is None else encode(dict(document.error))}'
+        f',"digest":{"null" if document.digest is None else quote(document.digest)}'
+        f',"links":{{{",".join([f"{quote(name)}:{quote(href)}" for name, href in links.items()])}}}'
+        f',"expires_at":{_instant_text(document.expires_at)}' + (f",{encode(document.unknown)[1:]}" if document.unknown else "}")
+    )
+
+
+def _estimate_text(estimate: Estimate) -> str:
+    earliest, mean, latest = _instant_text(estimate.earliest), _instant_text(estimate.mean), _instant_text(estimate.latest)
+    return f'{{"earliest":{earliest},"mean":{mean},"latest":{latest}}}'
+
+
+def _instant_text(instant: datetime | None) -> str:
+    return "null" if instant is None else f'"{to_wire(instant)}"'
+
+
 _KNOWN = frozenset(each.name for each in dataclasses.fields(Document) if each.name != "unknown") | {"done"}
 
 _STATUSES: frozenset[str] = frozenset(Status)
@@ -271,10 +277,6 @@ def _read(fields: dict[str, Any]) -> Document:
         expires_at=_instant(fields.get("expires_at")),
         unknown={name: value for name, value in fields.items() if name not in _KNOWN},
     )
-
-
-def _wire(instant: datetime | None) -> str | None:
-    return None if instant is None else to_wire(instant)
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -5,10 +5,10 @@ This is the mean-only form: one average service time, one queue. It knows no qua
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from offpoll.document import Estimate
-from offpoll.instant import to_milliseconds
+from offpoll.instant import later
 
 __all__ = ["ending", "expected_duration", "remaining"]
 
@@ -56,4 +56,4 @@ def remaining(*, mean: float, elapsed: float, fraction: float | None, since: flo
 
 def ending(now: datetime, *, rest: float) -> Estimate:
     """Return the estimate of a document for an operation that is expected to end in `rest` seconds."""
-    return Estimate(mean=to_milliseconds(now + timedelta(seconds=rest)))
+    return Estimate(mean=later(now, rest))

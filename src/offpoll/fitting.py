@@ -18,6 +18,7 @@ __all__ = [
     "encode",
     "error_that_fits",
     "json_error",
+    "quote",
     "result_that_fits",
     "well_formed",
 ]
@@ -46,6 +47,9 @@ _ELLIPSIS = "…"
 
 #: ASCII out: byte counts are character counts, and no store or proxy needs to agree on an encoding.
 encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+#: One text as the same JSON, quotes around it: what `encode` does, without an encoder made for it.
+quote = json.encoder.encode_basestring_ascii
 
 
 def well_formed(text: str) -> str:
@@ -101,4 +105,4 @@ def _short(error: Mapping[str, Any], *, message: int) -> dict[str, str]:
 
 
 def _size(text: str) -> int:
-    return len(encode(text)) - 2
+    return len(quote(text)) - 2

@@ -6,12 +6,12 @@ Decides how old a counter may be and what is said while nothing can be read. Nev
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from offpoll.cached import Cached
 from offpoll.document import Estimate, PollHint
 from offpoll.estimate import ending, expected_duration, remaining
-from offpoll.instant import to_milliseconds
+from offpoll.instant import later, to_milliseconds
 from offpoll.polling import plan_from_mean
 from offpoll.queue import Depth, Queue
 from offpoll.service_times import ServiceTimes
@@ -43,7 +43,7 @@ class Forecast:
         self._depth = Cached(Depth(), self.queue.depth, max_age=MAX_AGE)
 
     def accepted(self, kind: str, *, now: datetime, lateness_weight: float) -> tuple[Estimate, PollHint]:
-        """Forecast an operation that is enqueued now. Needs a running loop."""
+        """Forecast an operation that is enqueued now, to the millisecond. Needs a running loop."""
         depth = self._depth.get()
         rest = expected_duration(
             waiting=depth.visible + depth.delayed, in_flight=depth.in_flight, mean=self.mean(kind), concurrency=self.concurrency
@@ -54,6 +54,7 @@ class Forecast:
         self, kind: str, *, now: datetime, due: datetime, elapsed: float, fraction: float | None, since: float, lateness_weight: float
     ) -> tuple[Estimate, PollHint]:
         """Forecast an operation that runs. The hint counts from `due`, when the readers of this document look at it."""
+        now, due = to_milliseconds(now), to_milliseconds(due)
         rest = remaining(mean=self.mean(kind), elapsed=elapsed, fraction=fraction, since=since)
         after_due = max(0.0, rest - (due - now).total_seconds())
         return ending(now, rest=rest), _hint(due, rest=after_due, lateness_weight=lateness_weight)
@@ -69,4 +70,4 @@ class Forecast:
 
 def _hint(start: datetime, *, rest: float, lateness_weight: float) -> PollHint:
     plan = plan_from_mean(rest, lateness_weight=lateness_weight)
-    return PollHint(not_before=to_milliseconds(start + timedelta(seconds=plan.first)), interval=round(plan.interval, 3))
+    return PollHint(not_before=later(start, plan.first), interval=round(plan.interval, 3))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from offpoll.fitting import quote
 from offpoll.instant import from_wire, to_wire
 
 __all__ = ["StatusLink"]
@@ -24,6 +25,10 @@ class StatusLink:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object `{href, expires_at}`."""
         return {"href": self.href, "expires_at": to_wire(self.expires_at)}
+
+    def to_json(self) -> str:
+        """Return the same as JSON text."""
+        return f'{{"href":{quote(self.href)},"expires_at":"{to_wire(self.expires_at)}"}}'
 
     @classmethod
     def from_dict(cls, fields: Any) -> StatusLink:

@@ -20,6 +20,7 @@ from offpoll.fitting import base_url_that_fits
 from offpoll.forecast import Forecast
 from offpoll.inquire import Inquiry, Order
 from offpoll.instant import utc_now
+from offpoll.keyed_hash import KeyedHash
 from offpoll.kind import Kind, canonical
 from offpoll.link import StatusLink
 from offpoll.operation import PUBLIC, is_owner
@@ -180,7 +181,7 @@ class Service:
             board=board,
             queue=dependencies.queue,
             forecast=forecast,
-            secret=settings.secret.encode(),
+            secret=KeyedHash(settings.secret.encode()),
             lifetime=lived,
             clock=clock,
             random_bytes=random_bytes,

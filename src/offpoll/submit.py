@@ -14,7 +14,6 @@ the caller learns DependencyUnavailable, which means *unknown*; the same idempot
 from __future__ import annotations
 
 import asyncio
-import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -24,6 +23,7 @@ from offpoll.document import Estimate, PollHint
 from offpoll.errors import DependencyUnavailable, InvalidIdempotencyKey, KeyReused
 from offpoll.forecast import Forecast
 from offpoll.instant import to_milliseconds
+from offpoll.keyed_hash import KeyedHash
 from offpoll.operation import Status, Submission
 from offpoll.queue import Message, Queue
 
@@ -51,7 +51,7 @@ class Submitter:
     board: StatusBoard
     queue: Queue
     forecast: Forecast
-    secret: bytes = field(repr=False)
+    secret: KeyedHash = field(repr=False)
     lifetime: float
     clock: Callable[[], datetime]
     random_bytes: Callable[[int], bytes]
@@ -125,7 +125,7 @@ class Submitter:
         return self.random_bytes(16).hex()
 
 
-def operation_id_of(secret: bytes, owner: str, kind: str, key: str) -> str:
+def operation_id_of(secret: KeyedHash, owner: str, kind: str, key: str) -> str:
     """Return the id that an idempotency key stands for: HMAC-SHA-256 cut to 128 bits, never shared between owners or kinds.
 
     Raises:
@@ -133,17 +133,20 @@ def operation_id_of(secret: bytes, owner: str, kind: str, key: str) -> str:
     """
     if not 0 < len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
         raise InvalidIdempotencyKey(f"An Idempotency-Key is 1 to {MAX_KEY} printable ASCII characters.")
-    return _mac(secret, owner.encode(), kind.encode(), key.encode())[:32]
+    return _mac(secret, owner, kind, key)[:32]
 
 
-def digest_of(secret: bytes, operation_id: str, body: str) -> str:
+def digest_of(secret: KeyedHash, operation_id: str, body: str) -> str:
     """Return the keyed digest of an input, bound to the id: it tells a reader nothing, not even that two inputs are equal.
 
     Two parts here, three in `operation_id_of`, each length-prefixed: no digest can be an id.
     """
-    return _mac(secret, operation_id.encode(), body.encode())
+    return _mac(secret, operation_id, body)
 
 
-def _mac(secret: bytes, *parts: bytes) -> str:
-    message = b"".join([len(part).to_bytes(8, "big") + part for part in parts])
-    return hmac.digest(secret, message, "sha256").hex()
+def _mac(secret: KeyedHash, *parts: str) -> str:
+    message = b""
+    for part in parts:
+        encoded = part.encode()
+        message += len(encoded).to_bytes(8, "big") + encoded
+    return secret.digest(message).hex()

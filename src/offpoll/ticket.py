@@ -14,7 +14,6 @@ from typing import Any
 from offpoll.document import Document
 from offpoll.errors import ApiError, MalformedDocument
 from offpoll.exchange import Answer
-from offpoll.fitting import encode
 from offpoll.link import StatusLink
 from offpoll.operation import is_operation_id
 
@@ -65,7 +64,7 @@ class Ticket:
 
     def to_bytes(self) -> bytes:
         """Return `body` as JSON, around the document's bytes as they were stored."""
-        return self.document.to_bytes()[:-1] + f',"status_link":{encode(self.link.to_dict())}}}'.encode()
+        return self.document.to_bytes()[:-1] + f',"status_link":{self.link.to_json()}}}'.encode()
 
     @property
     def headers(self) -> dict[str, str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import botocore.session
@@ -119,12 +121,9 @@ def times(wire: Wire, endpoint: Endpoint) -> DynamoServiceTimes:
     return DynamoServiceTimes(wire, endpoint=endpoint, table="records", region="eu-west-1")
 
 
-def batch(queue: SqsQueue, verb: str, count: int) -> Coroutine[Any, Any, Any]:
-    """Make a batch call: what concurrent calls become."""
-    entry: dict[str, Any] = {"ReceiptHandle": "r"} if verb != "SendMessageBatch" else {"MessageBody": "b"}
-    if verb == "ChangeMessageVisibilityBatch":
-        entry["VisibilityTimeout"] = 9
-    return queue._many(verb, [entry] * count)
+async def batch(call: Callable[[], Awaitable[None]]) -> None:
+    """Make three equal calls at once: the first goes alone, the others become a batch."""
+    await asyncio.gather(call(), call(), call(), return_exceptions=True)
 
 
 _PUT = {"Bucket": "bucket", "Key": KEY, "Body": b"{}", "ContentType": "application/json", "CacheControl": "private, no-cache"}
@@ -136,7 +135,7 @@ _RECEIVE = {
     "MessageSystemAttributeNames": ["ApproximateReceiveCount"],
 }
 _DEPTH = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed"]
-_ENTRIES = [{"Id": "0", "ReceiptHandle": "r"}, {"Id": "1", "ReceiptHandle": "r"}]
+_ENTRIES = [{"Id": "0", "ReceiptHandle": "r+/="}, {"Id": "1", "ReceiptHandle": "r+/="}]
 
 
 @pytest.mark.parametrize(
@@ -167,18 +166,21 @@ _ENTRIES = [{"Id": "0", "ReceiptHandle": "r"}, {"Id": "1", "ReceiptHandle": "r"}
             lambda w, e: sqs(w, e).hide(DELIVERY, seconds=30.0),
         ),
         ("sqs", "get_queue_attributes", {"QueueUrl": URL, "AttributeNames": _DEPTH}, lambda w, e: sqs(w, e).depth()),
-        ("sqs", "delete_message_batch", {"QueueUrl": URL, "Entries": _ENTRIES}, lambda w, e: batch(sqs(w, e), "DeleteMessageBatch", 2)),
+        ("sqs", "delete_message_batch", {"QueueUrl": URL, "Entries": _ENTRIES}, lambda w, e: batch(partial(sqs(w, e).delete, DELIVERY))),
         (
             "sqs",
             "change_message_visibility_batch",
             {"QueueUrl": URL, "Entries": [{**entry, "VisibilityTimeout": 9} for entry in _ENTRIES]},
-            lambda w, e: batch(sqs(w, e), "ChangeMessageVisibilityBatch", 2),
+            lambda w, e: batch(partial(sqs(w, e).hide, DELIVERY, seconds=9.0)),
         ),
         (
             "sqs",
             "send_message_batch",
-            {"QueueUrl": URL, "Entries": [{"Id": "0", "MessageBody": "b"}, {"Id": "1", "MessageBody": "b"}]},
-            lambda w, e: batch(sqs(w, e), "SendMessageBatch", 2),
+            {
+                "QueueUrl": URL,
+                "Entries": [{"Id": number, "MessageBody": ENVELOPE.body, "MessageAttributes": ATTRIBUTES} for number in "01"],
+            },
+            lambda w, e: batch(partial(sqs(w, e).send, ENVELOPE)),
         ),
         (
             "dynamodb",

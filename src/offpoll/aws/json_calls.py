@@ -12,15 +12,9 @@ from typing import Any
 from offpoll.aws.service import Answer, Service
 from offpoll.aws.wire import DEADLINE, PATIENCE, Wire
 
-__all__ = ["JsonCalls", "compact"]
-
+__all__ = ["JsonCalls"]
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-
-
-def compact(fields: Mapping[str, Any]) -> bytes:
-    """Write JSON without spaces."""
-    return _encode(fields).encode()
 
 
 class JsonCalls:
@@ -41,12 +35,17 @@ class JsonCalls:
 
     async def call(self, verb: str, fields: Mapping[str, Any], *, deadline: float = DEADLINE, patience: float = PATIENCE) -> Answer:
         """Make one call and return its answer. Raises as `Wire.call` does."""
+        return await self.call_text(verb, _encode(fields), deadline=deadline, patience=patience)
+
+    async def call_text(self, verb: str, text: str, *, deadline: float = DEADLINE, patience: float = PATIENCE) -> Answer:
+        """Make one call whose fields are JSON text already."""
         headers = self._headers.get(verb)
         if headers is None:
             headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"{self._target}.{verb}"}
             self._headers[verb] = headers
-        body = compact(fields)
-        return await self._wire.call(self.service, "POST", self._path, headers=headers, body=body, deadline=deadline, patience=patience)
+        return await self._wire.call(
+            self.service, "POST", self._path, headers=headers, body=text.encode(), deadline=deadline, patience=patience
+        )
 
     def read(self, answer: Answer) -> dict[str, Any]:
         """Return the JSON object that a 200 carries.

@@ -3,8 +3,7 @@
 Decides every signed byte. Must not know where credentials come from, what is called, or what the time is.
 
 What is expensive is done rarely: the signing key once a day, whatever does not change within a second once a second. What remains for
-one link is three SHA-256 operations. An HMAC is two hashes over a padded key (RFC 2104); both are kept as hash states that have
-already eaten the key, and `copy()` is cheaper than keying anew.
+one link is three SHA-256 operations, on hash states that have already eaten the key (`keyed_hash`).
 
 Source: docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html and sigv4-query-string-auth.html.
 """
@@ -20,6 +19,7 @@ from urllib.parse import quote
 
 from offpoll.aws.credentials import Credentials
 from offpoll.errors import ConfigurationError
+from offpoll.keyed_hash import KeyedHash
 from offpoll.settings import MAX_LINK_LIFETIME
 
 __all__ = ["EMPTY_SHA256", "MAX_LIFETIME", "HeaderSigner", "Presigner", "quote_key"]
@@ -31,9 +31,6 @@ MAX_LIFETIME = int(MAX_LINK_LIFETIME)
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
-_BLOCK = 64
-_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
-_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 _is_plain = re.compile(r"[A-Za-z0-9/_.~-]*").fullmatch
 _sha256 = hashlib.sha256
 
@@ -52,31 +49,12 @@ def quote_key(key: str) -> str:
         raise ConfigurationError(f"the object key {key!r} cannot be written as UTF-8") from error
 
 
-class _Hmac:
-    """HMAC-SHA-256 under one key, keyed once."""
-
-    __slots__ = ("inner", "outer")
-
-    def __init__(self, key: bytes) -> None:
-        if len(key) > _BLOCK:
-            key = hashlib.sha256(key).digest()
-        key = key.ljust(_BLOCK, b"\0")
-        self.inner = hashlib.sha256(key.translate(_INNER_PAD))
-        self.outer = hashlib.sha256(key.translate(_OUTER_PAD))
-
-    def digest(self, message: bytes) -> bytes:
-        inner, outer = self.inner.copy(), self.outer.copy()
-        inner.update(message)
-        outer.update(inner.digest())
-        return outer.digest()
-
-
-def _signing_key(secret_key: str, *, date: str, region: str, service: str) -> _Hmac:
+def _signing_key(secret_key: str, *, date: str, region: str, service: str) -> KeyedHash:
     """Derive the key of one day, region and service."""
     key = ("AWS4" + secret_key).encode()
     for part in (date, region, service, "aws4_request"):
-        key = _Hmac(key).digest(part.encode())
-    return _Hmac(key)
+        key = KeyedHash(key).digest(part.encode())
+    return KeyedHash(key)
 
 
 def _amz_date(instant: datetime) -> str:
@@ -89,7 +67,7 @@ class _Second:
 
     __slots__ = ("_host", "amz_date", "authorization", "begins_at", "credentials", "ends_at", "inner", "key", "outer", "shapes")
 
-    def __init__(self, credentials: Credentials, at: datetime, *, scope: str, host: str, key: _Hmac) -> None:
+    def __init__(self, credentials: Credentials, at: datetime, *, scope: str, host: str, key: KeyedHash) -> None:
         self.credentials = credentials
         self.begins_at = at
         self.ends_at = at + timedelta(seconds=1)
@@ -201,7 +179,7 @@ class HeaderSigner:
         key = before.key if same_day and before else self._key(credentials, date)
         return _Second(credentials, at, scope=scope, host=self._host, key=key)
 
-    def _key(self, credentials: Credentials, date: str) -> _Hmac:
+    def _key(self, credentials: Credentials, date: str) -> KeyedHash:
         return _signing_key(credentials.secret_key, date=date, region=self._region, service=self._service)
 
 
@@ -220,7 +198,7 @@ class _Stamp:
         scope = f"{amz_date[:8]}/{region}/s3/aws4_request"
         reuse = before is not None and before.credentials is credentials and before.begins_at.date() == self.begins_at.date()
         if before is not None and reuse:
-            self.key: _Hmac = before.key
+            self.key: KeyedHash = before.key
         else:
             self.key = _signing_key(credentials.secret_key, date=amz_date[:8], region=region, service="s3")
         self.inner = self.key.inner.copy()

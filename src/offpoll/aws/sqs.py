@@ -15,6 +15,7 @@ from offpoll.aws.json_calls import JsonCalls
 from offpoll.aws.service import Answer, Service
 from offpoll.aws.wire import Wire
 from offpoll.errors import ConfigurationError, DependencyError, DependencyRefused, DependencyUnavailable
+from offpoll.fitting import quote
 from offpoll.queue import MAX_DELAY, MAX_VISIBILITY, Delivery, Depth, Envelope
 
 __all__ = ["SqsQueue"]
@@ -36,7 +37,8 @@ _GONE = frozenset({"ReceiptHandleIsInvalid", "MessageNotInflight"})
 
 _DEPTHS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
 
-_Fields = dict[str, Any]
+#: What differs between the messages of one verb, as JSON members: an entry of a batch, or most of a lone call.
+_Members = str
 
 
 class SqsQueue:
@@ -62,6 +64,7 @@ class SqsQueue:
         visibility: float | None = None,
     ) -> None:
         self._url, self._setting = url, setting
+        self._named = f'{{"QueueUrl":{quote(url)},'
         self._visibility = {} if visibility is None else {"VisibilityTimeout": _visibility(math.ceil(visibility))}
         self._calls = JsonCalls(wire, Service("SQS", name="sqs", region=region, endpoint=endpoint), target="AmazonSQS")
         missing = f"queue {url} does not exist in region {region}: set {setting} or create it"
@@ -79,7 +82,7 @@ class SqsQueue:
             many=lambda items: self._many("SendMessageBatch", items),
             limit=MAX_ENTRIES,
             limit_bytes=MAX_BATCH_BYTES,
-            size=_size,
+            size=len,  # of the JSON, which has every byte that SQS counts and more
         )
         self._deletes = Batches(one=self._delete_one, many=lambda items: self._many("DeleteMessageBatch", items), limit=MAX_ENTRIES)
         self._hides = Batches(one=self._hide_one, many=lambda items: self._many("ChangeMessageVisibilityBatch", items), limit=MAX_ENTRIES)
@@ -106,10 +109,10 @@ class SqsQueue:
             raise self._calls.service.garbage(answer) from error
 
     async def delete(self, delivery: Delivery) -> None:
-        await self._deletes.call({"ReceiptHandle": delivery.receipt})
+        await self._deletes.call(f'"ReceiptHandle":{quote(delivery.receipt)}')
 
     async def hide(self, delivery: Delivery, *, seconds: float) -> None:
-        await self._hides.call({"ReceiptHandle": delivery.receipt, "VisibilityTimeout": _visibility(round(seconds))})
+        await self._hides.call(f'"ReceiptHandle":{quote(delivery.receipt)},"VisibilityTimeout":{_visibility(round(seconds))}')
 
     async def depth(self) -> Depth:
         answer = await self._calls.call("GetQueueAttributes", {"QueueUrl": self._url, "AttributeNames": list(_DEPTHS)})
@@ -134,27 +137,27 @@ class SqsQueue:
             raise ConfigurationError(f"{self._url!r} is not a queue's URL: set {self._setting}")
         await self.depth()
 
-    async def _send_one(self, item: _Fields) -> None:
-        answer = await self._calls.call("SendMessage", {"QueueUrl": self._url, **item})
+    async def _send_one(self, item: _Members) -> None:
+        answer = await self._calls.call_text("SendMessage", f"{self._named}{item}}}")
         if answer.status != 200:
             raise self._refusal(answer)
         if "MessageId" not in self._calls.read(answer):
             raise self._calls.service.garbage(answer)
 
-    async def _delete_one(self, item: _Fields) -> None:
-        self._settle(await self._calls.call("DeleteMessage", {"QueueUrl": self._url, **item}))
+    async def _delete_one(self, item: _Members) -> None:
+        self._settle(await self._calls.call_text("DeleteMessage", f"{self._named}{item}}}"))
 
-    async def _hide_one(self, item: _Fields) -> None:
-        self._settle(await self._calls.call("ChangeMessageVisibility", {"QueueUrl": self._url, **item}))
+    async def _hide_one(self, item: _Members) -> None:
+        self._settle(await self._calls.call_text("ChangeMessageVisibility", f"{self._named}{item}}}"))
 
     def _settle(self, answer: Answer) -> None:
         if answer.status != 200 and not _is_gone(answer.fault.code, answer.fault.message):
             raise self._refusal(answer)
 
-    async def _many(self, verb: str, items: Sequence[_Fields]) -> Sequence[Exception | None]:
+    async def _many(self, verb: str, items: Sequence[_Members]) -> Sequence[Exception | None]:
         """Make a batch call and answer for each entry."""
-        entries = [{"Id": str(number), **item} for number, item in enumerate(items)]
-        answer = await self._calls.call(verb, {"QueueUrl": self._url, "Entries": entries})
+        entries = ",".join([f'{{"Id":"{number}",{item}}}' for number, item in enumerate(items)])
+        answer = await self._calls.call_text(verb, f'{self._named}"Entries":[{entries}]}}')
         if answer.status != 200:
             raise self._refusal(answer)
         fields = self._calls.read(answer)
@@ -186,22 +189,14 @@ def _visibility(seconds: int) -> int:
     return max(0, min(seconds, int(MAX_VISIBILITY)))
 
 
-def _message(envelope: Envelope, delay: float) -> _Fields:
-    fields: _Fields = {"MessageBody": envelope.body}
+def _message(envelope: Envelope, delay: float) -> _Members:
+    text = f'"MessageBody":{quote(envelope.body)}'
     if delay > 0:
-        fields["DelaySeconds"] = round(min(delay, MAX_DELAY))
+        text += f',"DelaySeconds":{round(min(delay, MAX_DELAY))}'
     if envelope.attributes:
-        attributes = envelope.attributes.items()
-        fields["MessageAttributes"] = {name: {"DataType": "String", "StringValue": value} for name, value in attributes}
-    return fields
-
-
-def _size(message: _Fields) -> int:
-    """Return what a message counts towards the limit of a batch: body, and names, types and values of its attributes."""
-    size = len(message["MessageBody"].encode())
-    for name, value in message.get("MessageAttributes", {}).items():
-        size += len(name) + len("String") + len(value["StringValue"].encode())
-    return size
+        written = [f'{quote(name)}:{{"DataType":"String","StringValue":{quote(value)}}}' for name, value in envelope.attributes.items()]
+        text += f',"MessageAttributes":{{{",".join(written)}}}'
+    return text
 
 
 def _delivery(message: Mapping[str, Any]) -> Delivery:

@@ -12,12 +12,11 @@ Each row is a method, for servers that route themselves; `answer` routes by the 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from urllib.parse import quote, urlsplit
 
 from offpoll.errors import ConfigurationError, DependencyError, InputTooLarge, MethodNotAllowed, OperationNotFound, RequestError
@@ -70,17 +69,22 @@ class Request:
         Raises:
             RequestError: the Host header is not one.
         """
-        host = self.headers.get("host", "")
-        raw = self.raw_path.rstrip("/")
-        path = raw if raw.endswith(suffix) and _RAW_PATH.fullmatch(raw) else quote(self.path.rstrip("/"))
-        base_url = f"{self.scheme}://{host}{path.removesuffix(suffix).rstrip('/')}"
-        try:
-            port = urlsplit(base_url).port if len(host) <= MAX_HOST and _HOST.fullmatch(host) else 0
-        except ValueError:  # no IPv6 address, or no port
-            port = 0
-        if port == 0:
-            raise RequestError("The Host header is missing or is not a host.")
-        return base_url
+        return _base_url(self.scheme, self.headers.get("host", ""), self.path, self.raw_path, suffix)
+
+
+#: A service has few addresses and few kinds; whoever sends others gains nothing, as little is kept.
+@lru_cache(maxsize=64)
+def _base_url(scheme: str, host: str, path: str, raw_path: str, suffix: str) -> str:
+    raw = raw_path.rstrip("/")
+    path = raw if raw.endswith(suffix) and _RAW_PATH.fullmatch(raw) else quote(path.rstrip("/"))
+    base_url = f"{scheme}://{host}{path.removesuffix(suffix).rstrip('/')}"
+    try:
+        port = urlsplit(base_url).port if len(host) <= MAX_HOST and _HOST.fullmatch(host) else 0
+    except ValueError:  # no IPv6 address, or no port
+        port = 0
+    if port == 0:
+        raise RequestError("The Host header is missing or is not a host.")
+    return base_url
 
 
 class ClientGone(Exception):  # noqa: N818 - nobody's error: the client closed the connection before its request was read
@@ -159,7 +163,7 @@ class Endpoint:
 
         async def respond(owner: str) -> Answer:
             link = await self._service.status_link(kind, operation_id, owner=owner)
-            return Answer(status=200, headers=_JSON, body=_encode(link.to_dict()))
+            return Answer(status=200, headers=_JSON, body=link.to_json().encode())
 
         return await self._guarded(request, respond)
 
@@ -231,10 +235,3 @@ def _result(result: str, if_none_match: str) -> Answer:
     if if_none_match.strip() == "*" or etag in (each.strip().removeprefix("W/") for each in if_none_match.split(",")):
         return Answer(status=304, headers=headers)
     return Answer(status=200, headers=headers, body=body)
-
-
-_encode_text = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-
-
-def _encode(fields: object) -> bytes:
-    return _encode_text(fields).encode()
