@@ -18,7 +18,7 @@ from offpoll.aws.endpoints import Endpoint, Endpoints
 from offpoll.aws.profiles import find_region
 from offpoll.aws.s3 import S3DocumentStore
 from offpoll.aws.sqs import SqsQueue
-from offpoll.aws.transport import ca_bundle
+from offpoll.aws.transport import ca_bundle, names_a_proxy
 from offpoll.aws.wire import Wire
 from offpoll.blocking import BlockingBoard
 from offpoll.board import StatusBoard
@@ -114,7 +114,8 @@ class _Connection:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.endpoints = Endpoints.from_environment(environ, region=find_region(environ))
-        self.wire = Wire(find_credentials(environ, endpoints=self.endpoints), certificates=ca_bundle(environ))
+        credentials = find_credentials(environ, endpoints=self.endpoints)
+        self.wire = Wire(credentials, certificates=ca_bundle(environ), proxied=names_a_proxy(environ))
 
 
 def _board(connection: _Connection, settings: Settings) -> tuple[StatusBoard, S3DocumentStore]:

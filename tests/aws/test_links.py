@@ -6,9 +6,10 @@ import asyncio
 import secrets
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import boto3
 import pytest
@@ -21,6 +22,7 @@ from offpoll.aws.s3 import S3DocumentStore
 from offpoll.aws.wire import Wire
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
+T = TypeVar("T")
 
 
 @pytest.fixture(params=["ministack_server", "ceph_server"])
@@ -42,6 +44,15 @@ def make_bucket(server: Server) -> str:
     return name
 
 
+async def using(server: Server, bucket: str, use: Callable[[S3DocumentStore], Awaitable[T]]) -> T:
+    """Use a store for calls, and close its connections."""
+    wire = Wire(StaticCredentials(Credentials(access_key=server.access_key, secret_key=server.secret_key)))
+    try:
+        return await use(S3DocumentStore(wire, endpoint=Endpoint.parse(server.origin), bucket=bucket, region=server.region))
+    finally:
+        await wire.close()
+
+
 def document_store(server: Server, bucket: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> S3DocumentStore:
     wire = Wire(StaticCredentials(Credentials(access_key=server.access_key, secret_key=server.secret_key)), clock=clock)
     return S3DocumentStore(wire, endpoint=Endpoint.parse(server.origin), bucket=bucket, region=server.region)
@@ -51,7 +62,7 @@ def document_store(server: Server, bucket: str, clock: Callable[[], datetime] = 
 def key(server: Server, bucket: str, run: Run) -> str:
     """A document that is there."""
     name = f"status/public/{secrets.token_hex(16)}"
-    run(document_store(server, bucket).create(name, b'{"a":1}'))
+    run(using(server, bucket, lambda store: store.create(name, b'{"a":1}')))
     return name
 
 
@@ -100,7 +111,7 @@ def test_a_tampered_link_is_refused(server: Server, bucket: str, key: str, part:
 def test_a_link_is_for_one_document(server: Server, bucket: str, key: str, run: Run) -> None:
     """A link does not read another document, though that one exists."""
     other = f"status/public/{secrets.token_hex(16)}"
-    run(document_store(server, bucket).create(other, b"{}"))
+    run(using(server, bucket, lambda store: store.create(other, b"{}")))
     href = document_store(server, bucket).sign(key, lifetime=60.0).href
     assert fetch(href.replace(key, other))[0] == 403
     assert fetch(document_store(server, bucket).sign(other, lifetime=60.0).href)[0] == 200
@@ -118,7 +129,7 @@ def test_a_link_is_for_get(server: Server, bucket: str, key: str, method: str, r
     """With another method the link is refused, and the document stays what it was."""
     store = document_store(server, bucket)
     assert fetch(store.sign(key, lifetime=60.0).href, method)[0] in {400, 403, 405, 411}
-    found = run(store.read(key))
+    found = run(using(server, bucket, lambda store: store.read(key)))
     assert found is not None
     assert found[0] == b'{"a":1}'
 
@@ -133,7 +144,7 @@ def test_without_its_signature(ceph_server: Server, run: Run) -> None:
     """A link without its signature is refused. (ministack 1.5.33 answers it.)"""
     made = make_bucket(ceph_server)
     store = document_store(ceph_server, made)
-    run(store.create("status/public/k", b"{}"))
+    run(using(ceph_server, made, lambda store: store.create("status/public/k", b"{}")))
     href = store.sign("status/public/k", lifetime=60.0).href
     assert fetch(href)[0] == 200
     assert fetch(href.partition("&X-Amz-Signature=")[0])[0] in {400, 403}
@@ -144,14 +155,14 @@ def test_odd_keys_can_be_linked(server: Server, bucket: str, run: Run) -> None:
     store = document_store(server, bucket)
     for name in ("a b+~%&=?#", "ü漢🙂", "'()*!@,:;$"):
         odd = f"status/{name}/{secrets.token_hex(4)}"
-        run(store.create(odd, name.encode()))
+        run(using(server, bucket, partial(S3DocumentStore.create, key=odd, body=name.encode())))
         assert fetch(store.sign(odd, lifetime=60.0).href)[:2] == (200, name.encode())
 
 
 def test_public_address(ministack_server: Server, run: Run) -> None:
     """Links can be signed for another address than the one this process uses: here for `localhost` instead of 127.0.0.1."""
     server, made = ministack_server, make_bucket(ministack_server)
-    run(document_store(server, made).create("status/public/k", b"{}"))
+    run(using(server, made, lambda store: store.create("status/public/k", b"{}")))
     wire = Wire(StaticCredentials(Credentials(access_key=server.access_key, secret_key=server.secret_key)))
     public, inside = Endpoint.parse(server.origin.replace("127.0.0.1", "localhost")), Endpoint.parse("http://127.0.0.1:1")
     store = S3DocumentStore(wire, endpoint=inside, public_endpoint=public, bucket=made, region=server.region)
@@ -166,9 +177,8 @@ def test_check(server: Server, bucket: str) -> None:
     async def checks() -> list[str]:
         found = []
         for name in (bucket, "offpoll-does-not-exist"):
-            store = document_store(server, name)
             try:
-                await store.check()
+                await using(server, name, S3DocumentStore.check)
                 found.append("")
             except Exception as error:
                 found.append(str(error))

@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 
 from pyreqwest.client import Client
 
+from offpoll.aws.connections import Unreachable
 from offpoll.aws.credentials import Credentials, complete
 from offpoll.aws.endpoints import is_loopback
-from offpoll.aws.transport import Unreachable, ask, client
+from offpoll.aws.transport import ask, client
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.instant import from_wire
 

@@ -22,7 +22,7 @@ class Answer:
 
     Attributes:
         status: the HTTP status.
-        headers: names in any case.
+        headers: names in lower case.
         body: all of it.
         sent: monotonic time before the try that was answered, seconds.
         received: monotonic time after it.

@@ -8,12 +8,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
+from offpoll.aws.connections import Unreachable
 from offpoll.aws.credentials import Credentials, CredentialsProvider, FetchedCredentials, complete
 from offpoll.aws.endpoints import Endpoint, is_loopback
 from offpoll.aws.faults import Fault, parse_fault, remedy, xml_fields
 from offpoll.aws.retry import is_transient
 from offpoll.aws.service import Service
-from offpoll.aws.transport import Unreachable, ask, client
+from offpoll.aws.transport import ask, client
 from offpoll.aws.wire import Wire
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.instant import from_wire

@@ -1,4 +1,4 @@
-"""HTTP connections: how the clients that reach AWS are built.
+"""HTTP by a library, for what is rare: credentials from the platform, STS's unsigned calls, and all calls where a proxy is in the way.
 
 Decides proxies, redirects, certificates and the limits of a connection. Must not know what is sent.
 """
@@ -10,17 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.exceptions import BuilderError, DetailedPyreqwestError, PyreqwestError, RequestTimeoutError
 
+from offpoll.aws.connections import CONNECT_TIMEOUT, POOL_IDLE, Response, Unreachable, Unsendable
 from offpoll.errors import ConfigurationError
 
-__all__ = ["Unreachable", "ask", "ca_bundle", "client"]
-
-#: Seconds for a connection to come about. AWS's endpoints are near; a peer that takes longer is not coming.
-CONNECT_TIMEOUT = 3.1
-
-#: Idle connections are dropped before AWS's load balancers drop them (S3 after 20 s or so), so that few requests meet a closed one.
-POOL_IDLE = 15.0
+__all__ = ["ByProxy", "ask", "ca_bundle", "client", "names_a_proxy"]
 
 
 def client(*, direct: bool, certificates: bytes | None = None) -> Client:
@@ -49,8 +44,37 @@ def client(*, direct: bool, certificates: bytes | None = None) -> Client:
     return builder.build()
 
 
-class Unreachable(Exception):  # noqa: N818 - not an error to show: whoever asked knows what it means
-    """Nobody answered."""
+class ByProxy:
+    """Sends to one origin through the proxy that the environment names; NO_PROXY is heeded. See `connections.Connections`."""
+
+    def __init__(self, origin: str, *, certificates: bytes | None = None) -> None:
+        self._origin = origin
+        self._client = client(direct=False, certificates=certificates)
+
+    async def exchange(self, method: str, target: str, headers: Mapping[str, str], body: bytes, *, timeout: float) -> Response:
+        """Send a request and return its answer.
+
+        Raises:
+            Unreachable: none came in time. Whether there was an effect is unknown.
+            Unsendable: the target or a header holds what HTTP cannot say.
+        """
+        try:
+            builder = self._client.request(method, self._origin + target).headers(headers).timeout(timedelta(seconds=timeout))
+            answer = await (builder.body_bytes(body) if body else builder).build().send()
+            return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, bytes(await answer.bytes()))
+        except (BuilderError, ValueError) as error:
+            raise Unsendable(str(error)) from error
+        except PyreqwestError as error:
+            raise Unreachable(_reason(error), timed_out=isinstance(error, RequestTimeoutError)) from error
+
+    async def close(self) -> None:
+        """Close all connections, for good."""
+        await self._client.close()
+
+
+def names_a_proxy(environ: Mapping[str, str]) -> bool:
+    """Tell whether the environment names a proxy for http or https, as curl and the SDKs read it."""
+    return any(environ.get(name) or environ.get(name.lower()) for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"))
 
 
 async def ask(
@@ -82,3 +106,10 @@ def ca_bundle(environ: Mapping[str, str]) -> bytes | None:
         return Path(path).read_bytes()
     except OSError as error:
         raise ConfigurationError(f"AWS_CA_BUNDLE={path}: {error.strerror}") from error
+
+
+def _reason(error: PyreqwestError) -> str:
+    """Say why there was no answer. The causes say it, the error itself only names the URL."""
+    details = error.details if isinstance(error, DetailedPyreqwestError) else None
+    causes = [cause["message"] for cause in details["causes"] or ()] if details else []
+    return causes[-1] if causes else error.message

@@ -13,21 +13,22 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
 
-from pyreqwest.client import Client
-from pyreqwest.exceptions import BuilderError, DetailedPyreqwestError, PyreqwestError, RequestTimeoutError
-
+from offpoll.aws.connections import Connections, Unreachable, Unsendable, tls_context
 from offpoll.aws.credentials import Credentials, CredentialsProvider
 from offpoll.aws.retry import EXPIRED, MAX_ATTEMPTS, delay, is_throttle, is_transient, stated_delay
 from offpoll.aws.service import Answer, Service
-from offpoll.aws.transport import client
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.instant import utc_now
+
+if TYPE_CHECKING:
+    from offpoll.aws.transport import ByProxy
 
 __all__ = ["DEADLINE", "PATIENCE", "Wire"]
 
@@ -36,8 +37,6 @@ DEADLINE = 10.0
 
 #: Seconds for one try. A store that has not answered by then has lost the request.
 PATIENCE = 5.0
-
-_PATIENCE = timedelta(seconds=PATIENCE)
 
 #: Statuses that adapters read, and that no retry and no other credentials change.
 _SETTLED = frozenset({404, 409, 412})
@@ -52,6 +51,7 @@ class Wire:
         monotonic: seconds for deadlines and for the store's time.
         random: numbers from 0 to 1, for backoffs; one that returns 0 takes the waiting out of tests.
         certificates: PEM of authorities to trust beside the system's.
+        proxied: whether a proxy stands between this process and the world. This machine is reached without it.
     """
 
     def __init__(
@@ -62,13 +62,16 @@ class Wire:
         monotonic: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = random.random,
         certificates: bytes | None = None,
+        proxied: bool = False,
     ) -> None:
         self.credentials = credentials
         self.clock = clock
         self.monotonic = monotonic
         self._random = random
         self._certificates = certificates
-        self._clients: dict[bool, Client] = {}
+        self._proxied = proxied
+        self._connections: dict[str, Connections | ByProxy] = {}
+        self._context: ssl.SSLContext | None = None
 
     async def call(
         self,
@@ -116,8 +119,8 @@ class Wire:
 
     async def close(self) -> None:
         """Close all connections. The wire can be used again afterwards."""
-        clients, self._clients = list(self._clients.values()), {}
-        for each in clients:
+        connections, self._connections = list(self._connections.values()), {}
+        for each in connections:
             await each.close()
 
     async def _try(self, request: _Request, *, renew: bool) -> Answer | _Failure:
@@ -125,10 +128,10 @@ class Wire:
         credentials = await self.credentials.get()
         try:
             answer = await self._send(request, credentials)
-        except BuilderError as error:
-            raise ConfigurationError(f"{request.service.label}: {request.method} {request.path} cannot be sent: {error}") from error
-        except PyreqwestError as error:
-            return _Failure(why=_reason(error), timed_out=isinstance(error, RequestTimeoutError), cause=error)
+        except Unsendable as error:
+            raise ConfigurationError(f"{request.service.label}: {request.method} {request.path!r} cannot be sent: {error}") from error
+        except Unreachable as error:
+            return _Failure(why=f"gave no answer: {error}", timed_out=error.timed_out, cause=error)
         if answer.status < 400 or answer.status in _SETTLED:
             return answer
         code = answer.fault.code
@@ -149,13 +152,11 @@ class Wire:
             headers=request.headers,
             body=request.body,
         )
-        url = f"{service.endpoint.origin}{path}?{request.query}" if request.query else service.endpoint.origin + path
-        builder = self._client(service).request(request.method, url).headers(signed).timeout(self._timeout(request, sent))
-        if request.body:
-            builder = builder.body_bytes(request.body)
-        response = await builder.build().send()
-        body = b"" if response.get_header("content-length") == "0" else bytes(await response.bytes())
-        return Answer(response.status, response.headers, body, sent, self.monotonic())
+        target = f"{path}?{request.query}" if request.query else path
+        timeout = max(0.001, min(request.patience, request.end - sent))
+        connections = self._connections.get(service.endpoint.origin) or self._connect(service)
+        status, headers, body = await connections.exchange(request.method, target, signed, request.body, timeout=timeout)
+        return Answer(status, headers, body, sent, self.monotonic())
 
     async def _pause(self, request: _Request, failure: _Failure, failures: int) -> int:
         """Wait before the next try and return the tokens it costs.
@@ -173,17 +174,24 @@ class Wire:
         text = f"{request.service.endpoint.origin} {failure.why} ({tries})"
         raise DependencyUnavailable(request.service.label, text, retry_after=max(1.0, failure.stated)) from failure.cause
 
-    def _timeout(self, request: _Request, now: float) -> timedelta:
-        left = request.end - now
-        if request.patience == PATIENCE and left >= PATIENCE:
-            return _PATIENCE
-        return timedelta(seconds=max(0.001, min(request.patience, left)))
+    def _connect(self, service: Service) -> Connections | ByProxy:
+        """Return what sends to a service from now on."""
+        origin = service.endpoint.origin
+        found: Connections | ByProxy
+        if self._proxied and not service.direct:
+            from offpoll.aws.transport import ByProxy  # noqa: PLC0415 - rare, and a cold start would wait for the library behind it
 
-    def _client(self, service: Service) -> Client:
-        found = self._clients.get(service.direct)
-        if found is None:
-            found = self._clients[service.direct] = client(direct=service.direct, certificates=self._certificates)
+            found = ByProxy(origin, certificates=self._certificates)
+        else:
+            found = Connections(origin, host=service.endpoint.host, tls=self._tls)
+        self._connections[origin] = found
         return found
+
+    def _tls(self) -> ssl.SSLContext:
+        """Return the context for https; made once, as it reads the system's authorities."""
+        if self._context is None:
+            self._context = tls_context(self._certificates)
+        return self._context
 
 
 class _Request(NamedTuple):
@@ -228,10 +236,3 @@ def _failure(answer: Answer) -> _Failure:
         throttled=is_throttle(answer.status, fault.code),
         stated=stated_delay(headers.get("retry-after"), headers.get("x-amz-retry-after"), date=answer.date),
     )
-
-
-def _reason(error: PyreqwestError) -> str:
-    """Say why there was no answer. The causes say it, the error itself only names the URL."""
-    details = error.details if isinstance(error, DetailedPyreqwestError) else None
-    causes = [cause["message"] for cause in details["causes"] or ()] if details else []
-    return f"gave no answer: {causes[-1] if causes else error.message}"

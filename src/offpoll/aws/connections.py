@@ -1,0 +1,351 @@
+"""HTTP/1.1 to one origin, on the event loop's own sockets.
+
+Decides when a connection is kept, when one that was kept is no longer trusted, and where an answer ends. Must not know signatures,
+services or retries.
+
+AWS answers small requests over few connections, and a call costs little more than its two system calls. A library that works in a thread
+of its own wakes that thread and is woken by it, which costs more than all else (docs/decisions/0010). What is rare is left to one:
+`transport.ByProxy` sends where the environment names a proxy.
+
+    idle ──► request written ──► head ──► body ──► idle, or closed where the peer says so
+     │            │ closed by the peer before a byte came, and it was kept: it had died of age. Asked again at once over another one
+     │            └ closed otherwise, late, or not HTTP: Unreachable
+     └ kept for over 15 s: closed, not used
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, cast
+from urllib.parse import urlsplit
+
+__all__ = ["CONNECT_TIMEOUT", "POOL_IDLE", "Connections", "Response", "Unreachable", "Unsendable", "tls_context"]
+
+#: Seconds for a connection to come about. AWS's endpoints are near; a peer that takes longer is not coming.
+CONNECT_TIMEOUT = 3.1
+
+#: Idle connections are dropped before AWS's load balancers drop them (S3 after 20 s or so), so that few requests meet a closed one.
+POOL_IDLE = 15.0
+
+#: Longest head and body of an answer that are read, bytes. AWS's heads have 1 KiB; the longest body is a batch of ten messages.
+MAX_HEAD = 64 * 2**10
+MAX_BODY = 16 * 2**20
+
+_VERSION = b"HTTP/1."
+
+_chunk_size = re.compile(rb"([0-9A-Fa-f]{1,7})[ \t]*(?:;.*)?").fullmatch
+
+#: Statuses without a body (RFC 9110, 6.4.1).
+_BODILESS = frozenset({204, 304})
+
+
+class Unreachable(Exception):  # noqa: N818 - not an error to show: whoever asked knows what it means
+    """Nobody answered, or not in HTTP. `timed_out`: not in time."""
+
+    def __init__(self, reason: str, *, timed_out: bool = False) -> None:
+        super().__init__(reason)
+        self.timed_out = timed_out
+
+
+class Unsendable(Exception):  # noqa: N818 - the same
+    """The request cannot be said in HTTP."""
+
+
+class Response(NamedTuple):
+    """An answer, read whole.
+
+    Attributes:
+        status: the status code.
+        headers: names in lower case.
+        body: decoded from its transfer coding.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def tls_context(certificates: bytes | None) -> ssl.SSLContext:
+    """Return what verifies peers: the system's authorities, and those of a PEM beside them."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    if certificates is not None:
+        context.load_verify_locations(cadata=certificates.decode("ascii", "ignore"))
+    return context
+
+
+class Connections:
+    """The connections to one origin. They belong to one event loop.
+
+    Args:
+        origin: scheme, host and port.
+        host: the `Host` header.
+        tls: returns the context for https; not called for http.
+    """
+
+    def __init__(self, origin: str, *, host: str, tls: Callable[[], ssl.SSLContext]) -> None:
+        parts = urlsplit(origin)
+        self._name, self._secure = parts.hostname or "", parts.scheme == "https"
+        self._port = parts.port or (443 if self._secure else 80)
+        self._tls = tls
+        self._common = f" HTTP/1.1\r\nhost: {host}\r\nuser-agent: offpoll\r\n"
+        self._idle: list[_Connection] = []
+        self._open: set[_Connection] = set()
+
+    async def exchange(self, method: str, target: str, headers: Mapping[str, str], body: bytes, *, timeout: float) -> Response:
+        """Send a request and return its answer.
+
+        Args:
+            method: as `PUT`; not HEAD, whose answers end elsewhere.
+            target: path and query, quoted.
+            headers: without Host and Content-Length.
+            body: all of it.
+            timeout: seconds for all of it, connecting included.
+
+        Raises:
+            Unreachable: none came in time, or what came is no HTTP. Whether there was an effect is unknown.
+            Unsendable: the target or a header holds what HTTP cannot say.
+        """
+        request = self._write(method, target, headers, body)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout
+        while True:
+            connection = self._kept(loop.time()) or await self._connect(loop, timeout)
+            try:
+                return await connection.ask(request, loop, until)
+            except _Stale:
+                timeout = until - loop.time()
+
+    async def close(self) -> None:
+        """Close all connections. They can be used again afterwards: new ones are opened."""
+        for connection in list(self._open):
+            connection.drop()
+        await asyncio.sleep(0)  # transports tell their protocols in the loop's next round
+
+    def _write(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        length = f"content-length: {len(body)}\r\n" if body or method != "GET" else ""
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        head = f"{method} {target}{self._common}{lines}{length}\r\n"
+        breaks = len(headers) + (5 if length else 4)
+        if head.count("\n") != breaks or head.count("\r") != breaks or " " in target:
+            raise Unsendable("a header or the path holds a line break, or the path a space")
+        try:
+            return head.encode("latin-1") + body
+        except UnicodeEncodeError as error:
+            raise Unsendable("a header or the path holds characters that HTTP cannot say") from error
+
+    def _kept(self, now: float) -> _Connection | None:
+        """Return the connection that was used last; where that has waited too long, so have all others."""
+        while self._idle:
+            connection = self._idle.pop()
+            if now - connection.idle_since < POOL_IDLE:
+                return connection
+            connection.drop()
+        return None
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop, timeout: float) -> _Connection:
+        try:
+            async with asyncio.timeout(min(CONNECT_TIMEOUT, timeout)):
+                context = self._tls() if self._secure else None
+                make = lambda: _Connection(self._idle, self._open)  # noqa: E731 - said where it is used
+                _, connection = await loop.create_connection(make, self._name, self._port, ssl=context)
+        except TimeoutError as error:
+            raise Unreachable("no connection in time", timed_out=True) from error
+        except (OSError, UnicodeError) as error:  # refused, no such host, a certificate that is not trusted; a host that is none
+            raise Unreachable(f"no connection: {error}") from error
+        return connection
+
+
+class _Stale(Exception):  # noqa: N818 - a connection that was kept, not a fault
+    """A kept connection was closed before any byte of an answer."""
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, which serves one request at a time."""
+
+    __slots__ = ("_all", "_buffer", "_idle", "_reused", "_timer", "_transport", "_waiter", "idle_since")
+
+    def __init__(self, idle: list[_Connection], all_: set[_Connection]) -> None:
+        self._idle, self._all = idle, all_
+        self._buffer = b""
+        self._reused = False
+        self._waiter: asyncio.Future[Response] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport | None = None
+        self.idle_since = 0.0
+
+    async def ask(self, request: bytes, loop: asyncio.AbstractEventLoop, until: float) -> Response:
+        """Send a request and wait for its answer."""
+        if self._transport is None or self._transport.is_closing():
+            raise _Stale if self._reused else Unreachable("the connection was closed")
+        waiter = self._waiter = loop.create_future()
+        self._timer = loop.call_at(until, self._late)
+        self._transport.write(request)
+        try:
+            response: Response = await waiter
+        except asyncio.CancelledError:
+            self.drop()  # its answer may still come: nobody else may take that for theirs
+            raise
+        return response
+
+    def drop(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not derived from it
+        self._all.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._waiter is None:  # nobody asked
+            self.drop()
+            return
+        self._buffer = self._buffer + data if self._buffer else data
+        self._look(ended=False)
+
+    def eof_received(self) -> bool:
+        if self._waiter is not None and self._buffer:
+            self._look(ended=True)
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._all.discard(self)
+        if self in self._idle:
+            self._idle.remove(self)
+        if self._waiter is not None:
+            stale = self._reused and not self._buffer
+            self._fail(_Stale() if stale else Unreachable(f"the connection was closed{f': {error}' if error else ''}"))
+        self._transport = None
+
+    def _look(self, *, ended: bool) -> None:
+        """See whether the answer is whole."""
+        try:
+            found = _read(self._buffer, ended=ended)
+        except ValueError as error:
+            self._fail(Unreachable(f"it answered what is not HTTP: {error}"))
+            self.drop()
+            return
+        if found is not None:
+            self._succeed(*found)
+
+    def _succeed(self, response: Response, keep: bool) -> None:
+        waiter = self._release()
+        if keep and self._transport is not None and not self._transport.is_closing():
+            self._buffer, self._reused = b"", True
+            self.idle_since = asyncio.get_running_loop().time()
+            self._idle.append(self)
+        else:
+            self.drop()
+        if waiter is not None and not waiter.done():
+            waiter.set_result(response)
+
+    def _fail(self, error: Exception) -> None:
+        waiter = self._release()
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(error)
+
+    def _late(self) -> None:
+        self._fail(Unreachable("none came in time", timed_out=True))
+        self.drop()
+
+    def _release(self) -> asyncio.Future[Response] | None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        waiter, self._waiter = self._waiter, None
+        return waiter
+
+
+class _Head(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    keep: bool
+
+
+def _read(buffer: bytes, *, ended: bool) -> tuple[Response, bool] | None:
+    """Read an answer, and tell whether the connection may be kept; None where more has to come.
+
+    Args:
+        buffer: what has come.
+        ended: whether nothing more will.
+
+    Raises:
+        ValueError: it is not HTTP, or too long.
+    """
+    while True:
+        end = buffer.find(b"\r\n\r\n")
+        if end < 0:
+            if len(buffer) > MAX_HEAD or not _VERSION.startswith(buffer[: len(_VERSION)]):
+                raise ValueError("no head")
+            return None
+        head = _read_head(buffer[:end])
+        buffer = buffer[end + 4 :]
+        if head.status >= 200:  # 1xx: another answer follows (RFC 9110, 15.2)
+            break
+    body = _read_body(head, buffer, ended=ended)
+    if body is None:
+        return None
+    content, rest = body
+    return Response(head.status, head.headers, content), head.keep and not ended and not rest
+
+
+def _read_head(text: bytes) -> _Head:
+    first, *lines = text.decode("latin-1").split("\r\n")
+    if not first.startswith("HTTP/1.") or not first[9:12].isdecimal():
+        raise ValueError("no status line")
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or name != name.strip():
+            raise ValueError("a header that is none")
+        headers[name.lower()] = value.strip()
+    keep = first[7] == "1" and headers.get("connection", "").lower() != "close"
+    return _Head(int(first[9:12]), headers, keep)
+
+
+def _read_body(head: _Head, buffer: bytes, *, ended: bool) -> tuple[bytes, bytes] | None:
+    """Return the body and what follows it; None where more has to come. Where it ends: RFC 9112, 6.3."""
+    if head.status in _BODILESS:
+        return b"", buffer
+    coding, length = head.headers.get("transfer-encoding"), head.headers.get("content-length")
+    if len(buffer) > MAX_BODY + MAX_HEAD:
+        raise ValueError("a body that is too long")
+    if coding is not None:
+        if coding.lower() != "chunked":
+            raise ValueError(f"the transfer coding {coding!r}")
+        return _read_chunks(buffer)
+    if length is None:
+        return (buffer, b"") if ended else None
+    if not length.isascii() or not length.isdigit() or int(length[:20]) > MAX_BODY:
+        raise ValueError(f"the content length {length[:20]!r}")
+    size = int(length)
+    return (buffer[:size], buffer[size:]) if len(buffer) >= size else None
+
+
+def _read_chunks(buffer: bytes) -> tuple[bytes, bytes] | None:
+    """Read a chunked body (RFC 9112, 7.1), extensions and trailers passed over."""
+    parts: list[bytes] = []
+    while True:
+        line, found, buffer = buffer.partition(b"\r\n")
+        if not found:
+            return None
+        size = _chunk_size(line)
+        if size is None:
+            raise ValueError("a chunk without a size")
+        length = int(size[1], 16)
+        if length == 0:
+            break
+        if len(buffer) < length + 2:
+            return None
+        parts.append(buffer[:length])
+        buffer = buffer[length + 2 :]
+    while True:
+        line, found, buffer = buffer.partition(b"\r\n")
+        if not found:
+            return None
+        if not line:
+            return b"".join(parts), buffer

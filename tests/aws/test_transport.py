@@ -1,0 +1,99 @@
+"""The library's side of HTTP: all calls go through the proxy that the environment names, but those to this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from tests.aws.scripted import DROP, Reply, Scripted
+
+from offpoll.aws.credentials import Credentials, StaticCredentials
+from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.service import Answer, Service
+from offpoll.aws.transport import names_a_proxy
+from offpoll.aws.wire import Wire
+from offpoll.errors import ConfigurationError, DependencyUnavailable
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+AWAY = "http://s3.eu-west-1.example"
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin without a proxy."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+async def call(origin: str, header: str = "z") -> Answer:
+    wire = Wire(StaticCredentials(Credentials(access_key="AKIA", secret_key="s")), random=lambda: 0.0, proxied=True)
+    service = Service("S3", name="s3", region="eu-west-1", endpoint=Endpoint.parse(origin))
+    try:
+        return await wire.call(service, "PUT", "/b/k", query="a=b", headers={"x-y": header}, body=b"xy")
+    finally:
+        await wire.close()
+
+
+def test_through_the_proxy(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy is asked for the whole URL, with every signed header, and its answer is the service's."""
+
+    async def use() -> None:
+        async with Scripted([Reply(200, b"stored", {"ETag": '"e"'})]) as proxy:
+            monkeypatch.setenv("HTTP_PROXY", proxy.origin)
+            answer = await call(AWAY)
+            assert (answer.status, answer.body, answer.headers["etag"]) == (200, b"stored", '"e"')
+            (asked,) = proxy.asked
+            assert (asked.method, asked.target, asked.body) == ("PUT", f"{AWAY}/b/k?a=b", b"xy")
+            assert asked.headers["x-y"] == "z"
+            assert asked.headers["host"] == "s3.eu-west-1.example"
+
+    run(use())
+
+
+def test_this_machine_is_reached_without_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint on this machine is not asked for through a proxy, which could not reach it."""
+
+    async def use() -> None:
+        async with Scripted([DROP]) as proxy, Scripted([Reply(200)]) as here:
+            monkeypatch.setenv("HTTP_PROXY", proxy.origin)
+            assert (await call(here.origin)).status == 200
+            assert proxy.asked == []
+
+    run(use())
+
+
+def test_a_proxy_that_hangs_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy in trouble is an outage of the service, retried as such."""
+
+    async def use() -> None:
+        async with Scripted([DROP]) as proxy:
+            monkeypatch.setenv("HTTP_PROXY", proxy.origin)
+            with pytest.raises(DependencyUnavailable, match="gave no answer"):
+                await call(AWAY)
+            assert len(proxy.asked) == 3
+
+    run(use())
+
+
+def test_what_cannot_be_sent(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A header that is none is the configuration's fault, through a proxy as without one, and nothing is sent."""
+
+    async def use() -> None:
+        async with Scripted([Reply(200)]) as peer:
+            monkeypatch.setenv("HTTP_PROXY", peer.origin)
+            for origin in (AWAY, peer.origin):
+                with pytest.raises(ConfigurationError, match="S3: PUT '/b/k' cannot be sent"):
+                    await call(origin, "a\r\nb: c")
+            assert peer.asked == []
+
+    run(use())
+
+
+def test_names_a_proxy() -> None:
+    """Any of the three variables, in either case, where it is not empty."""
+    assert names_a_proxy({"https_proxy": "http://p"})
+    assert names_a_proxy({"ALL_PROXY": "http://p"})
+    assert not names_a_proxy({"HTTP_PROXY": "", "NO_PROXY": "x"})
