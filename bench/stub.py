@@ -1,6 +1,7 @@
 """A server that answers at once: what the benches and tests talk to, in a process of its own.
 
-Decides nothing and keeps nothing: the answer follows from the request alone. Prints its port as its first line.
+Decides nothing and keeps nothing: the answer follows from the request alone. Prints its port as its first line. Speaks https where it is
+given a file with a key and a certificate.
 
     S3          PUT: an etag.  GET: `queued` for a status document's key, else a small JSON
     SQS         messages without end, each of a new operation; sends and deletes succeed; the queue says it is empty
@@ -14,6 +15,8 @@ import hashlib
 import itertools
 import json
 import re
+import ssl
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -186,11 +189,15 @@ _VERBS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-async def main() -> None:
-    server = await asyncio.get_running_loop().create_server(Stub, "127.0.0.1", 0)
+async def main(chain: str | None) -> None:
+    context = None
+    if chain is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(chain)
+    server = await asyncio.get_running_loop().create_server(Stub, "127.0.0.1", 0, ssl=context)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else None))

@@ -1,7 +1,8 @@
-"""CPU of one conditional S3 PUT and of one SQS send, offpoll's wire against boto3, against a stub server in another process.
+"""CPU of one conditional S3 PUT, by http and by https, and of one SQS send, against a stub server in another process.
 
-Only this process's time counts, user and system, all of its threads: what a server pays for each call. Calls come 32 at a time, as a
-server's do: from 32 coroutines to offpoll, which gathers sends into batches, and from 32 threads to boto3, which has no other way.
+offpoll's wire against boto3, and against itself with pyreqwest in place of its own connections (docs/decisions/0010). Only this process's
+time counts, user and system, all of its threads: what a server pays for each call. Calls come 32 at a time, as a server's do: from 32
+coroutines to offpoll, which gathers sends into batches, and from 32 threads to boto3, which has no other way.
 """
 
 from __future__ import annotations
@@ -12,16 +13,21 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import trustme
+import uvloop
 from report import cpu_seconds, finish, measure_pairs, one_core, options, table
 
 from offpoll.aws.credentials import Credentials, StaticCredentials
 from offpoll.aws.endpoints import Endpoint
 from offpoll.aws.s3 import S3DocumentStore
+from offpoll.aws.service import Service
 from offpoll.aws.sqs import SqsQueue
+from offpoll.aws.transport import ByProxy
 from offpoll.aws.wire import Wire
 from offpoll.queue import Envelope
 
@@ -34,24 +40,35 @@ ENVELOPE = Envelope(body='{"quantity":2,"sku":"A1"}', attributes=ATTRIBUTES)
 
 
 @contextmanager
-def stub() -> Iterator[str]:
-    """Run the stub server and yield its address."""
-    process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("stub.py"))], stdout=subprocess.PIPE, text=True)
+def stub(*, chain: Path | None = None) -> Iterator[str]:
+    """Run the stub server and yield its address: by https where a certificate and its key are given, in one file."""
+    command = [sys.executable, str(Path(__file__).with_name("stub.py")), *([str(chain)] if chain else [])]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        yield f"http{'s' if chain else ''}://127.0.0.1:{int(process.stdout.readline())}"
     finally:
         process.terminate()
         process.wait()
 
 
-def ours(origin: str, *, verb: str, rounds: int) -> Callable[[], float]:
+class ByPyreqwest(Wire):
+    """The same wire on a library's connections."""
+
+    def _connect(self, service: Service) -> ByProxy:
+        found = self._connections[service.endpoint.origin] = ByProxy(service.endpoint.origin, certificates=self._certificates)
+        return found
+
+
+def ours(origin: str, *, verb: str, rounds: int, trusted: Path | None, make: type[Wire] = Wire) -> Callable[[], float]:
     """Return a measurement of offpoll: seconds of CPU for one call."""
     credentials = StaticCredentials(Credentials(access_key=ACCESS_KEY, secret_key=SECRET_KEY, session_token=TOKEN))
     endpoint = Endpoint.parse(origin)
 
+    certificates = None if trusted is None else trusted.read_bytes()
+
     async def measure() -> float:
-        wire = Wire(credentials)
+        wire = make(credentials, certificates=certificates)
         store = S3DocumentStore(wire, endpoint=endpoint, bucket=BUCKET, region=REGION)
         queue = SqsQueue(wire, endpoint=endpoint, url=f"{origin}/123456789012/operations", region=REGION)
 
@@ -69,10 +86,14 @@ def ours(origin: str, *, verb: str, rounds: int) -> Callable[[], float]:
         await wire.close()
         return spent
 
-    return lambda: asyncio.run(measure())
+    def run() -> float:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as `offpoll serve` and `offpoll work` do
+            return runner.run(measure())
+
+    return run
 
 
-def boto3(origin: str, *, verb: str, rounds: int) -> Callable[[], float]:
+def boto3(origin: str, *, verb: str, rounds: int, trusted: Path | None) -> Callable[[], float]:
     """Return the same measurement of boto3."""
     os.environ["BOTO_DISABLE_CRT"] = "true"
     import boto3 as peer
@@ -81,7 +102,9 @@ def boto3(origin: str, *, verb: str, rounds: int) -> Callable[[], float]:
     session = peer.Session(ACCESS_KEY, SECRET_KEY, TOKEN, region_name=REGION)
     version = "v4" if verb == "send" else "s3v4"
     config = Config(signature_version=version, s3={"addressing_style": "path"}, max_pool_connections=AT_ONCE)
-    client: Any = session.client("s3" if verb == "put" else "sqs", endpoint_url=origin, config=config)
+    client: Any = session.client(
+        "s3" if verb == "put" else "sqs", endpoint_url=origin, config=config, verify=str(trusted) if trusted else None
+    )
     attributes = {name: {"DataType": "String", "StringValue": value} for name, value in ATTRIBUTES.items()}
 
     def call(number: int) -> None:
@@ -107,20 +130,34 @@ def boto3(origin: str, *, verb: str, rounds: int) -> Callable[[], float]:
     return measure
 
 
+def authority(folder: Path) -> tuple[Path, Path]:
+    """Make an authority, and a certificate of it for this machine: its own file, and the file of the other with its key."""
+    made = trustme.CA()
+    made.cert_pem.write_to_path(str(folder / "authority.pem"))
+    made.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(folder / "chain.pem"))
+    return folder / "authority.pem", folder / "chain.pem"
+
+
 def main() -> None:
     given = options(__doc__ or "")
     one_core()
-    fast, slow = given.pick(10_000, 3_000), given.pick(1_000, 300)
+    os.environ.update(NO_PROXY="127.0.0.1", no_proxy="127.0.0.1")
+    fast, slow = given.pick(8_000, 2_000), given.pick(1_000, 250)
     rows: list[tuple[str, ...]] = []
     worst: dict[str, float] = {}
-    with stub() as origin:
-        for verb, name in (("put", "S3 PUT, conditional"), ("send", "SQS send")):
-            mine, theirs, ratios = measure_pairs(
-                ours(origin, verb=verb, rounds=fast), {"boto3": boto3(origin, verb=verb, rounds=slow)}, pairs=given.pick(7, 5)
+    with ExitStack() as stack:
+        trusted, chain = authority(Path(stack.enter_context(TemporaryDirectory())))
+        http, https = stack.enter_context(stub()), stack.enter_context(stub(chain=chain))
+        for name, origin, verb in (("S3 PUT, conditional", http, "put"), ("SQS send", http, "send"), ("S3 PUT by https", https, "put")):
+            call: dict[str, Any] = {"origin": origin, "verb": verb, "trusted": trusted if origin is https else None}
+            peers = {"boto3": boto3(**call, rounds=slow), "pyreqwest": ours(**call, rounds=fast, make=ByPyreqwest)}
+            mine, theirs, ratios = measure_pairs(ours(**call, rounds=fast), peers, pairs=given.pick(7, 3))
+            rows.append(
+                (name, f"{mine * 1e6:.0f}", *(text for each in peers for text in (f"{theirs[each] * 1e6:.0f}", f"{ratios[each]:.1f}")))
             )
-            rows.append((name, f"{mine * 1e6:.0f}", f"{theirs['boto3'] * 1e6:.0f}", f"{ratios['boto3']:.1f}"))
-            worst = {peer: min(ratio, worst.get(peer, ratio)) for peer, ratio in ratios.items()}
-    table("CPU µs a call, user + system, one core", ("", "offpoll", "boto3", "times offpoll's"), rows)
+            where = ", https" if origin is https else ""
+            worst |= {each + where: min(ratio, worst.get(each + where, ratio)) for each, ratio in ratios.items()}
+    table("CPU µs a call, user + system, one core", ("", "offpoll", "boto3", "times", "by pyreqwest", "times"), rows)
     finish("wire", worst, given)
 
 
