@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from offpoll.errors import MalformedDocument
-from offpoll.fitting import MAX_BYTES, MAX_MESSAGE, base_url_that_fits, cut, encode, error_that_fits, quote, result_that_fits
+from offpoll.fitting import MAX_BYTES, MAX_MESSAGE, base_url_that_fits, cut, encode, error_that_fits, number, quote, result_that_fits
 from offpoll.instant import from_wire, to_wire
 from offpoll.operation import TERMINAL, TRANSITIONS, Record, Status, Submission
 
@@ -226,7 +226,7 @@ def _write(document: Document) -> str:
         + ',"estimate":'
         + ("null" if estimate is None else _estimate_text(estimate))
         + ',"poll":'
-        + ("null" if poll is None else f'{{"not_before":"{to_wire(poll.not_before)}","interval":{encode(poll.interval)}}}')
+        + ("null" if poll is None else f'{{"not_before":"{to_wire(poll.not_before)}","interval":{number(poll.interval)}}}')
         + f',"result":{"null" if document.result is None else encode(document.result)}'
         f',"error":{"null" if document.error is None else encode(dict(document.error))}'
         f',"digest":{"null" if document.digest is None else quote(document.digest)}'

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "encode",
     "error_that_fits",
     "json_error",
+    "number",
     "quote",
     "result_that_fits",
     "well_formed",
@@ -50,6 +52,17 @@ encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 #: One text as the same JSON, quotes around it: what `encode` does, without an encoder made for it.
 quote = json.encoder.encode_basestring_ascii
+
+
+def number(value: float) -> str:
+    """Return a number as the same JSON.
+
+    Raises:
+        ValueError: it is infinite, or not a number.
+    """
+    if not isfinite(value):
+        raise ValueError(f"{value} has no JSON form")
+    return repr(value)
 
 
 def well_formed(text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from math import sqrt
 
 from offpoll.document import PollHint
@@ -40,6 +41,7 @@ class PollPlan:
     interval: float
 
 
+@lru_cache(maxsize=256)  # between two looks at the counters every operation of a kind has the same plan
 def plan_from_mean(mean: float, *, lateness_weight: float = 1.0) -> PollPlan:
     """Plan the polls of an operation of which only the expected remaining time is known.
 

@@ -118,6 +118,9 @@ class Connections:
                 return await connection.ask(request, loop, until)
             except _Stale:
                 timeout = until - loop.time()
+            except asyncio.CancelledError:
+                connection.drop()  # its answer may still come: nobody else may take that for theirs
+                raise
 
     async def close(self) -> None:
         """Close all connections. They can be used again afterwards: new ones are opened."""
@@ -177,19 +180,15 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self.idle_since = 0.0
 
-    async def ask(self, request: bytes, loop: asyncio.AbstractEventLoop, until: float) -> Response:
-        """Send a request and wait for its answer."""
+    def ask(self, request: bytes, loop: asyncio.AbstractEventLoop, until: float) -> asyncio.Future[Response]:
+        """Send a request and return what will be its answer."""
+        waiter: asyncio.Future[Response] = loop.create_future()
         if self._transport is None or self._transport.is_closing():
-            raise _Stale if self._reused else Unreachable("the connection was closed")
-        waiter = self._waiter = loop.create_future()
-        self._timer = loop.call_at(until, self._late)
+            waiter.set_exception(_Stale() if self._reused else Unreachable("the connection was closed"))
+            return waiter
+        self._waiter, self._timer = waiter, loop.call_at(until, self._late)
         self._transport.write(request)
-        try:
-            response: Response = await waiter
-        except asyncio.CancelledError:
-            self.drop()  # its answer may still come: nobody else may take that for theirs
-            raise
-        return response
+        return waiter
 
     def drop(self) -> None:
         """Close at once."""

@@ -126,12 +126,16 @@ class Wire:
     async def _try(self, request: _Request, *, renew: bool) -> Answer | _Failure:
         """Try once: the answer to return, or why another try may help."""
         credentials = await self.credentials.get()
+        sent = self.monotonic()
+        signed, timeout = self._signed(request, credentials), max(0.001, min(request.patience, request.end - sent))
+        connections = self._connections.get(request.service.endpoint.origin) or self._connect(request.service)
         try:
-            answer = await self._send(request, credentials)
+            response = await connections.exchange(request.method, request.target, signed, request.body, timeout=timeout)
         except Unsendable as error:
             raise ConfigurationError(f"{request.service.label}: {request.method} {request.path!r} cannot be sent: {error}") from error
         except Unreachable as error:
             return _Failure(why=f"gave no answer: {error}", timed_out=error.timed_out, cause=error)
+        answer = Answer(*response, sent, self.monotonic())
         if answer.status < 400 or answer.status in _SETTLED:
             return answer
         code = answer.fault.code
@@ -140,23 +144,16 @@ class Wire:
             return answer if await self.credentials.get() is credentials else _Failure(why=code, renewed=True)
         return _failure(answer) if is_transient(answer.status, code) else answer
 
-    async def _send(self, request: _Request, credentials: Credentials) -> Answer:
-        service, path = request.service, request.path
-        sent = self.monotonic()
-        signed = service.signer.sign(
+    def _signed(self, request: _Request, credentials: Credentials) -> dict[str, str]:
+        return request.service.signer.sign(
             credentials,
             at=self.clock(),
             method=request.method,
-            path=path,
+            path=request.path,
             query=request.query,
             headers=request.headers,
             body=request.body,
         )
-        target = f"{path}?{request.query}" if request.query else path
-        timeout = max(0.001, min(request.patience, request.end - sent))
-        connections = self._connections.get(service.endpoint.origin) or self._connect(service)
-        status, headers, body = await connections.exchange(request.method, target, signed, request.body, timeout=timeout)
-        return Answer(status, headers, body, sent, self.monotonic())
 
     async def _pause(self, request: _Request, failure: _Failure, failures: int) -> int:
         """Wait before the next try and return the tokens it costs.
@@ -205,6 +202,10 @@ class _Request(NamedTuple):
     body: bytes
     patience: float
     end: float
+
+    @property
+    def target(self) -> str:
+        return f"{self.path}?{self.query}" if self.query else self.path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

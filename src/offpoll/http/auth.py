@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from offpoll.operation import PUBLIC
-
-__all__ = ["Authorize", "Caller", "anyone"]
+__all__ = ["Authorize", "Caller"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,8 +24,3 @@ class Caller:
 
 #: Returns the owner, or raises Unauthorized or Forbidden: nothing of the request has been read then, and nothing is enqueued.
 Authorize = Callable[[Caller], Awaitable[str]]
-
-
-async def anyone(caller: Caller) -> str:
-    """Treat all callers as one owner, `public`: for a service behind a gateway that has let only the right ones in."""
-    return PUBLIC

@@ -21,9 +21,9 @@ from urllib.parse import quote, urlsplit
 
 from offpoll.errors import ConfigurationError, DependencyError, InputTooLarge, MethodNotAllowed, OperationNotFound, RequestError
 from offpoll.exchange import Answer
-from offpoll.http.auth import Authorize, Caller, anyone
+from offpoll.http.auth import Authorize, Caller
 from offpoll.http.problem import ended, problem, problem_of
-from offpoll.operation import Status
+from offpoll.operation import PUBLIC, Status
 from offpoll.service import Service
 
 __all__ = ["CLIENT_GONE", "ClientGone", "Endpoint", "Request", "read_all"]
@@ -101,7 +101,7 @@ class Endpoint:
 
     def __init__(self, service: Service, *, authorize: Authorize | None = None) -> None:
         self._service = service
-        self._authorize = authorize or service.app.authorize or anyone
+        self._authorize = authorize or service.app.authorize
 
     async def answer(self, request: Request) -> Answer:
         """Answer a request by its path."""
@@ -193,7 +193,10 @@ class Endpoint:
     async def _guarded(self, request: Request, respond: Callable[[str], Awaitable[Answer]]) -> Answer:
         """Find the owner, answer, and say every error as a problem document."""
         try:
-            return await respond(await self._authorize(Caller(method=request.method, path=request.path, headers=request.headers)))
+            owner = PUBLIC
+            if self._authorize is not None:
+                owner = await self._authorize(Caller(method=request.method, path=request.path, headers=request.headers))
+            return await respond(owner)
         except ClientGone:
             return Answer(status=CLIENT_GONE, headers={})
         except Exception as error:  # the last guard: whatever it is, the caller gets a problem document and the log the reason
