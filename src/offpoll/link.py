@@ -11,6 +11,9 @@ from offpoll.instant import from_wire, to_wire
 
 __all__ = ["StatusLink"]
 
+#: What URLs are made of (RFC 3986, 2).
+_URL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:/?#[]@!$&'()*+,;=%"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StatusLink:
@@ -28,7 +31,11 @@ class StatusLink:
 
     def to_json(self) -> str:
         """Return the same as JSON text."""
-        return f'{{"href":{quote(self.href)},"expires_at":"{to_wire(self.expires_at)}"}}'
+        href = self.href
+        # Most of a presigned URL is a session token. To see that there is nothing to escape costs a tenth of looking for what to escape.
+        plain = href.isascii() and not href.encode().translate(None, _URL)
+        text = f'"{href}"' if plain else quote(href)
+        return f'{{"href":{text},"expires_at":"{to_wire(self.expires_at)}"}}'
 
     @classmethod
     def from_dict(cls, fields: Any) -> StatusLink:

@@ -36,6 +36,9 @@ MAX_BODY = 16 * 2**20
 
 _VERSION = b"HTTP/1."
 
+#: Name and value of each line (RFC 9112, 5).
+_headers = re.compile(r"^([!-9;-~]+):([^\r\n]*)\r?$", re.MULTILINE).findall
+
 _chunk_size = re.compile(rb"([0-9A-Fa-f]{1,7})[ \t]*(?:;.*)?").fullmatch
 
 #: Statuses without a body (RFC 9110, 6.4.1).
@@ -293,15 +296,14 @@ def _read(buffer: bytes, *, ended: bool) -> tuple[Response, bool] | None:
 
 
 def _read_head(text: bytes) -> _Head:
-    first, *lines = text.decode("latin-1").split("\r\n")
+    """Read status line and headers; of a header that came twice, the last."""
+    first, _, lines = text.decode("latin-1").partition("\r\n")
     if not first.startswith("HTTP/1.") or not first[9:12].isdecimal():
         raise ValueError("no status line")
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or name != name.strip():
-            raise ValueError("a header that is none")
-        headers[name.lower()] = value.strip()
+    found = _headers(lines)
+    if len(found) != lines.count("\n") + bool(lines):
+        raise ValueError("a header that is none")
+    headers = {name.lower(): value.strip() for name, value in found}
     keep = first[7] == "1" and headers.get("connection", "").lower() != "close"
     return _Head(int(first[9:12]), headers, keep)
 

@@ -86,13 +86,17 @@ class _Second:
         if self.credentials.session_token:
             fixed["x-amz-security-token"] = self.credentials.session_token
         hashed = {"x-amz-content-sha256"} if content_sha256 else set()
-        parts: list[str] = []
-        at: dict[str, int] = {}
-        for name in sorted({*names, *fixed, *hashed}):
-            at[name] = len(parts) + 1
-            parts += [f"{name}:", fixed.get(name, ""), "\n"]
-        listed = ";".join(sorted(at))
-        parts += [f"\n{listed}\n", ""]
+        sorted_names = sorted({*names, *fixed, *hashed})
+        listed = ";".join(sorted_names)
+        parts, at = [""], {}  # what is the same in all such calls, and between two of those the place of one value
+        for name in sorted_names:
+            parts[-1] += f"{name}:{fixed.get(name, '')}"
+            if name not in fixed:
+                at[name] = len(parts)
+                parts += ["", ""]
+            parts[-1] += "\n"
+        parts[-1] += f"\n{listed}\n"
+        parts.append("")
         payloads = (len(parts) - 1, *(at[name] for name in hashed))
         authorization = f"{self.authorization}{listed}, Signature="
         found = self.shapes[names] = _Shape(parts, tuple(at[name] for name in names), payloads, authorization)
