@@ -19,6 +19,7 @@ __all__ = ["MAX_DELAY", "MAX_VISIBILITY", "VERSION", "Delivery", "Depth", "Envel
 
 #: The version of the message's form. A worker gives back what is newer.
 VERSION = 1
+_VERSION_TEXT = str(VERSION)
 
 #: A version with more digits is no version; Python refuses to read thousands of them.
 MAX_VERSION_DIGITS = 9
@@ -98,13 +99,17 @@ class Message:
             "kind": submission.kind,
             "owner": submission.owner,
             "created_at": to_wire(submission.created_at),
-            "digest": submission.digest or "",
-            "base_url": submission.base_url,
-            "version": str(VERSION),
-            "traceparent": self.traceparent,
-            "tracestate": self.tracestate,
+            "version": _VERSION_TEXT,
         }
-        return Envelope(body=self.body, attributes={name: value for name, value in attributes.items() if value})
+        if submission.digest:
+            attributes["digest"] = submission.digest
+        if submission.base_url:
+            attributes["base_url"] = submission.base_url
+        if self.traceparent:
+            attributes["traceparent"] = self.traceparent
+        if self.tracestate:
+            attributes["tracestate"] = self.tracestate
+        return Envelope(body=self.body, attributes=attributes)
 
     @classmethod
     def from_envelope(cls, envelope: Envelope) -> Message:
