@@ -1,0 +1,1 @@
+"""Proofs of the protocol under faults: exploration, simulation, chaos."""

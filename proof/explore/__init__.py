@@ -1,0 +1,1 @@
+"""Exhaustive exploration: the production code under every interleaving and fault within stated bounds."""

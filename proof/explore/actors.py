@@ -1,0 +1,191 @@
+"""Who acts in a run: submitters, workers with their heartbeats, a canceller, the dead-letter consumer. All of it production code behind gates.
+
+Decides what each actor is made of. Must not know what is chosen, nor what is checked at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import Any
+
+from proof.explore.gates import Gate, Gates
+from proof.explore.world import World
+
+from offpoll.board import StatusBoard
+from offpoll.dependencies import Dependencies
+from offpoll.operation import Outcome, Status
+from offpoll.queue import Delivery
+from offpoll.service import Offpoll, Service, lifetime
+from offpoll.settings import Settings
+from offpoll.work.handle import Ended, Errored, Stopped
+from offpoll.work.heartbeat import Heartbeat, HeartbeatTask
+from offpoll.work.job import Job
+from offpoll.work.worker import Ambient, Worker
+
+__all__ = ["ATTEMPTS", "BODY", "KEY", "OTHER", "Cast", "WorkerActor"]
+
+ATTEMPTS = 2
+KEY, BODY, OTHER = "key", b'{"sku":"A1"}', b'{"sku":"B2"}'
+SETTINGS = Settings(secret="s" * 32, lease=30_000.0, backoff=100.0, attempts=ATTEMPTS)
+
+
+@cache
+def application() -> Offpoll:
+    """Return a service with one kind; its handler never runs here, `Runner` stands for it."""
+    app = Offpoll()
+
+    @app.operation("order")
+    async def create_order(order: dict[str, str]) -> str:
+        raise NotImplementedError
+
+    return app
+
+
+class Cast:
+    """Makes the actors of a run.
+
+    Attributes:
+        handled: the bodies that handlers were started with.
+    """
+
+    def __init__(self, world: World, gates: Gates) -> None:
+        self.world, self.gates = world, gates
+        self.handled: list[str] = []
+        self._app = application()
+        self._tokens = itertools.count(1)
+
+    def dependencies(self, actor: str) -> Dependencies:
+        """Return what an actor talks to: every call is a gate."""
+        world = self.world
+        store, records = Gate(self.gates, actor, "store", world.store), Gate(self.gates, actor, "records", world.records)
+        return Dependencies(
+            board=StatusBoard(store=store, clock=world.clock),  # type: ignore[arg-type]
+            queue=Gate(self.gates, actor, "queue", world.queue),  # type: ignore[arg-type]
+            dead_letters=Gate(self.gates, actor, "dead", world.dead),  # type: ignore[arg-type]
+            parking=Gate(self.gates, actor, "parking", world.parking),  # type: ignore[arg-type]
+            records=records,  # type: ignore[arg-type]
+            service_times=world.service_times,
+        )
+
+    def service(self, actor: str) -> Service:
+        """Return an API. What it only reads as a hint, the depth of the queue, is no gate."""
+        service = Service(self._app, settings=SETTINGS, dependencies=self.dependencies(actor), clock=self.world.clock)
+        service._submitter.forecast._depth.get = lambda: NO_DEPTH  # type: ignore[method-assign]
+        return service
+
+    def worker(self, actor: str) -> WorkerActor:
+        """Return a worker."""
+        return WorkerActor(self, actor)
+
+    def token(self, actor: str) -> str:
+        """Return a fresh claim token."""
+        return f"{actor}.{next(self._tokens)}"
+
+
+class WorkerActor:
+    """A worker whose loop is the explorer: it is handed one delivery at a time."""
+
+    def __init__(self, cast: Cast, actor: str) -> None:
+        dependencies = cast.dependencies(actor)
+        runner = Runner(cast, actor)
+        kinds = cast._app.kinds(SETTINGS)
+
+        @asynccontextmanager
+        async def same() -> AsyncIterator[Dependencies]:
+            yield dependencies
+
+        self.runner = runner
+        self.worker = Worker(
+            kinds=kinds,
+            settings=SETTINGS,
+            lifetime=lifetime(SETTINGS, kinds),
+            dependencies=dependencies,
+            heartbeat_dependencies=same,
+            heartbeat=HeartbeatTask(),
+            runner=runner,
+            ambient=Ambient(
+                clock=cast.world.clock, monotonic=cast.world.loop_time, random=lambda: 0.0, token=lambda: cast.token(actor)
+            ),
+        )
+        runner.worker = self.worker
+
+    async def work(self, delivery: Delivery) -> None:
+        """Take a delivery of the queue through the protocol."""
+        await self.worker._loops[0].work(delivery)
+
+    async def settle(self, delivery: Delivery) -> None:
+        """Settle a dead letter."""
+        await self.worker._loops[1].work(delivery)
+
+
+class Runner:
+    """A `HandlerRunner` that waits at a gate for how its handler ends; beats and progress happen meanwhile."""
+
+    worker: Worker
+
+    def __init__(self, cast: Cast, actor: str) -> None:
+        self._cast, self._actor = cast, actor
+
+    async def run(self, job: Job) -> Ended | Errored | Stopped:
+        told = asyncio.Event()
+        self._started(job)
+        job.begin(now=self._cast.world.loop_time(), on_stop=told.set)
+        faults = ("error", "beat", "progress")
+        passing = self._cast.gates.pass_(self._actor, "handler.run", lambda: self._ok(job), faults=faults)
+        handling, telling = asyncio.ensure_future(passing), asyncio.ensure_future(told.wait())
+        try:
+            await asyncio.wait({handling, telling}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            job.end()
+            telling.cancel()
+        if handling.done():
+            found: Ended | Errored = handling.result()
+            return found
+        handling.cancel()
+        assert job.stop_reason is not None
+        return Stopped(reason=job.stop_reason)
+
+    async def vacated(self, job: Job) -> None:
+        """Nothing of it runs on."""
+
+    async def _ok(self, job: Job) -> Ended:
+        return Ended(outcome=Outcome(status=Status.SUCCEEDED, result='"done"'))
+
+    def _started(self, job: Job) -> None:
+        record = self._cast.world.records._records.get(job.message.submission.operation_id)
+        if record is not None and record.done:
+            self._cast.world.broken.append(f"a handler started although the operation had {record.status}")
+        self._cast.handled.append(job.message.body)
+        if len(set(self._cast.handled)) > 1:
+            self._cast.world.broken.append(f"two inputs of one operation were handled: {sorted(set(self._cast.handled))}")
+
+    async def beside(self, how: str) -> None:
+        """Let the heartbeat do its part for the job that runs: renew lease and visibility, or publish progress."""
+        (job,) = self.worker._jobs.values()
+        async with self.worker._make_heartbeat() as heartbeat:
+            now = self._cast.world.loop_time()
+            if how == "beat":
+                job.beating, job.tried_at = True, now
+                heartbeat._start(heartbeat._beat(job, now), job, "beating")
+            else:
+                job.publishing = True
+                heartbeat._start(_twice(heartbeat, job, now), job, "publishing")
+
+
+async def _twice(heartbeat: Heartbeat, job: Job, now: float) -> None:
+    """Read the document, the first time, then publish."""
+    if job.shown is None:
+        await heartbeat._publish(job, now)
+    if job.shown is not None:
+        await heartbeat._publish(job, now)
+
+
+class _Depth:
+    visible = in_flight = delayed = 0
+
+
+NO_DEPTH: Any = _Depth()

@@ -1,0 +1,122 @@
+"""Gates: where production code meets a store, a queue, a table or its handler, it stops until the explorer lets it pass.
+
+    production code ──call──► gate: pending ──the explorer chooses──► the call, its answer lost, or refused before its effect
+
+Decides nothing itself. What each actor has seen is summed up in its history, so that equal states are recognised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from offpoll.errors import DependencyUnavailable, OffpollError
+
+__all__ = ["Gate", "Gates", "Pending"]
+
+
+#: Calls without an effect: a lost answer is the same as none.
+_READS = frozenset({"store.read", "records.get", "queue.depth"})
+
+
+@dataclass(kw_only=True, eq=False)
+class Pending:
+    """A call that waits at its gate.
+
+    Attributes:
+        actor: who calls.
+        call: `records.claim`.
+        faults: what may go wrong with it.
+        act: does it.
+    """
+
+    actor: str
+    call: str
+    faults: tuple[str, ...]
+    act: Callable[[], Awaitable[Any]]
+    answer: asyncio.Future[Any]
+
+    async def go(self, how: str) -> None:
+        """Let it pass: `ok`, `lost` (done, and the answer does not arrive) or `fail` (not done)."""
+        try:
+            if how == "fail":
+                raise DependencyUnavailable(self.call.partition(".")[0], "injected: not done")
+            result = await self.act()
+            if how == "lost":
+                raise DependencyUnavailable(self.call.partition(".")[0], "injected: done, the answer is lost")
+        except OffpollError as error:
+            self._finish(lambda: self.answer.set_exception(error))
+        else:
+            self._finish(lambda: self.answer.set_result(result))
+
+    def _finish(self, finish: Callable[[], None]) -> None:
+        if not self.answer.done():
+            finish()
+
+
+@dataclass(kw_only=True)
+class Gates:
+    """All gates of a run.
+
+    Attributes:
+        pending: the calls that wait, in the order in which they came.
+        histories: by actor: a digest of everything it was answered since it was last at rest.
+        gone: actors that crashed: whatever is left of them does nothing more.
+        said: the last answer, for people.
+        closed: the run is over.
+    """
+
+    pending: list[Pending] = field(default_factory=list)
+    histories: dict[str, int] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    said: str = ""
+    closed: bool = False
+
+    async def pass_(self, actor: str, call: str, act: Callable[[], Awaitable[Any]], *, faults: tuple[str, ...] = ("lost", "fail")) -> Any:
+        """Wait at a gate, then return what the call returned."""
+        if self.closed:
+            raise asyncio.CancelledError
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if actor in self.gone:
+            await answer  # for ever
+        waiting = Pending(actor=actor, call=call, faults=faults, act=act, answer=answer)
+        self.pending.append(waiting)
+        try:
+            result = await answer
+        except OffpollError as error:
+            self._remember(actor, call, repr(error))
+            raise
+        finally:
+            if waiting in self.pending:
+                self.pending.remove(waiting)
+        self._remember(actor, call, repr(result))
+        return result
+
+    def rest(self, actor: str) -> None:
+        """Forget what an actor has seen: it is where it began."""
+        self.histories.pop(actor, None)
+
+    def _remember(self, actor: str, call: str, seen: str) -> None:
+        self.said = seen
+        self.histories[actor] = hash((self.histories.get(actor, 0), call, seen))
+
+
+class Gate:
+    """Stands before a store, a queue or a table for one actor: each of its verbs waits at a gate."""
+
+    def __init__(self, gates: Gates, actor: str, service: str, target: Any) -> None:
+        self._gates, self._actor, self._service, self._target = gates, actor, service, target
+
+    def __getattr__(self, verb: str) -> Any:
+        method = getattr(self._target, verb)
+        if verb == "sign":
+            return method
+        call = f"{self._service}.{verb}"
+        faults = ("fail",) if call in _READS else ("lost", "fail")
+
+        async def wait(*args: Any, **kwargs: Any) -> Any:
+            return await self._gates.pass_(self._actor, call, lambda: method(*args, **kwargs), faults=faults)
+
+        return wait

@@ -1,0 +1,307 @@
+"""One run: a world, its actors, and what may happen next. A run is a list of choices; the same list gives the same run.
+
+Decides which choices there are and what each does. Must not know which are worth trying: that is `search`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from proof.explore.actors import ATTEMPTS, BODY, KEY, OTHER, Cast, WorkerActor
+from proof.explore.gates import Gates, Pending
+from proof.explore.loop import IdleLoop
+from proof.explore.timeline import line
+from proof.explore.world import JUMP, World
+
+from offpoll.document import Document
+from offpoll.errors import DependencyUnavailable, OffpollError
+
+__all__ = ["Choice", "Run", "Scenario"]
+
+Choice = tuple[str, ...]
+
+#: Rounds of a fair schedule after which an operation that is not done waits for nobody.
+ROUNDS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """Who takes part, and how much may go wrong.
+
+    Attributes:
+        name: for people.
+        other: whether somebody submits another body under the same key.
+        retry: whether a submit that failed or crashed is repeated.
+        cancel, dead: whether there are a canceller and a dead-letter consumer.
+        workers: how many.
+        max_receives: deliveries before a message is a dead letter.
+        budget: how often each of `crash`, `lost`, `fail`, `jump` (all leases and timeouts end), `duplicate` (a message is visible again),
+            `error` (a handler raises), `beat` (a renewal while it runs), `progress` (published while it runs), `delete` (the bucket's
+            lifecycle deletes the document) may happen.
+    """
+
+    name: str
+    other: bool = False
+    retry: bool = False
+    cancel: bool = False
+    dead: bool = False
+    workers: int = 1
+    max_receives: int = ATTEMPTS + 5
+    budget: Mapping[str, int] = field(default_factory=dict)
+
+
+class Run:
+    """A run of a scenario."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self._steps: list[tuple[str, str, str, str]] = []
+        self._loop = IdleLoop()
+        self.world = World(loop_time=self._loop.time, max_receives=scenario.max_receives)
+        self._gates = Gates()
+        self._cast = Cast(self.world, self._gates)
+        self._left = dict(scenario.budget)
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._workers: dict[str, WorkerActor] = {}
+        self._ended: dict[str, str] = {}
+        self._lives: dict[str, int] = {}
+        self._start("S", self._submit("S", BODY))
+        self._settle()
+
+    def close(self) -> None:
+        """End what is left of the run; it reaches nothing any more."""
+        self._gates.closed = True
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.settle()
+        self._loop.close()
+
+    def timeline(self) -> list[str]:
+        """Return what happened, for people."""
+        return [line(actor, call, how, said) for actor, call, how, said in self._steps]
+
+    @property
+    def broken(self) -> str | None:
+        """The first rule that was broken."""
+        return self.world.broken[0] if self.world.broken else None
+
+    def state(self) -> int:
+        """Return what tells this state apart from others, for what can still happen and be found."""
+        actors = tuple(
+            (name, self._gates.histories.get(self._life(name), 0), name in self._tasks, self._ended.get(name)) for name in self._names()
+        )
+        pending = tuple((each.actor.partition("#")[0], each.call) for each in self._gates.pending)
+        return hash((self.world.state(), actors, pending, tuple(sorted(self._left.items())), tuple(sorted(set(self._cast.handled)))))
+
+    # --- what may happen ---------------------------------------------------------------------------
+
+    def choices(self) -> list[Choice]:
+        """Return everything that may happen next."""
+        found: list[Choice] = []
+        for number, pending in enumerate(self._gates.pending):
+            found += [("go", str(number), how) for how in ("ok", *pending.faults) if how == "ok" or self._left.get(how)]
+        found += self._starts()
+        if self._left.get("crash"):
+            found += [("crash", name) for name in self._tasks]
+        queue = self.world.queue
+        if self._left.get("duplicate") and any(held.receives and held.visible_at > self._loop.time() for held in queue._held.values()):
+            found.append(("duplicate",))
+        if self._left.get("jump") and (self.world.hidden(queue) or self.world.hidden(self.world.dead) or self._tasks):
+            found.append(("jump",))
+        if self._left.get("delete") and self.world.store._objects:
+            found.append(("delete",))
+        return found
+
+    def _starts(self) -> list[Choice]:
+        scenario, world = self.scenario, self.world
+        found: list[Choice] = []
+        if scenario.retry and self._ended.get("S") in {"unknown", "crashed"} and "R" not in self._ended and "R" not in self._tasks:
+            found.append(("start", "R"))
+        if scenario.other and "O" not in self._ended and "O" not in self._tasks:
+            found.append(("start", "O"))
+        if scenario.cancel and world.store._objects and "C" not in self._ended and "C" not in self._tasks:
+            found.append(("start", "C"))
+        if world.visible(world.queue):
+            idle = [name for name in self._worker_names() if name not in self._tasks]
+            found += [("deliver", name) for name in idle]
+        if scenario.dead and world.visible(world.dead) and "D" not in self._tasks:
+            found.append(("deliver", "D"))
+        return found
+
+    def take(self, choice: Choice) -> None:
+        """Let it happen."""
+        what, *rest = choice
+        match what:
+            case "go":
+                self._go(self._gates.pending[int(rest[0])], rest[1])
+            case "start" | "deliver":
+                self._begin(rest[0])
+            case "crash":
+                self._spend("crash")
+                self._crash(rest[0])
+            case "jump":
+                self._spend("jump")
+                self._jump()
+            case "duplicate":
+                self._spend("duplicate")
+                self.world.lapse_visibility()
+                self._say("", "the message is delivered again")
+            case "delete":
+                self._spend("delete")
+                self.world.store._objects.clear()
+                self._say("", "the bucket's lifecycle deletes the document")
+        self._settle()
+
+    # --- doing it ----------------------------------------------------------------------------------
+
+    def _go(self, pending: Pending, how: str) -> None:
+        if how != "ok":
+            self._spend(how)
+        actor = pending.actor.partition("#")[0]
+        if how in {"beat", "progress"}:
+            self._say(actor, f"the heartbeat {'renews' if how == 'beat' else 'publishes progress'} meanwhile")
+            self._loop.create_task(self._workers[actor].runner.beside(how))
+            return
+        self._loop.create_task(pending.go(how))
+        self._loop.settle()
+        self._steps.append((actor, pending.call, how, self._gates.said))
+
+    def _begin(self, name: str) -> None:
+        self._say(name, "begins" if name in "SROC" else "receives the message")
+        match name:
+            case "R":
+                self._start(name, self._submit(name, BODY))
+            case "O":
+                self._start(name, self._submit(name, OTHER))
+            case "C":
+                self._start(name, self._cancel(name))
+            case _:
+                self._deliver(name)
+
+    def _deliver(self, name: str) -> None:
+        worker = self._workers.get(name)
+        if worker is None:
+            worker = self._workers[name] = self._cast.worker(self._life(name))
+        queue = self.world.dead if name == "D" else self.world.queue
+        receiving = self._loop.create_task(queue.receive(limit=1, wait=0.0))
+        self._loop.settle()
+        for delivery in receiving.result():
+            self._start(name, worker.settle(delivery) if name == "D" else worker.work(delivery))
+
+    def _start(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
+        self._tasks[name] = self._loop.create_task(work)
+
+    async def _submit(self, name: str, body: bytes) -> None:
+        service = self._cast.service(self._life(name))
+        try:
+            await service.submit("order", body, idempotency_key=KEY)
+            self._ended[name] = "accepted"
+        except DependencyUnavailable:
+            self._ended[name] = "unknown"
+        except OffpollError as error:
+            self._ended[name] = type(error).__name__
+
+    async def _cancel(self, name: str) -> None:
+        service = self._cast.service(self._life(name))
+        operation_id = next(iter(self.world.store._objects)).rpartition("/")[2]
+        try:
+            await service.cancel("order", operation_id)
+            self._ended[name] = "canceled"
+        except OffpollError as error:
+            self._ended[name] = type(error).__name__
+
+    def _crash(self, name: str) -> None:
+        life = self._life(name)
+        self._gates.gone.add(life)
+        self._gates.pending[:] = [each for each in self._gates.pending if each.actor != life]
+        self._tasks.pop(name)
+        self._workers.pop(name, None)
+        self._lives[name] = self._lives.get(name, 0) + 1
+        if name in "SROC":
+            self._ended[name] = "crashed"
+        self._say(name, "CRASHES")
+
+    def _jump(self) -> None:
+        self.world.jumps += 1
+        self._loop.seconds += JUMP
+        self._say("", "time passes: leases, backoffs and visibility timeouts end")
+
+    def _settle(self) -> None:
+        """Run until every actor waits at a gate, has ended, or is gone. Pauses between retries pass by themselves."""
+        self._loop.settle()
+        while any(self._pauses(name) for name in self._tasks) and self._loop.next_timer():
+            self._loop.settle()
+        for name, task in list(self._tasks.items()):
+            if task.done():
+                task.result()
+                del self._tasks[name]
+        for name in self._names():
+            if name not in self._tasks and not self._waits(name):
+                self._gates.rest(self._life(name))
+
+    def _pauses(self, name: str) -> bool:
+        return not self._tasks[name].done() and not self._waits(name)
+
+    def _waits(self, name: str) -> bool:
+        life = self._life(name)
+        return any(each.actor == life for each in self._gates.pending)
+
+    def _life(self, name: str) -> str:
+        return f"{name}#{self._lives.get(name, 0)}"
+
+    def _worker_names(self) -> list[str]:
+        return [f"W{number + 1}" for number in range(self.scenario.workers)]
+
+    def _names(self) -> list[str]:
+        return ["S", "R", "O", "C", "D", *self._worker_names()]
+
+    def _spend(self, what: str) -> None:
+        self._left[what] -= 1
+
+    def _say(self, actor: str, text: str) -> None:
+        self._steps.append((actor, text, "", ""))
+
+    # --- what has to be true at the end --------------------------------------------------------------
+
+    def conclude(self) -> None:
+        """Let everybody who lives go on without faults, and see that the operation comes to rest as it should."""
+        self._left = {}
+        self._say("", "from here on nothing goes wrong")
+        for _ in range(ROUNDS):
+            if self._gates.pending:
+                self.take(("go", "0", "ok"))
+            elif starts := [each for each in self._starts() if each[0] == "deliver"]:
+                self.take(starts[0])
+            elif self.world.hidden(self.world.queue) or self.world.hidden(self.world.dead):
+                self._jump()
+                self._settle()
+            else:
+                break
+            if self.broken:
+                return
+        self._at_rest()
+
+    def _at_rest(self) -> None:
+        broken = self.world.broken.append
+        if self._gates.pending or self.world.queue.peek() or self.world.dead.peek():
+            broken("a message, or a step, waits for nobody")
+        if self.world.parking.peek():
+            broken("a message that can be read was parked")
+        document = next((Document.from_bytes(body) for body in self.world.store._objects.values()), None)
+        record = next(iter(self.world.records._records.values()), None)
+        accepted = "accepted" in (self._ended.get(name) for name in "SRO")
+        if accepted and (document is None or not document.done) and not self._deleted:
+            broken(f"202 was answered, and the operation is {document.status if document else 'nowhere'} for ever")
+        if record is not None and record.done and (document is not None or not self._deleted):
+            said = (document.status, document.attempt) if document else None
+            if said != (record.status, record.attempt):
+                broken(f"the record says {record.status} of attempt {record.attempt}, the document {said}")
+        if document is not None and document.done and (record is None or not record.done):
+            broken(f"the document says {document.status}, and no outcome is recorded")
+
+    @property
+    def _deleted(self) -> bool:
+        return self.scenario.budget.get("delete", 0) > 0

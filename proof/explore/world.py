@@ -1,0 +1,154 @@
+"""The stores of a run, which notice at once when a rule of the protocol is broken: every write passes here.
+
+Decides what may never happen. Must not know who acts or how; what has to be true at the end is `scenario`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from offpoll.document import Document
+from offpoll.memory_store import MemoryDocumentStore
+from offpoll.operation import Outcome, Record, Status, Submission
+from offpoll.queue import MemoryQueue
+from offpoll.records import Claim, Guard, MemoryRecords, Update
+from offpoll.service_times import MemoryServiceTimes
+from offpoll.testing import START
+
+__all__ = ["JUMP", "VISIBILITY", "World"]
+
+#: Seconds after which a lease, a visibility timeout or a backoff that was live is over.
+JUMP = 100_000.0
+
+#: Seconds for which a delivered message is hidden: for the whole of what happens between two jumps.
+VISIBILITY = 40_000.0
+
+
+class _Store(MemoryDocumentStore):
+    """Rank only grows, and a terminal document never changes, while the object exists."""
+
+    broken: Callable[[str], None]
+
+    async def replace(self, key: str, body: bytes, *, etag: str) -> str:
+        before = self._objects.get(key)
+        found = await super().replace(key, body, etag=etag)
+        if before is not None:
+            self._look(before, body)
+        return found
+
+    def _look(self, before: bytes, after: bytes) -> None:
+        old, new = Document.from_bytes(before), Document.from_bytes(after)
+        if old.done and before != after:
+            self.broken(f"a terminal document changed: {old.status}, now {new.status}")
+        if new.rank < old.rank:
+            self.broken(f"a document's rank went down from {old.rank} to {new.rank}")
+        if old.digest != new.digest:
+            self.broken("a document lost its digest")
+
+
+class _Records(MemoryRecords):
+    """One outcome, and nothing by an attempt that was overtaken or under somebody's live lease."""
+
+    broken: Callable[[str], None]
+
+    async def claim(self, submission: Submission, *, seen: int, token: str, lease: float, expires_at: datetime) -> Update:
+        before = self._records.get(submission.operation_id)
+        update = await super().claim(submission, seen=seen, token=token, lease=lease, expires_at=expires_at)
+        if update.applied and before is not None and self._leased(before):
+            self.broken(f"attempt {before.attempt} was overtaken while its lease was live, or its backoff lasted")
+        return update
+
+    async def renew(self, operation_id: str, *, held: Claim, lease: float) -> Update:
+        before = self._records.get(operation_id)
+        return self._by("renewed", held, before, await super().renew(operation_id, held=held, lease=lease))
+
+    async def release(self, operation_id: str, *, held: Claim, backoff: float) -> Update:
+        before = self._records.get(operation_id)
+        return self._by("released", held, before, await super().release(operation_id, held=held, backoff=backoff))
+
+    async def decide(
+        self, submission: Submission, outcome: Outcome, *, guard: Guard, expires_at: datetime, input: bytes | None = None
+    ) -> Update:
+        before = self._records.get(submission.operation_id)
+        update = await super().decide(submission, outcome, guard=guard, expires_at=expires_at, input=input)
+        if isinstance(guard, Claim):
+            self._by("decided", guard, before, update)
+        elif update.applied and outcome.status is not Status.CANCELED and before is not None and self._leased(before):
+            self.broken(f"the operation was given up while attempt {before.attempt} had a live lease")
+        return update
+
+    def _leased(self, record: Record) -> bool:
+        return record.lease_until is not None and record.lease_until > self._now()
+
+    def _by(self, what: str, held: Claim, before: Record | None, update: Update) -> Update:
+        if update.applied and (before is None or (before.attempt, before.token) != (held.attempt, held.token)):
+            self.broken(f"attempt {held.attempt} of {held.token} was overtaken, and {what}")
+        return update
+
+    def _put(self, record: Record, now: datetime) -> Update:
+        before = self._records.get(record.submission.operation_id)
+        if before is not None and before.done:
+            self.broken(f"an outcome was not the last word: {before.status}, then {record.status}")
+        return super()._put(record, now)
+
+
+@dataclass(kw_only=True)
+class World:
+    """Everything that is outside of a process.
+
+    Attributes:
+        loop_time: the loop's clock.
+        max_receives: deliveries before a message is a dead letter.
+        jumps: how often time has jumped.
+        broken: what was broken.
+    """
+
+    loop_time: Callable[[], float]
+    max_receives: int
+    jumps: int = 0
+    broken: list[str] = field(default_factory=list)
+    store: _Store = field(init=False)
+    records: _Records = field(init=False)
+    queue: MemoryQueue = field(init=False)
+    dead: MemoryQueue = field(init=False)
+    parking: MemoryQueue = field(init=False)
+    service_times: MemoryServiceTimes = field(default_factory=MemoryServiceTimes)
+
+    def __post_init__(self) -> None:
+        self.store, self.records = _Store(clock=self.clock), _Records(clock=self.clock)
+        self.store.broken = self.records.broken = self.broken.append
+        self.dead, self.parking = MemoryQueue(visibility=VISIBILITY), MemoryQueue(visibility=VISIBILITY)
+        self.queue = MemoryQueue(visibility=VISIBILITY, dead_letters=self.dead, max_receives=self.max_receives)
+
+    def clock(self) -> datetime:
+        """Return the time, which only jumps: what happens between two jumps happens at once."""
+        return START + timedelta(seconds=self.jumps * JUMP)
+
+    def visible(self, queue: MemoryQueue) -> int:
+        """Return how many messages could be received now."""
+        return sum(held.visible_at <= self.loop_time() for held in queue._held.values())
+
+    def hidden(self, queue: MemoryQueue) -> int:
+        """Return how many messages cannot be received now."""
+        return len(queue._held) - self.visible(queue)
+
+    def lapse_visibility(self) -> None:
+        """Let every message that is out for delivery be visible again: SQS may deliver twice."""
+        for held in self.queue._held.values():
+            if held.receives:
+                held.visible_at = self.loop_time()
+
+    def state(self) -> tuple[object, ...]:
+        """Return what tells two worlds apart. Receipts and order of arrival do not."""
+        now = self.clock()
+        records = tuple(
+            (key, each.attempt, each.token, each.outcome and str(each.outcome), each.lease_until is not None and each.lease_until > now)
+            for key, each in sorted(self.records._records.items())
+        )
+        queues = tuple(
+            tuple(sorted((held.envelope.body, held.receives, held.visible_at <= self.loop_time()) for held in queue._held.values()))
+            for queue in (self.queue, self.dead, self.parking)
+        )
+        return (self.jumps, tuple(sorted(self.store._objects.items())), records, queues)
