@@ -1,4 +1,4 @@
-"""Who acts in a run: submitters, workers with their heartbeats, a canceller, the dead-letter consumer. All of it production code behind gates.
+"""Who acts in a run: submitters, workers with heartbeats, a canceller, the dead-letter consumer. All of it production code behind gates.
 
 Decides what each actor is made of. Must not know what is chosen, nor what is checked at the end.
 """
@@ -12,9 +12,6 @@ from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
 
-from proof.explore.gates import Gate, Gates
-from proof.explore.world import World
-
 from offpoll.board import StatusBoard
 from offpoll.dependencies import Dependencies
 from offpoll.operation import Outcome, Status
@@ -23,8 +20,10 @@ from offpoll.service import Offpoll, Service, lifetime
 from offpoll.settings import Settings
 from offpoll.work.handle import Ended, Errored, Stopped
 from offpoll.work.heartbeat import Heartbeat, HeartbeatTask
-from offpoll.work.job import Job
+from offpoll.work.job import Job, Stop
 from offpoll.work.worker import Ambient, Worker
+from proof.explore.gates import Gate, Gates
+from proof.explore.world import World
 
 __all__ = ["ATTEMPTS", "BODY", "KEY", "OTHER", "Cast", "WorkerActor"]
 
@@ -50,11 +49,13 @@ class Cast:
 
     Attributes:
         handled: the bodies that handlers were started with.
+        running: by worker: how often time had jumped when its handler started.
     """
 
     def __init__(self, world: World, gates: Gates) -> None:
         self.world, self.gates = world, gates
         self.handled: list[str] = []
+        self.running: dict[str, int] = {}
         self._app = application()
         self._tokens = itertools.count(1)
 
@@ -63,11 +64,11 @@ class Cast:
         world = self.world
         store, records = Gate(self.gates, actor, "store", world.store), Gate(self.gates, actor, "records", world.records)
         return Dependencies(
-            board=StatusBoard(store=store, clock=world.clock),  # type: ignore[arg-type]
-            queue=Gate(self.gates, actor, "queue", world.queue),  # type: ignore[arg-type]
-            dead_letters=Gate(self.gates, actor, "dead", world.dead),  # type: ignore[arg-type]
-            parking=Gate(self.gates, actor, "parking", world.parking),  # type: ignore[arg-type]
-            records=records,  # type: ignore[arg-type]
+            board=StatusBoard(store=store, clock=world.clock),
+            queue=Gate(self.gates, actor, "queue", world.queue),
+            dead_letters=Gate(self.gates, actor, "dead", world.dead),
+            parking=Gate(self.gates, actor, "parking", world.parking),
+            records=records,
             service_times=world.service_times,
         )
 
@@ -107,9 +108,7 @@ class WorkerActor:
             heartbeat_dependencies=same,
             heartbeat=HeartbeatTask(),
             runner=runner,
-            ambient=Ambient(
-                clock=cast.world.clock, monotonic=cast.world.loop_time, random=lambda: 0.0, token=lambda: cast.token(actor)
-            ),
+            ambient=Ambient(clock=cast.world.clock, monotonic=cast.world.loop_time, random=lambda: 0.0, token=lambda: cast.token(actor)),
         )
         runner.worker = self.worker
 
@@ -142,12 +141,12 @@ class Runner:
         finally:
             job.end()
             telling.cancel()
+            self._cast.running.pop(self._actor, None)
         if handling.done():
             found: Ended | Errored = handling.result()
             return found
         handling.cancel()
-        assert job.stop_reason is not None
-        return Stopped(reason=job.stop_reason)
+        return Stopped(reason=job.stop_reason or Stop.LOST)
 
     async def vacated(self, job: Job) -> None:
         """Nothing of it runs on."""
@@ -159,6 +158,9 @@ class Runner:
         record = self._cast.world.records._records.get(job.message.submission.operation_id)
         if record is not None and record.done:
             self._cast.world.broken.append(f"a handler started although the operation had {record.status}")
+        if self._cast.world.jumps in self._cast.running.values():
+            self._cast.world.broken.append("two handlers of one operation run, and no lease had lapsed")
+        self._cast.running[self._actor] = self._cast.world.jumps
         self._cast.handled.append(job.message.body)
         if len(set(self._cast.handled)) > 1:
             self._cast.world.broken.append(f"two inputs of one operation were handled: {sorted(set(self._cast.handled))}")

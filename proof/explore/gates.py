@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from offpoll.errors import DependencyUnavailable, OffpollError
+from offpoll.work.handle import Errored
 
 __all__ = ["Gate", "Gates", "Pending"]
 
@@ -39,21 +40,24 @@ class Pending:
     answer: asyncio.Future[Any]
 
     async def go(self, how: str) -> None:
-        """Let it pass: `ok`, `lost` (done, and the answer does not arrive) or `fail` (not done)."""
+        """Let it pass: `ok`, `lost` (done, and the answer does not arrive), `fail` (not done), `error` (the handler raises)."""
+        service = self.call.partition(".")[0]
+        error: OffpollError | None = None
+        result: Any = None
         try:
             if how == "fail":
-                raise DependencyUnavailable(self.call.partition(".")[0], "injected: not done")
-            result = await self.act()
+                raise DependencyUnavailable(service, "injected: not done")
+            result = Errored(code="ValueError") if how == "error" else await self.act()
             if how == "lost":
-                raise DependencyUnavailable(self.call.partition(".")[0], "injected: done, the answer is lost")
-        except OffpollError as error:
-            self._finish(lambda: self.answer.set_exception(error))
+                raise DependencyUnavailable(service, "injected: done, and the answer is lost")
+        except OffpollError as met:
+            error = met
+        if self.answer.done():  # whoever asked was cancelled
+            return
+        if error is None:
+            self.answer.set_result(result)
         else:
-            self._finish(lambda: self.answer.set_result(result))
-
-    def _finish(self, finish: Callable[[], None]) -> None:
-        if not self.answer.done():
-            finish()
+            self.answer.set_exception(error)
 
 
 @dataclass(kw_only=True)

@@ -10,14 +10,13 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from offpoll.document import Document
+from offpoll.errors import DependencyUnavailable, OffpollError
 from proof.explore.actors import ATTEMPTS, BODY, KEY, OTHER, Cast, WorkerActor
 from proof.explore.gates import Gates, Pending
 from proof.explore.loop import IdleLoop
 from proof.explore.timeline import line
 from proof.explore.world import JUMP, World
-
-from offpoll.document import Document
-from offpoll.errors import DependencyUnavailable, OffpollError
 
 __all__ = ["Choice", "Run", "Scenario"]
 
@@ -33,6 +32,7 @@ class Scenario:
 
     Attributes:
         name: for people.
+        submitted: whether the first submit is over before anybody else acts.
         other: whether somebody submits another body under the same key.
         retry: whether a submit that failed or crashed is repeated.
         cancel, dead: whether there are a canceller and a dead-letter consumer.
@@ -43,7 +43,8 @@ class Scenario:
             lifecycle deletes the document) may happen.
     """
 
-    name: str
+    name: str = ""
+    submitted: bool = False
     other: bool = False
     retry: bool = False
     cancel: bool = False
@@ -70,6 +71,8 @@ class Run:
         self._lives: dict[str, int] = {}
         self._start("S", self._submit("S", BODY))
         self._settle()
+        while scenario.submitted and self._tasks:
+            self.take(("go", "0", "ok"))
 
     def close(self) -> None:
         """End what is left of the run; it reaches nothing any more."""
@@ -111,7 +114,7 @@ class Run:
             found.append(("duplicate",))
         if self._left.get("jump") and (self.world.hidden(queue) or self.world.hidden(self.world.dead) or self._tasks):
             found.append(("jump",))
-        if self._left.get("delete") and self.world.store._objects:
+        if self._left.get("delete") and any(Document.from_bytes(body).done for body in self.world.store._objects.values()):
             found.append(("delete",))
         return found
 
@@ -219,6 +222,7 @@ class Run:
         self._gates.pending[:] = [each for each in self._gates.pending if each.actor != life]
         self._tasks.pop(name)
         self._workers.pop(name, None)
+        self._cast.running.pop(life, None)
         self._lives[name] = self._lives.get(name, 0) + 1
         if name in "SROC":
             self._ended[name] = "crashed"

@@ -9,6 +9,7 @@ __all__ = ["line"]
 _HOW = {"ok": "", "lost": "  — done, and the answer is LOST", "fail": "  — FAILS, nothing done", "error": "  — the handler RAISES"}
 
 _FACTS = {
+    r'"status":"(\w+)"': "{}",
     r"applied=(\w+)": "applied={}",
     r"attempt=(\d+)": "attempt {}",
     r"status=(?:<Status\.\w+: )?'(\w+)'": "{}",
@@ -26,4 +27,4 @@ def line(actor: str, call: str, how: str, said: str) -> str:
     named = re.match(r"(\w+)\(", said)
     if not facts and named:
         facts = [named[1]]
-    return f"{actor:3} {call:18}  → {', '.join(facts) or said[:40]}"
+    return f"{actor:3} {call:18}  → {', '.join(facts) or said[:16]}"

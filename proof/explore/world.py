@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from offpoll.document import Document
 from offpoll.memory_store import MemoryDocumentStore
 from offpoll.operation import Outcome, Record, Status, Submission
-from offpoll.queue import MemoryQueue
+from offpoll.queue import Delivery, MemoryQueue
 from offpoll.records import Claim, Guard, MemoryRecords, Update
 from offpoll.service_times import MemoryServiceTimes
 from offpoll.testing import START
@@ -26,6 +26,7 @@ JUMP = 100_000.0
 VISIBILITY = 40_000.0
 
 
+@dataclass(kw_only=True)
 class _Store(MemoryDocumentStore):
     """Rank only grows, and a terminal document never changes, while the object exists."""
 
@@ -48,16 +49,28 @@ class _Store(MemoryDocumentStore):
             self.broken("a document lost its digest")
 
 
+class _Queue(MemoryQueue):
+    """SQS does not promise that an old receipt is refused: here each one names its message for ever."""
+
+    def _find(self, delivery: Delivery) -> int | None:
+        number = int(delivery.receipt.partition(".")[0])
+        return number if number in self._held else None
+
+
+@dataclass(kw_only=True)
 class _Records(MemoryRecords):
-    """One outcome, and nothing by an attempt that was overtaken or under somebody's live lease."""
+    """One outcome, and nothing by an attempt that was overtaken, under somebody's live lease, or before a backoff is over."""
 
     broken: Callable[[str], None]
+    _owed: dict[str, datetime] = field(default_factory=dict)
 
     async def claim(self, submission: Submission, *, seen: int, token: str, lease: float, expires_at: datetime) -> Update:
         before = self._records.get(submission.operation_id)
         update = await super().claim(submission, seen=seen, token=token, lease=lease, expires_at=expires_at)
         if update.applied and before is not None and self._leased(before):
-            self.broken(f"attempt {before.attempt} was overtaken while its lease was live, or its backoff lasted")
+            self.broken(f"attempt {before.attempt} was overtaken while its lease was live")
+        if update.applied and self._owed.pop(submission.operation_id, self._now()) > self._now():
+            self.broken("an attempt began before the backoff was over")
         return update
 
     async def renew(self, operation_id: str, *, held: Claim, lease: float) -> Update:
@@ -66,7 +79,10 @@ class _Records(MemoryRecords):
 
     async def release(self, operation_id: str, *, held: Claim, backoff: float) -> Update:
         before = self._records.get(operation_id)
-        return self._by("released", held, before, await super().release(operation_id, held=held, backoff=backoff))
+        update = await super().release(operation_id, held=held, backoff=backoff)
+        if update.applied:
+            self._owed[operation_id] = self._now() + timedelta(seconds=backoff)
+        return self._by("released", held, before, update)
 
     async def decide(
         self, submission: Submission, outcome: Outcome, *, guard: Guard, expires_at: datetime, input: bytes | None = None
@@ -117,10 +133,10 @@ class World:
     service_times: MemoryServiceTimes = field(default_factory=MemoryServiceTimes)
 
     def __post_init__(self) -> None:
-        self.store, self.records = _Store(clock=self.clock), _Records(clock=self.clock)
-        self.store.broken = self.records.broken = self.broken.append
-        self.dead, self.parking = MemoryQueue(visibility=VISIBILITY), MemoryQueue(visibility=VISIBILITY)
-        self.queue = MemoryQueue(visibility=VISIBILITY, dead_letters=self.dead, max_receives=self.max_receives)
+        self.store = _Store(clock=self.clock, broken=self.broken.append)
+        self.records = _Records(clock=self.clock, broken=self.broken.append)
+        self.dead, self.parking = _Queue(visibility=VISIBILITY), _Queue(visibility=VISIBILITY)
+        self.queue = _Queue(visibility=VISIBILITY, dead_letters=self.dead, max_receives=self.max_receives)
 
     def clock(self) -> datetime:
         """Return the time, which only jumps: what happens between two jumps happens at once."""
