@@ -18,9 +18,10 @@ from proof.explore.search import Found, explore
 DESCRIPTION = """\
 Runs the production code of submitters, workers, a canceller and the dead-letter consumer on the in-memory board, queue and records, in
 every order of their calls, with crashes, lost answers, failed calls, repeated deliveries, ended leases and handlers that raise, each as
-often as its scenario says (proof/explore/scenarios.py). Then it takes one rule after the other out of the code (proof/explore/mutations.py), and
-looks for a run that suffers. Prints such a run as a timeline: S, R and O submit (O another body), W1 and W2 work, C cancels, D settles
-dead letters.
+often as its scenario says (proof/explore/scenarios.py). Then it takes one rule after the other out of the code
+(proof/explore/mutations.py), and looks for a run that suffers.
+
+Such a run is printed as a timeline: S, R and O submit (R again, O another body), W1 and W2 work, C cancels, D settles dead letters.
 
 Exit codes: 0 no rule is broken and every planted fault was found, 1 otherwise.
 """
