@@ -5,17 +5,23 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-# Arguments: make demo ONCE=1 PORT=9000; make bench QUICK=1; make test ARGS="-k polling"
+# Arguments: make demo ONCE=1 PORT=9000; make bench QUICK=1; make test ARGS="-k polling"; make simulate OPERATIONS=20000 SEED=1
 PORT ?= $(if $(ONCE),0,8000)
 ARGS ?=
+OPERATIONS ?= 100000
+SEED ?=
+MINUTES ?= 2
 
-.PHONY: help setup demo test bench lint docs clean
+.PHONY: help setup demo test bench explore simulate chaos lint docs clean
 
 help:
 	@echo "make setup   create $(VENV) with everything for development"
 	@echo "make demo    an order goes in, its status is polled from object storage, the order comes out (ONCE=1: then end)"
 	@echo "make test    all tests but those that need Ceph (ARGS=…: for pytest)"
 	@echo "make bench   measure (QUICK=1: under 30 s each)"
+	@echo "make explore   the protocol in every order of its calls, with every fault at every call (about 5 minutes)"
+	@echo "make simulate  the whole system under faults, on virtual time (OPERATIONS=…, SEED=…)"
+	@echo "make chaos     real processes, killed and frozen at random (MINUTES=…)"
 	@echo "make lint    linters, types, layers"
 	@echo "make docs    write the settings' table into docs/configuration.md"
 	@echo "make clean   remove what these made"
@@ -51,6 +57,16 @@ test: $(DEVELOPED)
 
 bench: $(DEVELOPED)
 	@set -e; for bench in presign wire accept work imports; do echo; echo "== $$bench"; $(BIN)/python bench/$$bench.py $(if $(QUICK),--quick); done
+
+# What they are made of and what they find: docs/proofs.md.
+explore: $(DEVELOPED)
+	@$(BIN)/python -m proof.explore
+
+simulate: $(DEVELOPED)
+	@$(BIN)/python -m proof.simulate --operations $(OPERATIONS) $(if $(SEED),--seed $(SEED))
+
+chaos: $(DEVELOPED)
+	@$(BIN)/python -m proof.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 lint: $(DEVELOPED)
 	$(BIN)/ruff check .
