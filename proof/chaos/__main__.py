@@ -1,0 +1,157 @@
+"""The command line: options, signals, the last line and the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from offpoll.errors import OffpollError
+from proof.chaos.deployment import Deployment
+from proof.chaos.evidence import Violation
+from proof.chaos.run import Finished, Options, run
+from proof.chaos.timeline import timeline
+from proof.chaos.verify import counts, verify
+
+DESCRIPTION = """\
+Prove the protocol with real processes: the embedded AWS, the API and three workers run on this machine, a swarm of clients places
+orders, and a seed says who is killed (SIGKILL) or frozen (SIGSTOP … SIGCONT) when. Then there is quiet, and bucket, table, queues, the
+handlers' journal and all that clients saw are compared.
+"""
+
+EPILOG = """\
+The last line on stdout is one JSON object: how many operations were accepted, the seed, how many faults of each kind, and four counts
+that have to be 0 (lost, doubled, regressed, stuck). Where one is not, the first violation is told as a timeline, the logs are kept, and
+the exit code is 1. The same seed gives the same orders and the same faults; what they meet is up to the machine.
+
+  python -m proof.chaos --minutes 2
+  python -m proof.chaos --minutes 0.2 --seed 7 --rate 10
+"""
+
+
+def main() -> int:
+    """Run, and return the exit code: 0 where everything held, 1 where not, 130 where it was told to end before."""
+    options, data = _options()
+    _without_proxy()
+    if data is not None:
+        data.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="offpoll-chaos-", dir=data))
+    began, keep = time.monotonic(), data is not None
+
+    def tell(line: str) -> None:
+        sys.stderr.write(f"[{time.monotonic() - began:6.1f} s] {line}\n")
+
+    tell(f"seed {options.seed}")
+    try:
+        finished = asyncio.run(_until_told(options, folder, tell=tell))
+        if finished is None:
+            tell("told to end: no process is left")
+            return 130
+        violations = verify(finished.evidence)
+        keep = keep or bool(violations)
+        _report(options, finished, violations, folder)
+        return 1 if violations else 0
+    except OffpollError as error:
+        keep = True
+        tell(f"it could not be run to its end: {error}. Logs are in {folder}")
+        return 2
+    finally:
+        if not keep:
+            shutil.rmtree(folder)
+
+
+def _options() -> tuple[Options, Path | None]:
+    parser = argparse.ArgumentParser(
+        prog="python -m proof.chaos", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=_positive, required=True, help="how long there are orders and faults")
+    parser.add_argument("--seed", type=int, help="what everything is drawn from; a fresh one by default")
+    parser.add_argument("--rate", type=_positive, default=6.0, help="orders a second (default: %(default)g)")
+    parser.add_argument("--at-once", type=int, default=40, help="customers at a time, at most (default: %(default)d)")
+    parser.add_argument("--lease", type=_positive, default=3.0, help="seconds; faults are as long as this (default: %(default)g)")
+    parser.add_argument("--settle", type=_positive, default=180.0, help="seconds for everything to end after that (default: %(default)g)")
+    parser.add_argument(
+        "--data", type=Path, help="keep the logs, in a new folder in this one (else they are kept only where something was violated)"
+    )
+    given = parser.parse_args()
+    options = Options(
+        seconds=given.minutes * 60,
+        seed=secrets.randbits(32) if given.seed is None else given.seed,
+        rate=given.rate,
+        at_once=given.at_once,
+        lease=given.lease,
+        settle=given.settle,
+    )
+    return options, given.data
+
+
+def _positive(text: str) -> float:
+    if not 0 < (value := float(text)) < float("inf"):
+        raise ValueError(text)
+    return value
+
+
+async def _until_told(options: Options, folder: Path, *, tell: Callable[[str], None]) -> Finished | None:
+    """Run to the end, or until a signal (None); then end every process, whatever happened.
+
+    Raises:
+        OffpollError: something did not start, or ended by itself.
+    """
+    told, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, told.set)
+    secret = f"the secret of chaos with seed {options.seed}".ljust(32, ".")
+    deployment = Deployment(folder=folder, lease=options.lease, secret=secret)
+    running: asyncio.Task[Finished] = asyncio.create_task(run(options, deployment, tell=tell))
+    others = [asyncio.create_task(told.wait()), asyncio.create_task(deployment.any_ended())]
+    try:
+        await asyncio.wait({running, *others}, return_when=asyncio.FIRST_COMPLETED)
+        if others[1].done():
+            others[1].result()
+        return running.result() if running.done() else None
+    finally:
+        for task in (running, *others):
+            task.cancel()
+        await asyncio.gather(running, *others, return_exceptions=True)
+        await deployment.end()
+
+
+def _report(options: Options, finished: Finished, violations: Sequence[Violation], folder: Path) -> None:
+    """Say what happened on stderr, tell the first violation, and end with the one line that counts."""
+    evidence = finished.evidence
+    operations = list(evidence.accepted())
+    outcomes = Counter(str(evidence.records[each].status) for _, each in operations if each in evidence.records)
+    again = sum(evidence.records[each].attempt > 1 for _, each in operations if each in evidence.records)
+    left = Counter(f"{message.queue} ({message.body[:40]})" for message in evidence.messages)
+    seen = sum(map(len, evidence.sightings.values()))
+    say = [
+        f"operations: {len(operations)}, {dict(outcomes)}; {again} took several attempts; {len(evidence.runs)} runs of handlers",
+        f"documents read by clients: {seen}; messages left: {dict(left) or 'none'}",
+    ]
+    if violations:
+        say += ["", f"{len(violations)} violations; logs are in {folder}. The first:", ""]
+        say += timeline(violations[0], evidence, finished.events, folder)
+        say += ["", "the others:", *(f"  {each.count}: {each.operation_id or '-'}: {each.what}" for each in violations[1:])]
+    sys.stderr.write("\n".join([*say, ""]))
+    last = {"operations": len(operations), "seed": options.seed, "faults": finished.faults, **counts(violations)}
+    sys.stdout.write(json.dumps(last) + "\n")
+
+
+def _without_proxy() -> None:
+    """Reach loopback without the proxy that this environment may name, here and in the children."""
+    direct = ",".join(filter(None, (os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), "127.0.0.1", "localhost")))
+    os.environ.update(NO_PROXY=direct, no_proxy=direct)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

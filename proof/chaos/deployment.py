@@ -1,0 +1,212 @@
+"""The processes: embedded AWS, the API, the workers; how they are started, killed, stopped, continued and ended.
+
+Knows no reason for any of it. Each process leads a group of its own and is on a leash (`offpoll.cli.dev`), so that nothing is left however
+this one ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from offpoll.cli.dev.children import Child, ChildEnded, Children
+from offpoll.cli.dev.emulator import start_emulator
+from offpoll.cli.dev.resources import Resources, make_resources
+from offpoll.cli.options import free_port
+from offpoll.cli.work import READY
+from offpoll.settings import Settings
+from proof.chaos.service import ATTEMPTS, FOLDER, WORKER
+
+__all__ = ["Deployment", "Member"]
+
+HOST = "127.0.0.1"
+ROOT = Path(__file__).parents[2]
+SERVICE = "proof.chaos.service:app"
+
+#: Seconds for a process to come up on a busy machine.
+PATIENCE = 60.0
+
+#: The workers. One runs handlers in child processes, which outlive it for a moment when it is killed.
+WORKERS: Mapping[str, tuple[str, ...]] = {"worker-1": (), "worker-2": (), "worker-3": ("--processes", "4")}
+
+
+@dataclass(kw_only=True)
+class Member:
+    """One of the processes, and those that took its place.
+
+    Args:
+        name: for people; its processes are `name.1`, `name.2` …
+        arguments: of `offpoll`.
+        ready: what its log says when it is up.
+        environ: of its processes.
+        folder: for its logs.
+        ended: is told where one ends that nobody killed.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    ready: str
+    environ: Mapping[str, str]
+    folder: Path
+    ended: asyncio.Future[ChildEnded]
+    generation: int = 0
+    _children: Children | None = None
+    _child: Child | None = None
+    _watch: asyncio.Task[None] | None = None
+
+    @property
+    def process(self) -> str:
+        """The name of the process that is there now."""
+        return f"{self.name}.{self.generation}"
+
+    async def start(self) -> None:
+        """Start a process and wait until it is up."""
+        self.generation += 1
+        self._children = Children()
+        log = self.folder / f"{self.process}.log"
+        environ = {**self.environ, WORKER: self.process}
+        child = await self._children.start(self.process, "offpoll.cli.main", self.arguments, environ=environ, log=log)
+        self._child = child
+        self._watch = asyncio.create_task(_notice(child, self.ended))
+        async with asyncio.timeout(PATIENCE):
+            while self.ready not in log.read_text(errors="replace"):  # noqa: ASYNC110 - another process writes it, no event tells
+                await asyncio.sleep(0.05)
+
+    async def kill(self) -> None:
+        """End its process as a power cut would; its children find out by themselves."""
+        if self._child is None or self._watch is None:
+            raise RuntimeError(f"{self.name} was not started")
+        self._watch.cancel()
+        os.kill(self._child.pid, signal.SIGKILL)
+        await self._child.ended()
+
+    def stop(self) -> None:
+        """Freeze its process and the children of that, as a machine that is paused."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let them go on."""
+        self._signal(signal.SIGCONT)
+
+    async def clear(self) -> None:
+        """End what is left of its process, the children included."""
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._children is not None:
+            self.resume()  # what is stopped cannot end politely
+            await self._children.end()
+            self._children = None
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._child is not None:
+            with suppress(ProcessLookupError):  # nothing of it is left
+                os.killpg(self._child.pid, number)
+
+
+class _Emulator(Children):
+    """The embedded AWS, whose process is wanted too."""
+
+    child: Child | None = None
+
+    async def start(self, name: str, module: str, *rest: Any, **options: Any) -> Child:
+        child = await super().start(name, module, *rest, **options)
+        self.child = child
+        return child
+
+
+@dataclass(kw_only=True)
+class Deployment:
+    """All processes. Open it with `start`, and `end` it whatever happens.
+
+    Args:
+        folder: for logs, and for what the service writes.
+        lease: seconds.
+        secret: the service's, so that a seed gives the same operation ids.
+    """
+
+    folder: Path
+    lease: float
+    secret: str
+    members: dict[str, Member] = field(default_factory=dict)
+    port: int = field(default_factory=lambda: free_port(HOST, 0))
+    _emulator: _Emulator = field(default_factory=_Emulator)
+    _watch: asyncio.Task[None] | None = None
+    _ended: asyncio.Future[ChildEnded] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def api(self) -> str:
+        """The API's address; the same for each process that takes its place, since links lead there."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def workers(self) -> list[Member]:
+        """The workers."""
+        return [self.members[name] for name in WORKERS]
+
+    async def start(self) -> Resources:
+        """Start everything and return what was made in the embedded AWS."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        endpoint = await start_emulator(self._emulator, self.folder)
+        self._watch = asyncio.create_task(_notice(self._emulator.child, self._ended))
+        settings = Settings(lease=self.lease)
+        resources = await asyncio.to_thread(make_resources, endpoint, settings=settings, attempts=max(ATTEMPTS.values()))
+        environ = self._environ(resources)
+        self._add("api", ("serve", SERVICE, "--port", str(self.port)), "listening on", environ)
+        for name, options in WORKERS.items():
+            self._add(name, ("work", SERVICE, *options), READY, environ)
+        await asyncio.gather(*(member.start() for member in self.members.values()))
+        return resources
+
+    def signal_store(self, number: signal.Signals) -> None:
+        """Freeze the embedded AWS (bucket, queues and table at once), or let it go on."""
+        if self._emulator.child is not None:
+            os.killpg(self._emulator.child.pid, number)
+
+    async def any_ended(self) -> NoReturn:
+        """Wait until a process ends that nobody killed.
+
+        Raises:
+            ChildEnded: always.
+        """
+        raise await self._ended
+
+    async def end(self) -> None:
+        """End everything, the embedded AWS last."""
+        if self._watch is not None:
+            self._watch.cancel()
+        await asyncio.gather(*(member.clear() for member in self.members.values()))
+        with suppress(ProcessLookupError):
+            self.signal_store(signal.SIGCONT)
+        await self._emulator.end()
+
+    def _add(self, name: str, arguments: tuple[str, ...], ready: str, environ: Mapping[str, str]) -> None:
+        self.members[name] = Member(name=name, arguments=arguments, ready=ready, environ=environ, folder=self.folder, ended=self._ended)
+
+    def _environ(self, resources: Resources) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "OFFPOLL_"))}
+        own = {
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "OFFPOLL_SECRET": self.secret,
+            "OFFPOLL_LEASE": f"{self.lease:g}",
+            "OFFPOLL_BACKOFF": "0.2",
+            "OFFPOLL_EXPECTED_SERVICE_TIME": "0.5",
+            "OFFPOLL_LATENESS_WEIGHT": "4",
+            FOLDER: str(self.folder),
+        }
+        return {**inherited, **resources.environ(), **own}
+
+
+async def _notice(child: Child | None, ended: asyncio.Future[ChildEnded]) -> None:
+    """Tell when a process ends by itself."""
+    if child is None:
+        return
+    error = await child.ended()
+    if not ended.done():
+        ended.set_result(error)

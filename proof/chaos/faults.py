@@ -1,0 +1,161 @@
+"""The faults: which comes when, drawn from the seed, and what is done to the processes.
+
+The plan does not depend on what happens: the same seed gives the same one. What it meets does, since these are real processes. A fault
+whose processes are all in the middle of another one is left out, and not counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from proof.chaos.chronicle import Chronicle
+from proof.chaos.deployment import Deployment, Member
+
+__all__ = ["Chaos", "Fault", "draw"]
+
+#: How often each comes, in proportion.
+WEIGHTS: Mapping[str, int] = {
+    "sigkill_worker": 6,
+    "sigstop_worker": 4,
+    "sigstop_worker_over_lease": 4,
+    "sigkill_api": 2,
+    "sigstop_api": 1,
+    "sigstop_store": 2,
+    "garbage_message": 1,
+}
+
+#: Seconds between two faults.
+GAP = (0.3, 2.0)
+
+#: For how long something is stopped or stays dead, in leases.
+LENGTHS: Mapping[str, tuple[float, float]] = {
+    "sigkill_worker": (0.1, 0.5),
+    "sigstop_worker": (0.1, 0.8),
+    "sigstop_worker_over_lease": (1.1, 2.5),
+    "sigkill_api": (0.1, 0.5),
+    "sigstop_api": (0.1, 1.0),
+    "sigstop_store": (0.1, 1.2),
+    "garbage_message": (0.0, 0.0),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One fault of the plan.
+
+    Attributes:
+        gap: seconds after the one before.
+        kind: what is done.
+        pick: from 0 to 1: to which of several processes.
+        seconds: for how long.
+    """
+
+    gap: float
+    kind: str
+    pick: float
+    seconds: float
+
+
+def draw(random: Random, *, lease: float) -> Iterator[Fault]:
+    """Draw faults without end."""
+    kinds, weights = list(WEIGHTS), list(WEIGHTS.values())
+    while True:
+        kind = random.choices(kinds, weights)[0]
+        low, high = LENGTHS[kind]
+        yield Fault(gap=random.uniform(*GAP), kind=kind, pick=random.random(), seconds=lease * random.uniform(low, high))
+
+
+@dataclass(kw_only=True)
+class Chaos:
+    """Does them to a deployment.
+
+    Args:
+        deployment: whose processes suffer.
+        plan: the faults.
+        chronicle: is told of each.
+        garbage: sends a message that nobody can read.
+        counts: how many of each kind were done.
+    """
+
+    deployment: Deployment
+    plan: Iterator[Fault]
+    chronicle: Chronicle
+    garbage: Callable[[], Awaitable[None]]
+    counts: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(WEIGHTS, 0)))
+    _suffering: set[str] = field(default_factory=set)
+
+    async def run(self, *, seconds: float) -> None:
+        """Do faults for so long, then wait until everything is up again."""
+        async with asyncio.TaskGroup() as tasks:
+            try:
+                async with asyncio.timeout(seconds):
+                    for fault in self.plan:
+                        await asyncio.sleep(fault.gap)
+                        self._begin(fault, tasks)
+            except TimeoutError:
+                pass  # enough
+        self.chronicle.note("no more faults: everything is up")
+
+    def _begin(self, fault: Fault, tasks: asyncio.TaskGroup) -> None:
+        target, act = self._choose(fault)
+        if target is None:
+            return
+        self.counts[fault.kind] += 1
+        self._suffering.add(target)
+        tasks.create_task(self._do(target, act, fault))
+
+    async def _do(self, target: str, act: Callable[[Fault], Awaitable[None]], fault: Fault) -> None:
+        try:
+            await act(fault)
+        finally:
+            self._suffering.discard(target)
+
+    def _choose(self, fault: Fault) -> tuple[str | None, Callable[[Fault], Awaitable[None]]]:
+        """Return the name of what suffers, None where nothing is free for it, and what is done."""
+        if fault.kind == "garbage_message":
+            return fault.kind, self._garbage
+        if fault.kind == "sigstop_store":
+            return (None if "store" in self._suffering else "store"), self._stop_store
+        candidates = [self.deployment.members["api"]] if fault.kind.endswith("_api") else self.deployment.workers
+        free = [each for each in candidates if each.name not in self._suffering]
+        if not free:
+            return None, self._garbage
+        member = free[int(fault.pick * len(free))]
+        hurt = self._kill if fault.kind.startswith("sigkill") else self._stop
+        return member.name, lambda fault: hurt(member, fault)
+
+    async def _kill(self, member: Member, fault: Fault) -> None:
+        self.chronicle.note(f"SIGKILL {member.process}")
+        await member.kill()
+        await asyncio.sleep(fault.seconds)
+        await member.clear()
+        await member.start()
+        self.chronicle.note(f"{member.process} is up")
+
+    async def _stop(self, member: Member, fault: Fault) -> None:
+        self.chronicle.note(f"SIGSTOP {member.process} for {fault.seconds:.1f} s")
+        member.stop()
+        try:
+            await asyncio.sleep(fault.seconds)
+        finally:
+            member.resume()
+            self.chronicle.note(f"SIGCONT {member.process}")
+
+    async def _stop_store(self, fault: Fault) -> None:
+        self.chronicle.note(f"SIGSTOP the embedded AWS for {fault.seconds:.1f} s")
+        self.deployment.signal_store(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(fault.seconds)
+        finally:
+            self.deployment.signal_store(signal.SIGCONT)
+            self.chronicle.note("SIGCONT the embedded AWS")
+
+    async def _garbage(self, fault: Fault) -> Any:
+        self.chronicle.note("a message that nobody can read is sent")
+        await self.garbage()
