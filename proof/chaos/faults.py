@@ -1,7 +1,7 @@
 """The faults: which comes when, drawn from the seed, and what is done to the processes.
 
 The plan does not depend on what happens: the same seed gives the same one. What it meets does, since these are real processes. A fault
-whose processes are all in the middle of another one is left out, and not counted.
+that finds too many of its processes in the middle of another one is left out, and not counted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WEIGHTS: Mapping[str, int] = {
 }
 
 #: Seconds between two faults.
-GAP = (0.3, 2.0)
+GAP = (0.5, 3.0)
 
 #: For how long something is stopped or stays dead, in leases.
 LENGTHS: Mapping[str, tuple[float, float]] = {
@@ -43,6 +43,10 @@ LENGTHS: Mapping[str, tuple[float, float]] = {
     "sigstop_store": (0.1, 1.2),
     "garbage_message": (0.0, 0.0),
 }
+
+
+#: So many workers suffer at a time: one always works, or a slow machine would only ever start processes.
+MOST_WORKERS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +128,7 @@ class Chaos:
             return (None if "store" in self._suffering else "store"), self._stop_store
         candidates = [self.deployment.members["api"]] if fault.kind.endswith("_api") else self.deployment.workers
         free = [each for each in candidates if each.name not in self._suffering]
-        if not free:
+        if not free or len(candidates) - len(free) >= MOST_WORKERS:
             return None, self._garbage
         member = free[int(fault.pick * len(free))]
         hurt = self._kill if fault.kind.startswith("sigkill") else self._stop

@@ -81,6 +81,7 @@ async def run(options: Options, deployment: Deployment, *, tell: Callable[[str],
         chronicle=chronicle,
         garbage=lambda: asyncio.to_thread(stores.send_garbage),
     )
+    tell(f"everything is up; orders and faults for {options.seconds:g} s")
     progress = asyncio.create_task(_tell(customers, chaos, tell))
     try:
         await asyncio.gather(customers.run(seconds=options.seconds), chaos.run(seconds=options.seconds))

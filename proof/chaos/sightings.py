@@ -22,12 +22,10 @@ class Sighting:
 
     Attributes:
         sent, received: monotonic seconds of request and answer.
-        body: its bytes.
     """
 
     sent: float
     received: float
-    body: bytes
     document: Document
 
     @property
@@ -50,7 +48,7 @@ class Watched:
         answer = await self.transport.send(fetch)
         if fetch.to == "store" and isinstance(answer, Answer) and answer.status == 200:
             document = Document.from_bytes(answer.body)
-            self.seen[document.id].append(Sighting(sent=sent, received=self.monotonic(), body=answer.body, document=document))
+            self.seen[document.id].append(Sighting(sent=sent, received=self.monotonic(), document=document))
         return answer
 
     async def close(self) -> None:
