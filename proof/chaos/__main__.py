@@ -40,34 +40,37 @@ the exit code is 1. The same seed gives the same orders and the same faults; wha
 
 
 def main() -> int:
-    """Run, and return the exit code: 0 where everything held, 1 where not, 130 where it was told to end before."""
+    """Run, and return the exit code: 0 where everything held, 1 where not, 2 where it could not be run, 130 where it was told to end."""
     options, data = _options()
     _without_proxy()
     if data is not None:
         data.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="offpoll-chaos-", dir=data))
-    began, keep = time.monotonic(), data is not None
+    tell = _teller()
+    tell(f"seed {options.seed}")
+    try:
+        finished = asyncio.run(_until_told(options, folder, tell=tell))
+    except OffpollError as error:
+        tell(f"it could not be run to its end: {error} Logs are in {folder}")
+        return 2
+    violations = [] if finished is None else verify(finished.evidence)
+    if finished is None:
+        tell("told to end: no process is left")
+    else:
+        _report(options, finished, violations, folder)
+    if not violations and data is None:
+        shutil.rmtree(folder)
+    return 130 if finished is None else int(bool(violations))
+
+
+def _teller() -> Callable[[str], None]:
+    """Return what writes a line of progress to stderr."""
+    began = time.monotonic()
 
     def tell(line: str) -> None:
         sys.stderr.write(f"[{time.monotonic() - began:6.1f} s] {line}\n")
 
-    tell(f"seed {options.seed}")
-    try:
-        finished = asyncio.run(_until_told(options, folder, tell=tell))
-        if finished is None:
-            tell("told to end: no process is left")
-            return 130
-        violations = verify(finished.evidence)
-        keep = keep or bool(violations)
-        _report(options, finished, violations, folder)
-        return 1 if violations else 0
-    except OffpollError as error:
-        keep = True
-        tell(f"it could not be run to its end: {error}. Logs are in {folder}")
-        return 2
-    finally:
-        if not keep:
-            shutil.rmtree(folder)
+    return tell
 
 
 def _options() -> tuple[Options, Path | None]:
@@ -77,7 +80,7 @@ def _options() -> tuple[Options, Path | None]:
     parser.add_argument("--minutes", type=_positive, required=True, help="how long there are orders and faults")
     parser.add_argument("--seed", type=int, help="what everything is drawn from; a fresh one by default")
     parser.add_argument("--rate", type=_positive, default=6.0, help="orders a second (default: %(default)g)")
-    parser.add_argument("--at-once", type=int, default=40, help="customers at a time, at most (default: %(default)d)")
+    parser.add_argument("--at-once", type=_count, default=40, help="customers at a time, at most (default: %(default)d)")
     parser.add_argument("--lease", type=_positive, default=3.0, help="seconds; faults are as long as this (default: %(default)g)")
     parser.add_argument("--settle", type=_positive, default=180.0, help="seconds for everything to end after that (default: %(default)g)")
     parser.add_argument(
@@ -97,7 +100,13 @@ def _options() -> tuple[Options, Path | None]:
 
 def _positive(text: str) -> float:
     if not 0 < (value := float(text)) < float("inf"):
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def _count(text: str) -> int:
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return value
 
 

@@ -20,6 +20,7 @@ from offpoll.cli.dev.emulator import start_emulator
 from offpoll.cli.dev.resources import Resources, make_resources
 from offpoll.cli.options import free_port
 from offpoll.cli.work import READY
+from offpoll.errors import OffpollError
 from offpoll.settings import Settings
 from proof.chaos.service import ATTEMPTS, FOLDER, WORKER
 
@@ -31,6 +32,9 @@ SERVICE = "proof.chaos.service:app"
 
 #: Seconds for a process to come up on a busy machine.
 PATIENCE = 60.0
+
+#: Seconds between two looks at whether it is.
+LOOK = 0.05
 
 #: The workers. One runs handlers in child processes, which outlive it for a moment when it is killed.
 WORKERS: Mapping[str, tuple[str, ...]] = {"worker-1": (), "worker-2": (), "worker-3": ("--processes", "4")}
@@ -66,7 +70,11 @@ class Member:
         return f"{self.name}.{self.generation}"
 
     async def start(self) -> None:
-        """Start a process and wait until it is up."""
+        """Start a process and wait until it is up.
+
+        Raises:
+            OffpollError: it did not come up.
+        """
         self.generation += 1
         self._children = Children()
         log = self.folder / f"{self.process}.log"
@@ -74,9 +82,11 @@ class Member:
         child = await self._children.start(self.process, "offpoll.cli.main", self.arguments, environ=environ, log=log)
         self._child = child
         self._watch = asyncio.create_task(_notice(child, self.ended))
-        async with asyncio.timeout(PATIENCE):
-            while self.ready not in log.read_text(errors="replace"):  # noqa: ASYNC110 - another process writes it, no event tells
-                await asyncio.sleep(0.05)
+        for _ in range(int(PATIENCE / LOOK)):
+            if self.ready in log.read_text(errors="replace"):
+                return
+            await asyncio.sleep(LOOK)
+        raise OffpollError(f"{self.process} did not come up within {PATIENCE:g} s. What it wrote is in {log}.")
 
     async def kill(self) -> None:
         """End its process as a power cut would; its children find out by themselves."""

@@ -11,8 +11,8 @@ import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
-from typing import Any
 
 from proof.chaos.chronicle import Chronicle
 from proof.chaos.deployment import Deployment, Member
@@ -66,6 +66,10 @@ class Fault:
     seconds: float
 
 
+#: Does one fault, whose victim is chosen.
+Act = Callable[[Fault], Awaitable[None]]
+
+
 def draw(random: Random, *, lease: float) -> Iterator[Fault]:
     """Draw faults without end."""
     kinds, weights = list(WEIGHTS), list(WEIGHTS.values())
@@ -107,32 +111,31 @@ class Chaos:
         self.chronicle.note("no more faults: everything is up")
 
     def _begin(self, fault: Fault, tasks: asyncio.TaskGroup) -> None:
-        target, act = self._choose(fault)
-        if target is None:
-            return
-        self.counts[fault.kind] += 1
-        self._suffering.add(target)
-        tasks.create_task(self._do(target, act, fault))
+        chosen = self._choose(fault)
+        if chosen is not None:
+            target, act = chosen
+            self.counts[fault.kind] += 1
+            self._suffering.add(target)
+            tasks.create_task(self._do(target, act, fault))
 
-    async def _do(self, target: str, act: Callable[[Fault], Awaitable[None]], fault: Fault) -> None:
+    async def _do(self, target: str, act: Act, fault: Fault) -> None:
         try:
             await act(fault)
         finally:
             self._suffering.discard(target)
 
-    def _choose(self, fault: Fault) -> tuple[str | None, Callable[[Fault], Awaitable[None]]]:
-        """Return the name of what suffers, None where nothing is free for it, and what is done."""
+    def _choose(self, fault: Fault) -> tuple[str, Act] | None:
+        """Return the name of what suffers and what is done to it; None where nothing is free for that."""
         if fault.kind == "garbage_message":
             return fault.kind, self._garbage
         if fault.kind == "sigstop_store":
-            return (None if "store" in self._suffering else "store"), self._stop_store
+            return None if "store" in self._suffering else ("store", self._stop_store)
         candidates = [self.deployment.members["api"]] if fault.kind.endswith("_api") else self.deployment.workers
         free = [each for each in candidates if each.name not in self._suffering]
         if not free or len(candidates) - len(free) >= MOST_WORKERS:
-            return None, self._garbage
+            return None
         member = free[int(fault.pick * len(free))]
-        hurt = self._kill if fault.kind.startswith("sigkill") else self._stop
-        return member.name, lambda fault: hurt(member, fault)
+        return member.name, partial(self._kill if fault.kind.startswith("sigkill") else self._stop, member)
 
     async def _kill(self, member: Member, fault: Fault) -> None:
         self.chronicle.note(f"SIGKILL {member.process}")
@@ -160,6 +163,6 @@ class Chaos:
             self.deployment.signal_store(signal.SIGCONT)
             self.chronicle.note("SIGCONT the embedded AWS")
 
-    async def _garbage(self, fault: Fault) -> Any:
+    async def _garbage(self, _: Fault) -> None:
         self.chronicle.note("a message that nobody can read is sent")
         await self.garbage()
