@@ -70,14 +70,14 @@ async def run(options: Options, deployment: Deployment, *, tell: Callable[[str],
     stores = Stores(await deployment.start())
     customers = swarm.Swarm(
         client=AsyncClient(deployment.api, transport=watched),
-        plans=swarm.draw(Random(f"swarm {options.seed}"), lease=options.lease),  # noqa: S311 - to be repeated
+        plans=swarm.draw(Random(f"swarm {options.seed}"), lease=options.lease),
         rate=options.rate,
         at_once=options.at_once,
         chronicle=chronicle,
     )
     chaos = faults.Chaos(
         deployment=deployment,
-        plan=faults.draw(Random(f"faults {options.seed}"), lease=options.lease),  # noqa: S311 - to be repeated
+        plan=faults.draw(Random(f"faults {options.seed}"), lease=options.lease),
         chronicle=chronicle,
         garbage=lambda: asyncio.to_thread(stores.send_garbage),
     )
