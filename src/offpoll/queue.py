@@ -178,7 +178,7 @@ class Queue(Protocol):
         """Take up to `limit` messages (at most 10), waiting up to `wait` seconds (at most 20) for the first."""
 
     async def delete(self, delivery: Delivery) -> None:
-        """Remove a delivered message for good. Not an error where it is gone."""
+        """Remove a delivered message for good. No error where it is gone, or was delivered again: an older receipt removes nothing."""
 
     async def hide(self, delivery: Delivery, *, seconds: float) -> None:
         """Let nobody else receive the message for so long from now; 0 gives it back. Not an error where it is gone."""

@@ -24,6 +24,7 @@ from offpoll.queue import MemoryQueue
 from offpoll.records import MemoryRecords
 from offpoll.service_times import MemoryServiceTimes
 from offpoll.testing.contracts import DocumentStoreContract, QueueContract, RecordsContract, ServiceTimesContract
+from offpoll.testing.virtual import VirtualLoop
 
 
 def admin(service: str, server: Server) -> Any:
@@ -80,6 +81,13 @@ class TestCephDocumentStore(DocumentStoreContract):
 
 
 class TestMemoryQueue(QueueContract):
+    @pytest.fixture(autouse=True)
+    def loop(self) -> Iterator[asyncio.AbstractEventLoop]:
+        """Virtual time: nobody waits for a long poll."""
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            self._runner = runner
+            yield runner.get_loop()
+
     @pytest.fixture
     def queue(self) -> MemoryQueue:
         return MemoryQueue()

@@ -10,12 +10,26 @@ To check an implementation of your own, subclass the suite in a test file and pr
             return MyStore(...)
 
 A suite's tests are plain functions that drive an event loop through `self.run`. Give `loop` another fixture where the implementation must
-run in a loop of its own making. Every test uses keys, ids and kinds of its own, so one store, queue or table serves all of them.
+run in a loop of its own making. Every test uses keys, ids and kinds of its own, so one store or table serves all of them; a queue is new
+for each. The races, 64 writers of one thing, stand in files of their own and are part of the suites.
 """
 
 from offpoll.testing.contracts.board import DocumentStoreContract
+from offpoll.testing.contracts.board_races import DocumentStoreRaces
 from offpoll.testing.contracts.queue import QueueContract
+from offpoll.testing.contracts.queue_races import QueueRaces
 from offpoll.testing.contracts.records import RecordsContract
+from offpoll.testing.contracts.records_races import RecordsRaces
 from offpoll.testing.contracts.service_times import ServiceTimesContract
+from offpoll.testing.contracts.status_board_races import StatusBoardRaces
 
-__all__ = ["DocumentStoreContract", "QueueContract", "RecordsContract", "ServiceTimesContract"]
+__all__ = [
+    "DocumentStoreContract",
+    "DocumentStoreRaces",
+    "QueueContract",
+    "QueueRaces",
+    "RecordsContract",
+    "RecordsRaces",
+    "ServiceTimesContract",
+    "StatusBoardRaces",
+]

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import secrets
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from offpoll.board import DocumentStore
 from offpoll.errors import DocumentChanged, DocumentExists
-from offpoll.testing.contracts.running import Running
+from offpoll.testing.contracts.board_races import DocumentStoreRaces
+from offpoll.testing.contracts.status_board_races import StatusBoardRaces
 
 __all__ = ["DocumentStoreContract"]
 
-#: Writers of a race.
-WRITERS = 64
 
-
-class DocumentStoreContract(Running):
-    """Subclass it and provide the fixture `store`."""
+class DocumentStoreContract(DocumentStoreRaces, StatusBoardRaces):
+    """Subclass it and provide the fixture `store`. The races are part of it."""
 
     @pytest.fixture
     def store(self) -> DocumentStore:
         raise NotImplementedError("a subclass provides the store")
-
-    @pytest.fixture
-    def key(self) -> str:
-        """A key that nobody used yet."""
-        return f"status/public/{secrets.token_hex(16)}"
 
     def test_create_then_read(self, store: DocumentStore, key: str) -> None:
         """What was created is read back, with the etag that the create returned."""
@@ -86,33 +77,6 @@ class DocumentStoreContract(Running):
         assert found is not None
         assert found[0] == name.encode()
         assert self.run(store.read(key)) is None
-
-    def test_one_of_many_creators_wins(self, store: DocumentStore, key: str) -> None:
-        """Of concurrent creates exactly one succeeds, and its body is what is stored."""
-
-        async def race() -> list[str | BaseException]:
-            bodies = [f"writer {number}".encode() for number in range(WRITERS)]
-            return await asyncio.gather(*(store.create(key, body) for body in bodies), return_exceptions=True)
-
-        results = self.run(race())
-        winners = [number for number, result in enumerate(results) if isinstance(result, str)]
-        assert len(winners) == 1
-        assert all(isinstance(result, (str, DocumentExists)) for result in results)
-        assert self.run(store.read(key)) == (f"writer {winners[0]}".encode(), results[winners[0]])
-
-    def test_one_of_many_replacers_wins(self, store: DocumentStore, key: str) -> None:
-        """Of concurrent replaces with one etag exactly one succeeds, and its body is what is stored."""
-
-        async def race() -> list[str | BaseException]:
-            etag = await store.create(key, b"before")
-            bodies = [f"writer {number}".encode() for number in range(WRITERS)]
-            return await asyncio.gather(*(store.replace(key, body, etag=etag) for body in bodies), return_exceptions=True)
-
-        results = self.run(race())
-        winners = [number for number, result in enumerate(results) if isinstance(result, str)]
-        assert len(winners) == 1
-        assert all(isinstance(result, (str, DocumentChanged)) for result in results)
-        assert self.run(store.read(key)) == (f"writer {winners[0]}".encode(), results[winners[0]])
 
     def test_link(self, store: DocumentStore, key: str) -> None:
         """A link names the document, differs from any other document's, and says when it ends."""

@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-import secrets
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from offpoll.instant import to_milliseconds
 from offpoll.operation import Outcome, Status, Submission
 from offpoll.records import Claim, Guard, Idle, Records, Undecided, Update
-from offpoll.testing.contracts.running import Running
+from offpoll.testing.contracts.records_races import LAPSED, RecordsRaces
+from offpoll.testing.contracts.submissions import new_submission
 
 __all__ = ["RecordsContract"]
-
-#: Claimers of a race.
-CLAIMERS = 64
 
 #: How far a lease may be from what was asked for, seconds: a store's time is known to about a second.
 TOLERANCE = 3.0
 
-LAPSED = -60.0
 
-
-class RecordsContract(Running):
-    """Subclass it and provide the fixture `records`."""
+class RecordsContract(RecordsRaces):
+    """Subclass it and provide the fixture `records`. The races are part of it."""
 
     @pytest.fixture
     def records(self) -> Records:
         raise NotImplementedError("a subclass provides the records")
-
-    @pytest.fixture
-    def submission(self) -> Submission:
-        """An operation that nobody claimed yet."""
-        return _submission()
-
-    @pytest.fixture
-    def expires_at(self) -> datetime:
-        return datetime.now(UTC).replace(microsecond=0) + timedelta(days=14)
 
     def test_absent(self, records: Records, submission: Submission) -> None:
         """What nobody claimed has no record."""
@@ -62,7 +46,7 @@ class RecordsContract(Running):
 
     def test_submission_without_digest(self, records: Records, expires_at: datetime) -> None:
         """A producer of one's own may give no digest and no base URL."""
-        bare = _submission(digest=None, base_url="")
+        bare = new_submission(digest=None, base_url="")
         update = self.run(records.claim(bare, seen=0, token="t1", lease=60.0, expires_at=expires_at))
         assert update.record is not None
         assert update.record.submission == bare
@@ -80,7 +64,7 @@ class RecordsContract(Running):
         assert first is not None
         for seen in (0, 2):
             assert not self.run(records.claim(submission, seen=seen, token="t2", lease=60.0, expires_at=expires_at)).applied
-        other = _submission(operation_id=submission.operation_id)
+        other = new_submission(operation_id=submission.operation_id)
         update = self.run(records.claim(other, seen=1, token="t2", lease=60.0, expires_at=expires_at + timedelta(days=1)))
         assert update.applied
         assert update.record is not None
@@ -229,7 +213,7 @@ class RecordsContract(Running):
         past = expires_at - timedelta(days=15)
         failed = Outcome(status=Status.FAILED, error={"code": "old", "message": "old"})
         self.run(records.decide(submission, failed, guard=Idle(attempt=0), expires_at=past, input=b"old"))
-        bare = _submission(operation_id=submission.operation_id, digest=None)
+        bare = new_submission(operation_id=submission.operation_id, digest=None)
         record = self.run(records.claim(bare, seen=0, token="t1", lease=60.0, expires_at=past)).record
         assert record is not None
         assert record.submission == bare
@@ -238,51 +222,6 @@ class RecordsContract(Running):
         assert record is not None
         assert record.submission == submission
         assert (record.token, record.lease_until, record.started_at, record.attempt) == (None, None, None, 0)
-
-    def test_one_of_many_claimers_wins(self, records: Records, submission: Submission, expires_at: datetime) -> None:
-        """Of concurrent claims exactly one applies, and all others are shown the winner."""
-
-        async def race(seen: int) -> list[Update]:
-            tokens = [f"t{seen}.{number}" for number in range(CLAIMERS)]
-            claims = (records.claim(submission, seen=seen, token=token, lease=LAPSED, expires_at=expires_at) for token in tokens)
-            return await asyncio.gather(*claims)
-
-        for seen in (0, 1):
-            updates = self.run(race(seen))
-            assert [update.applied for update in updates].count(True) == 1
-            assert len({update.record.token for update in updates if update.record is not None}) == 1
-            assert {update.record.attempt for update in updates if update.record is not None} == {seen + 1}
-
-    def test_one_of_many_outcomes_wins(self, records: Records, submission: Submission, expires_at: datetime) -> None:
-        """Of concurrent decisions exactly one applies, whoever's it is, and all others are shown it."""
-
-        async def race() -> list[Update]:
-            await records.claim(submission, seen=0, token="t1", lease=60.0, expires_at=expires_at)
-            outcomes = [Outcome(status=Status.SUCCEEDED, result=str(number)) for number in range(CLAIMERS)]
-            guards: tuple[Guard, ...] = (Claim(attempt=1, token="t1"), Undecided())
-            decisions = (
-                records.decide(submission, outcome, guard=guards[number % 2], expires_at=expires_at)
-                for number, outcome in enumerate(outcomes)
-            )
-            return await asyncio.gather(*decisions)
-
-        updates = self.run(race())
-        assert [update.applied for update in updates].count(True) == 1
-        assert len({update.record.outcome.result for update in updates if update.record and update.record.outcome}) == 1
-        assert all(update.record is not None and update.record.done for update in updates)
-
-
-def _submission(operation_id: str | None = None, *, digest: str | None = "d1:ü", base_url: str = "https://api.example.com") -> Submission:
-    operation_id = operation_id or secrets.token_hex(16)
-    return Submission(
-        operation_id=operation_id,
-        kind="order",
-        owner="ü 漢",
-        status_key=f"status/{secrets.token_hex(4)}/{operation_id}",
-        digest=digest,
-        base_url=base_url,
-        created_at=to_milliseconds(datetime.now(UTC)),
-    )
 
 
 def _lasts(update: Update, seconds: float) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any, TypeVar
 
 import pytest
 
-__all__ = ["Running"]
+__all__ = ["WRITERS", "Running"]
+
+#: Contenders of a race.
+WRITERS = 64
 
 T = TypeVar("T")
 
@@ -28,3 +31,19 @@ class Running:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run one coroutine to its end."""
         return self._runner.run(coroutine)
+
+    def race(self, contenders: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+        """Start all of them at once; give their answers, in the order of the contenders. What one raises, this raises."""
+
+        async def start() -> list[T]:
+            return await asyncio.gather(*contenders)
+
+        return self.run(start())
+
+    def contest(self, contenders: Iterable[Coroutine[Any, Any, T]]) -> list[T | BaseException]:
+        """The same, where losing is an exception: it stands for the loser's answer."""
+
+        async def start() -> list[T | BaseException]:
+            return await asyncio.gather(*contenders, return_exceptions=True)
+
+        return self.run(start())
