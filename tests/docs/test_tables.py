@@ -70,6 +70,16 @@ def test_the_codes_of_operations_exist() -> None:
     assert [code for code in codes if f'"{code}"' not in SOURCE] == []
 
 
+def test_tests_that_are_named_exist() -> None:
+    """Each of the five races names tests that play it, and there are such tests."""
+    section = page("docs/protocol.md").partition("## Five races, step by step")[2].partition("\n## ")[0]
+    races = [set(re.findall(r"`(test_\w+)`", race)) for race in section.split("\n### ")[1:]]
+    code = [*(ROOT / "tests").rglob("test_*.py"), *(ROOT / "src/offpoll/testing/contracts").glob("*.py")]
+    written = {name for path in code for name in re.findall(r"def (test_\w+)\(", path.read_text())}
+    assert [len(named_) > 2 for named_ in races] == [True] * 5
+    assert set().union(*races) <= written
+
+
 def test_log_lines_that_are_explained_exist() -> None:
     """Who looks for a line finds it."""
     for _, line, *_ in rows(page("docs/operations.md"), "<!-- logs"):
