@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ from offpoll.work.handle import InProcess
 from offpoll.work.heartbeat import HeartbeatTask
 from offpoll.work.worker import Ambient, Worker
 
-__all__ = ["Process", "start_process"]
+__all__ = ["Process", "process"]
 
 
 class Process:
@@ -51,7 +51,7 @@ class Process:
 
     def reaching(self, target: Any) -> Any:
         """Return a stand-in for something outside, which only a process that goes can reach."""
-        process = self
+        goes = self._goes
 
         class Reached:
             def __getattr__(self, name: str) -> Any:
@@ -60,9 +60,9 @@ class Process:
                     return method
 
                 async def call(*args: Any, **kwargs: Any) -> Any:
-                    await process._goes.wait()
+                    await goes.wait()
                     answer = await method(*args, **kwargs)
-                    await process._goes.wait()
+                    await goes.wait()
                     return answer
 
                 return call
@@ -70,9 +70,19 @@ class Process:
         return Reached()
 
 
-def start_process(one: Lab) -> Process:
-    """Start a worker in a process of its own."""
-    system, process = one.system, Process(one.system.loop)
+@contextmanager
+def process(one: Lab) -> Iterator[Process]:
+    """Start a worker in a process of its own. It goes on at the end, so that the lab can end it: also where the test has failed."""
+    system, own = one.system, Process(one.system.loop)
+    system._workers.append((worker := _worker(one, own), system.loop.create_task(worker.run())))
+    try:
+        yield own
+    finally:
+        own.resume()
+
+
+def _worker(one: Lab, process: Process) -> Worker:
+    system = one.system
     service, settings = system.service, system.service.settings
     given = service.dependencies
     reached = {name: process.reaching(getattr(given, name)) for name in ("queue", "dead_letters", "parking", "records", "service_times")}
@@ -84,7 +94,7 @@ def start_process(one: Lab) -> Process:
         yield own
 
     runner = InProcess(state=service.state, middleware=(), threads=0, result_limit=settings.result_limit, monotonic=process.monotonic)
-    worker = Worker(
+    return Worker(
         kinds=service.kinds,
         settings=settings,
         lifetime=lifetime(settings, service.kinds),
@@ -95,5 +105,3 @@ def start_process(one: Lab) -> Process:
         dead_letters=False,
         ambient=Ambient(clock=process.clock, monotonic=process.monotonic, random=lambda: 0.5, token=lambda: f"process {one.time}"),
     )
-    system._workers.append((worker, system.loop.create_task(worker.run())))
-    return process
