@@ -124,6 +124,48 @@ def test_unknown_kind_or_version_stays() -> None:
             assert one.record(operation_id) is None
 
 
+def test_an_unknown_kind_that_is_too_old() -> None:
+    """After its window a newer worker could only fail it, too: it ends as expired, before the queue drops its message."""
+    with lab(single(handle), workers=0) as one:
+        operation_id, _ = dead(one, kind="invoice")
+        one.system.advance(11 * 86_400)
+        one.system.start_worker()
+        document = one.until_done(operation_id, within=30)
+        assert (document.status, (document.error or {})["code"]) == ("failed", "expired")
+        assert (one.system.dead_letters.peek(), one.system.parking.peek()) == ([], [])
+
+
+def test_a_too_old_unknown_kind_that_somebody_works_on() -> None:
+    """A live lease counts for an unknown kind as for any other: somebody knows it, and may still succeed."""
+    with lab(single(handle), workers=0) as one:
+        operation_id, message = dead(one, kind="invoice")
+        one.system.advance(11 * 86_400)
+        claim(one, message, lease=1000)
+        one.system.start_worker()
+        one.system.advance(600)
+        assert not one.document(operation_id).done
+        assert len(one.system.dead_letters.peek()) == 1
+
+
+def test_an_enqueue_whose_answer_was_lost() -> None:
+    """The dead letter stays and is enqueued a second time: of the two messages one is handled."""
+    began: list[int] = []
+
+    async def count(number: int) -> int:
+        began.append(number)
+        return number
+
+    with lab(single(count), workers=0) as one:
+        operation_id, _ = dead(one)
+        one.on_queue.fail("send", after=True)
+        one.system.start_worker()
+        one.system.advance(30)
+        assert (one.messages, len(one.system.dead_letters.peek())) == (1, 1)
+        assert one.until_done(operation_id).attempt == 1
+        one.system.advance(600)
+        assert (one.messages, one.system.dead_letters.peek(), began) == (0, [], [1])
+
+
 def test_malformed_is_parked() -> None:
     """What nobody can read is parked, out of the dead letters."""
     with lab(single(handle), workers=0) as one:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 import pytest
-from tests.lab import lab, single
+from tests.lab import Lab, lab, single
 from tests.work.scripted import Handler, settled
 
 from offpoll.context import Operation
-from offpoll.errors import DependencyRefused, DocumentExists, HandlerStopped
+from offpoll.errors import DependencyRefused, DocumentExists, Fail, HandlerStopped
+from offpoll.queue import Message
+from offpoll.records import Update
 from offpoll.work.job import Stop
 
 # --- faults -------------------------------------------------------------------------------------
@@ -222,3 +226,40 @@ def test_handler_stopped_is_not_swallowed() -> None:
         one.system.advance(1)
         assert caught == ["stopped"]
         assert one.messages == 1
+
+
+@pytest.mark.parametrize("how", ["a handler's Fail", "attempts spent", "a dead letter"])
+def test_an_input_that_no_record_can_keep(how: str) -> None:
+    """A failed operation whose message is larger than a table's item, by a producer of its own, ends all the same, without its input."""
+    handler = Handler(*([Fail("no", "No.")] if how == "a handler's Fail" else []), seconds=100)
+    with lab(single(handler.function(), attempts=1), workers=0) as one:
+        operation_id = one.submit()
+        refuse_large_items(one)
+        (held,) = one.system.queue._held.values()
+        held.envelope = replace(held.envelope, body='"' + "x" * 500_000 + '"')
+        submission = Message.from_envelope(held.envelope).submission
+        if how != "a handler's Fail":
+            expires_at = submission.created_at + timedelta(days=14)
+            one.system.run(one.system.records.claim(submission, seen=0, token="died", lease=1, expires_at=expires_at))
+            one.system.advance(2)
+        if how == "a dead letter":
+            one.system.run(one.system.dead_letters.send(held.envelope))
+            one.system.queue._held.clear()
+        one.system.start_worker()
+        document = one.until_done(operation_id, within=200)
+        record = one.record(operation_id)
+        assert record is not None
+        assert (document.status, record.input, len(handler.began) < 2) == ("failed", None, True)
+        settled(one, operation_id)
+
+
+def refuse_large_items(one: Lab) -> None:
+    """Let the records refuse what DynamoDB does: an item over 400 KiB."""
+    decide = one.system.records.decide
+
+    async def limited(*args: Any, input: bytes | None = None, **kwargs: Any) -> Update:
+        if input is not None and len(input) > 400 * 1024:
+            raise DependencyRefused("DynamoDB", "Item size has exceeded the maximum allowed size", code="ValidationException")
+        return await decide(*args, input=input, **kwargs)
+
+    one.system.records.decide = limited  # type: ignore[method-assign]

@@ -14,9 +14,10 @@ from offpoll.errors import DependencyUnavailable
 from offpoll.operation import Submission
 from offpoll.queue import Message
 from offpoll.records import Records, Update
+from offpoll.settings import MAX_INPUT_LIMIT
 from offpoll.work.verdict import Begin, Decided, GiveUp, Held, Mine, judge
 
-__all__ = ["Claimer"]
+__all__ = ["Claimer", "input_to_keep"]
 
 #: How often one claim looks again after another claim or decision came between. Each round the record advanced, so it ends soon.
 ROUNDS = 16
@@ -78,7 +79,7 @@ class Claimer:
             verdict.outcome,
             guard=verdict.guard,
             expires_at=self.expires_at(message.submission),
-            input=message.body.encode(),
+            input=input_to_keep(message),
         )
 
     def expires_at(self, submission: Submission) -> datetime:
@@ -87,3 +88,13 @@ class Claimer:
 
     async def _begin(self, submission: Submission, *, seen: int, token: str) -> Update:
         return await self.records.claim(submission, seen=seen, token=token, lease=self.lease, expires_at=self.expires_at(submission))
+
+
+def input_to_keep(message: Message) -> bytes | None:
+    """Return what a failed record keeps of a message, to be submitted again.
+
+    None where it is larger than any input of a submit's: SQS takes 1 MiB from a producer of one's own, and DynamoDB, whose items have
+    400 KiB, would refuse the record, so that the operation never ended.
+    """
+    body = message.body.encode()
+    return body if len(body) <= MAX_INPUT_LIMIT else None

@@ -2,7 +2,7 @@
 
 A message gets here when it was delivered too often, which says little: deliveries are not attempts. The record tells: decided → repair the
 document and delete; a live lease → wait; attempts left → enqueue again with a delay, then delete; else decide `failed`, under the same
-condition as a claim does.
+condition as a claim does. What somebody newer may know stays, until it is too old for anybody.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from offpoll.dependencies import Dependencies
 from offpoll.errors import DependencyError, DigestMismatch, MalformedDocument, MalformedMessage, UnsupportedMessage
 from offpoll.kind import Kind
-from offpoll.operation import Record
+from offpoll.operation import Record, Status
 from offpoll.queue import Delivery, Message
+from offpoll.settings import MAX_ATTEMPTS
 from offpoll.work.claim import Claimer
 from offpoll.work.parking import Parking
 from offpoll.work.verdict import AFTER_LEASE, Decided, GiveUp, Held, judge
@@ -55,27 +56,43 @@ class DeadLetters:
         try:
             message = Message.from_envelope(delivery.envelope)
             kind = self.kinds.get(message.submission.kind)
-            if kind is None:
+            if kind is None and not await self._expired(delivery, message):
                 raise UnsupportedMessage(f"no handler for kind {message.submission.kind!r} here")
         except UnsupportedMessage as error:
             log.warning("a dead letter stays for now: %s", error)
             return await self._later(delivery, LATER)
         except MalformedMessage as error:
             return await self.parking.malformed(delivery, error)
-        await self._judged(delivery, message, kind)
+        if kind is not None:
+            await self._judged(delivery, message, kind)
+
+    async def _expired(self, delivery: Delivery, message: Message) -> bool:
+        """End an operation of an unknown kind that is older than its window, and tell whether it was.
+
+        Whoever knows the kind could only do the same. Waiting on would end with the queue dropping the message, and nobody told.
+        """
+        found = await self.dependencies.records.get(message.submission.operation_id)
+        verdict = judge(found.record, message.submission, now=found.at, token=None, attempts=MAX_ATTEMPTS, window=self.claimer.window)
+        if not isinstance(verdict, GiveUp):
+            return False
+        decided = (await self.claimer.give_up(message, verdict)).record
+        if decided is None or decided.outcome is None or decided.outcome.status is Status.SUCCEEDED:
+            return False
+        await self._finish(delivery, decided, show_result=False)
+        return True
 
     async def _judged(self, delivery: Delivery, message: Message, kind: Kind) -> None:
         found = await self.dependencies.records.get(message.submission.operation_id)
         verdict = judge(found.record, message.submission, now=found.at, token=None, attempts=kind.attempts, window=self.claimer.window)
         match verdict:
             case Decided(record=record):
-                await self._finish(delivery, record, kind)
+                await self._finish(delivery, record, show_result=kind.show_result)
             case Held(seconds=seconds):
                 await self._later(delivery, seconds + AFTER_LEASE)
             case GiveUp():
                 decided = await self.claimer.give_up(message, verdict)
                 if decided.record is not None and decided.record.done:
-                    await self._finish(delivery, decided.record, kind)
+                    await self._finish(delivery, decided.record, show_result=kind.show_result)
                 else:
                     await self._later(delivery, AFTER_LEASE)  # somebody claimed it meanwhile: look again
             case _:
@@ -83,8 +100,8 @@ class DeadLetters:
                 await self.dependencies.queue.send(message.to_envelope(), delay=REQUEUE_DELAY)
                 await self.dependencies.dead_letters.delete(delivery)
 
-    async def _finish(self, delivery: Delivery, record: Record, kind: Kind) -> None:
-        await self.dependencies.board.show(record, show_result=kind.show_result)
+    async def _finish(self, delivery: Delivery, record: Record, *, show_result: bool) -> None:
+        await self.dependencies.board.show(record, show_result=show_result)
         await self.dependencies.dead_letters.delete(delivery)
         log.info("operation %s: %s, settled from the dead letters", record.submission.operation_id, record.status)
 

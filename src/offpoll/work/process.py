@@ -25,7 +25,7 @@ from offpoll.kind import Kind
 from offpoll.operation import Outcome, Record, Status
 from offpoll.queue import Delivery, Message
 from offpoll.records import Update
-from offpoll.work.claim import Claimer
+from offpoll.work.claim import Claimer, input_to_keep
 from offpoll.work.handle import Ended, Errored, HandlerRunner, Stopped, too_large
 from offpoll.work.job import MARGIN, Job, Stop
 from offpoll.work.outage import Outage
@@ -192,7 +192,7 @@ class Processor:
                 outcome,
                 guard=held,
                 expires_at=self.claimer.expires_at(submission),
-                input=job.message.body.encode() if failed else None,
+                input=input_to_keep(job.message) if failed else None,
             )
         except DependencyRefused as error:
             if failed or error.code != ITEM_REFUSED:
