@@ -37,6 +37,21 @@ def test_cancel_while_running() -> None:
         settled(one, operation_id)
 
 
+def test_cancel_between_two_attempts() -> None:
+    """A cancel during a backoff, when nobody holds the operation: no further attempt begins, and the message is deleted."""
+    handler = Handler(ValueError("once"))
+    with lab(single(handler.function())) as one:
+        operation_id = one.submit()
+        one.system.advance(1.5)
+        record = one.record(operation_id)
+        assert record is not None
+        assert (record.attempt, record.token) == (1, None)
+        assert one.cancel(operation_id).status == "canceled"
+        one.system.advance(30)
+        assert handler.began == [1]
+        settled(one, operation_id)
+
+
 def test_cancel_races_completion() -> None:
     """A cancel that is decided before the handler's result: one outcome, and the worker shows the canceller's."""
     handler = Handler(seconds=5)

@@ -52,6 +52,23 @@ def test_the_record_is_out_of_reach_at_decide() -> None:
         assert handler.began == [1, 1]
 
 
+@pytest.mark.parametrize("seconds", [5, 60], ids=["at decide", "while it runs"])
+def test_idle_workers_in_an_outage(seconds: float, caplog: pytest.LogCaptureFixture) -> None:
+    """However long the table is away, workers that have nothing to do take nothing over: its holder hides the message, and says why."""
+    handler = Handler(seconds=seconds)
+    with lab(single(handler.function()), workers=3) as one:
+        operation_id = one.submit()
+        one.system.advance(4)
+        one.on_records.down()
+        one.system.advance(3600)
+        assert one.on_records.count("claim") == 1
+        assert "taking no new messages, trying again" in caplog.text
+        one.on_records.up()
+        document = one.until_done(operation_id, within=200)
+        assert (document.status, document.attempt) == ("succeeded", 1)
+        settled(one, operation_id)
+
+
 def test_the_store_is_down_at_publish() -> None:
     """The outcome is recorded once; the document follows when the store is back, and only then the message is deleted."""
     handler = Handler(seconds=5)
