@@ -238,7 +238,7 @@ def _dead_letters_ignore_records() -> Iterator[None]:
             message.submission, outcome, guard=Undecided(), expires_at=self.claimer.expires_at(message.submission)
         )
         if decided.record is not None and decided.record.done:
-            await self._finish(delivery, decided.record, kind)
+            await self._finish(delivery, decided.record, show_result=kind.show_result)
 
     with replaced(DeadLetters, "_judged", blind):
         yield
@@ -246,9 +246,9 @@ def _dead_letters_ignore_records() -> Iterator[None]:
 
 @contextmanager
 def _dead_letters_delete_first() -> Iterator[None]:
-    async def hasty(self: DeadLetters, delivery: Any, record: Record, kind: Any) -> None:
+    async def hasty(self: DeadLetters, delivery: Any, record: Record, *, show_result: bool) -> None:
         await self.dependencies.dead_letters.delete(delivery)
-        await self.dependencies.board.show(record, show_result=kind.show_result)
+        await self.dependencies.board.show(record, show_result=show_result)
 
     with replaced(DeadLetters, "_finish", hasty):
         yield
