@@ -28,7 +28,7 @@ from offpoll.work.handle import InProcess
 from offpoll.work.heartbeat import HeartbeatTask
 from offpoll.work.worker import Ambient, Worker
 
-__all__ = ["API", "System", "system"]
+__all__ = ["API", "System", "system", "virtual_worker"]
 
 T = TypeVar("T")
 
@@ -116,30 +116,9 @@ class System:
         self._tokens = itertools.count(1)
 
     def _worker(self, settings: Settings) -> Worker:
-        service = self.service
-
-        @asynccontextmanager
-        async def same() -> AsyncIterator[Dependencies]:
-            yield service.dependencies
-
-        return Worker(
-            kinds=service.kinds,
-            settings=settings,
-            lifetime=lifetime(settings, service.kinds),
-            dependencies=service.dependencies,
-            heartbeat_dependencies=same,
-            heartbeat=HeartbeatTask(),
-            runner=InProcess(
-                state=service.state,
-                middleware=service.app.middleware,
-                threads=0,
-                result_limit=settings.result_limit,
-                monotonic=self.loop.time,
-            ),
-            ambient=Ambient(
-                clock=self.loop.now, monotonic=self.loop.time, random=self._random.random, token=lambda: f"{next(self._tokens):032x}"
-            ),
-        )
+        loop = self.loop
+        ambient = Ambient(clock=loop.now, monotonic=loop.time, random=self._random.random, token=lambda: f"{next(self._tokens):032x}")
+        return virtual_worker(self.service, settings=settings, ambient=ambient)
 
     def _close(self) -> None:
         for worker, _ in self._workers:
@@ -149,6 +128,31 @@ class System:
             self.loop.run_until_complete(asyncio.wait(tasks))
             for task in tasks:
                 task.result()
+
+
+def virtual_worker(service: Service, *, settings: Settings, ambient: Ambient) -> Worker:
+    """Return a worker of a service whose heartbeat and handlers share the one loop it will run on."""
+
+    @asynccontextmanager
+    async def same() -> AsyncIterator[Dependencies]:
+        yield service.dependencies
+
+    return Worker(
+        kinds=service.kinds,
+        settings=settings,
+        lifetime=lifetime(settings, service.kinds),
+        dependencies=service.dependencies,
+        heartbeat_dependencies=same,
+        heartbeat=HeartbeatTask(),
+        runner=InProcess(
+            state=service.state,
+            middleware=service.app.middleware,
+            threads=0,
+            result_limit=settings.result_limit,
+            monotonic=ambient.monotonic,
+        ),
+        ambient=ambient,
+    )
 
 
 @contextmanager

@@ -1,0 +1,78 @@
+"""Which fault happens when: one source of randomness, and how often what is drawn from it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+
+__all__ = ["CALLS", "REQUESTS", "Dice", "Shares"]
+
+#: Of a machine's calls to store, queue and records. `latency` is no fault: it lets other things happen before and after the effect.
+CALLS: Mapping[str, float] = {
+    "latency": 0.25,
+    "error_without_effect": 0.004,
+    "error_with_effect": 0.004,
+    "timeout_without_effect": 0.001,
+    "timeout_with_effect": 0.001,
+    "effect_after_timeout": 0.001,
+    "slow_call": 0.001,
+    "crash_before_effect": 0.0002,
+    "crash_after_effect": 0.0002,
+}
+
+#: Of a client's requests to the API and to the store.
+REQUESTS: Mapping[str, float] = {
+    "latency": 0.25,
+    "request_lost": 0.004,
+    "answer_lost": 0.004,
+    "status_500_without_effect": 0.002,
+    "status_500_with_effect": 0.002,
+    "status_503_without_effect": 0.004,
+    "status_503_with_effect": 0.004,
+}
+
+
+class Shares:
+    """Picks a name by a number from 0 to 1, most often none: what is drawn for every call has to be cheap."""
+
+    def __init__(self, shares: Mapping[str, float]) -> None:
+        self.any, self._bounds = 0.0, list[tuple[float, str]]()
+        for name, share in sorted(shares.items(), key=lambda each: each[1]):
+            self.any += share
+            self._bounds.append((self.any, name))
+
+    def pick(self, number: float) -> str:
+        """Return the name for a number below `any`."""
+        for bound, name in self._bounds:
+            if number < bound:
+                return name
+        return self._bounds[-1][1]
+
+
+class Dice:
+    """The randomness of one world. While `on` is False nothing goes wrong.
+
+    Args:
+        seed: the same seed, the same world.
+    """
+
+    def __init__(self, seed: str) -> None:
+        self.source = random.Random(seed)  # noqa: S311 - a simulation: the same seed has to give the same numbers
+        self.random = self.source.random
+        self.on = True
+
+    def happens(self, share: float) -> bool:
+        """Tell whether something happens that happens this often."""
+        return self.on and self.random() < share
+
+    def between(self, low: float, high: float) -> float:
+        """Return a number in between."""
+        return low + (high - low) * self.random()
+
+    def about(self, mean: float) -> float:
+        """Return an exponentially distributed number, at most ten times its mean."""
+        return min(10 * mean, self.source.expovariate(1 / mean))
+
+    def one_of(self, things: Sequence[str]) -> str:
+        """Return one of them."""
+        return things[int(self.random() * len(things))]

@@ -1,0 +1,188 @@
+"""One machine: a process with a clock that is wrong, and a line to each service, on which calls fail.
+
+    call ──► dead? ──► cut off? ──► dice ──► effect in the twin ──► dice ──► answer
+                                     │                               └ lost; late; the machine dies
+                                     └ refused; slow; the machine dies
+
+A machine that dies has no effect any more, whatever its coroutines do: each call raises, and its tasks are cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context, ContextVar
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from proof.simulate.dice import CALLS, Dice, Shares
+from proof.simulate.ledger import Ledger
+
+from offpoll.errors import Conflict, DependencyError, DependencyRefused, DependencyUnavailable
+
+__all__ = ["MACHINE", "SERVICES", "Crashed", "Line", "Machine", "machine_tasks"]
+
+T = TypeVar("T")
+
+#: The machine that a task belongs to; none for clients and for what is under way in the network.
+MACHINE: ContextVar[Machine] = ContextVar("machine")
+
+SERVICES = ("store", "queue", "records")
+
+#: The wall clock of a machine is off by up to so many seconds.
+SKEW = 300.0
+
+#: A call that gets no answer is given up after up to so many seconds.
+TIMEOUT = 9.0
+
+#: A slow call, or an effect that comes after its caller gave up, may take so many seconds: longer than most leases here.
+SLOW = 40.0
+
+_CALLS = Shares(CALLS)
+
+
+class Crashed(asyncio.CancelledError):
+    """The machine has died: for the code that runs on it, as a cancellation, because nothing may catch it."""
+
+
+class Machine:
+    """One process.
+
+    Args:
+        name: for the log. version: of the service that runs on it.
+        loop: the world's. dice, ledger: too.
+    """
+
+    def __init__(self, name: str, *, version: int, loop: asyncio.AbstractEventLoop, dice: Dice, ledger: Ledger) -> None:
+        self.name, self.version, self.loop, self.dice, self.ledger = name, version, loop, dice, ledger
+        self.skew = dice.between(-SKEW, SKEW)
+        self.dead = False
+        self.died: asyncio.Future[None] = loop.create_future()
+        self.lines = {service: Line(self, service) for service in SERVICES}
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._crowded = 64
+        ledger.fault("clock_skew", name, answer=f"{self.skew:+.1f} s, version {version}")
+
+    def clock(self, now: Callable[[], datetime]) -> Callable[[], datetime]:
+        """Return its wall clock, given the right one."""
+        return lambda: now() + timedelta(seconds=self.skew)
+
+    def track(self, task: asyncio.Task[Any]) -> None:
+        """Note a task that dies with the machine."""
+        self._tasks.append(task)
+        if len(self._tasks) > self._crowded:
+            self._tasks = [each for each in self._tasks if not each.done()]
+            self._crowded = max(64, 2 * len(self._tasks))
+
+    def die(self) -> None:
+        """Stop at once: nothing is given back, nothing is finished."""
+        if not self.dead:
+            self.dead = True
+            self.died.set_result(None)
+            for task in self._tasks:
+                task.cancel()
+
+
+class Line:
+    """A machine's line to one service.
+
+    Attributes:
+        cut_until: until then no call gets through; `refusing`: it is refused instead.
+    """
+
+    def __init__(self, machine: Machine, service: str) -> None:
+        self._machine, self._service = machine, service
+        self._random, self._time = machine.dice.random, machine.loop.time
+        self._events = machine.ledger.events
+        self.cut_until, self.refusing = 0.0, False
+
+    async def call(self, verb: str, about: str | None, effect: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
+        """Call a twin. What is drawn decides whether the effect and the answer come."""
+        machine = self._machine
+        if machine.dead:
+            raise Crashed
+        if machine.dice.on:
+            roll = self._random()
+            if self._time() < self.cut_until:
+                raise await self._cut()
+            if roll < _CALLS.any:
+                return await self._rolled(_CALLS.pick(roll), verb, about, lambda: effect(*args, **kwargs))
+        return await self._plain(verb, about, effect(*args, **kwargs))
+
+    async def _plain(self, verb: str, about: str | None, effect: Awaitable[T]) -> T:
+        answer: object = None
+        try:
+            answer = result = await effect
+            return result
+        except Conflict as conflict:
+            answer = type(conflict).__name__
+            raise
+        finally:
+            if about is not None:
+                self._events.append((self._time(), self._machine.name, about, verb, answer))
+
+    async def _rolled(self, what: str, verb: str, about: str | None, effect: Callable[[], Awaitable[T]]) -> T:
+        machine, dice = self._machine, self._machine.dice
+        if what == "latency":
+            return await self._slowly(verb, about, effect, before=dice.about(0.02), after=dice.about(0.02))
+        machine.ledger.fault(what, machine.name, about, verb)
+        match what:
+            case "slow_call":
+                before, after = dice.between(0, SLOW), dice.between(0, SLOW)
+                early = dice.random() < 0.5
+                return await self._slowly(verb, about, effect, before=0.0 if early else before, after=after if early else 0.0)
+            case "crash_before_effect" | "crash_after_effect":
+                if what == "crash_after_effect":
+                    await self._unseen(effect)
+                machine.die()
+                raise Crashed
+            case "timeout_without_effect" | "timeout_with_effect" | "error_with_effect":
+                if what != "timeout_without_effect":
+                    await self._unseen(effect)
+            case "effect_after_timeout":
+                self._send_off(self._later(verb, about, effect, dice.between(0, SLOW)))
+        await self._pause(dice.about(0.02) if what.startswith("error") else dice.between(0, TIMEOUT))
+        raise DependencyUnavailable(self._service, what)
+
+    async def _slowly(self, verb: str, about: str | None, effect: Callable[[], Awaitable[T]], *, before: float, after: float) -> T:
+        await self._pause(before)
+        try:
+            return await self._plain(verb, about, effect())
+        finally:
+            await self._pause(after)
+
+    async def _cut(self) -> DependencyError:
+        await self._pause(self._machine.dice.between(0, 2))
+        if self.refusing:
+            return DependencyRefused(self._service, "cut off", code="AccessDenied")
+        return DependencyUnavailable(self._service, "cut off")
+
+    async def _pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        if self._machine.dead:
+            raise Crashed
+
+    async def _unseen(self, effect: Callable[[], Awaitable[Any]]) -> None:
+        """Let the effect happen, whose answer nobody gets."""
+        try:
+            await effect()
+        except Conflict:
+            pass
+
+    async def _later(self, verb: str, about: str | None, effect: Callable[[], Awaitable[Any]], seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self._machine.ledger.note("network", f"a late {verb} of {self._machine.name} arrives", about)
+        await self._unseen(effect)
+
+    def _send_off(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start something that is in the network: it outlives the machine."""
+        self._machine.loop.create_task(work, context=Context())
+
+
+def machine_tasks(loop: asyncio.AbstractEventLoop, work: Any, *, context: Context | None = None) -> asyncio.Task[Any]:
+    """Make a task, as a loop's task factory, and note which machine it dies with."""
+    task = asyncio.Task(work, loop=loop, context=context)
+    machine = MACHINE.get(None) if context is None else context.get(MACHINE)
+    if machine is not None:
+        machine.track(task)
+    return task

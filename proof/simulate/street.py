@@ -1,0 +1,93 @@
+"""The way of a client's request: to one of the API's processes, or to the store, and what is lost on it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from proof.simulate.dice import REQUESTS, Dice, Shares
+from proof.simulate.fleet import Fleet
+from proof.simulate.ledger import Ledger
+
+from offpoll.exchange import Answer, Fetch, NoAnswer
+from offpoll.http.endpoint import Request, read_all
+from offpoll.memory_store import MemoryDocumentStore
+from offpoll.testing.system import API
+
+__all__ = ["Street"]
+
+_REQUESTS = Shares(REQUESTS)
+_HTTP_DATE = "%a, %d %b %Y %H:%M:%S GMT"
+
+
+@dataclass(kw_only=True)
+class Street:
+    """The transport of all clients.
+
+    Args:
+        dice, ledger, fleet: the world's.
+        store: where the links lead.
+    """
+
+    dice: Dice
+    ledger: Ledger
+    fleet: Fleet
+    store: MemoryDocumentStore
+
+    async def send(self, fetch: Fetch) -> Answer | NoAnswer:
+        """Send one request; nobody waits longer than its timeout."""
+        roll = self.dice.random() if self.dice.on else 1.0
+        what = _REQUESTS.pick(roll) if roll < _REQUESTS.any else ""
+        if what == "latency":
+            await asyncio.sleep(self.dice.about(0.05))
+        elif what:
+            self.ledger.fault(what, "street", answer=f"{fetch.method} to the {fetch.to}")
+        status = what[7:10] if what.startswith("status") else ""
+        if what == "request_lost" or what.endswith("without_effect"):
+            return await self._trouble(status)
+        try:
+            async with asyncio.timeout(fetch.timeout):
+                answer = self._from_store(fetch) if fetch.to == "store" else await self._from_api(fetch)
+        except TimeoutError:
+            return NoAnswer(reason="no answer in time")
+        if what == "answer_lost" or what.endswith("with_effect"):
+            return await self._trouble(status)
+        return answer
+
+    async def close(self) -> None:
+        """Close nothing."""
+
+    async def _trouble(self, status: str) -> Answer | NoAnswer:
+        if status:
+            return Answer(status=int(status), headers={"retry-after": "1"} if self.dice.random() < 0.5 else {})
+        await asyncio.sleep(self.dice.between(0, 10))
+        return NoAnswer(reason="lost")
+
+    def _from_store(self, fetch: Fetch) -> Answer:
+        headers = {name.lower(): value for name, value in fetch.headers.items()}
+        status, answered, body = self.store.answer(fetch.method, fetch.url, headers)
+        return Answer(status=status, headers=answered, body=body)
+
+    async def _from_api(self, fetch: Fetch) -> Answer | NoAnswer:
+        api = self.fleet.any_api()
+        if api is None:
+            return NoAnswer(reason="connection refused")
+        headers = {name.lower(): value for name, value in fetch.headers.items()}
+        request = Request(
+            method=fetch.method,
+            path=fetch.url.removeprefix(API),
+            headers={**headers, "host": API.removeprefix("https://")},
+            scheme="https",
+            read=read_all(fetch.body or b""),
+        )
+        try:
+            answer = await api.endpoint.answer(request)
+        except asyncio.CancelledError:
+            if not api.machine.dead:
+                raise
+            return NoAnswer(reason="the connection broke")  # the process died while it answered
+        return Answer(status=answer.status, headers={"date": api.clock().strftime(_HTTP_DATE), **_lower(answer)}, body=answer.body)
+
+
+def _lower(answer: Answer) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.headers.items()}

@@ -1,0 +1,153 @@
+"""One wave: a world of its own, from its first operation to rest. What is forgotten with it, memory is not needed for.
+
+    clients order, the weather is bad          │ all numbers are given out │ it clears up │ clients see their ends │ rest │ check
+    version 1 … APIs 2 … workers 2 …
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from dataclasses import dataclass
+
+from proof.simulate.dice import Dice
+from proof.simulate.fleet import Fleet, Twins
+from proof.simulate.ledger import Ledger
+from proof.simulate.machine import SLOW, machine_tasks
+from proof.simulate.people import CLIENTS, Person
+from proof.simulate.rest import check_rest
+from proof.simulate.shop import ATTEMPTS
+from proof.simulate.street import Street
+from proof.simulate.watched import WatchedRecords, WatchedStore
+from proof.simulate.weather import Weather
+
+from offpoll.client import AsyncClient
+from offpoll.queue import SPARE_RECEIVES, MemoryQueue
+from offpoll.service_times import MemoryServiceTimes
+from offpoll.settings import Settings
+from offpoll.testing.system import API
+from offpoll.testing.virtual import VirtualLoop
+
+__all__ = ["Wave", "run_wave"]
+
+#: Seconds of bad weather after the last number was given out, and how long it may then take until nothing moves.
+LAST_STORM, LONGEST_CALM = 45.0, 4 * 3600.0
+
+#: Leases, seconds: short ones lapse often, long ones let others wait.
+LEASES = (6.0, 15.0, 40.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wave:
+    """What came of a wave: its book, and how many virtual seconds it took."""
+
+    ledger: Ledger
+    seconds: float
+
+
+def run_wave(seed: str, operations: int) -> Wave:
+    """Simulate so many operations, to rest. The same seed gives the same wave."""
+    loop = VirtualLoop()
+    ledger = Ledger(time=loop.time)
+    faults = _FaultsInOffpoll(ledger)
+    loggers = [logging.getLogger(name) for name in ("offpoll", "asyncio")]
+    for logger in loggers:
+        logger.addHandler(faults)
+        logger.propagate = False
+    try:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(_world(seed, operations, loop, ledger))
+    finally:
+        for logger in loggers:
+            logger.removeHandler(faults)
+            logger.propagate = True
+    return Wave(ledger=ledger, seconds=loop.time())
+
+
+async def _world(seed: str, operations: int, loop: VirtualLoop, ledger: Ledger) -> None:
+    loop.set_task_factory(machine_tasks)
+    dice = Dice(seed)
+    settings = Settings(
+        secret="simulated" * 4,
+        lease=LEASES[int(dice.random() * len(LEASES))],
+        concurrency=4 + int(dice.random() * 13),
+        lateness_weight=0.25,
+        link_lifetime=dice.between(60, 1200),
+        expected_service_time=2.0,
+    )
+    fleet = Fleet(loop=loop, dice=dice, ledger=ledger, settings=settings, twins=_twins(loop, dice, ledger, settings))
+    weather = Weather(dice=dice, ledger=ledger, fleet=fleet)
+    numbers = iter(range(operations))
+    given = 0
+
+    def give() -> int:
+        nonlocal given
+        given += 1
+        return next(numbers)
+
+    fleet.start()
+    people = loop.create_task(_people(_until_exhausted(give), dice, ledger, fleet))
+    raging, deploying = loop.create_task(weather.run()), loop.create_task(weather.deploy(lambda: given / operations))
+    while given < operations:
+        await asyncio.sleep(1)
+    await asyncio.sleep(LAST_STORM)
+    weather.clear()
+    await asyncio.gather(people, raging, deploying)
+    await _settle(fleet)
+    check_rest(ledger, fleet.twins)
+    await fleet.close()
+
+
+def _until_exhausted(give):  # type: ignore[no-untyped-def]
+    while True:
+        try:
+            yield give()
+        except StopIteration:
+            return
+
+
+async def _people(numbers, dice, ledger, fleet) -> None:  # type: ignore[no-untyped-def]
+    street = Street(dice=dice, ledger=ledger, fleet=fleet, store=fleet.twins.store)
+    clients = []
+    for number in range(CLIENTS):
+        owner = f"client-{number}" if number % 16 else f"Zoë's client {number}"  # plain in a key, and not
+        client = AsyncClient(API, transport=street, auth={"x-owner": owner}, random=dice.random, retry_timeout=30)
+        clients.append(Person(client=client, numbers=numbers, dice=dice, ledger=ledger, fleet=fleet).run())
+    await asyncio.gather(*clients)
+
+
+async def _settle(fleet: Fleet) -> None:
+    """Wait until nothing is under way any more, or for so long that it will be for ever."""
+    await asyncio.sleep(2 * SLOW)  # what is late in the network has arrived
+    deadline = fleet.loop.time() + LONGEST_CALM
+    while fleet.loop.time() < deadline and (fleet.held or fleet.twins.queue.peek() or fleet.twins.dead_letters.peek()):
+        await asyncio.sleep(5)
+
+
+def _twins(loop: VirtualLoop, dice: Dice, ledger: Ledger, settings: Settings) -> Twins:
+    receipts = itertools.count()
+    dead_letters, parking = MemoryQueue(receipts=receipts), MemoryQueue(receipts=receipts)
+    return Twins(
+        store=WatchedStore(clock=loop.now, ledger=ledger, _secret=dice.source.randbytes(32)),
+        queue=MemoryQueue(
+            visibility=settings.lease, dead_letters=dead_letters, max_receives=ATTEMPTS + SPARE_RECEIVES, receipts=receipts
+        ),
+        dead_letters=dead_letters,
+        parking=parking,
+        records=WatchedRecords(clock=loop.now, ledger=ledger),
+        service_times=MemoryServiceTimes(),
+    )
+
+
+class _FaultsInOffpoll(logging.Handler):
+    """Takes an exception that offpoll caught and logged, and did not expect, as what it is: a fault in offpoll."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(level=logging.WARNING)
+        self._ledger = ledger
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and record.name != "offpoll.work.handle":  # that one logs what handlers raise
+            self._ledger.violation("stuck", None, f"a fault in offpoll: {record.getMessage()}: {record.exc_info[1]!r}")
+        return True
