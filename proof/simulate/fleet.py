@@ -33,8 +33,8 @@ __all__ = ["APIS", "WORKERS", "Api", "Fleet", "Slot", "Twins"]
 #: How many processes of each there are.
 APIS, WORKERS = 3, 8
 
-#: Pauses between two looks of an idle receiver, seconds: at the queue, at the dead letters.
-LOOK, DEAD_LETTER_LOOK = 0.4, 2.5
+#: First pause between two looks of an idle receiver, seconds: at the queue, at the dead letters.
+LOOK, DEAD_LETTER_LOOK = 0.3, 2.5
 
 #: A process that was told to end gets so long, seconds, before it is killed.
 PATIENCE = 90.0
@@ -198,7 +198,7 @@ class Fleet:
             board=board,
             queue=FaultyQueue(machine, twins.queue, name="the queue", pause=LOOK),
             dead_letters=FaultyQueue(machine, twins.dead_letters, name="the dead letters", pause=DEAD_LETTER_LOOK),
-            parking=FaultyQueue(machine, twins.parking, name="the parking"),
+            parking=FaultyQueue(machine, twins.parking, name="the parking", pause=LOOK),
             records=FaultyRecords(machine, twins.records),
             service_times=FaultyServiceTimes(machine, twins.service_times),
         )

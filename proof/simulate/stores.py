@@ -98,10 +98,10 @@ class FaultyQueue:
     Args:
         machine, target: whose, and of what.
         name: for the log.
-        pause: seconds, about, between two looks of a long poll. (The twin's own long poll wakes every receiver at every message.)
+        pause: seconds, about, from the first to the second look of a long poll; it grows. (The twin's own wakes every receiver each time.)
     """
 
-    def __init__(self, machine: Machine, target: Queue, *, name: str, pause: float = 0.5) -> None:
+    def __init__(self, machine: Machine, target: Queue, *, name: str, pause: float) -> None:
         self._machine, self._target, self._name, self._pause = machine, target, name, pause
         self._call, self._dice, self._ledger = machine.lines["queue"].call, machine.dice, machine.ledger
         self._depth: Depth | None = None
@@ -118,11 +118,12 @@ class FaultyQueue:
 
     async def receive(self, *, limit: int, wait: float) -> Sequence[Delivery]:
         loop = self._machine.loop
-        deadline = loop.time() + wait
+        deadline, pause = loop.time() + wait, self._pause
         while not (deliveries := await self._call("receive", None, self._target.receive, limit=limit, wait=0.0)):
             if loop.time() >= deadline:
                 return deliveries
-            await asyncio.sleep(self._pause * (0.5 + self._dice.random()))
+            await asyncio.sleep(pause * (0.5 + self._dice.random()))
+            pause *= 1.5
         if len(deliveries) > 1 and self._dice.happens(SHUFFLED):
             deliveries = self._dice.source.sample(deliveries, len(deliveries))
             self._ledger.fault("shuffled_batch", self._machine.name)

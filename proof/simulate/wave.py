@@ -72,7 +72,7 @@ async def _world(seed: str, operations: int, loop: VirtualLoop, ledger: Ledger) 
         secret="simulated" * 4,
         lease=LEASES[int(dice.random() * len(LEASES))],
         concurrency=4 + int(dice.random() * 13),
-        lateness_weight=0.25,
+        lateness_weight=0.1,
         link_lifetime=dice.between(60, 1200),
         expected_service_time=2.0,
     )

@@ -22,7 +22,7 @@ PACE = 6.0
 PARTITION, OUTAGE = 90.0, 45.0
 
 #: How far the clients are, when the APIs are deployed anew and when the workers are: orders of the new kind come before anybody knows it.
-APIS_AT, WORKERS_AT = 0.25, 0.45
+APIS_AT, WORKERS_AT = 0.2, 0.3
 
 #: Events, each as often as it stands here.
 EVENTS = ("partition",) * 8 + ("outage",) * 2 + ("kill",) * 2 + ("restart",) + ("clock_step",) * 3 + ("junk_message",) * 2
@@ -57,7 +57,7 @@ class Weather:
                 await asyncio.sleep(1)
             for slot in slots:
                 await self.fleet.replace(slot, version=2)
-                await asyncio.sleep(self.dice.between(0, 10))
+                await asyncio.sleep(self.dice.between(0, 5))
 
     async def _happen(self, event: str, machine: Machine) -> None:
         dice = self.dice
