@@ -9,20 +9,20 @@ __all__ = ["CALLS", "REQUESTS", "Dice", "Shares"]
 
 #: Of a machine's calls to store, queue and records. `latency` is no fault: it lets other things happen before and after the effect.
 CALLS: Mapping[str, float] = {
-    "latency": 0.25,
-    "error_without_effect": 0.004,
-    "error_with_effect": 0.004,
+    "latency": 0.15,
+    "error_without_effect": 0.006,
+    "error_with_effect": 0.006,
     "timeout_without_effect": 0.001,
-    "timeout_with_effect": 0.001,
-    "effect_after_timeout": 0.001,
-    "slow_call": 0.001,
+    "timeout_with_effect": 0.002,
+    "effect_after_timeout": 0.002,
+    "slow_call": 0.002,
     "crash_before_effect": 0.0002,
     "crash_after_effect": 0.0002,
 }
 
-#: Of a client's requests to the API and to the store.
+#: Of a client's requests to the API and to the store. Some do take time there, too.
 REQUESTS: Mapping[str, float] = {
-    "latency": 0.25,
+    "latency": 0.1,
     "request_lost": 0.004,
     "answer_lost": 0.004,
     "status_500_without_effect": 0.002,

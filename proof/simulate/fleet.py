@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from proof.simulate.dice import Dice
 from proof.simulate.ledger import Ledger
@@ -58,7 +56,6 @@ class Api:
 
     machine: Machine
     endpoint: Endpoint
-    clock: Callable[[], datetime]
 
 
 @dataclass(kw_only=True)
@@ -150,7 +147,7 @@ class Fleet:
         while not self._closing:
             machine = slot.machine = self._machine(slot)
             service = self._service(machine)
-            slot.api = Api(machine=machine, endpoint=Endpoint(service), clock=machine.clock(self.loop.now))
+            slot.api = Api(machine=machine, endpoint=Endpoint(service))
             await asyncio.wait({machine.died})
             await self._until_restarted(machine)
 
@@ -178,7 +175,7 @@ class Fleet:
 
     def _worker(self, machine: Machine) -> Worker:
         ambient = Ambient(
-            clock=machine.clock(self.loop.now),
+            clock=machine.clock,
             monotonic=self.loop.time,
             random=self.dice.random,
             token=lambda: f"{next(self._tokens):032x}",
@@ -186,7 +183,7 @@ class Fleet:
         return virtual_worker(self._service(machine), settings=self.settings, ambient=ambient)
 
     def _service(self, machine: Machine) -> Service:
-        clock, settings, twins = machine.clock(self.loop.now), self.settings, self.twins
+        clock, settings, twins = machine.clock, self.settings, self.twins
         board = StatusBoard(
             store=FaultyStore(machine, twins.store),
             prefix=settings.prefix,

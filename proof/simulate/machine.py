@@ -19,6 +19,7 @@ from proof.simulate.dice import CALLS, Dice, Shares
 from proof.simulate.ledger import Ledger
 
 from offpoll.errors import Conflict, DependencyError, DependencyRefused, DependencyUnavailable
+from offpoll.testing.virtual import START
 
 __all__ = ["MACHINE", "SERVICES", "Crashed", "Line", "Machine", "machine_tasks"]
 
@@ -31,6 +32,9 @@ SERVICES = ("store", "queue", "records")
 
 #: The wall clock of a machine is off by up to so many seconds.
 SKEW = 300.0
+
+#: How long a call takes that takes any time, and a refusal, about, seconds.
+LATENCY = 0.03
 
 #: A call that gets no answer is given up after up to so many seconds.
 TIMEOUT = 9.0
@@ -55,6 +59,7 @@ class Machine:
 
     def __init__(self, name: str, *, version: int, loop: asyncio.AbstractEventLoop, dice: Dice, ledger: Ledger) -> None:
         self.name, self.version, self.loop, self.dice, self.ledger = name, version, loop, dice, ledger
+        self._time = loop.time
         self.skew = dice.between(-SKEW, SKEW)
         self.dead = False
         self.died: asyncio.Future[None] = loop.create_future()
@@ -63,9 +68,9 @@ class Machine:
         self._crowded = 64
         ledger.fault("clock_skew", name, answer=f"{self.skew:+.1f} s, version {version}")
 
-    def clock(self, now: Callable[[], datetime]) -> Callable[[], datetime]:
-        """Return its wall clock, given the right one."""
-        return lambda: now() + timedelta(seconds=self.skew)
+    def clock(self) -> datetime:
+        """Return what its wall clock says."""
+        return START + timedelta(seconds=self._time() + self.skew)
 
     def track(self, task: asyncio.Task[Any]) -> None:
         """Note a task that dies with the machine."""
@@ -124,13 +129,12 @@ class Line:
     async def _rolled(self, what: str, verb: str, about: str | None, effect: Callable[[], Awaitable[T]]) -> T:
         machine, dice = self._machine, self._machine.dice
         if what == "latency":
-            return await self._slowly(verb, about, effect, before=dice.about(0.02), after=dice.about(0.02))
+            seconds = dice.about(LATENCY)
+            return await self._slowly(verb, about, effect, seconds, early=dice.random() < 0.5)
         machine.ledger.fault(what, machine.name, about, verb)
         match what:
             case "slow_call":
-                before, after = dice.between(0, SLOW), dice.between(0, SLOW)
-                early = dice.random() < 0.5
-                return await self._slowly(verb, about, effect, before=0.0 if early else before, after=after if early else 0.0)
+                return await self._slowly(verb, about, effect, dice.between(0, SLOW), early=dice.random() < 0.5)
             case "crash_before_effect" | "crash_after_effect":
                 if what == "crash_after_effect":
                     await self._unseen(effect)
@@ -141,15 +145,18 @@ class Line:
                     await self._unseen(effect)
             case "effect_after_timeout":
                 self._send_off(self._later(verb, about, effect, dice.between(0, SLOW)))
-        await self._pause(dice.about(0.02) if what.startswith("error") else dice.between(0, TIMEOUT))
+        await self._pause(dice.about(LATENCY) if what.startswith("error") else dice.between(0, TIMEOUT))
         raise DependencyUnavailable(self._service, what)
 
-    async def _slowly(self, verb: str, about: str | None, effect: Callable[[], Awaitable[T]], *, before: float, after: float) -> T:
-        await self._pause(before)
+    async def _slowly(self, verb: str, about: str | None, effect: Callable[[], Awaitable[T]], seconds: float, *, early: bool) -> T:
+        """Let the effect happen and its answer come late, or the effect itself."""
+        if not early:
+            await self._pause(seconds)
         try:
             return await self._plain(verb, about, effect())
         finally:
-            await self._pause(after)
+            if early:
+                await self._pause(seconds)
 
     async def _cut(self) -> DependencyError:
         await self._pause(self._machine.dice.between(0, 2))

@@ -19,7 +19,7 @@ from proof.simulate.wave import Wave, run_wave
 __all__ = ["WAVE", "Totals", "run", "timeline"]
 
 #: Operations in a wave: enough to spread what the end of one costs, few enough that its log fits into memory.
-WAVE = 5000
+WAVE = 10_000
 
 
 @dataclass(kw_only=True)

@@ -45,11 +45,7 @@ class Street:
         status = what[7:10] if what.startswith("status") else ""
         if what == "request_lost" or what.endswith("without_effect"):
             return await self._trouble(status)
-        try:
-            async with asyncio.timeout(fetch.timeout):
-                answer = self._from_store(fetch) if fetch.to == "store" else await self._from_api(fetch)
-        except TimeoutError:
-            return NoAnswer(reason="no answer in time")
+        answer = self._from_store(fetch) if fetch.to == "store" else await self._from_api(fetch)
         if what == "answer_lost" or what.endswith("with_effect"):
             return await self._trouble(status)
         return answer
@@ -81,12 +77,15 @@ class Street:
             read=read_all(fetch.body or b""),
         )
         try:
-            answer = await api.endpoint.answer(request)
+            async with asyncio.timeout(fetch.timeout):
+                answer = await api.endpoint.answer(request)
+        except TimeoutError:
+            return NoAnswer(reason="no answer in time")
         except asyncio.CancelledError:
             if not api.machine.dead:
                 raise
             return NoAnswer(reason="the connection broke")  # the process died while it answered
-        return Answer(status=answer.status, headers={"date": api.clock().strftime(_HTTP_DATE), **_lower(answer)}, body=answer.body)
+        return Answer(status=answer.status, headers={"date": api.machine.clock().strftime(_HTTP_DATE), **_lower(answer)}, body=answer.body)
 
 
 def _lower(answer: Answer) -> dict[str, str]:

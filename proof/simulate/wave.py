@@ -48,7 +48,7 @@ class Wave:
 
 def run_wave(seed: str, operations: int) -> Wave:
     """Simulate so many operations, to rest. The same seed gives the same wave."""
-    loop = VirtualLoop()
+    loop = VirtualLoop(io=False)
     ledger = Ledger(time=loop.time)
     faults = _FaultsInOffpoll(ledger)
     loggers = [logging.getLogger(name) for name in ("offpoll", "asyncio")]
@@ -72,7 +72,7 @@ async def _world(seed: str, operations: int, loop: VirtualLoop, ledger: Ledger) 
         secret="simulated" * 4,
         lease=LEASES[int(dice.random() * len(LEASES))],
         concurrency=4 + int(dice.random() * 13),
-        lateness_weight=0.1,
+        lateness_weight=0.05,
         link_lifetime=dice.between(60, 1200),
         expected_service_time=2.0,
     )

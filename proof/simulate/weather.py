@@ -16,10 +16,10 @@ from offpoll.queue import Envelope
 __all__ = ["Weather"]
 
 #: Seconds between two events, about.
-PACE = 6.0
+PACE = 2.5
 
 #: The longest partition of one machine, and the longest outage for all, seconds.
-PARTITION, OUTAGE = 90.0, 45.0
+PARTITION, OUTAGE = 60.0, 25.0
 
 #: How far the clients are, when the APIs are deployed anew and when the workers are: orders of the new kind come before anybody knows it.
 APIS_AT, WORKERS_AT = 0.2, 0.3
