@@ -10,6 +10,7 @@
     stores      what a machine sees of store, queue and records: the in-memory twins through a line that fails
     machine     one machine, its clock, and its lines
     dice        which fault happens when
+    clockwork   the event loop
     watched     the twins, with somebody who watches each write
     ledger      what happened to each operation; violations; the log
 """

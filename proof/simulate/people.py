@@ -25,7 +25,7 @@ CLIENTS = 500
 THINK, WORK = 6.0, 1.2
 
 #: Shares of operations: cancelled, submitted twice, submitted with another body under the same key, not waited for.
-CANCELED, REPEATED, OTHER_BODY, LEFT = 0.03, 0.03, 0.02, 0.2
+CANCELED, REPEATED, OTHER_BODY, LEFT = 0.03, 0.03, 0.02, 0.3
 
 #: Shares of inputs that let a handler run longer than a lease, longer than its timeout, fail for good, or stop slowly.
 SLOW, OVER_TIMEOUT, FAILS, STUBBORN = 0.01, 0.003, 0.03, 0.02

@@ -9,8 +9,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import length_hint
 
+from proof.simulate.clockwork import Clockwork
 from proof.simulate.dice import Dice
 from proof.simulate.fleet import Fleet, Twins
 from proof.simulate.ledger import Ledger
@@ -27,7 +30,6 @@ from offpoll.queue import SPARE_RECEIVES, MemoryQueue
 from offpoll.service_times import MemoryServiceTimes
 from offpoll.settings import Settings
 from offpoll.testing.system import API
-from offpoll.testing.virtual import VirtualLoop
 
 __all__ = ["Wave", "run_wave"]
 
@@ -48,7 +50,7 @@ class Wave:
 
 def run_wave(seed: str, operations: int) -> Wave:
     """Simulate so many operations, to rest. The same seed gives the same wave."""
-    loop = VirtualLoop(io=False)
+    loop = Clockwork()
     ledger = Ledger(time=loop.time)
     faults = _FaultsInOffpoll(ledger)
     loggers = [logging.getLogger(name) for name in ("offpoll", "asyncio")]
@@ -65,7 +67,7 @@ def run_wave(seed: str, operations: int) -> Wave:
     return Wave(ledger=ledger, seconds=loop.time())
 
 
-async def _world(seed: str, operations: int, loop: VirtualLoop, ledger: Ledger) -> None:
+async def _world(seed: str, operations: int, loop: Clockwork, ledger: Ledger) -> None:
     loop.set_task_factory(machine_tasks)
     dice = Dice(seed)
     settings = Settings(
@@ -79,17 +81,14 @@ async def _world(seed: str, operations: int, loop: VirtualLoop, ledger: Ledger) 
     fleet = Fleet(loop=loop, dice=dice, ledger=ledger, settings=settings, twins=_twins(loop, dice, ledger, settings))
     weather = Weather(dice=dice, ledger=ledger, fleet=fleet)
     numbers = iter(range(operations))
-    given = 0
 
-    def give() -> int:
-        nonlocal given
-        given += 1
-        return next(numbers)
+    def progress() -> float:
+        return 1 - length_hint(numbers) / operations
 
     fleet.start()
-    people = loop.create_task(_people(_until_exhausted(give), dice, ledger, fleet))
-    raging, deploying = loop.create_task(weather.run()), loop.create_task(weather.deploy(lambda: given / operations))
-    while given < operations:
+    people = loop.create_task(_people(numbers, dice, ledger, fleet))
+    raging, deploying = loop.create_task(weather.run()), loop.create_task(weather.deploy(progress))
+    while progress() < 1:
         await asyncio.sleep(1)
     await asyncio.sleep(LAST_STORM)
     weather.clear()
@@ -99,22 +98,14 @@ async def _world(seed: str, operations: int, loop: VirtualLoop, ledger: Ledger) 
     await fleet.close()
 
 
-def _until_exhausted(give):  # type: ignore[no-untyped-def]
-    while True:
-        try:
-            yield give()
-        except StopIteration:
-            return
-
-
-async def _people(numbers, dice, ledger, fleet) -> None:  # type: ignore[no-untyped-def]
+async def _people(numbers: Iterator[int], dice: Dice, ledger: Ledger, fleet: Fleet) -> None:
     street = Street(dice=dice, ledger=ledger, fleet=fleet, store=fleet.twins.store)
-    clients = []
+    people = []
     for number in range(CLIENTS):
         owner = f"client-{number}" if number % 16 else f"Zoë's client {number}"  # plain in a key, and not
         client = AsyncClient(API, transport=street, auth={"x-owner": owner}, random=dice.random, retry_timeout=30)
-        clients.append(Person(client=client, numbers=numbers, dice=dice, ledger=ledger, fleet=fleet).run())
-    await asyncio.gather(*clients)
+        people.append(Person(client=client, numbers=numbers, dice=dice, ledger=ledger, fleet=fleet).run())
+    await asyncio.gather(*people)
 
 
 async def _settle(fleet: Fleet) -> None:
@@ -125,7 +116,7 @@ async def _settle(fleet: Fleet) -> None:
         await asyncio.sleep(5)
 
 
-def _twins(loop: VirtualLoop, dice: Dice, ledger: Ledger, settings: Settings) -> Twins:
+def _twins(loop: Clockwork, dice: Dice, ledger: Ledger, settings: Settings) -> Twins:
     receipts = itertools.count()
     dead_letters, parking = MemoryQueue(receipts=receipts), MemoryQueue(receipts=receipts)
     return Twins(

@@ -24,17 +24,11 @@ START = datetime(2030, 1, 1, tzinfo=UTC)
 class _JumpingSelector(selectors.SelectSelector):
     """Instead of waiting for a timer, tells the loop how far to jump."""
 
-    def __init__(self, *, io: bool) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.jumped = 0.0
-        self._io = io
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if not self._io:
-            if timeout is None:
-                raise RuntimeError("nothing is left that could ever happen: everybody waits for somebody")
-            self.jumped += max(0.0, timeout)
-            return []
         if timeout is None:  # no timer: only I/O or another thread can go on
             return super().select(None)
         ready = super().select(0)
@@ -44,15 +38,10 @@ class _JumpingSelector(selectors.SelectSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop with a clock of its own, which starts at 0 s and `start`.
+    """An event loop with a clock of its own, which starts at 0 s and `start`."""
 
-    Args:
-        start: what the wall clock says at first.
-        io: whether to look for I/O at every step. Without, a step is cheaper, and a loop that would wait for ever raises RuntimeError.
-    """
-
-    def __init__(self, *, start: datetime = START, io: bool = True) -> None:
-        self._jumping = _JumpingSelector(io=io)
+    def __init__(self, *, start: datetime = START) -> None:
+        self._jumping = _JumpingSelector()
         self._start = start
         super().__init__(self._jumping)
 
