@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     with ExitStack() as stack:
         log = None if given.log is None else stack.enter_context(open(given.log, "w", encoding="utf-8"))
         try:
-            for totals in run(operations=given.operations, seed=seed, only=given.wave, log=log, progress=_progress):  # noqa: B007
+            for totals in run(operations=given.operations, seed=seed, only=given.wave, log=log, progress=_progress):
                 code = 0 if totals.ok else 1
         except KeyboardInterrupt:
             sys.stderr.write("\ninterrupted: these are the waves that were complete\n")

@@ -52,5 +52,5 @@ class Clockwork(VirtualLoop):
             ready.append(heappop(timers)[2])
         for _ in range(len(ready)):
             handle = ready.popleft()
-            if not handle._cancelled:  # type: ignore[attr-defined]
+            if not handle._cancelled:
                 handle._context.run(handle._callback, *handle._args)  # type: ignore[attr-defined]

@@ -7,12 +7,6 @@ import itertools
 from contextvars import copy_context
 from dataclasses import dataclass, field
 
-from proof.simulate.dice import Dice
-from proof.simulate.ledger import Ledger
-from proof.simulate.machine import MACHINE, Machine
-from proof.simulate.shop import shop
-from proof.simulate.stores import FaultyQueue, FaultyRecords, FaultyServiceTimes, FaultyStore
-
 from offpoll.board import StatusBoard
 from offpoll.dependencies import Dependencies
 from offpoll.http.endpoint import Endpoint
@@ -25,6 +19,11 @@ from offpoll.settings import Settings
 from offpoll.testing.system import virtual_worker
 from offpoll.testing.virtual import VirtualLoop
 from offpoll.work.worker import Ambient, Worker
+from proof.simulate.dice import Dice
+from proof.simulate.ledger import Ledger
+from proof.simulate.machine import MACHINE, Machine
+from proof.simulate.shop import shop
+from proof.simulate.stores import FaultyQueue, FaultyRecords, FaultyServiceTimes, FaultyStore
 
 __all__ = ["APIS", "WORKERS", "Api", "Fleet", "Slot", "Twins"]
 

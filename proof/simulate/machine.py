@@ -15,11 +15,10 @@ from contextvars import Context, ContextVar
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from proof.simulate.dice import CALLS, Dice, Shares
-from proof.simulate.ledger import Ledger
-
 from offpoll.errors import Conflict, DependencyError, DependencyRefused, DependencyUnavailable
 from offpoll.testing.virtual import START
+from proof.simulate.dice import CALLS, Dice, Shares
+from proof.simulate.ledger import Ledger
 
 __all__ = ["MACHINE", "SERVICES", "Crashed", "Line", "Machine", "machine_tasks"]
 

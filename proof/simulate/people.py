@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from offpoll.client import AsyncClient
+from offpoll.errors import ApiError, ApiUnavailable, OperationCanceled, OperationFailed, WaitTimeout
+from offpoll.ticket import Ticket
 from proof.simulate.dice import Dice
 from proof.simulate.fleet import Fleet
 from proof.simulate.ledger import Ledger
 from proof.simulate.shop import KINDS, TIMEOUT
-
-from offpoll.client import AsyncClient
-from offpoll.errors import ApiError, ApiUnavailable, OperationCanceled, OperationFailed, WaitTimeout
-from offpoll.ticket import Ticket
 
 __all__ = ["CLIENTS", "Person"]
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from proof.simulate.fleet import Twins
-from proof.simulate.ledger import Facts, Ledger
-
 from offpoll.operation import Record
+from proof.simulate.fleet import Twins
+from proof.simulate.ledger import Category, Facts, Ledger
 
 __all__ = ["check_rest"]
 
@@ -35,15 +34,14 @@ def _messages(ledger: Ledger, twins: Twins) -> Counter[str]:
 
 
 def _check(ledger: Ledger, operation_id: str, facts: Facts, record: Record | None, body: bytes | None, *, messages: int) -> None:
-    document = None if body is None else json.loads(body)
-    done = document is not None and document["done"]
+    document = {"status": "absent", "done": False} if body is None else json.loads(body)
+    status, done = document["status"], document["done"]
     if done and (record is None or record.outcome is None):
         ledger.violation("doubled", operation_id, "its document has ended, its record has not")
-    elif done and record is not None and (document["status"], document["attempt"]) != (record.status, record.attempt):
-        ledger.violation("doubled", operation_id, f"its document says {document['status']}, its record {record.status}")
+    elif done and record is not None and (status, document["attempt"]) != (record.status, record.attempt):
+        ledger.violation("doubled", operation_id, f"its document says {status}, its record {record.status}")
     elif not done and (facts.accepted or record is not None):
-        what = "has no document" if document is None else f"is still {document['status']}"
-        category = "stuck" if messages or (record is not None and not facts.accepted) else "lost"
-        ledger.violation(category, operation_id, f"it {what}, and {messages} messages are left of it")
-    if done and any(status != document["status"] for status in facts.seen):
-        ledger.violation("doubled", operation_id, f"it has {document['status']}, and its client saw {facts.seen}")
+        category: Category = "lost" if facts.accepted and not messages else "stuck"
+        ledger.violation(category, operation_id, f"its document is {status}, and {messages} messages are left of it")
+    if done and any(each != status for each in facts.seen):
+        ledger.violation("doubled", operation_id, f"it has {status}, and its client saw {facts.seen}")

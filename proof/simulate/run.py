@@ -113,7 +113,7 @@ def timeline(wave: Wave, violation: Violation, *, seed: int, number: int) -> lis
         story = list(wave.ledger.lines(about))
     return [
         f"{violation.category}: {violation.text}",
-        f"operation {about or '-'}, at {violation.at:.3f} s of wave {number}, seed {seed}; in virtual seconds, * is a fault, ! what is wrong:",
+        f"operation {about or '-'}, at {violation.at:.3f} s of wave {number}, seed {seed}; * is a fault, ! is what is wrong:",
         "",
         *story,
         "",

@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from proof.simulate.ledger import Ledger
-from proof.simulate.machine import MACHINE
-
 from offpoll.context import Operation
 from offpoll.errors import Fail
 from offpoll.http.auth import Caller
 from offpoll.service import Offpoll
+from proof.simulate.ledger import Ledger
+from proof.simulate.machine import MACHINE
 
 __all__ = ["ATTEMPTS", "KINDS", "TIMEOUT", "shop"]
 

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from contextvars import Context
 from datetime import datetime
 
-from proof.simulate.machine import Machine
-
 from offpoll.board import DocumentStore
 from offpoll.link import StatusLink
 from offpoll.operation import Outcome, Submission
 from offpoll.queue import Delivery, Depth, Envelope, Queue
 from offpoll.records import Claim, Guard, Records, Update
 from offpoll.service_times import ServiceTimes
+from proof.simulate.machine import Machine
 
 __all__ = ["FaultyQueue", "FaultyRecords", "FaultyServiceTimes", "FaultyStore"]
 
@@ -132,7 +131,7 @@ class FaultyQueue:
         return deliveries
 
     async def delete(self, delivery: Delivery) -> None:
-        await self._call(f"delete from {self._name}", _about(delivery.envelope), self._target.delete, delivery)
+        await self._call(f"delete, in {self._name}", _about(delivery.envelope), self._target.delete, delivery)
 
     async def hide(self, delivery: Delivery, *, seconds: float) -> None:
         await self._call(f"hide for {seconds:.1f} s", _about(delivery.envelope), self._target.hide, delivery, seconds=seconds)

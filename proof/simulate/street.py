@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from proof.simulate.dice import REQUESTS, Dice, Shares
-from proof.simulate.fleet import Fleet
-from proof.simulate.ledger import Ledger
-
 from offpoll.exchange import Answer, Fetch, NoAnswer
 from offpoll.http.endpoint import Request, read_all
 from offpoll.memory_store import MemoryDocumentStore
 from offpoll.testing.system import API
+from proof.simulate.dice import REQUESTS, Dice, Shares
+from proof.simulate.fleet import Fleet
+from proof.simulate.ledger import Ledger
 
 __all__ = ["Street"]
 

@@ -6,11 +6,10 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from proof.simulate.ledger import Ledger
-
 from offpoll.memory_store import MemoryDocumentStore
 from offpoll.operation import Record
 from offpoll.records import MemoryRecords, Update
+from proof.simulate.ledger import Ledger
 
 __all__ = ["WatchedRecords", "WatchedStore"]
 

@@ -1,7 +1,7 @@
 """One wave: a world of its own, from its first operation to rest. What is forgotten with it, memory is not needed for.
 
-    clients order, the weather is bad          │ all numbers are given out │ it clears up │ clients see their ends │ rest │ check
-    version 1 … APIs 2 … workers 2 …
+clients order, the weather is bad          │ all numbers are given out │ it clears up │ clients see their ends │ rest │ check
+version 1 … APIs 2 … workers 2 …
 """
 
 from __future__ import annotations
@@ -13,6 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import length_hint
 
+from offpoll.client import AsyncClient
+from offpoll.queue import SPARE_RECEIVES, MemoryQueue
+from offpoll.service_times import MemoryServiceTimes
+from offpoll.settings import Settings
+from offpoll.testing.system import API
 from proof.simulate.clockwork import Clockwork
 from proof.simulate.dice import Dice
 from proof.simulate.fleet import Fleet, Twins
@@ -24,12 +29,6 @@ from proof.simulate.shop import ATTEMPTS
 from proof.simulate.street import Street
 from proof.simulate.watched import WatchedRecords, WatchedStore
 from proof.simulate.weather import Weather
-
-from offpoll.client import AsyncClient
-from offpoll.queue import SPARE_RECEIVES, MemoryQueue
-from offpoll.service_times import MemoryServiceTimes
-from offpoll.settings import Settings
-from offpoll.testing.system import API
 
 __all__ = ["Wave", "run_wave"]
 
@@ -88,7 +87,7 @@ async def _world(seed: str, operations: int, loop: Clockwork, ledger: Ledger) ->
     fleet.start()
     people = loop.create_task(_people(numbers, dice, ledger, fleet))
     raging, deploying = loop.create_task(weather.run()), loop.create_task(weather.deploy(progress))
-    while progress() < 1:
+    while progress() < 1:  # noqa: ASYNC110 - a look a second costs nothing here, an event for each number would
         await asyncio.sleep(1)
     await asyncio.sleep(LAST_STORM)
     weather.clear()
@@ -112,8 +111,12 @@ async def _settle(fleet: Fleet) -> None:
     """Wait until nothing is under way any more, or for so long that it will be for ever."""
     await asyncio.sleep(2 * SLOW)  # what is late in the network has arrived
     deadline = fleet.loop.time() + LONGEST_CALM
-    while fleet.loop.time() < deadline and (fleet.held or fleet.twins.queue.peek() or fleet.twins.dead_letters.peek()):
+    while fleet.loop.time() < deadline and _moves(fleet):  # noqa: ASYNC110 - the twins tell nobody that they are empty
         await asyncio.sleep(5)
+
+
+def _moves(fleet: Fleet) -> bool:
+    return bool(fleet.held or fleet.twins.queue.peek() or fleet.twins.dead_letters.peek())
 
 
 def _twins(loop: Clockwork, dice: Dice, ledger: Ledger, settings: Settings) -> Twins:
@@ -121,9 +124,7 @@ def _twins(loop: Clockwork, dice: Dice, ledger: Ledger, settings: Settings) -> T
     dead_letters, parking = MemoryQueue(receipts=receipts), MemoryQueue(receipts=receipts)
     return Twins(
         store=WatchedStore(clock=loop.now, ledger=ledger, _secret=dice.source.randbytes(32)),
-        queue=MemoryQueue(
-            visibility=settings.lease, dead_letters=dead_letters, max_receives=ATTEMPTS + SPARE_RECEIVES, receipts=receipts
-        ),
+        queue=MemoryQueue(visibility=settings.lease, dead_letters=dead_letters, max_receives=ATTEMPTS + SPARE_RECEIVES, receipts=receipts),
         dead_letters=dead_letters,
         parking=parking,
         records=WatchedRecords(clock=loop.now, ledger=ledger),

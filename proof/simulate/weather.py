@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from offpoll.queue import Envelope
 from proof.simulate.dice import Dice
 from proof.simulate.fleet import Fleet
 from proof.simulate.ledger import Ledger
 from proof.simulate.machine import SERVICES, SKEW, Machine
-
-from offpoll.queue import Envelope
 
 __all__ = ["Weather"]
 
@@ -53,7 +52,7 @@ class Weather:
     async def deploy(self, progress: Callable[[], float]) -> None:
         """Bring the second version: first to the APIs, later to the workers, one after the other."""
         for slots, at in ((self.fleet.apis, APIS_AT), (self.fleet.workers, WORKERS_AT)):
-            while progress() < at:
+            while progress() < at:  # noqa: ASYNC110 - a look a second costs nothing here, an event for each number would
                 await asyncio.sleep(1)
             for slot in slots:
                 await self.fleet.replace(slot, version=2)

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from proof.simulate import run
 from proof.simulate.__main__ import main
+from proof.simulate.wave import run_wave
 
 from offpoll import records
 from offpoll.board import StatusBoard, Stored
 from offpoll.document import Document
+from offpoll.errors import Conflict
 from offpoll.operation import Record
 from offpoll.records import Claim, Guard, holds
+from offpoll.work import claim
 from offpoll.work.job import Job
 from offpoll.work.process import Processor
+from offpoll.work.verdict import judge
 
 
-def simulate(capsys: pytest.CaptureFixture[str], *, operations: int, seed: int, log: Path | None = None) -> tuple[int, dict[str, Any], str]:
+def simulate(capsys: pytest.CaptureFixture[str], *more: str, operations: int, seed: int) -> tuple[int, dict[str, Any], str]:
     """Run the command; return its exit code, its last line and the lines before that."""
-    arguments = ["--operations", str(operations), "--seed", str(seed)]
-    code = main(arguments + ([] if log is None else ["--log", str(log)]))
+    code = main(["--operations", str(operations), "--seed", str(seed), *more])
     before, _, last = capsys.readouterr().out.strip().rpartition("\n")
     return code, json.loads(last), before
 
@@ -35,14 +40,14 @@ def test_a_slice(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(last) == ["operations", "seed", "faults", "lost", "doubled", "regressed", "stuck"]
     assert (last["lost"], last["doubled"], last["regressed"], last["stuck"]) == (0, 0, 0, 0)
     assert sum(last["faults"].values()) > 200
-    assert {"clock_skew", "duplicate_message", "reordered_message", "error_with_effect", "unknown_kind", "cancel"} <= set(last["faults"])
+    assert {"clock_skew", "reordered_message", "error_with_effect", "restart", "unknown_kind", "cancel"} <= set(last["faults"])
 
 
 def test_the_same_seed_gives_the_same_log(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Byte for byte; another seed gives another one."""
     logs = [tmp_path / name for name in ("first", "again", "other")]
     for log, seed in zip(logs, (5, 5, 6), strict=True):
-        simulate(capsys, operations=100, seed=seed, log=log)
+        simulate(capsys, "--log", str(log), operations=100, seed=seed)
     first, again, other = (log.read_bytes() for log in logs)
     assert first == again
     assert len(first) > 100_000
@@ -54,10 +59,14 @@ def test_the_same_seed_gives_the_same_log(capsys: pytest.CaptureFixture[str], tm
 
 async def write_over_anything(self: StatusBoard, key: str, document: Document, current: Stored | None) -> Stored | None:
     """Publish whatever is there."""
-    found = await self.store.read(key)
-    if found is None:
-        return Stored(document=document, etag=await self.store.create(key, document.to_bytes()))
-    return Stored(document=document, etag=await self.store.replace(key, document.to_bytes(), etag=found[1]))
+    while True:
+        found = await self.store.read(key)
+        try:
+            if found is None:
+                return Stored(document=document, etag=await self.store.create(key, document.to_bytes()))
+            return Stored(document=document, etag=await self.store.replace(key, document.to_bytes(), etag=found[1]))
+        except Conflict:
+            continue
 
 
 async def delete_first(self: Processor, job: Job, record: Record) -> None:
@@ -66,37 +75,70 @@ async def delete_first(self: Processor, job: Job, record: Record) -> None:
     await self.dependencies.board.show(record, held=job.shown)
 
 
-async def go_on(self: Processor, job: Job) -> bool:
-    """Never ask whether the claim stands."""
-    return True
-
-
 def whoever(guard: Guard, record: Record | None, now: datetime) -> bool:
     """Let anybody decide who ever claimed."""
     return record is not None if isinstance(guard, Claim) else holds(guard, record, now)
 
 
-def lease_ignored(guard: Guard, record: Record | None, now: datetime) -> bool:
-    """Let the next attempt begin while a lease is live."""
-    return holds(guard, None if record is None else replace(record, lease_until=None), now)
+def no_lease(look: Callable[..., Any]) -> Callable[..., Any]:
+    """Let what looks at a record see no lease."""
+
+    def blind(*args: Any, **kwargs: Any) -> Any:
+        return look(*(replace(each, lease_until=None) if isinstance(each, Record) else each for each in args), **kwargs)
+
+    return blind
 
 
 @pytest.mark.parametrize(
-    ("where", "name", "mutant", "category"),
+    ("mutants", "category"),
     [
-        (StatusBoard, "_write", write_over_anything, "regressed"),
-        (Processor, "_finish", delete_first, "lost"),
-        (records, "holds", whoever, "doubled"),
-        (records, "holds", lease_ignored, "doubled"),
+        pytest.param({(StatusBoard, "_write"): write_over_anything}, "regressed", id="unconditional publish"),
+        pytest.param({(Processor, "_finish"): delete_first}, "lost", id="delete before publish"),
+        pytest.param({(records, "holds"): whoever}, "doubled", id="no attempt check in decide"),
+        pytest.param({(records, "holds"): no_lease(holds), (claim, "judge"): no_lease(judge)}, "doubled", id="lease ignored"),
     ],
 )
 def test_it_can_fail(
-    where: Any, name: str, mutant: Any, category: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    mutants: dict[tuple[Any, str], Any], category: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A protocol without one of its rules is found out, and the case is told as a story."""
-    monkeypatch.setattr(where, name, mutant)
-    code, last, before = simulate(capsys, operations=1000, seed=1)
+    for (where, name), mutant in mutants.items():
+        monkeypatch.setattr(where, name, mutant)
+    code, last, before = simulate(capsys, operations=400, seed=1)
     assert code == 1
     assert last[category] > 0
     assert before.startswith(("lost: ", "doubled: ", "regressed: ", "stuck: "))
-    assert "claim" in before
+    assert "claim → " in before
+
+
+# --- the command ---------------------------------------------------------------------------------------
+
+
+def test_one_wave_of_a_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A wave that is run alone takes the steps that it takes in its run."""
+    monkeypatch.setattr(run, "WAVE", 40)
+    simulate(capsys, "--log", str(tmp_path / "run"), operations=120, seed=3)
+    _, last, _ = simulate(capsys, "--wave", "1", "--log", str(tmp_path / "wave"), operations=120, seed=3)
+    assert last["operations"] == 40
+    assert (tmp_path / "wave").read_text() in (tmp_path / "run").read_text()
+
+
+def test_a_fresh_seed_is_printed_first(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever finds something with a fresh seed can run it again."""
+    assert main(["--operations", "20"]) == 0
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert first == f"seed {json.loads(last)['seed']}"
+
+
+def test_an_interrupt_ends_it_cleanly(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C: what was complete is summed up."""
+
+    def interrupted(seed: str, operations: int) -> Any:
+        if seed.endswith("/1"):
+            raise KeyboardInterrupt
+        return run_wave(seed, operations)
+
+    monkeypatch.setattr(run, "WAVE", 20)
+    monkeypatch.setattr(run, "run_wave", interrupted)
+    code, last, _ = simulate(capsys, operations=60, seed=2)
+    assert (code, last["operations"]) == (130, 20)
