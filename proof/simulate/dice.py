@@ -9,7 +9,7 @@ __all__ = ["CALLS", "REQUESTS", "Dice", "Shares"]
 
 #: Of a machine's calls to store, queue and records. `latency` is no fault: it lets other things happen before and after the effect.
 CALLS: Mapping[str, float] = {
-    "latency": 0.15,
+    "latency": 0.1,
     "error_without_effect": 0.006,
     "error_with_effect": 0.006,
     "timeout_without_effect": 0.001,

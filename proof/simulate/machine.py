@@ -36,10 +36,10 @@ SKEW = 300.0
 LATENCY = 0.03
 
 #: A call that gets no answer is given up after up to so many seconds.
-TIMEOUT = 9.0
+TIMEOUT = 6.0
 
-#: A slow call, or an effect that comes after its caller gave up, may take so many seconds: longer than most leases here.
-SLOW = 40.0
+#: A slow call, or an effect that comes after its caller gave up, may take so many seconds: longer than a lease that is short.
+SLOW = 20.0
 
 _CALLS = Shares(CALLS)
 

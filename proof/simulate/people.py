@@ -21,10 +21,10 @@ __all__ = ["CLIENTS", "Person"]
 CLIENTS = 500
 
 #: Seconds between two orders of one client, about; of a handler, about.
-THINK, WORK = 6.0, 1.2
+THINK, WORK = 4.0, 1.0
 
 #: Shares of operations: cancelled, submitted twice, submitted with another body under the same key, not waited for.
-CANCELED, REPEATED, OTHER_BODY, LEFT = 0.03, 0.03, 0.02, 0.3
+CANCELED, REPEATED, OTHER_BODY, LEFT = 0.03, 0.03, 0.02, 0.4
 
 #: Shares of inputs that let a handler run longer than a lease, longer than its timeout, fail for good, or stop slowly.
 SLOW, OVER_TIMEOUT, FAILS, STUBBORN = 0.01, 0.003, 0.03, 0.02
@@ -34,6 +34,9 @@ RAISES = ((0.01, 3), (0.02, 2), (0.05, 1))
 
 #: Share of the newest kind: while no worker knows it, it is given back again and again.
 NEWEST = 0.1
+
+#: And below this number it is an order, above a parcel: of a handler that takes no time a worker dies between all the other steps.
+PARCELS = 0.5
 
 #: How often a submit is tried again after the client gave up, and for how many seconds an end is waited for after the weather cleared up.
 SUBMITS, LAST_WAIT = 4, 360.0
@@ -79,7 +82,7 @@ class Person:
     def _kind(self) -> str:
         known = KINDS[max(slot.version for slot in self.fleet.apis)]
         roll = self.dice.random()
-        return known[-1] if roll < NEWEST else known[int(roll * 2)]
+        return known[-1] if roll < NEWEST else known[roll > PARCELS]
 
     def _plan(self, number: int) -> dict[str, Any]:
         dice, lease = self.dice, self.fleet.settings.lease

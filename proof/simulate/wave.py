@@ -72,7 +72,7 @@ async def _world(seed: str, operations: int, loop: Clockwork, ledger: Ledger) ->
     settings = Settings(
         secret="simulated" * 4,
         lease=LEASES[int(dice.random() * len(LEASES))],
-        concurrency=4 + int(dice.random() * 13),
+        concurrency=8 + int(dice.random() * 9),
         lateness_weight=0.05,
         link_lifetime=dice.between(60, 1200),
         expected_service_time=2.0,

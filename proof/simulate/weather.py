@@ -15,7 +15,7 @@ from proof.simulate.machine import SERVICES, SKEW, Machine
 __all__ = ["Weather"]
 
 #: Seconds between two events, about.
-PACE = 2.5
+PACE = 2.0
 
 #: The longest partition of one machine, and the longest outage for all, seconds.
 PARTITION, OUTAGE = 60.0, 25.0
