@@ -35,6 +35,9 @@ __all__ = ["Wave", "run_wave"]
 #: Seconds of bad weather after the last number was given out, and how long it may then take until nothing moves.
 LAST_STORM, LONGEST_CALM = 45.0, 4 * 3600.0
 
+#: Operations of each client, at least: where there are few operations, fewer clients order, and there is time for weather and deployment.
+OF_EACH = 8
+
 #: Leases, seconds: short ones lapse often, long ones let others wait.
 LEASES = (6.0, 15.0, 40.0)
 
@@ -100,7 +103,7 @@ async def _world(seed: str, operations: int, loop: Clockwork, ledger: Ledger) ->
 async def _people(numbers: Iterator[int], dice: Dice, ledger: Ledger, fleet: Fleet) -> None:
     street = Street(dice=dice, ledger=ledger, fleet=fleet, store=fleet.twins.store)
     people = []
-    for number in range(CLIENTS):
+    for number in range(min(CLIENTS, 1 + length_hint(numbers) // OF_EACH)):
         owner = f"client-{number}" if number % 16 else f"Zoë's client {number}"  # plain in a key, and not
         client = AsyncClient(API, transport=street, auth={"x-owner": owner}, random=dice.random, retry_timeout=30)
         people.append(Person(client=client, numbers=numbers, dice=dice, ledger=ledger, fleet=fleet).run())

@@ -90,21 +90,25 @@ def no_lease(look: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize(
-    ("mutants", "category"),
+    ("mutants", "category", "operations"),
     [
-        pytest.param({(StatusBoard, "_write"): write_over_anything}, "regressed", id="unconditional publish"),
-        pytest.param({(Processor, "_finish"): delete_first}, "lost", id="delete before publish"),
-        pytest.param({(records, "holds"): whoever}, "doubled", id="no attempt check in decide"),
-        pytest.param({(records, "holds"): no_lease(holds), (claim, "judge"): no_lease(judge)}, "doubled", id="lease ignored"),
+        pytest.param({(StatusBoard, "_write"): write_over_anything}, "regressed", 400, id="unconditional publish"),
+        pytest.param({(Processor, "_finish"): delete_first}, "lost", 400, id="delete before publish"),
+        pytest.param({(records, "holds"): whoever}, "doubled", 400, id="no attempt check in decide"),
+        pytest.param({(records, "holds"): no_lease(holds), (claim, "judge"): no_lease(judge)}, "doubled", 1200, id="lease ignored"),
     ],
 )
 def test_it_can_fail(
-    mutants: dict[tuple[Any, str], Any], category: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    mutants: dict[tuple[Any, str], Any],
+    category: str,
+    operations: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A protocol without one of its rules is found out, and the case is told as a story."""
     for (where, name), mutant in mutants.items():
         monkeypatch.setattr(where, name, mutant)
-    code, last, before = simulate(capsys, operations=400, seed=1)
+    code, last, before = simulate(capsys, operations=operations, seed=1)
     assert code == 1
     assert last[category] > 0
     assert before.startswith(("lost: ", "doubled: ", "regressed: ", "stuck: "))
