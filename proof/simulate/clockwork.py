@@ -1,6 +1,6 @@
-"""The virtual loop without what a simulation does not need: no I/O, and timers in a plain heap. It saves a sixth of a simulation's time.
+"""The virtual loop without what a simulation does not need: no I/O, and timers in a plain heap, so that a step costs less.
 
-It rests on how asyncio's own loop is put together (`_ready`, `_run_once`, the same since Python 3.5); nothing else in the project does.
+It rests on how asyncio's own loop is put together (`_ready`, `_run_once`).
 """
 
 from __future__ import annotations

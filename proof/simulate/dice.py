@@ -57,7 +57,7 @@ class Dice:
     """
 
     def __init__(self, seed: str) -> None:
-        self.source = random.Random(seed)  # noqa: S311 - a simulation: the same seed has to give the same numbers
+        self.source = random.Random(seed)
         self.random = self.source.random
         self.on = True
 
