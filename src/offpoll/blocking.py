@@ -84,6 +84,10 @@ class BlockingService(_Blocking):
         """Cancel an operation; see `Service.cancel`."""
         return self._wait(self._service.cancel(kind, operation_id, owner=owner))
 
+    def resubmit(self, operation_id: str, *, owner: str = PUBLIC) -> Document:
+        """Submit a failed operation again; see `Service.resubmit`."""
+        return self._wait(self._service.resubmit(operation_id, owner=owner))
+
 
 class BlockingBoard(_Blocking):
     """A status board whose calls block.

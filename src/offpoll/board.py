@@ -193,24 +193,39 @@ class StatusBoard:
 
     # --- what the protocol is made of ------------------------------------------------------------
 
-    async def create(self, submission: Submission, *, estimate: Estimate, poll: PollHint, expires_at: datetime | None = None) -> Stored:
+    async def create(
+        self,
+        submission: Submission,
+        *,
+        estimate: Estimate,
+        poll: PollHint,
+        expires_at: datetime | None = None,
+        resubmit_of: str | None = None,
+    ) -> Stored:
         """Create the `queued` document. It says that the operation is forgotten at `expires_at`, or after this board's window.
 
         Raises:
             DocumentExists: there is one. It may be ours, where an answer was lost.
         """
         until = expires_at or submission.created_at + timedelta(seconds=self.window)
-        document = queued(submission, estimate=estimate, poll=poll, expires_at=until)
+        document = queued(submission, estimate=estimate, poll=poll, expires_at=until, resubmit_of=resubmit_of)
         return Stored(document=document, etag=await self.store.create(submission.status_key, document.to_bytes()))
 
     async def ensure(
-        self, submission: Submission, *, estimate: Estimate, poll: PollHint, expires_at: datetime | None = None
+        self,
+        submission: Submission,
+        *,
+        estimate: Estimate,
+        poll: PollHint,
+        expires_at: datetime | None = None,
+        resubmit_of: str | None = None,
     ) -> tuple[Stored, bool]:
         """Create the `queued` document, or read the one that is there; tell which one it is, and whether it was created."""
         looks = 0
         while True:
             try:
-                return await self.create(submission, estimate=estimate, poll=poll, expires_at=expires_at), True
+                made = await self.create(submission, estimate=estimate, poll=poll, expires_at=expires_at, resubmit_of=resubmit_of)
+                return made, True
             except DocumentExists:
                 found = await self.read(submission.status_key)
             if found is not None:

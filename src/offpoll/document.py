@@ -22,6 +22,10 @@ __all__ = ["MAX_BYTES", "SPEC", "Document", "Estimate", "PollHint", "Progress", 
 
 SPEC = "offpoll/1"
 
+#: The field by which an operation that was submitted again names the failed one. It travels among the unknown fields: no rewrite drops
+#: those, by workers of any version, and no message has to carry it.
+RESUBMIT_OF = "resubmit_of"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
@@ -63,7 +67,7 @@ class _Encoded:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Document(_Encoded):
-    """One status document. `unknown` holds the fields of newer writers, which survive a rewrite."""
+    """One status document. `unknown` holds what is not a field here: those of newer writers, and `resubmit_of`. It survives a rewrite."""
 
     id: str
     kind: str
@@ -89,6 +93,12 @@ class Document(_Encoded):
     def done(self) -> bool:
         """Whether the status is terminal. An unknown status is treated as not done."""
         return self.status in TERMINAL
+
+    @property
+    def resubmit_of(self) -> str | None:
+        """The failed operation whose input was submitted again as this one; None for any other."""
+        named = self.unknown.get(RESUBMIT_OF)
+        return named if isinstance(named, str) else None
 
     @property
     def rank(self) -> tuple[bool, int, int]:
@@ -140,8 +150,8 @@ class Document(_Encoded):
             raise MalformedDocument(f"the status document has a missing or wrong field: {error!r}") from error
 
 
-def queued(submission: Submission, *, estimate: Estimate, poll: PollHint, expires_at: datetime) -> Document:
-    """Make the document that a submit creates."""
+def queued(submission: Submission, *, estimate: Estimate, poll: PollHint, expires_at: datetime, resubmit_of: str | None = None) -> Document:
+    """Make the document that a submit creates. `resubmit_of` is the failed operation whose input it is, where there is one."""
     return Document(
         id=submission.operation_id,
         kind=submission.kind,
@@ -153,6 +163,7 @@ def queued(submission: Submission, *, estimate: Estimate, poll: PollHint, expire
         digest=submission.digest,
         links=links(submission),
         expires_at=expires_at,
+        unknown={} if resubmit_of is None else {RESUBMIT_OF: resubmit_of},
     )
 
 

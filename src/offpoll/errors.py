@@ -10,6 +10,7 @@
     │   ├── OperationNotFound       404
     │   ├── MethodNotAllowed        405
     │   ├── NotCancelable           409
+    │   ├── NotResubmittable        409
     │   ├── InputTooLarge           413
     │   ├── InvalidInput            422
     │   └── KeyReused               422
@@ -67,6 +68,7 @@ __all__ = [
     "MessageError",
     "MethodNotAllowed",
     "NotCancelable",
+    "NotResubmittable",
     "OffpollError",
     "OperationCanceled",
     "OperationFailed",
@@ -161,6 +163,14 @@ class NotCancelable(RequestError):
     status = 409
     code = "already_finished"
     title = "The operation has already finished"
+
+
+class NotResubmittable(RequestError):
+    """The operation has not failed, or its input is not kept: there is nothing to submit again."""
+
+    status = 409
+    code = "not_resubmittable"
+    title = "The operation cannot be submitted again"
 
 
 class InputTooLarge(RequestError):

@@ -26,6 +26,7 @@ from offpoll.link import StatusLink
 from offpoll.operation import PUBLIC, is_owner
 from offpoll.poll_plan import MAX_PAUSE
 from offpoll.readiness import Readiness
+from offpoll.resubmit import Resubmitter
 from offpoll.settings import Settings
 from offpoll.submit import Submitter
 from offpoll.ticket import Ticket
@@ -186,6 +187,9 @@ class Service:
             clock=clock,
             random_bytes=random_bytes,
         )
+        self._resubmitter = Resubmitter(
+            records=records, board=board, submitter=self._submitter, kinds=self.kinds, public_url=settings.public_url.rstrip("/")
+        )
         self._inquiry = Inquiry(board=board, records=records, lifetime=lived, clock=clock, state=lambda: self.state)
 
     @property
@@ -271,6 +275,10 @@ class Service:
     async def cancel(self, kind: str, operation_id: str, *, owner: str = PUBLIC) -> Document:
         """Cancel an operation. See `Inquiry.cancel`."""
         return await self._inquiry.cancel(self.kind(kind), operation_id, owner=owner)
+
+    async def resubmit(self, operation_id: str, *, owner: str = PUBLIC) -> Document:
+        """Submit a failed operation's input again, as a new operation. See `Resubmitter.resubmit`."""
+        return await self._resubmitter.resubmit(operation_id, owner=owner)
 
     async def ready(self) -> None:
         """Ask store, queue and records a cheap question, at most every few seconds. Raises the first thing that is wrong."""

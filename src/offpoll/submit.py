@@ -27,7 +27,7 @@ from offpoll.keyed_hash import KeyedHash
 from offpoll.operation import Status, Submission
 from offpoll.queue import Message, Queue
 
-__all__ = ["MAX_KEY", "Submitter", "digest_of", "operation_id_of"]
+__all__ = ["MAX_KEY", "Submitter", "digest_of", "operation_id_of", "resubmitted_id_of"]
 
 #: Longest Idempotency-Key, characters. Keys are hashed, so this only bounds what a header may cost.
 MAX_KEY = 255
@@ -65,6 +65,7 @@ class Submitter:
         idempotency_key: str | None,
         base_url: str,
         lateness_weight: float,
+        resubmit_of: str | None = None,
         traceparent: str = "",
         tracestate: str = "",
     ) -> Stored:
@@ -76,6 +77,7 @@ class Submitter:
             idempotency_key: the caller's, or None.
             base_url: the API's own address, for links.
             lateness_weight: for the poll hint.
+            resubmit_of: the failed operation whose input this is, or None. It takes the place of a key.
             traceparent, tracestate: the caller's trace.
 
         Returns:
@@ -87,7 +89,7 @@ class Submitter:
             DependencyUnavailable: the effect is unknown; the same key finishes the job.
             DependencyRefused: by the store or the queue.
         """
-        operation_id = self._new_id() if idempotency_key is None else operation_id_of(self.secret, owner, kind, idempotency_key)
+        operation_id = self._operation_id(owner, kind, idempotency_key=idempotency_key, resubmit_of=resubmit_of)
         now = to_milliseconds(self.clock())
         submission = Submission(
             operation_id=operation_id,
@@ -102,13 +104,17 @@ class Submitter:
         message = Message(submission=submission, body=body, traceparent=traceparent, tracestate=tracestate)
         try:
             async with asyncio.timeout(DEADLINE):
-                return await self._accept(message, estimate=estimate, poll=poll, expires_at=now + timedelta(seconds=self.lifetime))
+                return await self._accept(
+                    message, estimate=estimate, poll=poll, expires_at=now + timedelta(seconds=self.lifetime), resubmit_of=resubmit_of
+                )
         except TimeoutError as error:
             raise DependencyUnavailable("submit", f"store and queue did not finish in {DEADLINE:g} s") from error
 
-    async def _accept(self, message: Message, *, estimate: Estimate, poll: PollHint, expires_at: datetime) -> Stored:
+    async def _accept(
+        self, message: Message, *, estimate: Estimate, poll: PollHint, expires_at: datetime, resubmit_of: str | None
+    ) -> Stored:
         submission = message.submission
-        stored, created = await self.board.ensure(submission, estimate=estimate, poll=poll, expires_at=expires_at)
+        stored, created = await self.board.ensure(submission, estimate=estimate, poll=poll, expires_at=expires_at, resubmit_of=resubmit_of)
         if stored.document.digest != submission.digest:
             raise KeyReused(
                 "This Idempotency-Key was used before with another body. Send the same body again, or use a new key.",
@@ -121,8 +127,10 @@ class Submitter:
         await self.queue.send(message.to_envelope())
         return stored
 
-    def _new_id(self) -> str:
-        return self.random_bytes(16).hex()
+    def _operation_id(self, owner: str, kind: str, *, idempotency_key: str | None, resubmit_of: str | None) -> str:
+        if resubmit_of is not None:
+            return resubmitted_id_of(self.secret, owner, kind, resubmit_of)
+        return self.random_bytes(16).hex() if idempotency_key is None else operation_id_of(self.secret, owner, kind, idempotency_key)
 
 
 def operation_id_of(secret: KeyedHash, owner: str, kind: str, key: str) -> str:
@@ -134,6 +142,14 @@ def operation_id_of(secret: KeyedHash, owner: str, kind: str, key: str) -> str:
     if not 0 < len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
         raise InvalidIdempotencyKey(f"An Idempotency-Key is 1 to {MAX_KEY} printable ASCII characters.")
     return _mac(secret, owner, kind, key)[:32]
+
+
+def resubmitted_id_of(secret: KeyedHash, owner: str, kind: str, operation_id: str) -> str:
+    """Return the id under which a failed operation is submitted again: always the same one, and one that no key of a caller's stands for.
+
+    Four parts here, three in `operation_id_of`, each length-prefixed.
+    """
+    return _mac(secret, owner, kind, "resubmit", operation_id)[:32]
 
 
 def digest_of(secret: KeyedHash, operation_id: str, body: str) -> str:

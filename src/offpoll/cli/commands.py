@@ -9,6 +9,8 @@ import typer
 from offpoll import __version__
 from offpoll.cli.config import config
 from offpoll.cli.dev.command import dev
+from offpoll.cli.inspect import inspect
+from offpoll.cli.resubmit import resubmit
 from offpoll.cli.serve import serve
 from offpoll.cli.work import work
 
@@ -40,5 +42,5 @@ def _offpoll(version: Annotated[bool, typer.Option("--version", callback=_show, 
     """Do nothing yet: the command does."""
 
 
-for command in (dev, serve, work, config):
+for command in (dev, serve, work, inspect, resubmit, config):
     app.command()(command)

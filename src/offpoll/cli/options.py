@@ -12,8 +12,9 @@ import typer
 
 from offpoll.cli.logs import LEVELS
 from offpoll.errors import ConfigurationError, DependencyUnavailable
+from offpoll.operation import is_operation_id, is_owner
 
-__all__ = ["Host", "LogLevel", "Port", "Reference", "free_port", "start_check"]
+__all__ = ["Host", "LogLevel", "OperationId", "Owner", "Port", "Reference", "free_port", "start_check"]
 
 log = logging.getLogger("offpoll.start")
 
@@ -30,6 +31,24 @@ def _level(value: str) -> str:
     return value.lower()
 
 
+def _operation_id(value: str) -> str:
+    if not is_operation_id(value):
+        raise typer.BadParameter("an operation id is 32 lowercase hex digits")
+    return value
+
+
+def _owner(value: str) -> str:
+    if not is_owner(value):
+        raise typer.BadParameter("an owner is 1 to 256 printable characters")
+    return value
+
+
+OperationId: TypeAlias = Annotated[
+    str, typer.Argument(metavar="ID", callback=_operation_id, help="The operation's id: 32 hex digits.", show_default=False)
+]
+Owner: TypeAlias = Annotated[
+    str, typer.Option(metavar="OWNER", callback=_owner, help="Whose operation it is: what `authorize` returned for the caller.")
+]
 LogLevel: TypeAlias = Annotated[str, typer.Option(callback=_level, help="debug, info, warning or error.")]
 
 
