@@ -6,12 +6,14 @@ import logging
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.servers import Server
 
 #: A service as small as they come.
 SERVICE = """
@@ -41,6 +43,16 @@ def folder(tmp_path: Path) -> Path:
     """A folder with a service in `shop.py`."""
     (tmp_path / "shop.py").write_text(SERVICE)
     return tmp_path
+
+
+@pytest.fixture
+def resources(ministack_server: Server) -> dict[str, str]:
+    """The variables of a working deployment."""
+    from offpoll import Settings
+    from offpoll.cli.dev.resources import make_resources
+
+    made = make_resources(ministack_server.origin, settings=Settings(), attempts=3, name=f"t{uuid.uuid4().hex[:12]}")
+    return {**made.environ(), "OFFPOLL_SECRET": "s" * 32}
 
 
 @pytest.fixture

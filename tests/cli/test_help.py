@@ -17,11 +17,20 @@ def test_the_first_page_lists_the_commands_and_exit_codes(offpoll: Run) -> None:
     """Somebody who types only `offpoll --help` learns where to start and what the exit codes mean."""
     shown = offpoll("--help")
     assert shown.code == 0
-    for text in ("dev", "serve", "work", "config", "offpoll dev orders:app", "Exit codes: 0 done, 1 failed, 2 usage or configuration"):
+    for text in (
+        "dev",
+        "serve",
+        "work",
+        "inspect",
+        "resubmit",
+        "config",
+        "offpoll dev orders:app",
+        "Exit codes: 0 done, 1 failed, 2 usage or configuration",
+    ):
         assert text in shown.out
 
 
-@pytest.mark.parametrize("name", ["dev", "serve", "work", "config"])
+@pytest.mark.parametrize("name", ["dev", "serve", "work", "inspect", "resubmit", "config"])
 def test_each_command_shows_an_example(offpoll: Run, name: str) -> None:
     """Every help page has a line to copy."""
     shown = offpoll(name, "--help")

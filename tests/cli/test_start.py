@@ -6,7 +6,6 @@ import signal
 import subprocess
 import time
 import urllib.request
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,10 @@ from typing import Any
 import pytest
 from tests.servers import Server, free_port
 
-from offpoll import Settings
-from offpoll.cli.dev.resources import make_resources
-
 Start = Callable[..., subprocess.Popen[str]]
 Run = Callable[..., Any]
 
 PATIENCE = 60.0
-
-
-@pytest.fixture
-def resources(ministack_server: Server) -> dict[str, str]:
-    """The variables of a working deployment."""
-    made = make_resources(ministack_server.origin, settings=Settings(), attempts=3, name=f"t{uuid.uuid4().hex[:12]}")
-    return {**made.environ(), "OFFPOLL_SECRET": "s" * 32}
 
 
 WRONG = [
