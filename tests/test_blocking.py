@@ -51,6 +51,8 @@ def test_the_calls() -> None:
         assert blocking.cancel("order", ticket.operation_id).status == "canceled"
         with pytest.raises(OperationNotFound):
             blocking.order("order", ID)
+        with pytest.raises(OperationNotFound):
+            blocking.resubmit(ID)
     assert threads() == 0
 
 
