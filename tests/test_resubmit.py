@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.lab import Lab, lab, single
+from tests.lab import Lab, lab, settings, single
 
 from offpoll.document import Document
 from offpoll.errors import (
@@ -21,6 +21,7 @@ from offpoll.errors import (
 from offpoll.keyed_hash import KeyedHash
 from offpoll.operation import is_operation_id
 from offpoll.queue import Envelope, Message
+from offpoll.service import Service
 from offpoll.submit import digest_of, operation_id_of, resubmitted_id_of
 from offpoll.work.parking import Parking
 
@@ -69,12 +70,19 @@ def test_a_failed_operation_is_submitted_again() -> None:
 
 
 def test_its_links_are_the_failed_one_s() -> None:
-    """The API's address comes from the record, unless a setting says it."""
+    """The API's address comes from the record, unless a setting says it now."""
     for public_url, base in (("", "https://old"), ("https://new/", "https://new")):
-        with lab(single(Shop().handle), public_url=public_url) as one:
-            ticket = one.system.run(one.system.service.submit("order", 7, base_url="https://old"))
+        with lab(single(Shop().handle)) as one:
+            service = one.system.service
+            ticket = one.system.run(service.submit("order", 7, base_url="https://old"))
             one.until_done(ticket.operation_id)
-            document = resubmit(one, ticket.operation_id)
+            moved = Service(
+                service.app,
+                settings=settings(public_url=public_url),
+                dependencies=service.dependencies,
+                clock=one.system.loop.now,
+            )
+            document = one.system.run(moved.resubmit(ticket.operation_id))
             assert document.links["self"] == f"{base}/order/{document.id}"
 
 
@@ -146,8 +154,8 @@ def test_a_resubmit_that_fails_can_be_repeated(target: str, verb: str, after: bo
 def test_an_unknown_operation() -> None:
     """An id that nobody has, and a text that is no id."""
     with lab(single(Shop().handle), workers=0) as one:
-        for operation_id in ("a" * 32, "A" * 32, "1"):
-            with pytest.raises(OperationNotFound):
+        for operation_id, text in (("a" * 32, "There is no operation a"), ("A" * 32, "32 lowercase hex"), ("1", "32 lowercase hex")):
+            with pytest.raises(OperationNotFound, match=text):
                 resubmit(one, operation_id)
         assert one.writes == 0
 

@@ -59,7 +59,7 @@ def decide(variables: Mapping[str, str], operation_id: str, outcome: Outcome, *,
         update = await own.records.decide(submission, outcome, guard=Undecided(), expires_at=expires_at, input=input)
         assert update.record is not None
         if show:
-            await own.board.show(update.record)
+            await own.board.show(update.record, show_result=True)
         return update.record
 
     return through(variables, act)

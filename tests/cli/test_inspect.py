@@ -82,13 +82,14 @@ def test_nothing_of_that_id(offpoll: Run, resources: dict[str, str], form: tuple
         assert (ended.code, "no such operation of this owner" in ended.out) == (1, True)
 
 
-def test_an_outage(offpoll: Run, resources: dict[str, str]) -> None:
+@pytest.mark.parametrize(("service", "name"), [("DYNAMODB", "DynamoDB"), ("SQS", "SQS")])
+def test_an_outage(offpoll: Run, resources: dict[str, str], service: str, name: str) -> None:
     """The rest is shown, and exit code 1 says that something is missing."""
     operation_id = submit(resources, {"sku": "A1"})
-    ended = offpoll("inspect", operation_id, "--owner", "ada", **{**resources, "AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:9"})
+    ended = offpoll("inspect", operation_id, "--owner", "ada", **{**resources, f"AWS_ENDPOINT_URL_{service}": "http://127.0.0.1:9"})
     assert ended.code == 1
     assert "queued, revision 1" in ended.out
-    assert "fault       DynamoDB" in ended.out
+    assert f"fault       {name}" in ended.out
 
 
 @pytest.mark.parametrize(
