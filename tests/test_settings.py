@@ -53,6 +53,7 @@ def test_unknown_variable() -> None:
         ("RESULT_LIMIT", "358401"),
         ("LINK_LIFETIME", "604801"),
         ("ADDRESSING_STYLE", "dns"),
+        ("METRICS", "prometheus"),
         ("MESSAGE_WINDOW", "1209600"),
         ("RECORD_WINDOW", "864000"),
         ("DOCUMENT_WINDOW", "1209600"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from pathlib import Path
 
@@ -73,3 +74,12 @@ def test_a_service_that_cannot_be_loaded(
         (tmp_path / f"{reference.partition(':')[0]}.py").write_text(source)
     with pytest.raises(ConfigurationError, match=said):
         load_app(reference)
+
+
+def test_counts_go_where_the_log_goes(capsys: pytest.CaptureFixture[str]) -> None:
+    """With `emf` as one whole line each; by default the log has to do."""
+    dependencies(Settings(**SET), environ=ENVIRON).metrics.count("MessagesParked")
+    assert capsys.readouterr() == ("", "")
+    dependencies(Settings(**SET, metrics="emf"), environ=ENVIRON).metrics.count("MessagesParked")
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.count("\n"), json.loads(shown.err)["MessagesParked"]) == ("", 1, 1)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from offpoll.board import StatusBoard
+from offpoll.metrics import Metrics, NoMetrics
 from offpoll.queue import Queue
 from offpoll.records import Records
 from offpoll.service_times import ServiceTimes
@@ -28,6 +29,7 @@ class Dependencies:
         parking: where messages go that nobody can read.
         records: the authority.
         service_times: what workers measured.
+        metrics: counts what alarms are made of.
         check: asks each one a cheap question; raises DependencyRefused or ConfigurationError where a name, a permission or a key is wrong.
         close: ends connections.
     """
@@ -38,5 +40,6 @@ class Dependencies:
     parking: Queue
     records: Records
     service_times: ServiceTimes
+    metrics: Metrics = field(default_factory=NoMetrics)
     check: Callable[[], Awaitable[None]] = _nothing
     close: Callable[[], Awaitable[None]] = _nothing

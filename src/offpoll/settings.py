@@ -120,6 +120,10 @@ class Settings:
         "How long a record counts, the longest timeout added. Also the idempotency window. More than the "
         "message window, less than the document's.",
     )
+    metrics: str = _setting(
+        "log",
+        "How alarms are fed: `log` (by the log alone), or `emf`: also by a JSON line for each count, of which CloudWatch Logs makes a metric.",
+    )
     document_window: float = _setting(16 * _DAY, "How long status documents are kept. The bucket's lifecycle rule must agree.")
 
     def __post_init__(self) -> None:
@@ -254,6 +258,8 @@ def _check(settings: Settings) -> None:
         )
     if settings.addressing_style not in ("auto", "path", "virtual"):
         raise ConfigurationError(f"{PREFIX}ADDRESSING_STYLE={settings.addressing_style!r}: one of auto, path, virtual")
+    if settings.metrics not in ("emf", "log"):
+        raise ConfigurationError(f"{PREFIX}METRICS={settings.metrics!r}: one of emf, log")
     if not _PREFIX.fullmatch(settings.prefix):
         raise ConfigurationError(f"{PREFIX}PREFIX={settings.prefix!r}: letters, digits, . _ -, in parts with a / between, at most 512")
     if settings.public_url and not _PUBLIC_URL.fullmatch(settings.public_url):

@@ -24,6 +24,7 @@ from offpoll.blocking import BlockingBoard
 from offpoll.board import StatusBoard
 from offpoll.dependencies import Dependencies
 from offpoll.errors import ConfigurationError, DependencyUnavailable
+from offpoll.metrics import EmfMetrics, NoMetrics
 from offpoll.service import Offpoll, Service, lifetime
 from offpoll.settings import PREFIX, Settings
 from offpoll.work.handle import HandlerRunner
@@ -104,9 +105,16 @@ def dependencies(settings: Settings, *, environ: Mapping[str, str]) -> Dependenc
         parking=parking,
         records=records,
         service_times=DynamoServiceTimes(wire, endpoint=dynamodb, table=table, region=region),
+        metrics=EmfMetrics(_log) if settings.metrics == "emf" else NoMetrics(),
         check=check,
         close=wire.close,
     )
+
+
+def _log(line: str) -> None:
+    """Write a line to where the log goes."""
+    sys.stderr.write(line)
+    sys.stderr.flush()
 
 
 class _Connection:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from tests.faults import Faults
 from tests.lab import Lab, lab, single
 
 from offpoll.errors import DependencyUnavailable, MalformedMessage
@@ -20,10 +22,25 @@ async def handle(number: int) -> int:
     return number
 
 
-def parking(one: Lab) -> Parking:
+class Counts:
+    """Counts, for a test to look at."""
+
+    def __init__(self) -> None:
+        self.counted: list[str] = []
+
+    def count(self, name: str, value: int = 1, **dimensions: str) -> None:
+        self.counted += [name] * value
+
+
+def parking(one: Lab, *, metrics: Counts | None = None) -> Parking:
     system = one.system
     return Parking(
-        queue=system.queue, parking=system.parking, records=system.records, board=system.service.dependencies.board, lifetime=1e6
+        queue=system.queue,
+        parking=system.parking,
+        records=system.records,
+        board=system.service.dependencies.board,
+        lifetime=1e6,
+        metrics=metrics or Counts(),
     )
 
 
@@ -95,3 +112,31 @@ def test_a_fault_leaves_the_message() -> None:
         one.system.run(parking(one).malformed(delivered, error))
         assert one.system.queue.peek() == []
         assert set(map(str, one.system.parking.peek())) == {str(BROKEN)}
+
+
+@pytest.mark.parametrize("where", ["queue", "dead_letters"])
+def test_a_worker_counts_what_it_parks(where: str, caplog: pytest.LogCaptureFixture) -> None:
+    """From either queue: a log line for whoever looks, and a count for the alarm; the worker goes on."""
+    counts = Counts()
+    with lab(single(handle), workers=0) as one:
+        service = one.system.service
+        service.dependencies = replace(service.dependencies, metrics=counts)
+        one.system.run(getattr(one.system, where).send(BROKEN))
+        one.system.start_worker()
+        one.system.advance(30)
+        assert (counts.counted, one.system.parking.peek()) == (["MessagesParked"], [BROKEN])
+        assert [each.levelname for each in caplog.records if "message parked: " in each.getMessage()] == ["ERROR"]
+        assert one.until_done(one.submit()).status == "succeeded"
+
+
+def test_what_was_not_parked_is_not_counted() -> None:
+    """A message that is still where it was is tried again, and counted once it is in the parking queue."""
+    counts = Counts()
+    with lab(single(handle), workers=0) as one:
+        delivered, on_parking = delivery(one), Faults(one.system.parking)
+        on_parking.fail("send")
+        with pytest.raises(DependencyUnavailable):
+            one.system.run(parking(one, metrics=counts).park(delivered, "?"))
+        assert counts.counted == []
+        one.system.run(parking(one, metrics=counts).park(delivered, "?"))
+        assert counts.counted == ["MessagesParked"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from offpoll.board import StatusBoard
 from offpoll.errors import MalformedMessage
+from offpoll.metrics import MESSAGES_PARKED, Metrics, NoMetrics
 from offpoll.operation import Outcome, Status
 from offpoll.queue import Delivery, Queue
 from offpoll.records import Idle, Records
@@ -26,6 +27,7 @@ class Parking:
         parking: where they go.
         records, board: to end the operation of one whose id can be read.
         lifetime: seconds after which a record counts as absent.
+        metrics: counts what is parked: an alarm is to be set on it.
     """
 
     queue: Queue
@@ -33,6 +35,7 @@ class Parking:
     records: Records
     board: StatusBoard
     lifetime: float
+    metrics: Metrics = field(default_factory=NoMetrics)
 
     async def malformed(self, delivery: Delivery, error: MalformedMessage) -> None:
         """Park a message that cannot be read. Where its id can, and nobody works on the operation, that is decided `failed` first.
@@ -52,6 +55,7 @@ class Parking:
         """
         log.error("message parked: %s", reason)
         await self.parking.send(delivery.envelope)
+        self.metrics.count(MESSAGES_PARKED)
         await self.queue.delete(delivery)
 
     async def _fail(self, operation_id: str, owner: str) -> None:

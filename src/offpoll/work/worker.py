@@ -232,4 +232,5 @@ def _parking(dependencies: Dependencies, claimer: Claimer, *, queue: Queue) -> P
         records=dependencies.records,
         board=dependencies.board,
         lifetime=claimer.lifetime,
+        metrics=dependencies.metrics,
     )

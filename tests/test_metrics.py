@@ -1,0 +1,49 @@
+"""Metrics: the line that CloudWatch Logs makes a metric of, and that a count never fails its caller."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from offpoll.metrics import EmfMetrics, Metrics, NoMetrics
+
+
+def now() -> datetime:
+    return datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def test_a_line() -> None:
+    """One JSON object a line, with the value beside its description, as CloudWatch's specification wants it."""
+    stream = io.StringIO()
+    metrics: Metrics = EmfMetrics(stream.write, clock=now)
+    metrics.count("MessagesParked")
+    metrics.count("OperationsEnded", 3, status="failed", kind="order")
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert first == {
+        "_aws": {
+            "Timestamp": 1893456000000,
+            "CloudWatchMetrics": [{"Namespace": "offpoll", "Dimensions": [[]], "Metrics": [{"Name": "MessagesParked", "Unit": "Count"}]}],
+        },
+        "MessagesParked": 1,
+    }
+    assert second["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["kind", "status"]]
+    assert (second["OperationsEnded"], second["kind"], second["status"]) == (3, "order", "failed")
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, ValueError("I/O operation on closed file")])
+def test_a_stream_that_is_gone(error: Exception) -> None:
+    """What is counted goes on."""
+
+    def write(line: str) -> None:
+        raise error
+
+    EmfMetrics(write).count("MessagesParked")
+
+
+def test_none() -> None:
+    """It takes what the other takes."""
+    metrics: Metrics = NoMetrics()
+    metrics.count("OperationsEnded", 3, status="failed")
