@@ -122,7 +122,7 @@ class Settings:
     )
     metrics: str = _setting(
         "log",
-        "How alarms are fed: `log` (by the log alone), or `emf`: also by a JSON line for each count, of which CloudWatch Logs makes a metric.",
+        "How alarms are fed: `log` (by the log alone), or `emf`: also by a JSON line for each count, which CloudWatch Logs reads.",
     )
     document_window: float = _setting(16 * _DAY, "How long status documents are kept. The bucket's lifecycle rule must agree.")
 
