@@ -19,7 +19,7 @@ help:
 	@echo "make demo    an order goes in, its status is polled from object storage, the order comes out (ONCE=1: then end)"
 	@echo "make test    all tests but those that need Ceph (ARGS=…: for pytest)"
 	@echo "make bench   measure (QUICK=1: under 30 s each)"
-	@echo "make explore   the protocol in every order of its calls, with every fault at every call (about 5 minutes)"
+	@echo "make explore   the protocol in every order of its calls, with every fault at every call (about 3 minutes on two cores)"
 	@echo "make simulate  the whole system under faults, on virtual time (OPERATIONS=…, SEED=…)"
 	@echo "make chaos     real processes, killed and frozen at random (MINUTES=…)"
 	@echo "make lint    linters, types, layers"
