@@ -298,7 +298,7 @@ MUTATIONS = (
     Mutation(
         name="publish without a condition",
         plant=_unconditional_publish,
-        scenario=Scenario(submitted=True, workers=2, budget={"jump": 1, "progress": 1, "beat": 0}),
+        scenario=Scenario(submitted=True, workers=2, budget={"jump": 1, "progress": 1}),
     ),
     Mutation(name="publish before decide", plant=_publish_before_decide, scenario=Scenario(submitted=True, cancel=True, budget={})),
     Mutation(name="delete before publish", plant=_delete_before_publish, scenario=Scenario(submitted=True, budget={"crash": 1})),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,10 +28,11 @@ class StatusLink:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object `{href, expires_at}`."""
-        return {"href": self.href, "expires_at": to_wire(self.expires_at)}
+        fields: dict[str, Any] = json.loads(self.to_json())
+        return fields
 
     def to_json(self) -> str:
-        """Return the same as JSON text."""
+        """Return the link as JSON text."""
         href = self.href
         # Most of a presigned URL is a session token. To see that there is nothing to escape costs a tenth of looking for what to escape.
         plain = href.isascii() and not href.encode().translate(None, _URL)
