@@ -13,12 +13,12 @@ the caller learns DependencyUnavailable, which means *unknown*; the same idempot
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from offpoll.board import StatusBoard, Stored
+from offpoll.deadlines import Deadlines, TimeLimit
 from offpoll.document import Estimate, PollHint
 from offpoll.errors import DependencyUnavailable, InvalidIdempotencyKey, KeyReused
 from offpoll.forecast import Forecast
@@ -55,6 +55,7 @@ class Submitter:
     lifetime: float
     clock: Callable[[], datetime]
     random_bytes: Callable[[int], bytes]
+    _deadlines: Deadlines = field(default_factory=Deadlines, init=False, repr=False)
 
     async def submit(
         self,
@@ -103,7 +104,7 @@ class Submitter:
         estimate, poll = self.forecast.accepted(kind, now=now, lateness_weight=lateness_weight)
         message = Message(submission=submission, body=body, traceparent=traceparent, tracestate=tracestate)
         try:
-            async with asyncio.timeout(DEADLINE):
+            with TimeLimit(self._deadlines, DEADLINE):
                 return await self._accept(
                     message, estimate=estimate, poll=poll, expires_at=now + timedelta(seconds=self.lifetime), resubmit_of=resubmit_of
                 )

@@ -1,6 +1,6 @@
 """HTTP/1.1 to one origin, on the event loop's own sockets.
 
-Decides when a connection is kept, when one that was kept is no longer trusted, and where an answer ends. Must not know signatures,
+Decides when a connection is kept, and when one that was kept is no longer trusted. Must not know signatures,
 services or retries.
 
 AWS answers small requests over few connections, and a call costs little more than its two system calls. A library that works in a thread
@@ -16,33 +16,21 @@ of its own wakes that thread and is woken by it, which costs more than all else 
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, cast
+from typing import cast
 from urllib.parse import urlsplit
 
-__all__ = ["CONNECT_TIMEOUT", "POOL_IDLE", "Connections", "Response", "Unreachable", "Unsendable", "tls_context"]
+from offpoll.aws.http1 import Head, Response, read_body, read_head
+from offpoll.deadlines import Deadlines
+
+__all__ = ["CONNECT_TIMEOUT", "POOL_IDLE", "Connections", "Unreachable", "Unsendable", "tls_context"]
 
 #: Seconds for a connection to come about. AWS's endpoints are near; a peer that takes longer is not coming.
 CONNECT_TIMEOUT = 3.1
 
 #: Idle connections are dropped before AWS's load balancers drop them (S3 after 20 s or so), so that few requests meet a closed one.
 POOL_IDLE = 15.0
-
-#: Longest head and body of an answer that are read, bytes. AWS's heads have 1 KiB; the longest body is a batch of ten messages.
-MAX_HEAD = 64 * 2**10
-MAX_BODY = 16 * 2**20
-
-_VERSION = b"HTTP/1."
-
-#: Name and value of each line (RFC 9112, 5).
-_headers = re.compile(r"^([!-9;-~]+):([^\r\n]*)\r?$", re.MULTILINE).findall
-
-_chunk_size = re.compile(rb"([0-9A-Fa-f]{1,7})[ \t]*(?:;.*)?").fullmatch
-
-#: Statuses without a body (RFC 9110, 6.4.1).
-_BODILESS = frozenset({204, 304})
 
 
 class Unreachable(Exception):  # noqa: N818 - not an error to show: whoever asked knows what it means
@@ -55,20 +43,6 @@ class Unreachable(Exception):  # noqa: N818 - not an error to show: whoever aske
 
 class Unsendable(Exception):  # noqa: N818 - the same
     """The request cannot be said in HTTP."""
-
-
-class Response(NamedTuple):
-    """An answer, read whole.
-
-    Attributes:
-        status: the status code.
-        headers: names in lower case.
-        body: decoded from its transfer coding.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 def tls_context(certificates: bytes | None) -> ssl.SSLContext:
@@ -97,6 +71,7 @@ class Connections:
         self._common = f" HTTP/1.1\r\nhost: {host}\r\nuser-agent: offpoll\r\n"
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
+        self._deadlines = Deadlines()
 
     async def exchange(self, method: str, target: str, headers: Mapping[str, str], body: bytes, *, timeout: float) -> Response:
         """Send a request and return its answer.
@@ -156,7 +131,7 @@ class Connections:
         try:
             async with asyncio.timeout(min(CONNECT_TIMEOUT, timeout)):
                 context = self._tls() if self._secure else None
-                make = lambda: _Connection(self._idle, self._open)  # noqa: E731 - said where it is used
+                make = lambda: _Connection(self._idle, self._open, self._deadlines)  # noqa: E731 - said where it is used
                 _, connection = await loop.create_connection(make, self._name, self._port, ssl=context)
         except TimeoutError as error:
             raise Unreachable("no connection in time", timed_out=True) from error
@@ -172,14 +147,14 @@ class _Stale(Exception):  # noqa: N818 - a connection that was kept, not a fault
 class _Connection(asyncio.Protocol):
     """One connection, which serves one request at a time."""
 
-    __slots__ = ("_all", "_buffer", "_idle", "_reused", "_timer", "_transport", "_waiter", "idle_since")
+    __slots__ = ("_all", "_buffer", "_deadlines", "_head", "_idle", "_reused", "_transport", "_waiter", "idle_since")
 
-    def __init__(self, idle: list[_Connection], all_: set[_Connection]) -> None:
-        self._idle, self._all = idle, all_
+    def __init__(self, idle: list[_Connection], all_: set[_Connection], deadlines: Deadlines) -> None:
+        self._idle, self._all, self._deadlines = idle, all_, deadlines
         self._buffer = b""
+        self._head: Head | None = None
         self._reused = False
         self._waiter: asyncio.Future[Response] | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self.idle_since = 0.0
 
@@ -189,7 +164,8 @@ class _Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             waiter.set_exception(_Stale() if self._reused else Unreachable("the connection was closed"))
             return waiter
-        self._waiter, self._timer = waiter, loop.call_at(until, self._late)
+        self._waiter = waiter
+        self._deadlines.add(self, until=until)
         self._transport.write(request)
         return waiter
 
@@ -210,7 +186,7 @@ class _Connection(asyncio.Protocol):
         self._look(ended=False)
 
     def eof_received(self) -> bool:
-        if self._waiter is not None and self._buffer:
+        if self._waiter is not None and (self._buffer or self._head is not None):
             self._look(ended=True)
         return False
 
@@ -219,25 +195,32 @@ class _Connection(asyncio.Protocol):
         if self in self._idle:
             self._idle.remove(self)
         if self._waiter is not None:
-            stale = self._reused and not self._buffer
+            stale = self._reused and not self._buffer and self._head is None
             self._fail(_Stale() if stale else Unreachable(f"the connection was closed{f': {error}' if error else ''}"))
         self._transport = None
 
     def _look(self, *, ended: bool) -> None:
-        """See whether the answer is whole."""
+        """See whether the answer is whole. `ended`: nothing more will come."""
         try:
-            found = _read(self._buffer, ended=ended)
+            if self._head is None:
+                found = read_head(self._buffer)
+                if found is None:
+                    return
+                self._head, self._buffer = found
+            body = read_body(self._head.size, self._buffer, ended=ended)
         except ValueError as error:
             self._fail(Unreachable(f"it answered what is not HTTP: {error}"))
             self.drop()
             return
-        if found is not None:
-            self._succeed(*found)
+        if body is not None:
+            content, rest = body
+            head = self._head
+            self._succeed(Response(head.status, head.headers, content), keep=head.keep and not ended and not rest)
 
-    def _succeed(self, response: Response, keep: bool) -> None:
+    def _succeed(self, response: Response, *, keep: bool) -> None:
         waiter = self._release()
         if keep and self._transport is not None and not self._transport.is_closing():
-            self._buffer, self._reused = b"", True
+            self._buffer, self._head, self._reused = b"", None, True
             self.idle_since = asyncio.get_running_loop().time()
             self._idle.append(self)
         else:
@@ -250,103 +233,12 @@ class _Connection(asyncio.Protocol):
         if waiter is not None and not waiter.done():
             waiter.set_exception(error)
 
-    def _late(self) -> None:
+    def expire(self) -> None:
+        """Give the answer up: its time is over."""
         self._fail(Unreachable("none came in time", timed_out=True))
         self.drop()
 
     def _release(self) -> asyncio.Future[Response] | None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._deadlines.discard(self)
         waiter, self._waiter = self._waiter, None
         return waiter
-
-
-class _Head(NamedTuple):
-    status: int
-    headers: dict[str, str]
-    keep: bool
-
-
-def _read(buffer: bytes, *, ended: bool) -> tuple[Response, bool] | None:
-    """Read an answer, and tell whether the connection may be kept; None where more has to come.
-
-    Args:
-        buffer: what has come.
-        ended: whether nothing more will.
-
-    Raises:
-        ValueError: it is not HTTP, or too long.
-    """
-    while True:
-        end = buffer.find(b"\r\n\r\n")
-        if end < 0:
-            if len(buffer) > MAX_HEAD or not _VERSION.startswith(buffer[: len(_VERSION)]):
-                raise ValueError("no head")
-            return None
-        head = _read_head(buffer[:end])
-        buffer = buffer[end + 4 :]
-        if head.status >= 200:  # 1xx: another answer follows (RFC 9110, 15.2)
-            break
-    body = _read_body(head, buffer, ended=ended)
-    if body is None:
-        return None
-    content, rest = body
-    return Response(head.status, head.headers, content), head.keep and not ended and not rest
-
-
-def _read_head(text: bytes) -> _Head:
-    """Read status line and headers; of a header that came twice, the last."""
-    first, _, lines = text.decode("latin-1").partition("\r\n")
-    if not first.startswith("HTTP/1.") or not first[9:12].isdecimal():
-        raise ValueError("no status line")
-    found = _headers(lines)
-    if len(found) != lines.count("\n") + bool(lines):
-        raise ValueError("a header that is none")
-    headers = {name.lower(): value.strip() for name, value in found}
-    keep = first[7] == "1" and headers.get("connection", "").lower() != "close"
-    return _Head(int(first[9:12]), headers, keep)
-
-
-def _read_body(head: _Head, buffer: bytes, *, ended: bool) -> tuple[bytes, bytes] | None:
-    """Return the body and what follows it; None where more has to come. Where it ends: RFC 9112, 6.3."""
-    if head.status in _BODILESS:
-        return b"", buffer
-    coding, length = head.headers.get("transfer-encoding"), head.headers.get("content-length")
-    if len(buffer) > MAX_BODY + MAX_HEAD:
-        raise ValueError("a body that is too long")
-    if coding is not None:
-        if coding.lower() != "chunked":
-            raise ValueError(f"the transfer coding {coding!r}")
-        return _read_chunks(buffer)
-    if length is None:
-        return (buffer, b"") if ended else None
-    if not length.isascii() or not length.isdigit() or int(length[:20]) > MAX_BODY:
-        raise ValueError(f"the content length {length[:20]!r}")
-    size = int(length)
-    return (buffer[:size], buffer[size:]) if len(buffer) >= size else None
-
-
-def _read_chunks(buffer: bytes) -> tuple[bytes, bytes] | None:
-    """Read a chunked body (RFC 9112, 7.1), extensions and trailers passed over."""
-    parts: list[bytes] = []
-    while True:
-        line, found, buffer = buffer.partition(b"\r\n")
-        if not found:
-            return None
-        size = _chunk_size(line)
-        if size is None:
-            raise ValueError("a chunk without a size")
-        length = int(size[1], 16)
-        if length == 0:
-            break
-        if len(buffer) < length + 2:
-            return None
-        parts.append(buffer[:length])
-        buffer = buffer[length + 2 :]
-    while True:
-        line, found, buffer = buffer.partition(b"\r\n")
-        if not found:
-            return None
-        if not line:
-            return b"".join(parts), buffer

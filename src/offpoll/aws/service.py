@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from offpoll.aws.endpoints import Endpoint, is_loopback
 from offpoll.aws.faults import Fault, parse_fault, remedy
@@ -16,9 +16,8 @@ from offpoll.instant import from_http_date
 __all__ = ["Answer", "Service"]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a service answered.
+class Answer(NamedTuple):
+    """What a service answered. A tuple, because one is made for every call.
 
     Attributes:
         status: the HTTP status.

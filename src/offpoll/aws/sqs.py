@@ -161,14 +161,17 @@ class SqsQueue:
         if answer.status != 200:
             raise self._refusal(answer)
         fields = self._calls.read(answer)
-        results: list[Exception | None] = [self._calls.service.garbage(answer) for _ in items]
+        results: list[Exception | None] = [None] * len(items)
         try:
-            for entry in fields.get("Successful") or ():
-                results[int(entry["Id"])] = None
+            answered = {int(entry["Id"]) for entry in fields.get("Successful") or ()}
             for entry in fields.get("Failed") or ():
-                results[int(entry["Id"])] = self._failed(entry)
+                answered.add(number := int(entry["Id"]))
+                results[number] = self._failed(entry)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise self._calls.service.garbage(answer) from error
+        for number in range(len(items)):
+            if number not in answered:  # it says nothing of this one: the effect is unknown
+                results[number] = self._calls.service.garbage(answer)
         return results
 
     def _failed(self, entry: Mapping[str, Any]) -> DependencyError | None:

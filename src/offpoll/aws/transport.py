@@ -12,7 +12,8 @@ from pathlib import Path
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import BuilderError, DetailedPyreqwestError, PyreqwestError, RequestTimeoutError
 
-from offpoll.aws.connections import CONNECT_TIMEOUT, POOL_IDLE, Response, Unreachable, Unsendable
+from offpoll.aws.connections import CONNECT_TIMEOUT, POOL_IDLE, Unreachable, Unsendable
+from offpoll.aws.http1 import Response
 from offpoll.errors import ConfigurationError
 
 __all__ = ["ByProxy", "ask", "ca_bundle", "client", "names_a_proxy"]

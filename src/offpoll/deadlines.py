@@ -1,0 +1,97 @@
+"""Many deadlines on one timer of the event loop.
+
+Decides nothing: who waits says until when, and is told when that is over. A timer of its own for each wait, armed and cancelled, costs
+uvloop 8 µs and `asyncio.timeout` 15, and nearly no deadline is ever met: of an accepted request that was a twentieth.
+
+    add(a, 5.0)   add(b, 9.0)   discard(a)   discard(b)            the timer is armed for the earliest that was ever added,
+    └ armed: 5.0                             └ nobody: cancelled   and looks again when it rings: at most once per wait
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Protocol, Self
+
+__all__ = ["Deadlines", "TimeLimit"]
+
+
+class Waiting(Protocol):
+    """Somebody who waits. Told of by identity, so hashable."""
+
+    def expire(self) -> None:
+        """Learn that the time is up. Called once, from the loop."""
+
+
+class Deadlines:
+    """The deadlines of those who wait. Belongs to the event loop on which it is first used."""
+
+    __slots__ = ("_due", "_timer", "_until")
+
+    def __init__(self) -> None:
+        self._until: dict[Waiting, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+
+    def add(self, waiting: Waiting, *, until: float) -> None:
+        """Tell somebody at `until`, seconds of the loop's time, unless they are discarded before."""
+        self._until[waiting] = until
+        if self._timer is None or until < self._due:
+            self._arm(until)
+
+    def discard(self, waiting: Waiting) -> None:
+        """Forget somebody; nothing where they are not known."""
+        self._until.pop(waiting, None)
+        if not self._until and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = due
+        self._timer = asyncio.get_running_loop().call_at(due, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        now = max(asyncio.get_running_loop().time(), self._due)  # a loop may ring within its clock's resolution before the time
+        for waiting in [each for each, until in self._until.items() if until <= now]:
+            del self._until[waiting]
+            waiting.expire()
+        if self._until:
+            self._arm(min(self._until.values()))
+
+
+class TimeLimit:
+    """Bounds what a task does: `with TimeLimit(deadlines, seconds): …` raises TimeoutError inside the task that entered it.
+
+    As `asyncio.timeout`, on a shared timer: the task is cancelled, and that cancellation becomes the error. One from elsewhere stays what
+    it is.
+    """
+
+    __slots__ = ("_cancelling", "_deadlines", "_expired", "_seconds", "_task")
+
+    def __init__(self, deadlines: Deadlines, seconds: float) -> None:
+        self._deadlines = deadlines
+        self._seconds = seconds
+        self._expired = False
+
+    def __enter__(self) -> Self:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a time limit is for what a task does")
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._deadlines.add(self, until=task.get_loop().time() + self._seconds)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if not self._expired:
+            self._deadlines.discard(self)
+        elif self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise TimeoutError from error
+
+    def expire(self) -> None:
+        """Cancel the task."""
+        self._expired = True
+        self._task.cancel()
