@@ -8,6 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Arguments: make demo ONCE=1 PORT=9000; make bench QUICK=1; make test ARGS="-k polling"; make simulate OPERATIONS=20000 SEED=1
 PORT ?= $(if $(ONCE),0,8000)
 ARGS ?=
+JOBS ?= auto
 OPERATIONS ?= 100000
 SEED ?=
 MINUTES ?= 2
@@ -17,7 +18,7 @@ MINUTES ?= 2
 help:
 	@echo "make setup   create $(VENV) with everything for development"
 	@echo "make demo    an order goes in, its status is polled from object storage, the order comes out (ONCE=1: then end)"
-	@echo "make test    all tests but those that need Ceph (ARGS=…: for pytest)"
+	@echo "make test    all tests but those that need Ceph, on all cores (ARGS=…: for pytest; JOBS=0: in one process)"
 	@echo "make bench   measure (QUICK=1: under 30 s each)"
 	@echo "make explore   the protocol in every order of its calls, with every fault at every call (about 3 minutes on two cores)"
 	@echo "make simulate  the whole system under faults, on virtual time (OPERATIONS=…, SEED=…)"
@@ -52,8 +53,8 @@ demo: $(INSTALLED)
 
 # The quick ones first: what is broken shows in seconds. 5 is pytest's "ARGS selected none of these".
 test: $(DEVELOPED)
-	$(BIN)/python -m pytest -m 'not ministack and not ceph' $(ARGS) || [ $$? -eq 5 ]
-	$(BIN)/python -m pytest -m 'ministack and not ceph' $(ARGS) || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not ministack and not ceph' $(ARGS) || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'ministack and not ceph' $(ARGS) || [ $$? -eq 5 ]
 
 bench: $(DEVELOPED)
 	@set -e; for bench in presign wire accept work imports; do echo; echo "== $$bench"; $(BIN)/python bench/$$bench.py $(if $(QUICK),--quick); done
