@@ -1,6 +1,6 @@
-"""The virtual loop without what a simulation does not need: no I/O, and timers in a plain heap, so that a step costs less.
+"""The virtual loop without what a simulation does not need: no I/O, no debug mode, and timers in a plain heap, so that a step costs less.
 
-It rests on how asyncio's own loop is put together (`_ready`, `_run_once`).
+It rests on how asyncio's own loop is put together (`_ready`, `_run_once`, `_stopping`), and takes the same steps in the same order.
 """
 
 from __future__ import annotations
@@ -9,48 +9,108 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable
-from contextvars import Context
+from contextvars import Context, copy_context
+from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from typing import Any
 
-from offpoll.testing.virtual import VirtualLoop
+from offpoll.testing.virtual import START, VirtualLoop
 
 __all__ = ["Clockwork"]
+
+#: Where in a `_Call` each of its parts stands.
+_WHEN, _CALLBACK, _ARGS, _CONTEXT = 0, 2, 3, 4
+
+
+class _Call(list[Any]):
+    """What is to be called: [when, number, callback, its arguments, its context]. Without a callback where it was cancelled.
+
+    asyncio's handles do more, and there are dozens for each operation. A list is made without running any Python, and two of them are
+    compared by instant, then by number, of which there are no two alike.
+    """
+
+    __slots__ = ()
+
+    def cancel(self) -> None:
+        """Leave it where it is: it is skipped when its time comes. What it would have been called with is let go."""
+        self[_CALLBACK] = self[_ARGS] = self[_CONTEXT] = None
+
+    def cancelled(self) -> bool:
+        """Tell whether it was cancelled."""
+        return self[_CALLBACK] is None
+
+    def when(self) -> float:
+        """Return the instant of the loop's time for which it was asked."""
+        when: float = self[_WHEN]
+        return when
 
 
 class Clockwork(VirtualLoop):
     """A virtual loop that runs what is ready, and else jumps to the next timer. One that would wait for ever raises RuntimeError."""
 
-    _ready: deque[asyncio.Handle]
+    _ready: deque[_Call]
+    _stopping: bool
 
     def __init__(self) -> None:
         super().__init__()
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._seconds, self._now = 0.0, START
+        self._timers: list[_Call] = []
         self._numbers = itertools.count()  # of two timers for the same instant the older one is first
+
+    def time(self) -> float:
+        """Return virtual seconds since the loop was made."""
+        return self._seconds
+
+    def now(self) -> datetime:
+        """Return the virtual wall clock's time, aware UTC."""
+        return self._now
+
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> _Call:  # type: ignore[override]
+        """Call something after what is ready now."""
+        call = _Call((0.0, 0, callback, args, copy_context() if context is None else context))
+        self._ready.append(call)
+        return call
+
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]  # all is one thread; a signal's handler may append, too
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
+    ) -> _Call:
         """Call something at an instant of the loop's time."""
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
-        heappush(self._timers, (when, next(self._numbers), timer))
+        timer = _Call((when, next(self._numbers), callback, args, copy_context() if context is None else context))
+        heappush(self._timers, timer)
         return timer
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Leave a cancelled timer where it is: it is skipped when its time comes."""
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> _Call:
+        """Call something after so many seconds."""
+        when = self._seconds + delay
+        timer = _Call((when, next(self._numbers), callback, args, copy_context() if context is None else context))
+        heappush(self._timers, timer)
+        return timer
 
     def _run_once(self) -> None:
+        """Run until told to stop: asyncio comes back here only to look whether that is so."""
         ready, timers = self._ready, self._timers
-        if not ready:
-            while timers and timers[0][2].cancelled():
-                heappop(timers)
-            if not timers:
-                raise RuntimeError("nothing is left that could ever happen: everybody waits for somebody")
-            self._jumping.jumped = max(self._jumping.jumped, timers[0][0])
-        now = self._jumping.jumped
-        while timers and timers[0][0] <= now:
-            ready.append(heappop(timers)[2])
-        for _ in range(len(ready)):
-            handle = ready.popleft()
-            if not handle._cancelled:
-                handle._context.run(handle._callback, *handle._args)  # type: ignore[attr-defined]
+        take = ready.popleft
+        while not self._stopping:
+            if not ready:
+                self._jump()
+            while timers and timers[0][_WHEN] <= self._seconds:
+                ready.append(heappop(timers))
+            for _ in range(len(ready)):
+                _, _, callback, args, context = take()
+                if callback is not None:
+                    context.run(callback, *args)
+
+    def _jump(self) -> None:
+        """Go on to the next timer's instant."""
+        timers = self._timers
+        while timers and timers[0][_CALLBACK] is None:
+            heappop(timers)
+        if not timers:
+            raise RuntimeError("nothing is left that could ever happen: everybody waits for somebody")
+        if timers[0][_WHEN] > self._seconds:
+            self._seconds = timers[0][_WHEN]
+            self._now = START + timedelta(seconds=self._seconds)
