@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from offpoll.operation import Record
 from offpoll.records import Update
 
-__all__ = ["Category", "Event", "Facts", "Ledger", "Violation"]
+__all__ = ["Category", "Event", "Facts", "Ledger", "Rank", "Violation"]
 
 Category: TypeAlias = Literal["lost", "doubled", "regressed", "stuck"]
 

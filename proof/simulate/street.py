@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
 
 from offpoll.exchange import Answer, Fetch, NoAnswer
 from offpoll.http.endpoint import Request, read_all
@@ -16,7 +19,7 @@ from proof.simulate.ledger import Ledger
 __all__ = ["Street"]
 
 _REQUESTS = Shares(REQUESTS)
-_HTTP_DATE = "%a, %d %b %Y %H:%M:%S GMT"
+_HOST = API.removeprefix("https://")
 
 
 @dataclass(kw_only=True)
@@ -59,19 +62,17 @@ class Street:
         return NoAnswer(reason="lost")
 
     def _from_store(self, fetch: Fetch) -> Answer:
-        headers = {name.lower(): value for name, value in fetch.headers.items()}
-        status, answered, body = self.store.answer(fetch.method, fetch.url, headers)
+        status, answered, body = self.store.answer(fetch.method, fetch.url, _lower(fetch.headers))
         return Answer(status=status, headers=answered, body=body)
 
     async def _from_api(self, fetch: Fetch) -> Answer | NoAnswer:
         api = self.fleet.any_api()
         if api is None:
             return NoAnswer(reason="connection refused")
-        headers = {name.lower(): value for name, value in fetch.headers.items()}
         request = Request(
             method=fetch.method,
             path=fetch.url.removeprefix(API),
-            headers={**headers, "host": API.removeprefix("https://")},
+            headers={**_lower(fetch.headers), "host": _HOST},
             scheme="https",
             read=read_all(fetch.body or b""),
         )
@@ -84,8 +85,14 @@ class Street:
             return NoAnswer(reason="the connection broke")  # the process died while it answered
         if self.fleet.loop.time() - begun > fetch.timeout:
             return NoAnswer(reason="no answer in time")  # told late, which saves a timer for each request
-        return Answer(status=answer.status, headers={"date": api.machine.clock().strftime(_HTTP_DATE), **_lower(answer)}, body=answer.body)
+        date = _http_date(api.machine.clock().replace(microsecond=0))
+        return Answer(status=answer.status, headers={"date": date, **_lower(answer.headers)}, body=answer.body)
 
 
-def _lower(answer: Answer) -> dict[str, str]:
-    return {name.lower(): value for name, value in answer.headers.items()}
+@lru_cache(maxsize=16)  # in one virtual second there are many answers, and few machines
+def _http_date(second: datetime) -> str:
+    return f"{second:%a, %d %b %Y %H:%M:%S GMT}"
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}

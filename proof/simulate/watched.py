@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
 from offpoll.memory_store import MemoryDocumentStore
 from offpoll.operation import Record
 from offpoll.records import MemoryRecords, Update
-from proof.simulate.ledger import Ledger
+from proof.simulate.ledger import Ledger, Rank
 
 __all__ = ["WatchedRecords", "WatchedStore"]
+
+#: How a document begins, as it is written. What says so is past all text of a handler's or a client's, which could look like it.
+_HEAD = re.compile(
+    rb'\{"spec":"offpoll/1","id":"[0-9a-f]{32}","kind":"[a-z]+","status":"([a-z]+)","done":(true|false),"revision":(\d+),"attempt":(\d+),'
+)
 
 
 @dataclass(kw_only=True)
@@ -31,9 +37,16 @@ class WatchedStore(MemoryDocumentStore):
         return new
 
     def _watch(self, key: str, body: bytes) -> None:
-        fields = json.loads(body)
-        rank = (fields["done"], fields["attempt"], fields["revision"])
-        self.ledger.written(key.rpartition("/")[2], key, rank, status=fields["status"])
+        status, rank = _shown(body)
+        self.ledger.written(key.rpartition("/")[2], key, rank, status=status)
+
+
+def _shown(body: bytes) -> tuple[str, Rank]:
+    """Return status and rank of a document. They are read past offpoll: from its beginning, and from all of it where that is another."""
+    if head := _HEAD.match(body):
+        return head[1].decode(), (head[2] == b"true", int(head[4]), int(head[3]))
+    fields = json.loads(body)
+    return fields["status"], (fields["done"], fields["attempt"], fields["revision"])
 
 
 @dataclass(kw_only=True)

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from offpoll.errors import DocumentChanged, DocumentExists
@@ -57,30 +58,45 @@ class MemoryDocumentStore:
 
     def answer(self, method: str, url: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
         """Answer a request for a link as a store does: status, headers, body."""
-        parts = urlsplit(url)
-        key, query = unquote(parts.path.lstrip("/")), parse_qs(parts.query)
-        expires, signature = query.get("expires", [""])[0], query.get("signature", [""])[0]
-        if method != "GET" or not hmac.compare_digest(signature, self._signature(key, expires)):
+        key, expires, signature = _parts(url)
+        if method != "GET" or not hmac.compare_digest(signature.encode(), self._signature(key, expires).encode()):
             return self._refusal(403, "SignatureDoesNotMatch", "The request signature does not match")
-        if datetime.fromisoformat(expires) <= self.clock():
+        now = self.clock()
+        if datetime.fromisoformat(expires) <= now:
             return self._refusal(403, "AccessDenied", "Request has expired")
         body = self._objects.get(key)
         if body is None:
             return self._refusal(403, "AccessDenied", "Access Denied")
-        answer = {**self._date(), "etag": f'"{_etag(body)}"', "content-type": "application/json"}
-        if headers.get("if-none-match", "").strip('"') == _etag(body):
+        etag = _etag(body)
+        answer = {"date": _http_date(now.replace(microsecond=0)), "etag": f'"{etag}"', "content-type": "application/json"}
+        if headers.get("if-none-match", "").strip('"') == etag:
             return 304, answer, b""
         return 200, answer, body
 
     def _refusal(self, status: int, code: str, message: str) -> tuple[int, dict[str, str], bytes]:
-        return status, {**self._date(), "content-type": "application/xml"}, _ERROR.format(code=code, message=message).encode()
-
-    def _date(self) -> dict[str, str]:
-        return {"date": self.clock().strftime("%a, %d %b %Y %H:%M:%S GMT")}
+        date = _http_date(self.clock().replace(microsecond=0))
+        return status, {"date": date, "content-type": "application/xml"}, _ERROR.format(code=code, message=message).encode()
 
     def _signature(self, key: str, expires: str) -> str:
-        return hmac.new(self._secret, f"{key}\n{expires}".encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._secret, f"{key}\n{expires}".encode(), "sha256").hex()
 
 
+# What follows is looked at by every poll, and by many of them for the same document, link and second.
+
+
+@lru_cache(maxsize=4096)
 def _etag(body: bytes) -> str:
     return hashlib.md5(body, usedforsecurity=False).hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _parts(url: str) -> tuple[str, str, str]:
+    """Return a link's key, and when it expires and its signature as they stand there: empty where they do not."""
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+    return unquote(parts.path.lstrip("/")), query.get("expires", [""])[0], query.get("signature", [""])[0]
+
+
+@lru_cache(maxsize=16)
+def _http_date(second: datetime) -> str:
+    return f"{second:%a, %d %b %Y %H:%M:%S GMT}"
