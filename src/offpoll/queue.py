@@ -252,19 +252,22 @@ class MemoryQueue:
     async def _take(self, limit: int) -> list[Delivery]:
         now = _now()
         deliveries: list[Delivery] = []
-        for number, held in list(self._held.items()):
+        spent: list[int] = []
+        for number, held in self._held.items():
             if len(deliveries) == limit:
                 break
             if held.visible_at > now:
                 continue
             if self.dead_letters is not None and held.receives >= self.max_receives:
-                del self._held[number]
-                await self.dead_letters.send(held.envelope)
+                spent.append(number)
                 continue
             held.receives += 1
             held.receipt = f"{number}.{next(self.receipts)}"
             held.visible_at = now + self.visibility
             deliveries.append(Delivery(envelope=held.envelope, receipt=held.receipt, receives=held.receives))
+        for envelope in [self._held.pop(number).envelope for number in spent]:
+            if self.dead_letters is not None:
+                await self.dead_letters.send(envelope)
         return deliveries
 
     async def _next_change(self, deadline: float) -> None:
