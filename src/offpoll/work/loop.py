@@ -67,13 +67,20 @@ class Loop:
         self._freed.set()
 
     async def _receive_until_drained(self) -> None:
+        draining = asyncio.ensure_future(self._draining.wait())
+        try:
+            await self._receive_until(draining)
+        finally:
+            draining.cancel()
+
+    async def _receive_until(self, draining: asyncio.Future[Any]) -> None:
         pause = FIRST_PAUSE
         while not self._draining.is_set():
             await self._ready()
             if self._draining.is_set():
                 break
             try:
-                deliveries = await self._receive()
+                deliveries = await self._receive(draining)
                 pause = FIRST_PAUSE
             except DependencyError as error:
                 log.warning("%s: cannot receive: %s; trying again", self.name, error)
@@ -94,15 +101,13 @@ class Loop:
         if not self._draining.is_set() and self.outage.failing:
             await _first(self.outage.over(), self._draining.wait())
 
-    async def _receive(self) -> list[Delivery]:
+    async def _receive(self, draining: asyncio.Future[Any]) -> list[Delivery]:
         """Receive, but let go of a long poll when told to drain: what it still takes comes back when its visibility ends."""
         receiving = asyncio.ensure_future(self.queue.receive(limit=min(BATCH, self.slots - len(self._tasks)), wait=self.wait))
-        draining = asyncio.ensure_future(self._draining.wait())
         try:
             await asyncio.wait({receiving, draining}, return_when=asyncio.FIRST_COMPLETED)
             return list(await receiving) if receiving.done() else []
         finally:
-            draining.cancel()
             receiving.cancel()
 
     async def _return(self, delivery: Delivery) -> None:
