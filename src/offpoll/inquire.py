@@ -146,9 +146,9 @@ class Inquiry:
     async def _ended(self, kind: Kind, record: Record) -> Order:
         """Answer from the outcome; the document is repaired beside it."""
         document = project(record, before=None, updated_at=to_milliseconds(self.clock()), show_result=kind.show_result)
-        if record.status is not Status.SUCCEEDED or record.outcome is None:
+        if record.status is not Status.SUCCEEDED or record.outcome is None or kind.fetch is None:
             await self._repair(kind, record)
-            return Order(document=document)
+            return Order(document=document, result=None if record.outcome is None else record.outcome.result)
         result, _ = await asyncio.gather(self._result(kind, record.submission, record.outcome.result), self._repair(kind, record))
         return Order(document=document, result=result)
 
