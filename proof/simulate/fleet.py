@@ -175,7 +175,7 @@ class Fleet:
     def _worker(self, machine: Machine) -> Worker:
         ambient = Ambient(
             clock=machine.clock,
-            monotonic=self.loop.time,
+            monotonic=machine.monotonic,
             random=self.dice.random,
             token=lambda: f"{next(self._tokens):032x}",
         )
