@@ -44,6 +44,8 @@ def from_wire(text: str) -> datetime:
         ValueError: it is not one, or has no offset.
     """
     instant = datetime.fromisoformat(text)
+    if instant.tzinfo is UTC:  # what we write ourselves says Z
+        return instant
     if instant.tzinfo is None:
         raise ValueError(f"{text!r} has no offset from UTC")
     try:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from offpoll.errors import DocumentChanged, DocumentExists
-from offpoll.instant import utc_now
+from offpoll.instant import from_wire, to_wire, utc_now
 from offpoll.link import StatusLink
 
 __all__ = ["MemoryDocumentStore"]
@@ -52,8 +52,8 @@ class MemoryDocumentStore:
 
     def sign(self, key: str, *, lifetime: float) -> StatusLink:
         expires_at = self.clock() + timedelta(seconds=lifetime)
-        expires = expires_at.isoformat()
-        href = f"{self.origin}/{quote(key)}?expires={quote(expires)}&signature={self._signature(key, expires)}"
+        expires = to_wire(expires_at)  # nothing in there needs an escape
+        href = f"{self.origin}/{quote(key)}?expires={expires}&signature={self._signature(key, expires)}"
         return StatusLink(href=href, expires_at=expires_at)
 
     def answer(self, method: str, url: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
@@ -62,7 +62,7 @@ class MemoryDocumentStore:
         if method != "GET" or not hmac.compare_digest(signature.encode(), self._signature(key, expires).encode()):
             return self._refusal(403, "SignatureDoesNotMatch", "The request signature does not match")
         now = self.clock()
-        if datetime.fromisoformat(expires) <= now:
+        if from_wire(expires) <= now:
             return self._refusal(403, "AccessDenied", "Request has expired")
         body = self._objects.get(key)
         if body is None:
@@ -93,8 +93,8 @@ def _etag(body: bytes) -> str:
 def _parts(url: str) -> tuple[str, str, str]:
     """Return a link's key, and when it expires and its signature as they stand there: empty where they do not."""
     parts = urlsplit(url)
-    query = parse_qs(parts.query)
-    return unquote(parts.path.lstrip("/")), query.get("expires", [""])[0], query.get("signature", [""])[0]
+    query = dict(field.partition("=")[::2] for field in parts.query.split("&"))
+    return unquote(parts.path.lstrip("/")), query.get("expires", ""), query.get("signature", "")
 
 
 @lru_cache(maxsize=16)
