@@ -20,15 +20,15 @@ CALLS: Mapping[str, float] = {
     "crash_after_effect": 0.0002,
 }
 
-#: Of a client's requests to the API and to the store. Some do take time there, too.
+#: Of a client's requests to the API and to the store, of which an operation has about three. Some do take time there, too.
 REQUESTS: Mapping[str, float] = {
     "latency": 0.1,
-    "request_lost": 0.004,
-    "answer_lost": 0.004,
-    "status_500_without_effect": 0.002,
-    "status_500_with_effect": 0.002,
-    "status_503_without_effect": 0.004,
-    "status_503_with_effect": 0.004,
+    "request_lost": 0.006,
+    "answer_lost": 0.006,
+    "status_500_without_effect": 0.003,
+    "status_500_with_effect": 0.003,
+    "status_503_without_effect": 0.006,
+    "status_503_with_effect": 0.006,
 }
 
 
