@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import ExitStack
 
-from proof.simulate.run import WAVE, Totals, run
+from proof.simulate.run import WAVE, Standing, Totals, run
 
 __all__ = ["main"]
 
@@ -71,11 +71,11 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _progress(totals: Totals, seconds: float) -> None:
-    hours, rest = divmod(int(totals.seconds), 3600)
-    rate, faults = totals.operations / seconds, sum(totals.faults.values())
+def _progress(now: Standing) -> None:
+    hours, rest = divmod(int(now.seconds), 3600)
+    rate = now.operations / now.took
     sys.stderr.write(
-        f"{totals.operations:>9,} operations, {faults:,} faults, {hours}:{rest // 60:02}:{rest % 60:02} of virtual time, {rate:.0f}/s\n"
+        f"{now.operations:>9,} operations, {now.faults:,} faults, {hours}:{rest // 60:02}:{rest % 60:02} of virtual time, {rate:.0f}/s\n"
     )
 
 

@@ -5,7 +5,6 @@ It rests on how asyncio's own loop is put together (`_ready`, `_run_once`, `_sto
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable

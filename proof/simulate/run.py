@@ -13,13 +13,26 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import IO, get_args
 
-from proof.simulate.ledger import Category, Violation
+from proof.simulate.ledger import Category, Ledger, Violation
 from proof.simulate.wave import Wave, run_wave
 
-__all__ = ["WAVE", "Totals", "run", "timeline"]
+__all__ = ["EVERY", "WAVE", "Standing", "Totals", "run", "timeline"]
 
 #: Operations in a wave: enough to spread what the end of one costs, few enough that its log fits into memory.
 WAVE = 10_000
+
+#: Real seconds between two looks at how far a wave is, at least: whoever watches wants to see it live.
+EVERY = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How far a run is: operations that were begun, faults, virtual seconds, and real ones."""
+
+    operations: int
+    faults: int
+    seconds: float
+    took: float
 
 
 @dataclass(kw_only=True)
@@ -65,40 +78,50 @@ class Totals:
         return json.dumps({"operations": self.operations, "seed": self.seed, "faults": faults, **counts})
 
 
-def run(
-    *, operations: int, seed: int, only: int | None, log: IO[str] | None, progress: Callable[[Totals, float], object]
-) -> Iterator[Totals]:
+def run(*, operations: int, seed: int, only: int | None, log: IO[str] | None, progress: Callable[[Standing], object]) -> Iterator[Totals]:
     """Simulate, and give the totals after each wave; it ends with the first one in which something is wrong.
 
     Args:
         operations: how many. seed: the same one, the same run.
         only: the number of the one wave to run.
         log: where every event goes.
-        progress: told after each wave, with the real seconds since the start.
+        progress: told after each wave, and within one every few real seconds. Nothing of what it is told goes into the log.
     """
     totals, began = Totals(seed=seed), perf_counter()
+    told = began
+
+    def tell(begun: int, faults: int, seconds: float) -> None:
+        nonlocal told
+        told = perf_counter()
+        done = sum(totals.faults.values())
+        progress(Standing(operations=totals.operations + begun, faults=done + faults, seconds=totals.seconds + seconds, took=told - began))
+
+    def look(begun: int, ledger: Ledger) -> None:
+        if perf_counter() - told >= EVERY:
+            tell(begun, sum(ledger.faults.values()), ledger.time())
+
     for number, begin in enumerate(range(0, operations, WAVE)):
         if only is not None and number != only:
             continue
         count = min(WAVE, operations - begin)
-        wave = _without_pauses(f"{seed}/{number}", count)
+        wave = _without_pauses(f"{seed}/{number}", count, look)
         totals.add(number, count, wave)
         if log is not None:
             log.write(f"wave {number} of seed {seed}, {count} operations\n")
             log.writelines(f"{line}\n" for line in wave.ledger.lines())
-        progress(totals, perf_counter() - began)
+        tell(0, 0, 0.0)
         yield totals
         if not totals.ok:
             return
 
 
-def _without_pauses(seed: str, count: int) -> Wave:
+def _without_pauses(seed: str, count: int, look: Callable[[int, Ledger], object]) -> Wave:
     """Run a wave without the garbage collector, which would look at the whole log again and again."""
     gc.collect()
     was = gc.isenabled()
     gc.disable()
     try:
-        return run_wave(seed, count)
+        return run_wave(seed, count, look=look)
     finally:
         if was:
             gc.enable()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import length_hint
 
@@ -50,8 +50,11 @@ class Wave:
     seconds: float
 
 
-def run_wave(seed: str, operations: int) -> Wave:
-    """Simulate so many operations, to rest. The same seed gives the same wave."""
+def run_wave(seed: str, operations: int, *, look: Callable[[int, Ledger], object]) -> Wave:
+    """Simulate so many operations, to rest. The same seed gives the same wave.
+
+    `look` is called once a virtual second, with the number of operations that were begun: it may say how far the wave is.
+    """
     loop = Clockwork()
     ledger = Ledger(time=loop.time)
     faults = _FaultsInOffpoll(ledger)
@@ -61,7 +64,7 @@ def run_wave(seed: str, operations: int) -> Wave:
         logger.propagate = False
     try:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(_world(seed, operations, loop, ledger))
+            runner.run(_world(seed, operations, loop, ledger, look))
     finally:
         for logger in loggers:
             logger.removeHandler(faults)
@@ -69,7 +72,7 @@ def run_wave(seed: str, operations: int) -> Wave:
     return Wave(ledger=ledger, seconds=loop.time())
 
 
-async def _world(seed: str, operations: int, loop: Clockwork, ledger: Ledger) -> None:
+async def _world(seed: str, operations: int, loop: Clockwork, ledger: Ledger, look: Callable[[int, Ledger], object]) -> None:
     loop.set_task_factory(machine_tasks)
     dice = Dice(seed)
     settings = Settings(
@@ -89,6 +92,7 @@ async def _world(seed: str, operations: int, loop: Clockwork, ledger: Ledger) ->
 
     fleet.start()
     people = loop.create_task(_people(numbers, dice, ledger, fleet))
+    looking = loop.create_task(_look(lambda: look(operations - length_hint(numbers), ledger)))
     raging, deploying = loop.create_task(weather.run()), loop.create_task(weather.deploy(progress))
     while progress() < 1:  # noqa: ASYNC110 - a look a second costs nothing here, an event for each number would
         await asyncio.sleep(1)
@@ -96,8 +100,15 @@ async def _world(seed: str, operations: int, loop: Clockwork, ledger: Ledger) ->
     weather.clear()
     await asyncio.gather(people, raging, deploying)
     await _settle(fleet)
+    looking.cancel()
     check_rest(ledger, fleet.twins)
     await fleet.close()
+
+
+async def _look(look: Callable[[], object]) -> None:
+    while True:
+        await asyncio.sleep(1)
+        look()
 
 
 async def _people(numbers: Iterator[int], dice: Dice, ledger: Ledger, fleet: Fleet) -> None:

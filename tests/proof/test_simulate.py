@@ -127,6 +127,22 @@ def test_one_wave_of_a_run(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     assert (tmp_path / "wave").read_text() in (tmp_path / "run").read_text()
 
 
+def test_it_says_how_far_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Within a wave too, on stderr, and whoever watches changes nothing: the log is the same, byte for byte."""
+    lines = []
+    for name, every in (("watched", 0.0), ("alone", float("inf"))):
+        monkeypatch.setattr(run, "EVERY", every)
+        assert main(["--operations", "40", "--seed", "4", "--log", str(tmp_path / name)]) == 0
+        out, err = capsys.readouterr()
+        assert out.count("\n") == 1
+        lines.append(err.splitlines())
+    assert (tmp_path / "watched").read_bytes() == (tmp_path / "alone").read_bytes()
+    watched, alone = lines
+    assert len(alone) == 1
+    assert len(watched) > 20
+    assert {int(line.split()[0]) for line in watched} > {8, 24, 40}
+
+
 def test_a_fresh_seed_is_printed_first(capsys: pytest.CaptureFixture[str]) -> None:
     """Whoever finds something with a fresh seed can run it again."""
     assert main(["--operations", "20"]) == 0
@@ -137,10 +153,10 @@ def test_a_fresh_seed_is_printed_first(capsys: pytest.CaptureFixture[str]) -> No
 def test_an_interrupt_ends_it_cleanly(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C: what was complete is summed up."""
 
-    def interrupted(seed: str, operations: int) -> Any:
+    def interrupted(seed: str, operations: int, *, look: Callable[..., object]) -> Any:
         if seed.endswith("/1"):
             raise KeyboardInterrupt
-        return run_wave(seed, operations)
+        return run_wave(seed, operations, look=look)
 
     monkeypatch.setattr(run, "WAVE", 20)
     monkeypatch.setattr(run, "run_wave", interrupted)
