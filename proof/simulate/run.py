@@ -87,32 +87,46 @@ def run(*, operations: int, seed: int, only: int | None, log: IO[str] | None, pr
         log: where every event goes.
         progress: told after each wave, and within one every few real seconds. Nothing of what it is told goes into the log.
     """
-    totals, began = Totals(seed=seed), perf_counter()
-    told = began
-
-    def tell(begun: int, faults: int, seconds: float) -> None:
-        nonlocal told
-        told = perf_counter()
-        done = sum(totals.faults.values())
-        progress(Standing(operations=totals.operations + begun, faults=done + faults, seconds=totals.seconds + seconds, took=told - began))
-
-    def look(begun: int, ledger: Ledger) -> None:
-        if perf_counter() - told >= EVERY:
-            tell(begun, sum(ledger.faults.values()), ledger.time())
-
+    totals = Totals(seed=seed)
+    teller = _Teller(totals, progress)
     for number, begin in enumerate(range(0, operations, WAVE)):
         if only is not None and number != only:
             continue
         count = min(WAVE, operations - begin)
-        wave = _without_pauses(f"{seed}/{number}", count, look)
+        wave = _without_pauses(f"{seed}/{number}", count, teller.look)
         totals.add(number, count, wave)
         if log is not None:
             log.write(f"wave {number} of seed {seed}, {count} operations\n")
             log.writelines(f"{line}\n" for line in wave.ledger.lines())
-        tell(0, 0, 0.0)
+        teller.tell()
         yield totals
         if not totals.ok:
             return
+
+
+class _Teller:
+    """Tells how far a run is. Real time is its own affair: nothing that it does shows in the log."""
+
+    def __init__(self, totals: Totals, progress: Callable[[Standing], object]) -> None:
+        self._totals, self._progress = totals, progress
+        self._began = self._told_at = perf_counter()
+
+    def look(self, begun: int, ledger: Ledger) -> None:
+        """Tell how far a wave is, if the last time was long enough ago."""
+        if perf_counter() - self._told_at >= EVERY:
+            self.tell(begun, sum(ledger.faults.values()), ledger.time())
+
+    def tell(self, begun: int = 0, faults: int = 0, seconds: float = 0.0) -> None:
+        """Tell what the waves that are complete and the one that runs come to."""
+        totals, self._told_at = self._totals, perf_counter()
+        self._progress(
+            Standing(
+                operations=totals.operations + begun,
+                faults=sum(totals.faults.values()) + faults,
+                seconds=totals.seconds + seconds,
+                took=self._told_at - self._began,
+            )
+        )
 
 
 def _without_pauses(seed: str, count: int, look: Callable[[int, Ledger], object]) -> Wave:
