@@ -12,8 +12,9 @@ from functools import lru_cache
 from math import sqrt
 
 from offpoll.document import PollHint
+from offpoll.lateness import Weight, per_second
 
-__all__ = ["MAX_INTERVAL", "MAX_PAUSE", "MIN_INTERVAL", "PollPlan", "pause", "plan_from_mean"]
+__all__ = ["MAX_INTERVAL", "MAX_PAUSE", "MIN_INTERVAL", "PollPlan", "pause", "plan", "plan_from_mean"]
 
 #: Polls are never closer than this, seconds. It is about a round trip with TLS: a client that asks oftener has two questions on the wire.
 #: Not longer, because operations of a second are common and their reader would spend most of its time waiting for the floor.
@@ -21,6 +22,9 @@ MIN_INTERVAL = 0.2
 
 #: A plan's polls are never further apart than this, seconds, so that a bad estimate costs a minute and not an afternoon.
 MAX_INTERVAL = 60.0
+
+#: No estimate is taken for longer than this, seconds, 31 years: instants end with the year 9999.
+MAX_ESTIMATE = 1e9
 
 #: No single wait is longer than this, seconds, whatever a document says. A server may ask for slower polls than our plans do; this only
 #: guards against nonsense, as an interval of 1e9.
@@ -42,6 +46,32 @@ class PollPlan:
 
 
 @lru_cache(maxsize=256)  # between two looks at the counters every operation of a kind has the same plan
+def plan(*, earliest: float, mean: float, lateness_weight: Weight, age: float = 0.0) -> PollPlan:
+    """Plan the polls of an operation from the distribution of its remaining time.
+
+    Δ = sqrt(1.6 (mean - p10) / λ), first poll at p10 + Δ, then every Δ. Between p10 and the mean lies most of what is not known; the end
+    comes out of it about evenly, so evenly spaced looks are nearly the best ones (docs/protocol.md, "The poll plan"; bench/polling.py
+    compares them with the best).
+
+    Args:
+        earliest: seconds until the 10th percentile of the end. Where it is after the mean, the mean is taken for it.
+        mean: seconds until the mean of the end. What is negative or NaN counts as 0.
+        lateness_weight: λ, or μ; more than 0.
+        age: seconds since the operation was submitted. With `mean` it is the whole duration to which a relative weight relates.
+
+    Raises:
+        ValueError: the weight is not positive.
+    """
+    mean, age = _estimate(mean), _estimate(age)
+    earliest = min(_estimate(earliest), mean)
+    weight = per_second(lateness_weight, expected=max(MIN_INTERVAL, age + mean))
+    if not weight > 0:
+        raise ValueError(f"lateness_weight is more than 0, not {lateness_weight}")
+    interval = min(MAX_INTERVAL, max(MIN_INTERVAL, sqrt(1.6 * (mean - earliest) / weight)))
+    return PollPlan(first=earliest + interval, interval=interval)
+
+
+@lru_cache(maxsize=256)
 def plan_from_mean(mean: float, *, lateness_weight: float = 1.0) -> PollPlan:
     """Plan the polls of an operation of which only the expected remaining time is known.
 
@@ -86,3 +116,8 @@ def pause(hint: PollHint | None, *, date: datetime | None, updated_at: datetime,
 def _bounded(seconds: float) -> float:
     """Keep a wait between the floor and the cap. NaN, which JSON readers let in, becomes the cap."""
     return max(MIN_INTERVAL, min(MAX_PAUSE, seconds))
+
+
+def _estimate(seconds: float) -> float:
+    """Keep an estimate between 0 and `MAX_ESTIMATE`. NaN becomes 0: estimates err low."""
+    return min(MAX_ESTIMATE, max(0.0, seconds))
