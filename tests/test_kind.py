@@ -16,7 +16,8 @@ import pytest
 from offpoll.context import Operation
 from offpoll.errors import ConfigurationError, InvalidInput, InvalidJSON
 from offpoll.kind import Kind, canonical
-from offpoll.settings import MAX_ATTEMPTS, MAX_LATENESS_WEIGHT, MAX_TIMEOUT, Settings
+from offpoll.lateness import MAX_WEIGHT, PerDuration, read_weight
+from offpoll.settings import MAX_ATTEMPTS, MAX_TIMEOUT, Settings
 
 
 class Order(pydantic.BaseModel):
@@ -89,7 +90,8 @@ def test_names(name: str) -> None:
 @pytest.mark.parametrize(
     "limits",
     [{"timeout": 0}, {"timeout": 42_901}, {"timeout": float("nan")}, {"attempts": 0}, {"attempts": 101}, {"lateness_weight": 0.0},
-     {"lateness_weight": float("inf")}, {"lateness_weight": 1e7}, {"lateness_weight": 1e-7}],
+     {"lateness_weight": float("inf")}, {"lateness_weight": 1e7}, {"lateness_weight": 1e-7}, {"lateness_weight": "0/duration"},
+     {"lateness_weight": "30/minute"}, {"lateness_weight": True}],
     ids=str,
 )  # fmt: skip
 def test_limits(limits: dict[str, Any]) -> None:
@@ -101,8 +103,12 @@ def test_limits(limits: dict[str, Any]) -> None:
 def test_limits_are_the_settings_own() -> None:
     """What a decorator may say is what a setting may, and what neither says is the settings' default."""
     kind, defaults = Kind.of("order", handle), Settings()
-    assert (kind.timeout, kind.attempts, kind.lateness_weight) == (defaults.timeout, defaults.attempts, defaults.lateness_weight)
-    edges = {"timeout": MAX_TIMEOUT, "attempts": MAX_ATTEMPTS, "lateness_weight": MAX_LATENESS_WEIGHT}
+    assert (kind.timeout, kind.attempts, kind.lateness_weight) == (
+        defaults.timeout,
+        defaults.attempts,
+        read_weight(defaults.lateness_weight),
+    )
+    edges = {"timeout": MAX_TIMEOUT, "attempts": MAX_ATTEMPTS, "lateness_weight": MAX_WEIGHT}
     assert Kind.of("order", handle, **edges).timeout == Settings(**edges).timeout
     for name, most in edges.items():
         for make in (partial(Kind.of, "order", handle), Settings):
@@ -114,6 +120,14 @@ def test_filled() -> None:
     """The settings fill in what the decorator left out, and only that."""
     kind = Kind.of("order", handle, attempts=7).filled(Settings(attempts=2, timeout=5.0))
     assert (kind.attempts, kind.timeout) == (7, 5.0)
+
+
+def test_the_weight_is_absolute_or_relative() -> None:
+    """A decorator or the settings may say either; the kind keeps what is reckoned with, and what the decorator said stands."""
+    said = Kind.of("order", handle, lateness_weight="12/duration")
+    assert said.lateness_weight == said.filled(Settings(lateness_weight=4)).lateness_weight == PerDuration(polls=12.0)
+    assert Kind.of("order", handle).filled(Settings(lateness_weight=4)).lateness_weight == 4.0
+    assert Kind.of("order", handle).filled(Settings(lateness_weight="7/duration")).lateness_weight == PerDuration(polls=7.0)
 
 
 # --- inputs -----------------------------------------------------------------------------------

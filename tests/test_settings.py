@@ -60,6 +60,10 @@ def test_unknown_variable() -> None:
         ("PREFIX", ""),
         ("PREFIX", "status/"),
         ("PREFIX", "a b"),
+        ("LATENESS_WEIGHT", "0"),
+        ("LATENESS_WEIGHT", "soon"),
+        ("LATENESS_WEIGHT", "30/hour"),
+        ("LATENESS_WEIGHT", "nan/duration"),
         ("PUBLIC_URL", "api.example.com"),
         ("PUBLIC_URL", "https://" + "a" * 400),
     ],
@@ -72,7 +76,16 @@ def test_wrong_values(variable: str, text: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"lease": "60"}, {"attempts": 2.0}, {"attempts": True}, {"bucket": None}, {"operation_location": 1}, {"secret": 7}],
+    [
+        {"lease": "60"},
+        {"attempts": 2.0},
+        {"attempts": True},
+        {"bucket": None},
+        {"operation_location": 1},
+        {"secret": 7},
+        {"lateness_weight": None},
+        {"lateness_weight": True},
+    ],
     ids=str,
 )
 def test_wrong_types(arguments: dict[str, Any]) -> None:
@@ -91,3 +104,13 @@ def test_need() -> None:
 def test_every_setting_is_explained() -> None:
     """Each setting has a sentence for the table."""
     assert all(each.doc.endswith(".") for each in Settings().describe(environ={}))
+
+
+@pytest.mark.parametrize(("text", "value"), [("4", 4.0), ("0.05", 0.05), ("30/duration", "30/duration")])
+def test_the_weight_is_a_number_or_relative(text: str, value: float | str) -> None:
+    """`OFFPOLL_LATENESS_WEIGHT` is polls per second, or polls for each expected duration, and is shown as it was said."""
+    environ = {"OFFPOLL_LATENESS_WEIGHT": text}
+    settings = Settings.load(environ=environ)
+    assert settings.lateness_weight == value
+    described = next(each for each in settings.describe(environ=environ) if each.name == "lateness_weight")
+    assert (described.value, described.source) == (text, "environment")

@@ -12,7 +12,8 @@ from offpoll.cached import Cached
 from offpoll.document import Estimate, PollHint
 from offpoll.estimate import ending, expected_duration, remaining
 from offpoll.instant import later, to_milliseconds
-from offpoll.polling import plan_from_mean
+from offpoll.lateness import Weight, per_second
+from offpoll.poll_plan import plan_from_mean
 from offpoll.queue import Depth, Queue
 from offpoll.service_times import ServiceTimes
 
@@ -42,22 +43,24 @@ class Forecast:
     def __post_init__(self) -> None:
         self._depth = Cached(Depth(), self.queue.depth, max_age=MAX_AGE)
 
-    def accepted(self, kind: str, *, now: datetime, lateness_weight: float) -> tuple[Estimate, PollHint]:
+    def accepted(self, kind: str, *, now: datetime, lateness_weight: Weight) -> tuple[Estimate, PollHint]:
         """Forecast an operation that is enqueued now, to the millisecond. Needs a running loop."""
         depth = self._depth.get()
         rest = expected_duration(
             waiting=depth.visible + depth.delayed, in_flight=depth.in_flight, mean=self.mean(kind), concurrency=self.concurrency
         )
-        return ending(now, rest=rest), _hint(now, rest=rest, lateness_weight=lateness_weight)
+        weight = per_second(lateness_weight, expected=rest)
+        return ending(now, rest=rest), _hint(now, rest=rest, lateness_weight=weight)
 
     def running(
-        self, kind: str, *, now: datetime, due: datetime, elapsed: float, fraction: float | None, since: float, lateness_weight: float
+        self, kind: str, *, now: datetime, due: datetime, elapsed: float, fraction: float | None, since: float, lateness_weight: Weight
     ) -> tuple[Estimate, PollHint]:
         """Forecast an operation that runs. The hint counts from `due`, when the readers of this document look at it."""
         now, due = to_milliseconds(now), to_milliseconds(due)
         rest = remaining(mean=self.mean(kind), elapsed=elapsed, fraction=fraction, since=since)
         after_due = max(0.0, rest - (due - now).total_seconds())
-        return ending(now, rest=rest), _hint(due, rest=after_due, lateness_weight=lateness_weight)
+        weight = per_second(lateness_weight, expected=elapsed + rest)
+        return ending(now, rest=rest), _hint(due, rest=after_due, lateness_weight=weight)
 
     def mean(self, kind: str) -> float:
         """Return the mean service time of a kind in seconds, the configured guess where nothing is measured."""

@@ -16,8 +16,9 @@ from pydantic import TypeAdapter
 
 from offpoll.context import Operation
 from offpoll.errors import ConfigurationError, InvalidInput, InvalidJSON
+from offpoll.lateness import Weight, read_weight
 from offpoll.operation import is_kind
-from offpoll.settings import MAX_ATTEMPTS, MAX_LATENESS_WEIGHT, MAX_TIMEOUT, MIN_LATENESS_WEIGHT, Settings
+from offpoll.settings import MAX_ATTEMPTS, MAX_TIMEOUT, Settings
 
 __all__ = ["RESERVED", "Kind", "canonical"]
 
@@ -26,6 +27,8 @@ RESERVED = frozenset({"livez", "readyz", "docs", "redoc"})
 
 #: How many faults of an input are listed.
 MAX_ERRORS = 20
+
+_DEFAULT_WEIGHT = read_weight(Settings.lateness_weight)
 
 
 def _constant(name: str) -> None:
@@ -81,7 +84,7 @@ class Kind:
         input_parameter, operation_parameter: the names of its parameters; the second may be missing.
         timeout: seconds one attempt may take.
         attempts: how many there are.
-        lateness_weight: how many polls it is worth to learn one second earlier that it is done.
+        lateness_weight: how many polls it is worth to learn earlier that it is done.
         show_result: whether the result is published in the status document.
         said: the limits that the decorator set.
         fetch: answers GET for a succeeded operation, or None: the recorded result does.
@@ -96,7 +99,7 @@ class Kind:
     operation_parameter: str | None = None
     timeout: float = Settings.timeout
     attempts: int = Settings.attempts
-    lateness_weight: float = Settings.lateness_weight
+    lateness_weight: Weight = _DEFAULT_WEIGHT
     show_result: bool = False
     fetch: Callable[[Operation], Any] | None = None
     said: frozenset[str] = field(default=frozenset(), repr=False)
@@ -121,12 +124,13 @@ class Kind:
             input_parameter=input_parameter,
             operation_parameter=operation_parameter,
             said=frozenset(limits),
-            **limits,
+            **_with_weight(name, limits),
         )
 
     def filled(self, settings: Settings) -> Kind:
         """Return the kind with the settings' value for each limit that the decorator did not say."""
-        limits = {"timeout": settings.timeout, "attempts": settings.attempts, "lateness_weight": settings.lateness_weight}
+        weight = read_weight(settings.lateness_weight)
+        limits = {"timeout": settings.timeout, "attempts": settings.attempts, "lateness_weight": weight}
         return replace(self, **{name: value for name, value in limits.items() if name not in self.said})  # type: ignore[arg-type]
 
     def with_fetch(self, fetch: Callable[[Operation], Any] | None) -> Kind:
@@ -178,16 +182,23 @@ def _check_name(name: str) -> None:
         )
 
 
-def _check_limits(name: str, *, timeout: float = 1.0, attempts: int = 1, lateness_weight: float = 1.0, **_: Any) -> None:
+def _check_limits(name: str, *, timeout: float = 1.0, attempts: int = 1, **_: Any) -> None:
     if not 0 < timeout <= MAX_TIMEOUT:
         raise ConfigurationError(
             f"the timeout of {name!r} is {timeout:g} s; SQS hides a message for at most 12 h, so: more than 0, up to {MAX_TIMEOUT:g} s"
         )
     if not 1 <= attempts <= MAX_ATTEMPTS:
         raise ConfigurationError(f"{name!r} needs 1 to {MAX_ATTEMPTS} attempts, not {attempts}")
-    if not MIN_LATENESS_WEIGHT <= lateness_weight <= MAX_LATENESS_WEIGHT:
-        limits = f"{MIN_LATENESS_WEIGHT:g} to {MAX_LATENESS_WEIGHT:g}"
-        raise ConfigurationError(f"the lateness_weight of {name!r} is {lateness_weight:g}; it has to be {limits}")
+
+
+def _with_weight(name: str, limits: dict[str, Any]) -> dict[str, Any]:
+    """Return the limits with the weight as it is reckoned with, where there is one."""
+    if "lateness_weight" not in limits:
+        return limits
+    try:
+        return {**limits, "lateness_weight": read_weight(limits["lateness_weight"])}
+    except ValueError as error:
+        raise ConfigurationError(f"the lateness_weight of {name!r} is {limits['lateness_weight']!r}; needed is {error}") from None
 
 
 def _hints(name: str, handler: Callable[..., Any]) -> dict[str, Any]:

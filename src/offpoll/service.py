@@ -67,7 +67,7 @@ class Offpoll:
         *,
         timeout: float | None = None,
         attempts: int | None = None,
-        lateness_weight: float | None = None,
+        lateness_weight: float | str | None = None,
         show_result: bool | None = None,
     ) -> Callable[[Handler], Handler]:
         """Register a handler for a kind of operation. The handler stays the plain, typed function it is.
@@ -76,7 +76,8 @@ class Offpoll:
             kind: its name, and its path in the API: `order` → `POST /order`.
             timeout: seconds one attempt may take; over it the operation is `failed` (`timed_out`).
             attempts: how many an operation gets when its handler raises or its worker dies.
-            lateness_weight: how many polls it is worth to learn one second earlier that an operation is done.
+            lateness_weight: how many polls it is worth to learn earlier that an operation is done: by one second (`4`), or by as long
+                as it is expected to take (`"30/duration"`).
             show_result: publish the result in the status document. Off: a document holds nothing sensitive.
 
         Raises:

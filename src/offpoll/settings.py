@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 
 from offpoll.errors import ConfigurationError
 from offpoll.fitting import MAX_BASE_URL
+from offpoll.lateness import DEFAULT_WEIGHT, read_weight
 
 __all__ = ["PREFIX", "Described", "Settings"]
 
@@ -39,9 +40,6 @@ MAX_TIMEOUT = 42_900.0
 
 #: SQS's maxReceiveCount is at most 1,000, and give-backs consume receives too.
 MAX_ATTEMPTS = 100
-
-#: Outside of these the interval is what its own limits say, whatever the weight.
-MIN_LATENESS_WEIGHT, MAX_LATENESS_WEIGHT = 1e-6, 1e6
 
 #: Plain enough for every store and for a URL: 512 of S3's 1,024 bytes of a key, the owner and the id need 98.
 _PREFIX = re.compile(r"(?=.{1,512}$)[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
@@ -90,8 +88,10 @@ class Settings:
         f"How long a status link works. At most {MAX_LINK_LIFETIME:.0f}; clients renew it when an operation takes longer.",
     )
     operation_location: bool = _setting(False, "Send `Operation-Location: <status link>` with a 202, which azure-core's LROPoller follows.")
-    lateness_weight: float = _setting(
-        1.0, "How many polls it is worth to learn one second earlier that an operation is done. 1: one poll for one second."
+    lateness_weight: float | str = _setting(
+        DEFAULT_WEIGHT,
+        "How many polls it is worth to learn earlier that an operation is done: by one second (`4`), or by as long as the "
+        "operation is expected to take (`30/duration`: the same few polls, whether that is seconds or minutes).",
     )
     expected_service_time: float = _setting(5.0, "Guess for how long one operation takes, until workers have measured it.")
     timeout: float = _setting(
@@ -189,6 +189,14 @@ def _number(text: str) -> float:
     return float(text)
 
 
+def _number_or_text(text: str) -> float | str:
+    """a number or text is needed"""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def _whole(text: str) -> int:
     """a whole number is needed"""
     return int(text)
@@ -203,7 +211,16 @@ def _flag(text: str) -> bool:
 
 _FLAGS: Mapping[str, bool] = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
-_CONVERTERS: Mapping[Any, Callable[[str], Any]] = {str: str, float: _number, int: _whole, bool: _flag}
+_CONVERTERS: Mapping[Any, Callable[[str], Any]] = {
+    str: str,
+    float: _number,
+    float | str: _number_or_text,
+    int: _whole,
+    bool: _flag,
+}
+
+#: What may stand for a float.
+_ACCEPTED: Mapping[Any, Any] = {float: int | float, float | str: int | float | str}
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:
@@ -229,7 +246,6 @@ def _source(each: Field[Any], value: Any, environ: Mapping[str, str]) -> str:
 #: The least and the most of each number.
 _RANGES: Mapping[str, tuple[float, float]] = {
     "link_lifetime": (1, MAX_LINK_LIFETIME),
-    "lateness_weight": (MIN_LATENESS_WEIGHT, MAX_LATENESS_WEIGHT),
     "expected_service_time": (0.001, 1e7),
     "timeout": (0.001, MAX_TIMEOUT),
     "attempts": (1, MAX_ATTEMPTS),
@@ -251,6 +267,10 @@ def _check(settings: Settings) -> None:
         value = getattr(settings, name)
         if not low <= value <= high:
             raise ConfigurationError(f"{PREFIX}{name.upper()}={value:g} is out of range: {low:g} to {high:g}")
+    try:
+        read_weight(settings.lateness_weight)
+    except ValueError as error:
+        raise ConfigurationError(f"{PREFIX}LATENESS_WEIGHT={settings.lateness_weight!r}; needed is {error}") from None
     if not settings.message_window < settings.record_window < settings.document_window:
         raise ConfigurationError(
             f"the windows must grow: message ({settings.message_window:g} s) < record ({settings.record_window:g} s) < document "
@@ -271,7 +291,7 @@ def _check(settings: Settings) -> None:
 def _check_types(settings: Settings) -> None:
     for name, type_ in get_type_hints(Settings).items():
         value = getattr(settings, name)
-        if not isinstance(value, int | float if type_ is float else type_) or (isinstance(value, bool) and type_ is not bool):
+        if not isinstance(value, _ACCEPTED.get(type_, type_)) or (isinstance(value, bool) and type_ is not bool):
             shown = "(hidden)" if name == "secret" else repr(value)
             needed = "text is needed" if type_ is str else _CONVERTERS[type_].__doc__
             raise ConfigurationError(f"{PREFIX}{name.upper()}={shown} is of the wrong type: {needed}")

@@ -24,6 +24,7 @@ from offpoll.errors import DependencyUnavailable, InvalidIdempotencyKey, KeyReus
 from offpoll.forecast import Forecast
 from offpoll.instant import to_milliseconds
 from offpoll.keyed_hash import KeyedHash
+from offpoll.lateness import Weight
 from offpoll.operation import Status, Submission
 from offpoll.queue import Message, Queue
 
@@ -65,7 +66,7 @@ class Submitter:
         owner: str,
         idempotency_key: str | None,
         base_url: str,
-        lateness_weight: float,
+        lateness_weight: Weight,
         resubmit_of: str | None = None,
         traceparent: str = "",
         tracestate: str = "",

@@ -1,0 +1,75 @@
+"""The plan from p10 and mean. What a client makes of it (`pause`) is tested in test_polling.py, where it is used."""
+
+from __future__ import annotations
+
+from math import isfinite, sqrt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from offpoll.lateness import PerDuration
+from offpoll.poll_plan import MAX_ESTIMATE, MAX_INTERVAL, MAX_SPREADS, MIN_INTERVAL, plan
+
+
+class TestFormula:
+    @pytest.mark.parametrize(("earliest", "mean", "weight"), [(2, 10, 1), (0.3, 3, 0.25), (10, 100, 4), (0, 5, 1)])
+    def test_absolute(self, earliest, mean, weight):
+        """The interval is sqrt(1.6 (mean - p10) / λ), and the first poll is one interval after p10."""
+        made = plan(earliest=earliest, mean=mean, lateness_weight=weight)
+        assert made.interval == pytest.approx(sqrt(1.6 * (mean - earliest) / weight))
+        assert made.first == pytest.approx(earliest + made.interval)
+
+    def test_relative(self):
+        """With a relative weight, λ = μ / E: twice the duration, twice the interval, and as many polls."""
+        short, long = (
+            plan(earliest=2.0 * times, mean=10.0 * times, lateness_weight=PerDuration(polls=30.0)) for times in (1, 2)
+        )  # fmt: skip
+        assert short.interval == pytest.approx(sqrt(1.6 * 8.0 * 10.0 / 30.0))
+        assert (long.first, long.interval) == pytest.approx((2 * short.first, 2 * short.interval))
+
+    def test_what_has_passed_counts_for_the_duration(self):
+        """An operation that is nearly done is no short one: a relative weight goes by its whole duration."""
+        weight = PerDuration(polls=30.0)
+        assert plan(earliest=1.0, mean=2.0, lateness_weight=weight, age=58.0).interval == pytest.approx(sqrt(1.6 * 60.0 / 30.0))
+        assert plan(earliest=1.0, mean=2.0, lateness_weight=0.5, age=58.0) == plan(earliest=1.0, mean=2.0, lateness_weight=0.5)
+
+
+class TestLimits:
+    def test_floor_and_cap(self):
+        """Intervals are between a fifth of a second and a minute, whatever is expected."""
+        assert plan(earliest=0.0, mean=0.0, lateness_weight=1.0).interval == MIN_INTERVAL
+        assert plan(earliest=1.0, mean=1.01, lateness_weight=1e6).interval == MIN_INTERVAL
+        assert plan(earliest=0.0, mean=1e9, lateness_weight=1.0).interval == MAX_INTERVAL
+
+    def test_little_is_undecided_after_a_few_spreads(self):
+        """However little a late answer matters, the first poll is not put off to where all has been decided long ago."""
+        made = plan(earliest=6.0, mean=10.0, lateness_weight=1e-3)
+        assert made.interval == MAX_SPREADS * 4.0 < sqrt(1.6 * 4.0 / 1e-3)
+
+    @pytest.mark.parametrize(("earliest", "mean"), [(10.0, 10.0), (12.0, 10.0), (float("inf"), 10.0)])
+    def test_an_end_that_is_certain(self, earliest, mean):
+        """Where p10 is not before the mean, the mean is taken for it, and the first poll comes right after."""
+        made = plan(earliest=earliest, mean=mean, lateness_weight=1.0)
+        assert (made.first, made.interval) == (10.0 + MIN_INTERVAL, MIN_INTERVAL)
+
+    @given(st.floats(), st.floats(), st.floats(), st.sampled_from([1e-6, 1.0, 1e6, PerDuration(polls=1e-6), PerDuration(polls=1e6)]))
+    def test_nonsense_makes_a_plan(self, earliest, mean, age, weight):
+        """Zero, negative, endless or NaN: a plan comes of it that can be written and followed."""
+        made = plan(earliest=earliest, mean=mean, lateness_weight=weight, age=age)
+        assert MIN_INTERVAL <= made.interval <= MAX_INTERVAL
+        assert isfinite(made.first)
+        assert MIN_INTERVAL <= made.first <= MAX_ESTIMATE + MAX_INTERVAL
+
+    @pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), PerDuration(polls=0.0)])
+    def test_weight_is_positive(self, weight):
+        """A weight that is not positive is refused."""
+        with pytest.raises(ValueError, match="lateness_weight"):
+            plan(earliest=1.0, mean=2.0, lateness_weight=weight)
+
+    def test_it_is_worked_out_once(self):
+        """Operations of a kind that are accepted between two looks at the counters get one plan, reckoned once."""
+        before = plan.cache_info().hits
+        first, second = (plan(earliest=1.25, mean=7.5, lateness_weight=PerDuration(polls=30.0)) for _ in range(2))
+        assert first is second
+        assert plan.cache_info().hits == before + 1
