@@ -16,29 +16,33 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 __all__ = ["Options", "cpu_seconds", "finish", "measure_pairs", "one_core", "options", "table"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """The command line: whether to be quick, and whether to end with JSON."""
+    """The command line: whether to be quick, whether to end with JSON, and where a plot goes."""
 
     quick: bool
     json: bool
+    plot: Path | None = None
 
     def pick(self, full: int, quick: int) -> int:
         """Return a count for a full or for a quick run."""
         return quick if self.quick else full
 
 
-def options(description: str) -> Options:
-    """Read the command line."""
+def options(description: str, *, plot: bool = False) -> Options:
+    """Read the command line; with `--plot` where the bench draws one."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions: less than 30 s")
     parser.add_argument("--json", action="store_true", help="end with one JSON object on the last line")
+    if plot:
+        parser.add_argument("--plot", type=Path, metavar="FILE", help="draw it, as SVG")
     given = parser.parse_args()
-    return Options(quick=given.quick, json=given.json)
+    return Options(quick=given.quick, json=given.json, plot=given.plot if plot else None)
 
 
 def cpu_seconds() -> float:
@@ -93,8 +97,8 @@ def table(title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) ->
         print("  " + "  ".join([f"{first.strip():<{widths[0]}}", *others]))
 
 
-def finish(bench: str, ratios: Mapping[str, float], given: Options) -> None:
-    """Print the last line, if it was asked for."""
+def finish(bench: str, ratios: Mapping[str, float], given: Options, **more: object) -> None:
+    """Print the last line, if it was asked for; with what else a bench has to say."""
     if given.json:
-        print(json.dumps({"bench": bench, "ratios": {name: round(ratio, 2) for name, ratio in ratios.items()}}))
+        print(json.dumps({"bench": bench, "ratios": {name: round(ratio, 2) for name, ratio in ratios.items()}, **more}))
     sys.stdout.flush()
