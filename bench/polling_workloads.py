@@ -20,13 +20,13 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from heapq import heappop, heappush
 
 from polling_optimum import Distribution, mixture
 
-__all__ = ["LOADS", "MIXES", "SPLIT", "Seen", "State", "Workload", "seen", "simulate"]
+__all__ = ["LOADS", "MIXES", "SPLIT", "Seen", "State", "Workload", "calibrated", "seen", "simulate"]
 
 LOADS = (0.7, 0.85, 0.95)
 
@@ -153,6 +153,11 @@ def seen(workload: Workload, *, error: float, points: int) -> Iterator[Seen]:
             states = [(share / here, state) for share, state in zip(shares, workload.states, strict=True) if share > RARE * here]
             mean = math.exp(log)
             yield Seen(share=here / total, earliest=_earliest(workload, mean), mean=mean, states=states)
+
+
+def calibrated(estimates: Sequence[Seen]) -> list[Seen]:
+    """Return the estimates of an estimator that is as wrong, but knows how wrong, and widens what it says by that."""
+    return [replace(each, earliest=each.duration.quantile(0.1), mean=each.duration.mean) for each in estimates]
 
 
 def _earliest(workload: Workload, mean: float) -> float:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from math import sqrt
 
 import pytest
 from hypothesis import given
@@ -17,8 +16,8 @@ from offpoll.document import Document, PollHint, Progress
 from offpoll.errors import ApiError
 from offpoll.exchange import Answer, Fetch, NoAnswer, Shown, Wait
 from offpoll.link import StatusLink
-from offpoll.poll_plan import MAX_INTERVAL, MAX_PAUSE, MIN_INTERVAL, pause
-from offpoll.polling import FOLLOWED_UP, GIVE_UP, Polling, plan_from_mean, read_operation
+from offpoll.poll_plan import MAX_PAUSE, MIN_INTERVAL, pause
+from offpoll.polling import FOLLOWED_UP, GIVE_UP, Polling, read_operation
 from offpoll.ticket import Ticket
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -112,26 +111,6 @@ class Run:
                 case Shown():
                     self.shown.append(event.document)
         self.result = event.value
-
-
-class TestPlan:
-    @pytest.mark.parametrize(("mean", "weight"), [(10, 1), (3, 0.25), (100, 4), (0.5, 1)])
-    def test_formula(self, mean, weight):
-        """The interval is sqrt(0.8 E / λ), the first poll at 0.4 E + 1.25 intervals."""
-        plan = plan_from_mean(mean, lateness_weight=weight)
-        assert plan.interval == pytest.approx(sqrt(0.8 * mean / weight))
-        assert plan.first == pytest.approx(0.4 * mean + 1.25 * plan.interval)
-
-    def test_floor_and_cap(self):
-        """Intervals are between a fifth of a second and a minute, whatever the mean."""
-        assert plan_from_mean(0).interval == plan_from_mean(-5).interval == MIN_INTERVAL
-        assert plan_from_mean(1e9).interval == MAX_INTERVAL
-
-    @pytest.mark.parametrize("weight", [0, -1, float("nan")])
-    def test_weight_is_positive(self, weight):
-        """A weight that is not positive is refused."""
-        with pytest.raises(ValueError, match="lateness_weight"):
-            plan_from_mean(1, lateness_weight=weight)
 
 
 class TestPause:

@@ -44,7 +44,7 @@ async def lifespan(app: Offpoll) -> AsyncIterator[OrderTable]:
 app = Offpoll(lifespan=lifespan)
 
 
-@app.operation("order", timeout=60, lateness_weight=4)  # somebody waits for it: one second earlier is worth four polls
+@app.operation("order", timeout=60, lateness_weight=10)  # somebody waits for it: one second earlier is worth ten polls
 async def create_order(order: Order, operation: Operation) -> Confirmation:
     """Fulfil an order. A second attempt repeats the steps and does no harm: the order is written once, under the operation's id."""
     await step(operation, 0.07, "checking stock")

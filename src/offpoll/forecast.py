@@ -12,8 +12,8 @@ from offpoll.cached import Cached
 from offpoll.document import Estimate, PollHint
 from offpoll.estimate import ending, expected_duration, remaining
 from offpoll.instant import later, to_milliseconds
-from offpoll.lateness import Weight, per_second
-from offpoll.poll_plan import plan_from_mean
+from offpoll.lateness import Weight
+from offpoll.poll_plan import plan
 from offpoll.queue import Depth, Queue
 from offpoll.service_times import ServiceTimes
 
@@ -49,8 +49,7 @@ class Forecast:
         rest = expected_duration(
             waiting=depth.visible + depth.delayed, in_flight=depth.in_flight, mean=self.mean(kind), concurrency=self.concurrency
         )
-        weight = per_second(lateness_weight, expected=rest)
-        return ending(now, rest=rest), _hint(now, rest=rest, lateness_weight=weight)
+        return ending(now, rest=rest), _hint(now, rest=rest, lateness_weight=lateness_weight)
 
     def running(
         self, kind: str, *, now: datetime, due: datetime, elapsed: float, fraction: float | None, since: float, lateness_weight: Weight
@@ -59,8 +58,7 @@ class Forecast:
         now, due = to_milliseconds(now), to_milliseconds(due)
         rest = remaining(mean=self.mean(kind), elapsed=elapsed, fraction=fraction, since=since)
         after_due = max(0.0, rest - (due - now).total_seconds())
-        weight = per_second(lateness_weight, expected=elapsed + rest)
-        return ending(now, rest=rest), _hint(due, rest=after_due, lateness_weight=weight)
+        return ending(now, rest=rest), _hint(due, rest=after_due, lateness_weight=lateness_weight, age=elapsed + rest - after_due)
 
     def mean(self, kind: str) -> float:
         """Return the mean service time of a kind in seconds, the configured guess where nothing is measured."""
@@ -71,6 +69,7 @@ class Forecast:
         return self.expected_service_time if measured is None else measured
 
 
-def _hint(start: datetime, *, rest: float, lateness_weight: float) -> PollHint:
-    plan = plan_from_mean(rest, lateness_weight=lateness_weight)
-    return PollHint(not_before=later(start, plan.first), interval=round(plan.interval, 3))
+def _hint(start: datetime, *, rest: float, lateness_weight: Weight, age: float = 0.0) -> PollHint:
+    """Plan the polls from the mean alone, as though the p10 were half of it."""
+    planned = plan(earliest=0.5 * rest, mean=rest, lateness_weight=lateness_weight, age=age)
+    return PollHint(not_before=later(start, planned.first), interval=round(planned.interval, 3))

@@ -14,7 +14,7 @@ from math import sqrt
 from offpoll.document import PollHint
 from offpoll.lateness import Weight, per_second
 
-__all__ = ["MAX_INTERVAL", "MAX_PAUSE", "MIN_INTERVAL", "PollPlan", "pause", "plan", "plan_from_mean"]
+__all__ = ["MAX_INTERVAL", "MAX_PAUSE", "MIN_INTERVAL", "PollPlan", "pause", "plan"]
 
 #: Polls are never closer than this, seconds. It is about a round trip with TLS: a client that asks oftener has two questions on the wire.
 #: Not longer, because operations of a second are common and their reader would spend most of its time waiting for the floor.
@@ -74,27 +74,6 @@ def plan(*, earliest: float, mean: float, lateness_weight: Weight, age: float = 
     spread = mean - earliest
     interval = min(MAX_INTERVAL, max(MIN_INTERVAL, min(sqrt(1.6 * spread / weight), MAX_SPREADS * spread)))
     return PollPlan(first=earliest + interval, interval=interval)
-
-
-@lru_cache(maxsize=256)
-def plan_from_mean(mean: float, *, lateness_weight: float = 1.0) -> PollPlan:
-    """Plan the polls of an operation of which only the expected remaining time is known.
-
-    Δ = sqrt(0.8 E / λ), first poll at 0.4 E + 1.25 Δ, then every Δ: the constant-hazard inspection plan where no quantile is known
-    (docs/protocol.md, "The poll plan").
-
-    Args:
-        mean: expected remaining time E, seconds.
-        lateness_weight: λ, how many polls it is worth to learn one second earlier; more than 0.
-
-    Raises:
-        ValueError: λ is not positive.
-    """
-    if not lateness_weight > 0:
-        raise ValueError(f"lateness_weight is more than 0, not {lateness_weight}")
-    expected = max(0.0, mean)
-    interval = min(MAX_INTERVAL, max(MIN_INTERVAL, sqrt(0.8 * expected / lateness_weight)))
-    return PollPlan(first=0.4 * expected + 1.25 * interval, interval=interval)
 
 
 def pause(hint: PollHint | None, *, date: datetime | None, updated_at: datetime, random: Callable[[], float]) -> float:

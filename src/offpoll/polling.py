@@ -28,10 +28,10 @@ from offpoll.errors import ApiError, MalformedDocument
 from offpoll.exchange import MAX_STORE_BYTES, Answer, Event, Fetch, Flow, NoAnswer, Reply, Shown, Wait
 from offpoll.link import StatusLink
 from offpoll.operation import Status, is_kind, is_operation_id
-from offpoll.poll_plan import MAX_PAUSE, PollPlan, pause, plan_from_mean
+from offpoll.poll_plan import MAX_PAUSE, PollPlan, pause, plan
 from offpoll.ticket import Ticket
 
-__all__ = ["PollPlan", "Polling", "is_outage", "operation_url", "plan_from_mean", "read_operation"]
+__all__ = ["PollPlan", "Polling", "is_outage", "operation_url", "plan", "read_operation"]
 
 #: Troubles in a row that are followed up, and the one at which polling gives up.
 FOLLOWED_UP = frozenset({1, 2, 4, 8})

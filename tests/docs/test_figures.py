@@ -11,7 +11,8 @@ import pytest
 from tests.docs.pages import page, rows
 
 from offpoll import Offpoll, Operation, Settings
-from offpoll.poll_plan import plan_from_mean
+from offpoll.lateness import DEFAULT_WEIGHT, read_weight
+from offpoll.poll_plan import plan
 from offpoll.testing import system
 
 #: eu-west-1, USD, list prices of autumn 2026. The article's where they differ.
@@ -59,10 +60,17 @@ def test_the_break_evens_follow_from_the_prices() -> None:
 
 
 def test_the_poll_plan_is_the_formula() -> None:
-    """First poll and interval as protocol.md writes them."""
-    plan = plan_from_mean(30.0, lateness_weight=2.0)
-    assert plan.interval == pytest.approx((0.8 * 30 / 2) ** 0.5)
-    assert plan.first == pytest.approx(0.4 * 30 + 1.25 * plan.interval)
+    """First poll and interval as protocol.md writes them, and its example."""
+    made = plan(earliest=20.0, mean=30.0, lateness_weight=2.0)
+    assert made.interval == pytest.approx((1.6 * (30 - 20) / 2) ** 0.5)
+    assert made.first == pytest.approx(20 + made.interval)
+    said = re.search(
+        r"p10 of ([0-9.]+) s and a mean of ([0-9.]+) s.*first after ([0-9.]+) s,\s+then every ([0-9.]+) s", page("docs/protocol.md"), re.S
+    )
+    assert said
+    earliest, mean, first, interval = map(float, said.groups())
+    example = plan(earliest=earliest, mean=mean, lateness_weight=read_weight(DEFAULT_WEIGHT))
+    assert (round(example.first, 1), round(example.interval, 1)) == (first, interval)
 
 
 _POLLS = rows(page("docs/client.md"), "<!-- polls -->")
