@@ -59,10 +59,12 @@ class State:
 
     Attributes:
         share: of the operations that meet this.
+        most: how many end before such an operation can begin, at most; more than in the state before.
         duration: of those.
     """
 
     share: float
+    most: int
     duration: Distribution
 
     @cached_property
@@ -78,6 +80,10 @@ class Workload:
     name: str
     states: Sequence[State]
     service: float
+
+    def state(self, ahead: int) -> State:
+        """Return what an operation meets that can begin when so many have ended."""
+        return next((state for state in self.states if ahead <= state.most), self.states[-1])
 
     @cached_property
     def duration(self) -> Distribution:
@@ -121,8 +127,8 @@ def simulate(name: str, draw: Draw, *, load: float, servers: int, arrivals: int,
     by_queue = _durations(draw, load=load, servers=servers, arrivals=arrivals, dice=random.Random(f"{name} {load} {servers} {seed}"))
     mean = sum(map(sum, by_queue.values())) / arrivals
     states = [
-        State(share=len(group) / arrivals, duration=_histogram([each / mean for each in group], cell=cell))
-        for group in _groups(by_queue, least=max(300, arrivals // 70))
+        State(share=len(group) / arrivals, most=most, duration=_histogram([each / mean for each in group], cell=cell))
+        for most, group in _groups(by_queue, least=max(300, arrivals // 70))
     ]
     return Workload(name=f"{name} at {load:.0%}", states=states, service=1 / mean)
 
@@ -183,16 +189,17 @@ def _durations(draw: Draw, *, load: float, servers: int, arrivals: int, dice: ra
     return found
 
 
-def _groups(by_queue: Mapping[int, Sequence[float]], *, least: int) -> list[list[float]]:
-    """Put neighbours together, so that no distribution is made of a few operations."""
-    groups: list[list[float]] = [[]]
+def _groups(by_queue: Mapping[int, Sequence[float]], *, least: int) -> list[tuple[int, list[float]]]:
+    """Put neighbours together, so that no distribution is made of a few operations; with the most ahead of each."""
+    groups: list[tuple[int, list[float]]] = []
     for ahead in sorted(by_queue):
-        if len(groups[-1]) >= least:
-            groups.append([])
-        groups[-1] += by_queue[ahead]
-    if len(groups) > 1 and len(groups[-1]) < least:
-        last = groups.pop()
-        groups[-1] += last
+        if groups and len(groups[-1][1]) < least:
+            groups[-1] = (ahead, groups[-1][1] + list(by_queue[ahead]))
+        else:
+            groups.append((ahead, list(by_queue[ahead])))
+    if len(groups) > 1 and len(groups[-1][1]) < least:
+        (most, last), (_, before) = groups.pop(), groups.pop()
+        groups.append((most, before + last))
     return groups
 
 

@@ -1,15 +1,17 @@
-"""The plan from p10 and mean. What a client makes of it (`pause`) is tested in test_polling.py, where it is used."""
+"""The plan from p10 and mean, and what a client makes of it. More of `pause` is tested in test_polling.py, where it is used."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from math import isfinite, sqrt
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offpoll.document import PollHint
 from offpoll.lateness import PerDuration
-from offpoll.poll_plan import MAX_ESTIMATE, MAX_INTERVAL, MAX_SPREADS, MIN_INTERVAL, plan
+from offpoll.poll_plan import MAX_ESTIMATE, MAX_INTERVAL, MAX_SPREADS, MIN_INTERVAL, pause, plan
 
 
 class TestFormula:
@@ -73,3 +75,19 @@ class TestLimits:
         first, second = (plan(earliest=1.25, mean=7.5, lateness_weight=PerDuration(polls=30.0)) for _ in range(2))
         assert first is second
         assert plan.cache_info().hits == before + 1
+
+
+class TestPause:
+    @given(st.floats(0, 0.999), st.floats(0, 1), st.floats(1.5, 60))
+    def test_a_poll_at_its_time_is_not_followed_by_another(self, fraction, random, interval):
+        """`Date` is cut to a second, so a poll right after `not_before` seems to come before it. It is not repeated in the same second."""
+        second = datetime(2030, 1, 1, tzinfo=UTC)
+        hint = PollHint(not_before=second + timedelta(seconds=fraction), interval=interval)
+        created = second - timedelta(seconds=30)
+        assert pause(hint, date=second, updated_at=created, random=lambda: random) >= 0.9 * interval
+
+    def test_within_a_second_the_document_knows(self):
+        """A document that was written in the answer's second says where in it the answer is, and a `not_before` in it is waited for."""
+        second = datetime(2030, 1, 1, tzinfo=UTC)
+        hint = PollHint(not_before=second + timedelta(seconds=0.9), interval=20.0)
+        assert pause(hint, date=second, updated_at=second + timedelta(seconds=0.4), random=lambda: 0.0) == pytest.approx(0.5)

@@ -82,6 +82,9 @@ def pause(hint: PollHint | None, *, date: datetime | None, updated_at: datetime,
     Until `not_before` where that is ahead, else one interval. The worker writes shortly before `not_before`, so there jitter only delays,
     by a tenth of an interval at most; the polls after it are spread to both sides.
 
+    `Date` is cut to a whole second. A `not_before` within that second counts as reached: the answer to a poll made right at it would else
+    seem to come from before it, and one poll more would follow in the same second.
+
     Args:
         hint: the newest that a document gave, or None.
         date: the answer's `Date`, whole seconds of the server's own time; None where it had none.
@@ -90,9 +93,9 @@ def pause(hint: PollHint | None, *, date: datetime | None, updated_at: datetime,
     """
     interval = _bounded(DEFAULT_INTERVAL if hint is None else hint.interval)
     if hint is not None and date is not None:
-        now = updated_at if timedelta(0) < updated_at - date < timedelta(seconds=1) else date
-        due = (hint.not_before - now).total_seconds()
-        if due > 0:
+        exact = timedelta(0) < updated_at - date < timedelta(seconds=1)
+        due = (hint.not_before - (updated_at if exact else date)).total_seconds()
+        if due > 0 if exact else due >= 1:
             return _bounded(due + JITTER * random() * min(due, interval))
     return _bounded(interval * (1 + JITTER * (2 * random() - 1)))
 
