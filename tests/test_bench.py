@@ -39,7 +39,7 @@ def test_it_ends_with_ratios(name: str) -> None:
 def test_the_poll_plan_is_nearly_the_best(tmp_path: Path) -> None:
     """The plan costs at most 1.05 of the optimum on average, 1.10 at worst, where λ is at most 3, and less than any named client does.
 
-    With right estimates, a mean delay of 9 % at load 85 % takes at most 3.7 polls and brings a p95 of at most 22 %, the three mixes together;
+    With right estimates, a mean delay of 9 % at load 85 % takes at most 3.7 polls and brings a p95 of at most 22 %, the mixes together;
     and the real client makes as many polls as the formula says, and is as late.
     """
     said = last_line("polling", "--plot", str(tmp_path / "polls.svg"))
