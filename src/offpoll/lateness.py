@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 __all__ = ["DEFAULT_WEIGHT", "MAX_WEIGHT", "MIN_WEIGHT", "PerDuration", "Weight", "per_second", "read_weight"]
 
-#: A client learns of the end about 8 % of the duration late, with three to four polls, whether that is a second or five minutes
+#: A client learns of the end about a tenth of the duration late, with three to four polls, whether that is seconds or minutes
 #: (docs/decisions/0012-relative-lateness.md).
 DEFAULT_WEIGHT = "30/duration"
 
