@@ -13,7 +13,7 @@ from math import sqrt
 
 from offpoll.document import PollHint
 
-__all__ = ["MAX_INTERVAL", "MAX_PAUSE", "MIN_INTERVAL", "PollPlan", "pause", "plan_from_mean"]
+__all__ = ["DEFAULT_INTERVAL", "MAX_INTERVAL", "MAX_PAUSE", "MIN_INTERVAL", "PollPlan", "pause", "plan_from_mean"]
 
 #: Polls are never closer than this, seconds. It is about a round trip with TLS: a client that asks oftener has two questions on the wire.
 #: Not longer, because operations of a second are common and their reader would spend most of its time waiting for the floor.

@@ -167,9 +167,10 @@ class TestWait:
     def test_timeout_names_the_trouble(self, make, world):
         """A wait that ends in an outage says what the last poll met."""
         world.on(STORE, BROKEN)
+        world.on(SELF, unavailable())
         with pytest.raises(WaitTimeout) as caught:
             make().wait(world.ticket(), timeout=60.0)
-        assert caught.value.__notes__ == ["the last poll: the store gave no answer: connection reset"]
+        assert caught.value.__notes__ == ["the last poll: the store gave no answer: connection reset; the API answered 503"]
         assert world.now == 60.0
 
     def test_requests_end_with_the_wait(self, make, world):
@@ -181,6 +182,7 @@ class TestWait:
 
     def test_no_timeout(self, make, world):
         """Without a timeout a wait goes on."""
+        world.on(SELF, BROKEN, *[unavailable()] * 498, world.json(ORDER))
         world.on(STORE, *[BROKEN] * 500, world.shows(world.document("succeeded")))
         world.on(SELF, world.json(ORDER))
         assert make().wait(world.ticket(), timeout=None) == ORDER
@@ -194,7 +196,7 @@ class TestWait:
     def test_result_without_an_api(self, make, world):
         """A board without an API has no links; the result is the document's own."""
         world.on(STORE, world.shows(world.document("succeeded", links={}, result=ORDER)))
-        assert make().wait(world.ticket()) == ORDER
+        assert make().wait(world.ticket(document=world.document(links={}))) == ORDER
         assert world.steps == ["GET store"]
 
     def test_saved_ticket(self, make, world):
