@@ -159,10 +159,11 @@ class AsyncClient:
         attending.add_done_callback(lambda _: news.set())
         try:
             while crowd.ended or not attending.done():
-                while crowd.ended:
+                if crowd.ended:
                     yield crowd.ended.popleft()[1]
-                await news.wait()
-                news.clear()
+                else:
+                    await news.wait()
+                    news.clear()
             attending.result()
         finally:
             attending.cancel()

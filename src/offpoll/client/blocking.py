@@ -308,8 +308,9 @@ class Client:
             read=result_reader(result_type),
             monotonic=self._monotonic,
         )
-        most = capped(max_in_flight) if self._owned is not None else 1  # a transport of the caller's need not bear threads
-        with Sender(self._transport.send, threads=most if self._owned is not None else 0, sleep=self._sleep) as sender:
+        most = capped(max_in_flight)
+        threads = most if self._owned is not None else 0  # a transport of the caller's need not bear threads
+        with Sender(self._transport.send, threads=threads, sleep=self._sleep) as sender:
             yield from attend(
-                crowd, sender=sender, complete=self._gate.complete, noted=self._noted, on_update=on_update, max_in_flight=most
+                crowd, sender=sender, complete=self._gate.complete, noted=self._noted, on_update=on_update, max_in_flight=threads or 1
             )
