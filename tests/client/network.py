@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import select
+import signal
 import socket
 import ssl
+import subprocess
 import threading
+import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,29 +31,48 @@ ORDER = {"total": 5}
 SIGNATURE = "5ecre7"
 
 
+def _released() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
 @dataclass
 class Service:
-    """What the server says. `store` is what the store answers: status, headers, body; the document of a success by default;
-    `api`, what the API answers to everything; `pending`, whether it says of the operation that it is not done."""
+    """What the server says. `store` is what the store answers: status, headers, body, or a document; that of a success by default;
+    `store_next` gives the next one, instead. `api` is what the API answers to everything; `pending`, whether it says of the operation that
+    it is not done. Nothing is answered while `hold` is cleared."""
 
     base: str = ""
-    store: tuple[int, dict[str, str], bytes] | None = None
+    store: tuple[int, dict[str, str], bytes] | Document | None = None
     api: tuple[int, dict[str, str], bytes] | None = None
+    store_next: Callable[[], Document] | None = None
     pending: bool = False
+    hold: threading.Event = field(default_factory=_released)
+    bodies: list[bytes] = field(default_factory=list)
     seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
-    def document(self, status: str) -> Document:
-        """Return the document of the one operation."""
+    def document(self, status: str, **fields: Any) -> Document:
+        """Return a document of the one operation."""
         own = f"{self.base}/order/{ID}"
-        hint = PollHint(not_before=NOW, interval=0.01) if status == "queued" else None
-        links = {"self": own, "status_link": own + "/status-link", "cancel": own + "/cancel"}
-        return Document(id=ID, kind="order", status=status, created_at=NOW, updated_at=NOW, poll=hint, links=links)
+        made = Document(
+            id=ID,
+            kind="order",
+            status=status,
+            attempt=0 if status == "queued" else 1,
+            created_at=NOW,
+            updated_at=NOW,
+            poll=PollHint(not_before=NOW, interval=0.01) if status in ("queued", "running") else None,
+            links={"self": own, "status_link": own + "/status-link", "cancel": own + "/cancel"},
+        )
+        return replace(made, **fields)
 
     def answer(self, method: str, path: str) -> tuple[int, dict[str, str], bytes]:
         """Answer a request."""
         as_json = {"Content-Type": "application/json"}
         if path.startswith("/store/"):
-            return self.store or (200, as_json, self.document("succeeded").to_bytes())
+            shown = self.store_next() if self.store_next else self.store or self.document("succeeded")
+            return (200, as_json, shown.to_bytes()) if isinstance(shown, Document) else shown
         if self.api is not None:
             return self.api
         if method == "POST" and path.endswith("/status-link"):
@@ -63,6 +85,13 @@ class Service:
         """Return a status link."""
         return {"href": f"{self.base}/store/{ID}?X-Amz-Signature={SIGNATURE}", "expires_at": "2099-01-01T01:00:00Z"}
 
+    def interrupt(self, process: subprocess.Popen[str], *, after: int = 1) -> None:
+        """Send Ctrl-C to a process once it has asked so often."""
+        until = time.monotonic() + 20
+        while len(self.seen) < after and time.monotonic() < until:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+
     def asked(self) -> list[str]:
         """Return the requests, without their queries."""
         return [f"{method} {path.partition('?')[0]}" for method, path, _ in self.seen]
@@ -74,8 +103,9 @@ class _Handler(BaseHTTPRequestHandler):
     service: Service
 
     def do_GET(self) -> None:
-        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.service.bodies.append(self.rfile.read(int(self.headers.get("content-length", 0))))
         self.service.seen.append((self.command, self.path, {name.lower(): value for name, value in self.headers.items()}))
+        self.service.hold.wait(20)
         status, headers, body = self.service.answer(self.command, self.path)
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
@@ -177,7 +207,10 @@ def service(tls: ssl.SSLContext | None = None) -> Iterator[Service]:
     made = Service()
     with _running(type("Own", (_Handler,), {"service": made}), tls) as port:
         made.base = f"http{'s' if tls else ''}://127.0.0.1:{port}"
-        yield made
+        try:
+            yield made
+        finally:
+            made.hold.set()
 
 
 @contextmanager

@@ -5,6 +5,8 @@ The exit codes:
     0   done: also a worker that drained, and a server that was told to end
     1   it failed: an operation, a dependency that does not answer, a handler's startup
     2   usage or configuration: an option, a setting, a module, a bucket, a permission
+
+`waiting` has those of `submit` and `wait`, which are clients.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from offpoll.operation import Status, is_kind, is_operation_id
 from offpoll.polling import Polling
 from offpoll.ticket import Ticket
 
-__all__ = ["Finished", "Flows", "advance", "encode", "new_key"]
+__all__ = ["Finished", "Flows", "advance", "api_of", "api_of_url", "encode", "new_key"]
 
 #: Answers after which the same request is sent again: overloaded, or nobody behind the proxy, for now.
 RETRIED = frozenset({429, 502, 503, 504})
@@ -80,6 +80,17 @@ def encode(value: Any) -> bytes:
     """
     dump = getattr(value, "model_dump", None)
     return json.dumps(value if dump is None else dump(mode="json"), separators=(",", ":"), allow_nan=False).encode()
+
+
+def api_of_url(url: str) -> str | None:
+    """Return the API's address in an operation's own address; None where it is another URL, as a status link."""
+    own = _OPERATION_URL.fullmatch(url)
+    return None if own is None else own[1]
+
+
+def api_of(document: Document) -> str | None:
+    """Return the API's address that a document names; None where it names none."""
+    return api_of_url(document.links.get("self", ""))
 
 
 def new_key() -> str:
