@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import traceback
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
+import offpoll.asking
+import offpoll.client
+import offpoll.exchange
+import offpoll.poll_plan
+import offpoll.polling
+import offpoll.ticket
 from offpoll import Client, Offpoll
 from offpoll.errors import ApiError, ApiUnavailable, ConfigurationError, OperationCanceled, OperationFailed, WaitTimeout
 from offpoll.exchange import Answer, NoAnswer
@@ -560,3 +568,12 @@ def _echo() -> Offpoll:
         return value
 
     return app
+
+
+def test_no_wall_clock() -> None:
+    """What this machine believes the time to be has no part in anything that a client decides."""
+    sources = [offpoll.asking, offpoll.exchange, offpoll.poll_plan, offpoll.polling, offpoll.ticket]
+    paths = [Path(str(module.__file__)) for module in sources] + sorted(Path(offpoll.client.__file__).parent.glob("*.py"))
+    assert len(paths) > 10
+    for path in paths:
+        assert not re.search(r"\btime\.time\b|\bnow\(|\bfrom time import\b|\butcnow\b", path.read_text()), path

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -182,3 +184,17 @@ def test_many_at_once(plain: Service) -> None:
         tickets = [client.submit("order", {}) for _ in range(20)]
         ended = client.wait_all(tickets, max_in_flight=4)
     assert [waited.result() for waited in ended] == [ORDER] * 20
+
+
+def test_leaving_early(plain: Service) -> None:
+    """Whoever leaves the loop of the sync client leaves no thread behind; the client goes on."""
+    with Client(plain.base) as client:
+        tickets = [client.submit("order", {}) for _ in range(8)]
+        for waited in client.as_completed(tickets, max_in_flight=4):
+            assert waited.result() == ORDER
+            break
+        assert client.wait(tickets[-1]) == ORDER
+    until = time.monotonic() + 10
+    while [each for each in threading.enumerate() if each.name.startswith("offpoll-client")] and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not [each for each in threading.enumerate() if each.name.startswith("offpoll-client")]
