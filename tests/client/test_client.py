@@ -261,6 +261,7 @@ class TestWait:
         assert [document.status for document in shown] == ["running", "succeeded"]
         assert world.steps == ["GET store"] * 2 + ["GET store", "GET api"] * 5 + ["GET api"]
         assert world.now == pytest.approx(10.1 + 2 * 2.0 + 4 * 10.0)
+        assert [fetch.timeout for fetch in world.seen if fetch.to == "store"] == [10.0] * 3 + [3.0] * 4
 
     def test_waits_are_told_of(self, make, world):
         """A caller that shows when the next poll is due learns how long each wait will be."""

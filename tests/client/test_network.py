@@ -18,6 +18,7 @@ from tests.client.network import ID, ORDER, SIGNATURE, Service, proxy, service
 
 from offpoll.client import AsyncClient, AsyncHttpTransport, Client, HttpTransport
 from offpoll.errors import ApiError, ApiUnavailable, ConfigurationError, OffpollError, WaitTimeout
+from offpoll.exchange import Fetch
 
 Ordered = Callable[..., Any]
 
@@ -198,3 +199,30 @@ def test_leaving_early(plain: Service) -> None:
     while [each for each in threading.enumerate() if each.name.startswith("offpoll-client")] and time.monotonic() < until:
         time.sleep(0.01)
     assert not [each for each in threading.enumerate() if each.name.startswith("offpoll-client")]
+
+
+def test_a_cancellation_is_not_lost(plain: Service) -> None:
+    """Ctrl-C, or a timeout around a wait, ends a request also where it comes in the same moment as the answer."""
+
+    async def main() -> list[bool]:
+        transport = AsyncHttpTransport()
+        fetch = Fetch(to="store", url=f"{plain.base}/store/{ID}", timeout=5)
+        ended = []
+        try:
+            for passes in range(1, 9):
+                await transport.send(fetch)  # a connection that is kept
+                task = asyncio.create_task(transport.send(fetch))
+                for _ in range(passes):
+                    await asyncio.sleep(0)
+                    time.sleep(0.01)  # noqa: ASYNC251 - the answer comes while the loop is busy
+                if not task.done():
+                    task.cancel()
+                    await asyncio.wait({task}, timeout=5)
+                    ended.append(task.cancelled())
+        finally:
+            await transport.close()
+        return ended
+
+    ended = asyncio.run(main())
+    assert ended
+    assert all(ended)

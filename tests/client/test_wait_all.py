@@ -229,6 +229,7 @@ class TestAsync:
             assert store.in_flight == 1
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
+            assert asyncio.get_running_loop().time() == 15.0
             return len(asyncio.all_tasks())
 
         assert run_virtual(main()) == 1

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from offpoll.cli.main import MISUSED
+from offpoll.cli.main import INTERRUPTED, MISUSED
 from offpoll.errors import ApiError, ApiUnavailable, ClientError, OperationCanceled, OperationFailed, WaitTimeout
 
 if TYPE_CHECKING:
@@ -31,12 +31,10 @@ if TYPE_CHECKING:
     from offpoll.client import AsyncClient
     from offpoll.ticket import Ticket
 
-__all__ = ["EXIT_CODES", "INTERRUPTED", "Found", "run", "wait_for"]
+__all__ = ["EXIT_CODES", "Found", "run", "wait_for"]
 
 #: By how a command ended; the words are the `outcome` of `--json`.
 EXIT_CODES = {"succeeded": 0, "failed": 1, "canceled": 3, "timed_out": 4, "refused": 5, "unavailable": 6}
-
-INTERRUPTED = 130
 
 _OUTCOMES: tuple[tuple[type[ClientError], str], ...] = (
     (OperationFailed, "failed"),

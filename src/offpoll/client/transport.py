@@ -94,6 +94,17 @@ class AsyncHttpTransport:
 
     async def send(self, fetch: Fetch) -> Answer | NoAnswer:
         """Send one request."""
+        from asyncio import CancelledError, current_task  # noqa: PLC0415 - a sync program does not pay for asyncio
+
+        # The library loses a cancellation that comes while its answer does: Ctrl-C, or a timeout around a wait, would have no effect.
+        task = current_task()
+        before = 0 if task is None else task.cancelling()
+        reply = await self._send(fetch)
+        if task is not None and task.cancelling() > before:
+            raise CancelledError
+        return reply
+
+    async def _send(self, fetch: Fetch) -> Answer | NoAnswer:
         try:
             builder = self._client.request(fetch.method, fetch.url)
         except ValueError:
