@@ -60,3 +60,12 @@ def test_the_poll_plan_is_nearly_the_best(tmp_path: Path) -> None:
     assert counted["polls"] == pytest.approx(formula["polls"], rel=0.15)
     assert counted["delay"] == pytest.approx(formula["delay"], rel=0.2)
     assert ElementTree.parse(tmp_path / "polls.svg").getroot().tag.endswith("svg")
+
+
+def test_many_waits_are_counted() -> None:
+    """The bench of `wait_all` says what a ticket costs, how many requests were in flight, and that none was forgotten."""
+    said = last_line("wait_all")
+    assert 0 < said["in_flight"] <= said["cap"] < said["tickets"]
+    assert said["forgotten"] == 0
+    assert 0 < said["kib_per_wait"] < 64
+    assert said["cpu_us_per_ticket"] > 0

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from math import inf
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -17,7 +19,7 @@ from offpoll.errors import ApiError
 from offpoll.exchange import Answer, Fetch, NoAnswer, Shown, Wait
 from offpoll.link import StatusLink
 from offpoll.poll_plan import MAX_PAUSE, MIN_INTERVAL, pause
-from offpoll.polling import FOLLOWED_UP, GIVE_UP, Polling, read_operation
+from offpoll.polling import API_INTERVAL, FOLLOWED_UP, GIVE_UP, PROBE_TIMEOUT, Polling
 from offpoll.ticket import Ticket
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -219,13 +221,19 @@ class TestStore:
         assert [shown.attempt for shown in run.shown] == [2, 1]
         assert run.shown[-1].done
 
-    @pytest.mark.parametrize("outage", [SLOW_DOWN, TIMEOUT, Answer(status=429, headers={}), Answer(status=500, headers={})])
+    @pytest.mark.parametrize("outage", [SLOW_DOWN, Answer(status=429, headers={}), Answer(status=500, headers={})])
     def test_outage(self, outage):
-        """While the store is out of order the same schedule goes on, nobody else is asked, and it may last."""
-        run = Run([*[outage] * 40, shows(done())])
-        assert run.steps == ["wait", "GET store"] * 41
-        assert run.waits[1:] == [2.0] * 40
+        """While the store is out of order the same schedule goes on, and nobody else is asked."""
+        run = Run([*[outage] * 9, shows(done())])
+        assert run.steps == ["wait", "GET store"] * 10
+        assert run.waits[1:] == [2.0] * 9
         assert run.result == done()
+
+    def test_no_answer(self):
+        """A poll or two without any answer change nothing either."""
+        run = Run([TIMEOUT, TIMEOUT, shows(document()), TIMEOUT, TIMEOUT, shows(done())])
+        assert run.steps == ["wait", "GET store"] * 6
+        assert run.waits[1:] == [2.0] * 5
 
     def test_outage_that_says_how_long(self):
         """A Retry-After of an outage is obeyed."""
@@ -308,6 +316,118 @@ class TestRefused:
         assert run.fetches[1].url == SELF
 
 
+class TestFallback:
+    """The store cannot be reached: the API is asked, on a slower schedule, and the store remains tried."""
+
+    RUNNING = document(status="running", revision=2, attempt=1)
+
+    def test_unreachable(self):
+        """From the third poll without an answer on the API is asked after the store, every ten seconds or four intervals."""
+        run = Run([TIMEOUT, TIMEOUT, TIMEOUT, shows(self.RUNNING, status=202), TIMEOUT, shows(done(), status=202)])
+        assert run.steps == ["wait", "GET store"] * 2 + ["wait", "GET store", "GET api"] * 2
+        assert run.waits[1:] == [2.0, 2.0, API_INTERVAL]
+        assert run.shown == [self.RUNNING, done()]
+        assert [fetch.timeout for fetch in run.fetches if fetch.to == "store"] == [inf, inf, inf, PROBE_TIMEOUT]
+
+    @pytest.mark.parametrize(("interval", "apart"), [(0.2, 10.0), (2.4, 10.0), (20.0, 80.0)])
+    def test_slower(self, interval, apart):
+        """The polls are four intervals apart, and never closer than ten seconds; the jitter stays."""
+        slow = ticket(document=document(poll=PollHint(not_before=NOW + timedelta(seconds=10), interval=interval)))
+        for random in (0.0, 0.5, 1.0):
+            run = Run([TIMEOUT, TIMEOUT, TIMEOUT, SLOW_DOWN, TIMEOUT, SLOW_DOWN], of=slow, random=random)
+            assert run.waits[3:] == pytest.approx([apart * (0.9 + 0.2 * random)] * 2)
+
+    def test_back_to_the_store(self):
+        """The first good answer of the store ends it: the plan's own schedule, and the API in peace."""
+        run = Run([TIMEOUT, TIMEOUT, TIMEOUT, SLOW_DOWN, shows(self.RUNNING), TIMEOUT, TIMEOUT, shows(done())])
+        assert run.steps[7:] == ["wait", "GET store"] * 4
+        assert run.waits[3:] == [API_INTERVAL, 2.0, 2.0, 2.0]
+        assert run.fetches[-1].timeout == inf
+
+    def test_an_outage_of_the_store(self):
+        """A store that answers, but only that it is out of order, is borne longer: its outage is everybody's."""
+        run = Run([*[SLOW_DOWN] * 10, shows(done(), status=202)])
+        assert run.steps == ["wait", "GET store"] * 10 + ["GET api"]
+        assert run.result == done()
+
+    def test_both_out_of_order(self):
+        """While neither answers the wait goes on for ever, slowly, and what they say about when to ask again is obeyed."""
+        down = Answer(status=503, headers={"retry-after": "60"})
+        run = Run([*[TIMEOUT] * 3, down, *[TIMEOUT, down] * 40, shows(done())])
+        assert run.result == done()
+        assert min(run.waits[3:]) == 60.0
+
+    def test_what_the_api_plans(self):
+        """A hint in the API's document moves the next poll further away, not closer."""
+        later = document(revision=2, poll=PollHint(not_before=NOW + timedelta(seconds=100), interval=2.0))
+        run = Run([TIMEOUT, TIMEOUT, TIMEOUT, shows(later, status=202, date=NOW + timedelta(seconds=20))], random=0.0)
+        assert run.waits[3] == 80.0
+        soon = document(revision=2, poll=PollHint(not_before=NOW + timedelta(seconds=21), interval=2.0))
+        assert Run([*[TIMEOUT] * 3, shows(soon, status=202, date=NOW + timedelta(seconds=20))]).waits[3] == API_INTERVAL
+
+    def test_unknown_says_the_api(self):
+        """An operation that the API does not know ends the wait."""
+        with pytest.raises(ApiError, match="t"):
+            Run([TIMEOUT, TIMEOUT, TIMEOUT, problem(404, code="operation_not_found")])
+
+    def test_a_page_in_the_way(self):
+        """A network that answers in the store's place is a trouble; while the API helps it does not end the wait."""
+        answers = [
+            HTML,
+            HTML,
+            fresh_link(),
+            HTML,
+            shows(document(), status=202),
+            HTML,
+            HTML,
+            fresh_link(),
+            HTML,
+            shows(document(), status=202),
+        ]
+        slowly = [each for _ in range(50) for each in (HTML, shows(self.RUNNING, status=202))]
+        run = Run([*answers, *slowly, HTML, shows(done(), status=202)])
+        assert run.result == done()
+        assert run.waits[4:] == [API_INTERVAL] * 51
+
+    def test_a_link_that_ends_meanwhile(self):
+        """When the store is there again and the link has ended, a fresh one leads back to it."""
+        run = Run([TIMEOUT, TIMEOUT, TIMEOUT, SLOW_DOWN, EXPIRED, fresh_link(), shows(self.RUNNING), shows(done())])
+        assert run.steps[7:] == ["wait", "GET store", "POST api link", "GET store", "wait", "GET store"]
+        assert run.waits[-1] == 2.0
+
+
+class TestPoisoned:
+    """Whoever can write a document, or answer in the store's place, sends nobody anywhere."""
+
+    EVIL = "https://evil.test"
+    LINKS: ClassVar = {"self": f"{EVIL}/order/{ID}", "status_link": f"{EVIL}/link", "cancel": f"{EVIL}/cancel"}
+
+    def test_links_of_a_document(self):
+        """The API is asked where the ticket said, whatever links a stored document has."""
+        poisoned = document(status="running", revision=2, attempt=1, links=self.LINKS)
+        run = Run([shows(poisoned), MISSING, SLOW_DOWN, EXPIRED, fresh_link(), shows(done(links=self.LINKS))])
+        assert [fetch.url for fetch in run.fetches if fetch.to == "api"] == [SELF, SELF + "/status-link"]
+        assert run.result == done()
+        assert {shown.links["self"] for shown in run.shown} == {SELF}
+
+    def test_a_document_without_links(self):
+        """A stored document without links does not make its own result the operation's."""
+        assert Run([shows(done(links={}, result={"free": True}))]).result == done(result={"free": True})
+
+    @pytest.mark.parametrize(
+        "href", ["https://evil.test/1", "http://store.test/1", "https://store.test:444/1", "https://store.test@evil.test/1"]
+    )
+    def test_a_fresh_link_to_another_host(self, href):
+        """It is not followed; the API is asked instead, and the error that ends a hopeless wait says so."""
+        answer = Answer(status=200, headers={}, body=json.dumps({"href": href, "expires_at": "2030-01-01T02:00:00Z"}).encode())
+        run = Run([EXPIRED, answer, shows(done(), status=202)])
+        assert run.steps == ["wait", "GET store", "POST api link", "GET api"]
+        assert run.result == done()
+        run = Run([EXPIRED, answer, SLOW_DOWN])
+        assert "leads to another store" in run.polling.trouble
+        assert {fetch.url for fetch in run.fetches if fetch.to == "store"} == {LINK}
+
+
 OTHERS = {
     "html": HTML,
     "redirect": REDIRECT,
@@ -366,24 +486,6 @@ class TestMisread:
         run = Run([*answers, shows(done())])
         assert run.result == done()
         assert run.polling.trouble == ""
-
-
-class TestReadOperation:
-    @pytest.mark.parametrize(
-        "answer",
-        [
-            HTML,
-            Answer(status=200, headers={"content-type": "application/json"}, body=b"{"),
-            Answer(status=200, headers={"content-type": "application/json"}, body=b"{}", complete=False),
-            problem(404),
-            problem(404, operation_status="running"),
-            problem(404, operation_status=["failed"]),
-            problem(409, operation_status="failed"),
-        ],
-    )
-    def test_says_nothing(self, answer):
-        """Anything but JSON with 200, or a 404 problem with an `operation_status`, does not say that an operation ended."""
-        assert read_operation(answer, document=document()) is None
 
 
 def test_repr_of_a_fetch_hides_secrets():

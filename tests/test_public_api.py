@@ -31,6 +31,7 @@ def test_all_is_pinned() -> None:
         "Ticket",
         "Unauthorized",
         "WaitTimeout",
+        "Waited",
         "application",
         "blocking_board",
         "connect",

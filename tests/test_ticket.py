@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -116,6 +117,38 @@ class TestSaving:
         ticket = make_ticket(answered_at=NOW, received=5.0)
         assert Ticket.from_json(ticket.to_json()) == replace(ticket, answered_at=None, retry_after=0)
         assert Ticket.from_json(ticket.to_json()).received is None
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"spec": "offpoll-ticket/2"}, "saved as offpoll-ticket/2, by another version"),
+            ({"spec": "other/1"}, "not a saved ticket"),
+            ({"spec": 1}, "not a saved ticket"),
+            ({"document": {"spec": "offpoll/2"}}, "not whole: this reads offpoll/1"),
+            ({"document": {**make_ticket().document.to_dict(), "id": "../x"}}, "32 lowercase hex"),
+            ({"document": {**make_ticket().document.to_dict(), "revision": float("inf")}}, "not whole"),
+            ({"status_link": {"href": HREF}}, "not whole"),
+            ({"status_link": {"href": HREF, "expires_at": "tomorrow"}}, "not whole"),
+        ],
+    )
+    def test_what_is_wrong(self, change, words):
+        """It is said what is wrong with a ticket, and not what its link is."""
+        text = json.dumps({**json.loads(make_ticket().to_json()), **change})
+        with pytest.raises(ValueError, match=words) as caught:
+            Ticket.from_json(text)
+        assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+    @pytest.mark.parametrize("text", [make_ticket().to_json()[:-1], "[" * 100_000, b"\xff", make_ticket().to_json() + "x"])
+    def test_not_json(self, text):
+        """A ticket that was cut, or is nested without end, is said to be no JSON; its text is in no part of the error."""
+        with pytest.raises(ValueError, match="a saved ticket is JSON") as caught:
+            Ticket.from_json(text)
+        assert caught.value.__cause__ is None
+
+    def test_small(self):
+        """A saved ticket is little more than its document and its link."""
+        ticket = make_ticket()
+        assert len(ticket.to_json()) < len(ticket.document.to_bytes()) + len(HREF) + 200
 
     @pytest.mark.parametrize("text", ["", "[]", "{}", '{"spec":"offpoll-ticket/2"}', '{"spec":"offpoll-ticket/1"}', "null"])
     def test_anything_else_is_refused(self, text):

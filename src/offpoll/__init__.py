@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from offpoll.board import StatusBoard as StatusBoard
     from offpoll.client import AsyncClient as AsyncClient
     from offpoll.client import Client as Client
+    from offpoll.client import Waited as Waited
     from offpoll.context import Operation as Operation
     from offpoll.errors import ConfigurationError as ConfigurationError
     from offpoll.errors import Fail as Fail
@@ -55,6 +56,7 @@ __all__ = [
     "Client",
     "AsyncClient",
     "Ticket",
+    "Waited",
     "OperationFailed",
     "OperationCanceled",
     "WaitTimeout",
@@ -67,7 +69,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "offpoll.board": "StatusBoard",
-    "offpoll.client": "AsyncClient Client",
+    "offpoll.client": "AsyncClient Client Waited",
     "offpoll.context": "Operation",
     "offpoll.errors": "ConfigurationError Fail Forbidden OffpollError OperationCanceled OperationFailed Unauthorized WaitTimeout",
     "offpoll.http.asgi": "application router",

@@ -89,6 +89,8 @@ class Answer:
         problem = self.problem
         words = ": ".join(str(problem[name]) for name in ("title", "detail") if problem.get(name))
         text = f"{words} ({self.status})" if words else f"the API answered {self.status}, and not as offpoll does: check its address"
+        if 300 <= self.status < 400 and (location := self.headers.get("location", "")):
+            text += f". It redirects to {location.partition('?')[0]!r}, which is not followed"
         return ApiError(text, status=self.status, problem=problem)
 
 

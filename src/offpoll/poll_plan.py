@@ -14,7 +14,7 @@ from math import sqrt
 from offpoll.document import PollHint
 from offpoll.lateness import Weight, per_second
 
-__all__ = ["MAX_INTERVAL", "MAX_PAUSE", "MIN_INTERVAL", "PollPlan", "pause", "plan"]
+__all__ = ["DEFAULT_INTERVAL", "MAX_INTERVAL", "MAX_PAUSE", "MIN_INTERVAL", "PollPlan", "pause", "plan"]
 
 #: Polls are never closer than this, seconds. It is about a round trip with TLS: a client that asks oftener has two questions on the wire.
 #: Not longer, because operations of a second are common and their reader would spend most of its time waiting for the floor.

@@ -109,14 +109,22 @@ class Ticket:
         Raises:
             ValueError: this is not a saved ticket, or one of another version.
         """
-        fields = json.loads(text)
-        if not isinstance(fields, dict) or fields.get("spec") != SPEC:
+        try:
+            fields = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"a saved ticket is JSON, this is not: {error}") from None  # the cause carries the text, and so the link
+        spec = fields.get("spec") if isinstance(fields, dict) else None
+        if spec != SPEC:
+            if isinstance(spec, str) and spec.startswith(SPEC.partition("/")[0] + "/"):
+                raise ValueError(f"this ticket was saved as {spec}, by another version of offpoll; this one reads {SPEC}")
             raise ValueError(f"this is not a saved ticket of {SPEC}")
         try:
             document = Document.from_dict(fields.get("document"))
-        except MalformedDocument as error:
-            raise ValueError(f"the saved ticket holds no status document: {error}") from error
-        link = StatusLink.from_dict(fields.get("status_link"))
+            link = StatusLink.from_dict(fields.get("status_link"))
+        except (MalformedDocument, ValueError, ArithmeticError) as error:
+            raise ValueError(f"the saved ticket is not whole: {error}") from None
+        if not is_operation_id(document.id):
+            raise ValueError("the saved ticket's id is not 32 lowercase hex digits")
         return cls(document=document, link=link, location=str(fields.get("location", "")), retry_after=0)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.client.network import Service, service
 from tests.servers import Server
 
 #: A service as small as they come.
@@ -43,6 +44,13 @@ def folder(tmp_path: Path) -> Path:
     """A folder with a service in `shop.py`."""
     (tmp_path / "shop.py").write_text(SERVICE)
     return tmp_path
+
+
+@pytest.fixture
+def api() -> Iterator[Service]:
+    """An API with its store, on this machine; what it says is up to the test."""
+    with service() as running:
+        yield running
 
 
 @pytest.fixture

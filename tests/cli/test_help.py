@@ -19,6 +19,8 @@ def test_the_first_page_lists_the_commands_and_exit_codes(offpoll: Run) -> None:
     assert shown.code == 0
     for text in (
         "dev",
+        "submit",
+        "wait",
         "serve",
         "work",
         "inspect",
@@ -30,7 +32,7 @@ def test_the_first_page_lists_the_commands_and_exit_codes(offpoll: Run) -> None:
         assert text in shown.out
 
 
-@pytest.mark.parametrize("name", ["dev", "serve", "work", "inspect", "resubmit", "config"])
+@pytest.mark.parametrize("name", ["dev", "submit", "wait", "serve", "work", "inspect", "resubmit", "config"])
 def test_each_command_shows_an_example(offpoll: Run, name: str) -> None:
     """Every help page has a line to copy."""
     shown = offpoll(name, "--help")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from offpoll.client import AsyncClient, Client
+from offpoll.client import AsyncClient, Client, Waited
 from offpoll.document import Document, PollHint
 from offpoll.exchange import Answer, Fetch, NoAnswer
 from offpoll.link import StatusLink
@@ -115,6 +115,9 @@ class SyncFace:
     def polled(self, ticket: Ticket, **options: Any) -> list[Document]:
         return list(self.client.poll(ticket, **options))
 
+    def completed(self, tickets: Iterable[Ticket], **options: Any) -> list[Waited[Any]]:
+        return list(self.client.as_completed(tickets, **options))
+
 
 class AsyncFace:
     """The async client, each call run on a virtual loop of its own."""
@@ -149,6 +152,12 @@ class AsyncFace:
     def polled(self, ticket: Ticket, **options: Any) -> list[Document]:
         async def collect() -> list[Document]:
             return [document async for document in self.client.poll(ticket, **options)]
+
+        return self._run(collect)
+
+    def completed(self, tickets: Iterable[Ticket], **options: Any) -> list[Waited[Any]]:
+        async def collect() -> list[Waited[Any]]:
+            return [waited async for waited in self.client.as_completed(tickets, **options)]
 
         return self._run(collect)
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import traceback
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
+import offpoll.asking
+import offpoll.client
+import offpoll.exchange
+import offpoll.poll_plan
+import offpoll.polling
+import offpoll.ticket
 from offpoll import Client, Offpoll
 from offpoll.errors import ApiError, ApiUnavailable, ConfigurationError, OperationCanceled, OperationFailed, WaitTimeout
 from offpoll.exchange import Answer, NoAnswer
@@ -89,7 +97,7 @@ class TestSubmit:
         [
             Answer(status=200, headers={}, body=b"<html>"),
             Answer(status=202, headers={}, body=b"{}"),
-            Answer(status=302, headers={}),
+            Answer(status=302, headers={"location": "https://login.test/?token=x"}),
             unavailable(500),
         ],
     )
@@ -167,9 +175,10 @@ class TestWait:
     def test_timeout_names_the_trouble(self, make, world):
         """A wait that ends in an outage says what the last poll met."""
         world.on(STORE, BROKEN)
+        world.on(SELF, unavailable())
         with pytest.raises(WaitTimeout) as caught:
             make().wait(world.ticket(), timeout=60.0)
-        assert caught.value.__notes__ == ["the last poll: the store gave no answer: connection reset"]
+        assert caught.value.__notes__ == ["the last poll: the store gave no answer: connection reset; the API answered 503"]
         assert world.now == 60.0
 
     def test_requests_end_with_the_wait(self, make, world):
@@ -181,6 +190,7 @@ class TestWait:
 
     def test_no_timeout(self, make, world):
         """Without a timeout a wait goes on."""
+        world.on(SELF, BROKEN, *[unavailable()] * 498, world.json(ORDER))
         world.on(STORE, *[BROKEN] * 500, world.shows(world.document("succeeded")))
         world.on(SELF, world.json(ORDER))
         assert make().wait(world.ticket(), timeout=None) == ORDER
@@ -194,7 +204,7 @@ class TestWait:
     def test_result_without_an_api(self, make, world):
         """A board without an API has no links; the result is the document's own."""
         world.on(STORE, world.shows(world.document("succeeded", links={}, result=ORDER)))
-        assert make().wait(world.ticket()) == ORDER
+        assert make().wait(world.ticket(document=world.document(links={}))) == ORDER
         assert world.steps == ["GET store"]
 
     def test_saved_ticket(self, make, world):
@@ -227,6 +237,124 @@ class TestWait:
         assert make().wait(world.ticket(), result_type=Order) == Order(total=5)
         with pytest.raises(ApiError, match="is not a"):
             make().wait(world.ticket(), result_type=datetime)
+
+    @pytest.mark.parametrize("timeout", [-1.0, float("nan")])
+    def test_a_wait_that_is_none(self, make, world, timeout):
+        """A negative wait is refused, and nothing is asked."""
+        with pytest.raises(ConfigurationError, match="timeout"):
+            make().wait(world.ticket(), timeout=timeout)
+        assert world.seen == []
+
+    @pytest.mark.parametrize("option", ["request_timeout", "retry_timeout"])
+    @pytest.mark.parametrize("seconds", [-1.0, float("inf"), float("nan")])
+    def test_limits_are_finite(self, make, option, seconds):
+        """No request lasts, and none is repeated, for ever."""
+        with pytest.raises(ConfigurationError, match=option):
+            make(**{option: seconds})
+
+    def test_fallback(self, make, world):
+        """Behind a firewall that lets only the API through, a wait still ends: by the API, on a slower schedule."""
+        world.on(STORE, BROKEN)
+        world.on(SELF, *[world.shows(world.document("running", attempt=1), 202)] * 4, world.json(ORDER))
+        shown = []
+        assert make().wait(world.ticket(), on_update=shown.append) == ORDER
+        assert [document.status for document in shown] == ["running", "succeeded"]
+        assert world.steps == ["GET store"] * 2 + ["GET store", "GET api"] * 5 + ["GET api"]
+        assert world.now == pytest.approx(10.1 + 2 * 2.0 + 4 * 10.0)
+        assert [fetch.timeout for fetch in world.seen if fetch.to == "store"] == [10.0] * 3 + [3.0] * 4
+
+    def test_waits_are_told_of(self, make, world):
+        """A caller that shows when the next poll is due learns how long each wait will be."""
+        world.on(STORE, world.shows(world.document("running")), world.shows(world.document("succeeded")))
+        world.on(SELF, world.json(ORDER))
+        waits = []
+        make(on_wait=waits.append).wait(world.ticket())
+        assert waits == pytest.approx([10.1, 2.0])
+
+
+class TestResume:
+    LINK = f"POST /order/{ID}/status-link"
+    URL = f"https://api.test/order/{ID}"
+
+    def fresh(self, world, href="https://store.test/2?signature=new"):
+        return world.json({"href": href, "expires_at": "2030-01-01T02:00:00Z"})
+
+    def test_by_its_address(self, make, world):
+        """An operation's own address is enough: the API gives a link, with credentials, and the store the document, without."""
+        world.on(self.LINK, self.fresh(world))
+        world.on("GET /2", world.shows(world.document("running", attempt=1)))
+        ticket = make(auth={"Authorization": "Bearer t"}).resume(self.URL)
+        assert (ticket.operation_id, ticket.document.status, ticket.link.href) == (ID, "running", "https://store.test/2?signature=new")
+        assert world.steps == ["POST api", "GET store"]
+        assert ["Authorization" in fetch.headers for fetch in world.seen] == [True, False]
+
+    def test_by_a_link(self, make, world):
+        """A status link is enough, too. Nobody says when it ends, so a refusal counts as its end."""
+        world.on(STORE, world.shows(world.document("running", attempt=1)))
+        ticket = make(auth={"Authorization": "Bearer t"}).resume(world.link)
+        assert world.steps == ["GET store"]
+        assert "Authorization" not in world.seen[0].headers
+        world.on(STORE, Answer(status=403, headers={"date": "Tue, 01 Jan 2030 00:00:09 GMT"}))
+        world.on(self.LINK, self.fresh(world))
+        world.on("GET /2", world.shows(world.document("succeeded")))
+        world.on(SELF, world.json(ORDER))
+        assert make().wait(ticket) == ORDER
+
+    @pytest.mark.parametrize("store", [BROKEN, unavailable(), Answer(status=200, headers={}, body=b"<html>")])
+    def test_the_store_is_out_of_reach(self, make, world, store):
+        """Then the API says how the operation is."""
+        world.on(self.LINK, self.fresh(world))
+        world.on("GET /2", store)
+        world.on(SELF, world.shows(world.document("running", attempt=1), 202))
+        assert make().resume(self.URL).document.status == "running"
+
+    @pytest.mark.parametrize("status", ["succeeded", "failed"])
+    def test_ended_and_out_of_reach(self, make, world, status):
+        """An operation that has ended is known to have, even if its document cannot be read."""
+        world.on(self.LINK, self.fresh(world))
+        world.on("GET /2", BROKEN)
+        ended = world.json(ORDER) if status == "succeeded" else world.json({"title": "t", "operation_status": "failed"}, 404)
+        world.on(SELF, ended)
+        ticket = make().resume(self.URL)
+        assert (ticket.document.status, ticket.document.done) == (status, True)
+        if status == "succeeded":
+            assert make().wait(ticket) == ORDER
+
+    def test_unknown(self, make, world):
+        """An operation that the API does not know is its error."""
+        world.on(self.LINK, world.json({"title": "No such operation"}, 404))
+        with pytest.raises(ApiError, match="No such operation"):
+            make().resume(self.URL)
+
+    @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"href":1}', b'{"href":"https://x/?y","expires_at":"tomorrow"}'])
+    def test_no_link(self, make, world, body):
+        """An answer that is not a link is named as one of a stranger."""
+        world.on(self.LINK, Answer(status=200, headers={}, body=body))
+        with pytest.raises(ApiError, match="not offpoll's"):
+            make().resume(self.URL)
+
+    @pytest.mark.parametrize(
+        ("answer", "error", "words"),
+        [
+            (Answer(status=403, headers={}, body=b"<Error>Request has expired</Error>"), ApiError, "has ended"),
+            (Answer(status=200, headers={}, body=b"<html>"), ApiError, "leads to no status document"),
+            (BROKEN, ApiUnavailable, "connection reset"),
+            (unavailable(), ApiUnavailable, "answered 503"),
+        ],
+    )
+    def test_a_link_that_does_not_work(self, make, world, answer, error, words):
+        """It is said what is wrong with it, and not the link."""
+        world.on(STORE, answer)
+        with pytest.raises(error, match=words) as caught:
+            make().resume(world.link)
+        assert "signature" not in "".join(traceback.format_exception(caught.value))
+
+    @pytest.mark.parametrize("url", [f"https://other.test/order/{ID}", f"https://api.test/v2/order/{ID}"])
+    def test_another_api(self, make, world, url):
+        """An operation of another API is not asked about here."""
+        with pytest.raises(ConfigurationError, match="make a client for"):
+            make().resume(url)
+        assert world.seen == []
 
 
 class TestTheRest:
@@ -349,6 +477,36 @@ class TestCredentials:
         assert make(auth=("user", "password")).result(world.ticket(document=world.document(links=links))) == ORDER
         assert world.seen[0].url == f"https://api.test/order/{ID}"
 
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/store/bucket/key",
+            "/apis/order/1",
+            "/api/../store/key",
+            "/api/%2e%2E/store",
+            "/api/x/..%2fstore",
+            "/api",
+            "/",
+            "?x",
+            "/api/..;/x",
+        ],
+    )
+    def test_a_store_on_the_same_host(self, make, world, path):
+        """Where API and store share a host, credentials stay below the API's own path."""
+        world.api = "https://host.test/api"
+        ticket = world.ticket(document=world.document(links={"self": f"https://host.test{path}"}))
+        with pytest.raises(ApiError, match=r"credentials are for https://host\.test/api"):
+            make(auth=("user", "password")).result(ticket)
+        assert world.seen == []
+
+    def test_below_the_api_s_path(self, make, world):
+        """What is below the API's own path gets them, dots and all."""
+        world.api = "https://host.test/api"
+        world.on(f"GET /api/order/{ID}..", world.json(ORDER))
+        ticket = world.ticket(document=world.document(links={"self": f"https://host.test/api/order/{ID}.."}))
+        assert make(auth=("user", "password")).result(ticket) == ORDER
+        assert "Authorization" in world.seen[0].headers
+
     def test_never_downgraded(self, make, world):
         """An address by `http` gets its own links by `http`."""
         world.api = "http://api.test:8000"
@@ -364,6 +522,20 @@ class TestCredentials:
         world.api = address
         with pytest.raises(ConfigurationError, match="address"):
             make()
+
+
+def test_a_redirect_of_the_api_is_named(make, world):
+    """Where an API redirects to is said, and not what is in its query."""
+    world.on("POST /order", Answer(status=308, headers={"location": "https://api.test/v2/order?token=x"}))
+    with pytest.raises(ApiError, match=r"redirects to 'https://api\.test/v2/order', which is not followed"):
+        make().submit("order", {})
+
+
+def test_a_transport_has_its_own_proxy(make):
+    """A proxy or certificates beside a transport would have no effect, and are refused."""
+    for option in ({"proxy": "http://proxy.test:3128"}, {"ca": b"x"}):
+        with pytest.raises(ConfigurationError, match="transport"):
+            make(**option)
 
 
 def test_body_of_a_submit_is_compact():
@@ -397,3 +569,12 @@ def _echo() -> Offpoll:
         return value
 
     return app
+
+
+def test_no_wall_clock() -> None:
+    """What this machine believes the time to be has no part in anything that a client decides."""
+    sources = [offpoll.asking, offpoll.exchange, offpoll.poll_plan, offpoll.polling, offpoll.ticket]
+    paths = [Path(str(module.__file__)) for module in sources] + sorted(Path(offpoll.client.__file__).parent.glob("*.py"))
+    assert len(paths) > 10
+    for path in paths:
+        assert not re.search(r"\btime\.time\b|\bnow\(|\bfrom time import\b|\butcnow\b", path.read_text()), path

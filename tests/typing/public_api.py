@@ -14,11 +14,13 @@ from offpoll import (
     Service,
     StatusBoard,
     Ticket,
+    Waited,
     application,
     connect,
     router,
 )
 from offpoll.context import CallNext
+from offpoll.errors import ClientError
 
 
 @dataclass
@@ -69,6 +71,12 @@ def client_use() -> None:
         ticket = client.submit("order", {"sku": "A1"})
         assert_type(ticket, Ticket)
         assert_type(client.wait(ticket, timeout=300, on_update=print, result_type=Confirmation), Confirmation)
+        assert_type(client.resume("https://api.example.com/order/0"), Ticket)
+        assert_type(client.wait_all([ticket], max_in_flight=8, result_type=Confirmation), list[Waited[Confirmation]])
+        for waited in client.as_completed([ticket], on_update=print, result_type=Confirmation):
+            assert_type(waited.result(), Confirmation)
+            assert_type(waited.exception(), ClientError | None)
+    Client("https://api.example.com", proxy="http://proxy.example.com:3128", ca="ca.pem").close()
 
 
 async def async_client_use() -> None:
@@ -77,6 +85,12 @@ async def async_client_use() -> None:
         assert_type(await client.wait(ticket, result_type=Confirmation), Confirmation)
         async for document in client.poll(ticket):
             assert_type(document.done, bool)
+        assert_type(await client.resume("https://api.example.com/order/0"), Ticket)
+        assert_type(await client.wait_all([ticket], result_type=Confirmation), list[Waited[Confirmation]])
+        for plain in await client.wait_all(iter([ticket])):
+            assert_type(plain.result(), Any)
+        async for waited in client.as_completed([ticket], result_type=Confirmation):
+            assert_type(waited.result(), Confirmation)
 
 
 async def api_use(board: StatusBoard) -> None:

@@ -12,6 +12,8 @@ from offpoll.cli.dev.command import dev
 from offpoll.cli.inspect import inspect
 from offpoll.cli.resubmit import resubmit
 from offpoll.cli.serve import serve
+from offpoll.cli.submit import submit
+from offpoll.cli.wait import wait
 from offpoll.cli.work import work
 
 __all__ = ["app"]
@@ -26,7 +28,7 @@ app = typer.Typer(
     help=(
         "Takes status polling away from asynchronous HTTP APIs and gives it to object storage.\n\n"
         "Start with `offpoll dev orders:app`: everything on this machine, AWS included.\n\n"
-        "Exit codes: 0 done, 1 failed, 2 usage or configuration."
+        "Exit codes: 0 done, 1 failed, 2 usage or configuration. `submit` and `wait` have more."
     ),
 )
 
@@ -42,5 +44,5 @@ def _offpoll(version: Annotated[bool, typer.Option("--version", callback=_show, 
     """Do nothing yet: the command does."""
 
 
-for command in (dev, serve, work, inspect, resubmit, config):
+for command in (dev, submit, wait, serve, work, inspect, resubmit, config):
     app.command()(command)

@@ -5,6 +5,9 @@ The exit codes:
     0   done: also a worker that drained, and a server that was told to end
     1   it failed: an operation, a dependency that does not answer, a handler's startup
     2   usage or configuration: an option, a setting, a module, a bucket, a permission
+    130 interrupted before it had begun
+
+`waiting` has those of `submit` and `wait`, which are clients.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ __all__ = ["main"]
 
 FAILED = 1
 MISUSED = 2
+INTERRUPTED = 130
 
 #: Which extra brings a module that may be missing.
 _EXTRAS = {
@@ -43,6 +47,8 @@ def main() -> None:
         _end(f"offpoll: configuration error: {error}", MISUSED)
     except OffpollError as error:
         _end(f"offpoll: {error}", FAILED)
+    except KeyboardInterrupt:  # while it was still loading; commands have their own ways to end
+        _end("offpoll: interrupted", INTERRUPTED)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in _EXTRAS:

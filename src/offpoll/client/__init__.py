@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from offpoll.client.asynchronous import AsyncClient
     from offpoll.client.blocking import Client
-    from offpoll.client.transport import AsyncTransport, Transport
+    from offpoll.client.crowd import Waited
+    from offpoll.client.transport import AsyncHttpTransport, AsyncTransport, HttpTransport, Transport
     from offpoll.ticket import Ticket
 
-__all__ = ["AsyncClient", "AsyncTransport", "Client", "Ticket", "Transport"]
+__all__ = ["AsyncClient", "AsyncHttpTransport", "AsyncTransport", "Client", "HttpTransport", "Ticket", "Transport", "Waited"]
 
 
 def __getattr__(name: str) -> Any:
@@ -27,7 +28,11 @@ def __getattr__(name: str) -> Any:
         from offpoll.client.blocking import Client  # noqa: PLC0415 - so that the package itself is free
 
         return Client
-    if name in ("AsyncTransport", "Transport"):
+    if name == "Waited":
+        from offpoll.client.crowd import Waited  # noqa: PLC0415 - the same
+
+        return Waited
+    if name in ("AsyncHttpTransport", "AsyncTransport", "HttpTransport", "Transport"):
         from offpoll.client import transport  # noqa: PLC0415 - the same
 
         return getattr(transport, name)

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
+from operator import itemgetter
 from random import random as uniform
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar, cast, overload
+from typing import Any, Self, TypeVar, cast, overload
 
+from offpoll.client.attend_async import OnUpdate, attend, tell
+from offpoll.client.crowd import Crowd, Waited, capped
 from offpoll.client.flows import Finished, Flows, advance, encode, new_key
 from offpoll.client.gate import AsyncAuth, Gate, without_query
-from offpoll.client.results import read_result
-from offpoll.client.transport import AsyncHttpTransport, AsyncTransport
+from offpoll.client.results import result_reader
+from offpoll.client.transport import AsyncHttpTransport, AsyncTransport, Ca, refuse_both
 from offpoll.document import Document
-from offpoll.exchange import Answer, Event, Fetch, Flow, Reply, Wait
+from offpoll.exchange import Answer, Event, Fetch, Flow, Reply, Shown, Wait
 from offpoll.ticket import Ticket
 
 __all__ = ["AsyncClient"]
 
-T = TypeVar("T")
+#: Requests that `wait_all` has under way at once, unless it is told otherwise: as many connections, and a burst that any store takes.
+MAX_IN_FLIGHT = 32
 
-OnUpdate: TypeAlias = Callable[[Document], object | Awaitable[object]]
+T = TypeVar("T")
 
 
 class AsyncClient:
@@ -29,13 +33,13 @@ class AsyncClient:
     Args:
         base_url: the API's address, as `https://api.example.com`.
         auth: as for `Client`; the callable may be async.
-        transport: sends the requests; the network by default. One that is given is not closed.
+        transport, proxy, ca: as for `Client`.
         request_timeout, retry_timeout: seconds, as for `Client`.
         random: gives numbers from 0 to 1, for jitter.
-        on_request: told of every request: method, URL without its query, status (0 where no answer came).
+        on_request, on_wait: as for `Client`.
 
     Raises:
-        ConfigurationError: `base_url` is not an address.
+        ConfigurationError: an argument cannot be used; the message says which.
     """
 
     def __init__(
@@ -44,20 +48,28 @@ class AsyncClient:
         *,
         auth: AsyncAuth | None = None,
         transport: AsyncTransport | None = None,
+        proxy: str | None = None,
+        ca: Ca | None = None,
         request_timeout: float = 10.0,
         retry_timeout: float = 60.0,
         random: Callable[[], float] = uniform,
         on_request: Callable[[str, str, int], object] | None = None,
+        on_wait: Callable[[float], object] | None = None,
     ) -> None:
         self._gate = Gate(base_url=base_url.rstrip("/"), auth=auth, request_timeout=request_timeout)
         self._flows = Flows(base_url=self._gate.base_url, retry_timeout=retry_timeout, random=random, monotonic=_loop_time)
-        self._owned = AsyncHttpTransport() if transport is None else None
+        refuse_both(transport, proxy=proxy, ca=ca)
+        self._owned = AsyncHttpTransport(proxy=proxy, ca=ca) if transport is None else None
         self._transport: AsyncTransport = transport or cast(AsyncTransport, self._owned)
-        self._on_request = on_request
+        self._on_request, self._on_wait = on_request, on_wait
 
     async def submit(self, kind: str, input: Any, *, idempotency_key: str | None = None) -> Ticket:
         """Submit an operation; see `Client.submit`."""
         return await self._run(self._flows.submit(kind, encode(input), key=new_key() if idempotency_key is None else idempotency_key))
+
+    async def resume(self, url: str) -> Ticket:
+        """Return a ticket of an operation of which only the address, or a status link, is known; see `Client.resume`."""
+        return await self._run(self._flows.resume(url))
 
     @overload
     async def wait(
@@ -71,19 +83,103 @@ class AsyncClient:
         self, ticket: Ticket, *, timeout: float | None = 300.0, on_update: OnUpdate | None = None, result_type: Any = None
     ) -> Any:
         """Wait until the operation is done and return its result; see `Client.wait`. `on_update` may be async."""
-        return read_result(await self._run(self._flows.wait(ticket, timeout=timeout), on_update), result_type)
+        read = result_reader(result_type)
+        return read(await self._run(self._flows.wait(ticket, timeout=timeout), on_update))
+
+    @overload
+    async def wait_all(
+        self,
+        tickets: Iterable[Ticket],
+        *,
+        timeout: float | None = 300.0,
+        on_update: OnUpdate | None = None,
+        result_type: type[T],
+        max_in_flight: int = MAX_IN_FLIGHT,
+    ) -> list[Waited[T]]: ...
+    @overload
+    async def wait_all(
+        self,
+        tickets: Iterable[Ticket],
+        *,
+        timeout: float | None = 300.0,
+        on_update: OnUpdate | None = None,
+        result_type: Any = None,
+        max_in_flight: int = MAX_IN_FLIGHT,
+    ) -> list[Waited[Any]]: ...
+    async def wait_all(
+        self,
+        tickets: Iterable[Ticket],
+        *,
+        timeout: float | None = 300.0,
+        on_update: OnUpdate | None = None,
+        result_type: Any = None,
+        max_in_flight: int = MAX_IN_FLIGHT,
+    ) -> list[Waited[Any]]:
+        """Wait for many operations and return how each wait ended, in the order of the tickets; see `Client.wait_all`."""
+        crowd = self._crowd(tickets, timeout=timeout, result_type=result_type)
+        await self._attend(crowd, on_update=on_update, max_in_flight=max_in_flight)
+        return [waited for _, waited in sorted(crowd.ended, key=itemgetter(0))]
+
+    @overload
+    def as_completed(
+        self,
+        tickets: Iterable[Ticket],
+        *,
+        timeout: float | None = 300.0,
+        on_update: OnUpdate | None = None,
+        result_type: type[T],
+        max_in_flight: int = MAX_IN_FLIGHT,
+    ) -> AsyncGenerator[Waited[T], None]: ...
+    @overload
+    def as_completed(
+        self,
+        tickets: Iterable[Ticket],
+        *,
+        timeout: float | None = 300.0,
+        on_update: OnUpdate | None = None,
+        result_type: Any = None,
+        max_in_flight: int = MAX_IN_FLIGHT,
+    ) -> AsyncGenerator[Waited[Any], None]: ...
+    async def as_completed(
+        self,
+        tickets: Iterable[Ticket],
+        *,
+        timeout: float | None = 300.0,
+        on_update: OnUpdate | None = None,
+        result_type: Any = None,
+        max_in_flight: int = MAX_IN_FLIGHT,
+    ) -> AsyncGenerator[Waited[Any], None]:
+        """Wait for many operations and yield how each wait ended, as soon as it has; see `Client.as_completed`.
+
+        The others go on while the caller looks at one. Whoever leaves the loop early closes the generator (`contextlib.aclosing`).
+        """
+        crowd = self._crowd(tickets, timeout=timeout, result_type=result_type)
+        news = asyncio.Event()
+        attending = asyncio.create_task(self._attend(crowd, on_update=on_update, max_in_flight=max_in_flight, news=news))
+        attending.add_done_callback(lambda _: news.set())
+        try:
+            while crowd.ended or not attending.done():
+                if crowd.ended:
+                    yield crowd.ended.popleft()[1]
+                else:
+                    await news.wait()
+                    news.clear()
+            attending.result()
+        finally:
+            attending.cancel()
+            await asyncio.gather(attending, return_exceptions=True)
 
     async def poll(self, ticket: Ticket, *, timeout: float | None = 300.0) -> AsyncIterator[Document]:
         """Yield every new status document until the operation is done; see `Client.poll`."""
         flow, reply = self._flows.poll(ticket, timeout=timeout), cast(Reply, None)
         while not isinstance(event := advance(flow, reply), Finished):
             reply = await self._perform(event)
-            if not isinstance(event, Fetch | Wait):
+            if isinstance(event, Shown):
                 yield event.document
 
     async def result(self, ticket: Ticket, *, result_type: Any = None) -> Any:
         """Return the result of an operation that is done; see `Client.result`."""
-        return read_result(await self._run(self._flows.result(ticket)), result_type)
+        return result_reader(result_type)(await self._run(self._flows.result(ticket)))
 
     async def cancel(self, ticket: Ticket) -> Document:
         """Cancel an operation and return its document; see `Client.cancel`."""
@@ -104,14 +200,14 @@ class AsyncClient:
         reply: Reply = None
         while not isinstance(event := advance(flow, reply), Finished):
             reply = await self._perform(event)
-            if on_update is not None and not isinstance(event, Fetch | Wait):
-                told = on_update(event.document)
-                if isinstance(told, Awaitable):
-                    await told
+            if isinstance(event, Shown):
+                await tell(on_update, event.document)
         return event.value
 
     async def _perform(self, event: Event) -> Reply:
         if isinstance(event, Wait):
+            if self._on_wait is not None:
+                self._on_wait(event.seconds)
             await asyncio.sleep(event.seconds)
         elif isinstance(event, Fetch):
             fetch = await self._gate.complete_async(event)
@@ -120,6 +216,21 @@ class AsyncClient:
                 self._on_request(fetch.method, without_query(fetch.url), reply.status if isinstance(reply, Answer) else 0)
             return reply
         return None
+
+    # --- many at once ----------------------------------------------------------------------------
+
+    def _crowd(self, tickets: Iterable[Ticket], *, timeout: float | None, result_type: Any) -> Crowd[Any]:
+        return Crowd(
+            list(tickets),
+            begin=lambda ticket: self._flows.wait(ticket, timeout=timeout),
+            read=result_reader(result_type),
+            monotonic=_loop_time,
+        )
+
+    def _attend(
+        self, crowd: Crowd[Any], *, on_update: OnUpdate | None, max_in_flight: int, news: asyncio.Event | None = None
+    ) -> Coroutine[Any, Any, None]:
+        return attend(crowd, perform=self._perform, on_update=on_update, max_in_flight=capped(max_in_flight), news=news)
 
 
 def _loop_time() -> float:

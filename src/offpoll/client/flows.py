@@ -1,4 +1,4 @@
-"""What a client does, as generators: submit, poll, wait, result, cancel.
+"""What a client does, as generators: submit, resume, poll, wait, result, cancel.
 
 Decides what is retried and for how long, and which error a caller sees. Does no I/O: `Client` and `AsyncClient` drive these, and time and
 randomness are arguments. Polling an operation and retrying a request are never mixed: the first is `offpoll.polling`, the second `_ask`.
@@ -8,19 +8,33 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import count
+from math import inf
 from typing import Any, Generic, TypeVar
 
+from offpoll.asking import is_outage, operation_url, read_operation
 from offpoll.document import Document
-from offpoll.errors import ApiError, ApiUnavailable, ConfigurationError, MalformedDocument, OperationCanceled, OperationFailed, WaitTimeout
-from offpoll.exchange import Answer, Event, Fetch, Flow, NoAnswer, Reply, Wait
-from offpoll.operation import Status, is_kind
-from offpoll.polling import Polling, operation_url, read_operation
+from offpoll.errors import (
+    ApiError,
+    ApiUnavailable,
+    ClientError,
+    ConfigurationError,
+    MalformedDocument,
+    OperationCanceled,
+    OperationFailed,
+    WaitTimeout,
+)
+from offpoll.exchange import MAX_STORE_BYTES, Answer, Event, Fetch, Flow, NoAnswer, Reply, Wait
+from offpoll.link import StatusLink
+from offpoll.operation import Status, is_kind, is_operation_id
+from offpoll.polling import Polling
 from offpoll.ticket import Ticket
 
-__all__ = ["Finished", "Flows", "advance", "encode", "new_key"]
+__all__ = ["Finished", "Flows", "advance", "api_of", "api_of_url", "encode", "new_key"]
 
 #: Answers after which the same request is sent again: overloaded, or nobody behind the proxy, for now.
 RETRIED = frozenset({429, 502, 503, 504})
@@ -31,6 +45,14 @@ MAX_BACKOFF = 10.0
 
 #: The last look of a wait that runs out of time still gets as long as this, seconds: shorter, it would often be for nothing.
 LAST_LOOK = 1.0
+
+#: An operation's own address, and what it says: the API's, the kind, the id. A status link has a query, where its signature is.
+_OPERATION_URL = re.compile(r"(https?://[^?#]*?)/([a-z][a-z0-9_-]{0,63})/([0-9a-f]{32})")
+
+#: Where nobody says when a link ends.
+_UNKNOWN = datetime.max.replace(tzinfo=UTC)
+
+_JSON = {"Accept": "application/json"}
 
 T = TypeVar("T")
 
@@ -60,6 +82,17 @@ def encode(value: Any) -> bytes:
     return json.dumps(value if dump is None else dump(mode="json"), separators=(",", ":"), allow_nan=False).encode()
 
 
+def api_of_url(url: str) -> str | None:
+    """Return the API's address in an operation's own address; None where it is another URL, as a status link."""
+    own = _OPERATION_URL.fullmatch(url)
+    return None if own is None else own[1]
+
+
+def api_of(document: Document) -> str | None:
+    """Return the API's address that a document names; None where it names none."""
+    return api_of_url(document.links.get("self", ""))
+
+
 def new_key() -> str:
     """Return a new idempotency key: 128 random bits in hex, from the system, as no seed of a program may repeat one."""
     return os.urandom(16).hex()
@@ -74,12 +107,19 @@ class Flows:
         retry_timeout: how long a request is repeated while the API is unavailable, seconds.
         random: gives numbers from 0 to 1.
         monotonic: gives seconds that never go back.
+
+    Raises:
+        ConfigurationError: `retry_timeout` is not a number of seconds that ends.
     """
 
     base_url: str
     retry_timeout: float
     random: Callable[[], float]
     monotonic: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.retry_timeout < inf:
+            raise ConfigurationError(f"retry_timeout is seconds, at least 0 and not for ever: {self.retry_timeout}")
 
     def submit(self, kind: str, body: bytes, *, key: str) -> Flow[Ticket]:
         """Submit an operation. A repeated request has the same key and body, so that it cannot become a second operation.
@@ -89,7 +129,7 @@ class Flows:
         """
         if not is_kind(kind):
             raise ConfigurationError(f"a kind is a lowercase letter and then letters, digits, '_' or '-': {kind!r}")
-        headers = {"Content-Type": "application/json", "Accept": "application/json", "Idempotency-Key": key}
+        headers = {"Content-Type": "application/json", **_JSON, "Idempotency-Key": key}
         fetch = Fetch(to="api", method="POST", url=f"{self.base_url}/{kind}", headers=headers, body=body)
         try:
             answer = yield from self._ask(fetch)
@@ -98,8 +138,35 @@ class Flows:
         ticket = Ticket.from_answer(status=answer.status, headers=answer.headers, body=answer.body)
         return replace(ticket, received=self.monotonic())
 
+    def resume(self, url: str) -> Flow[Ticket]:
+        """Return a ticket of an operation of which only the address is known, or only a status link.
+
+        Raises:
+            ApiError: neither API nor store knows it, or the link has ended.
+            ConfigurationError: this is neither.
+        """
+        own = _OPERATION_URL.fullmatch(url)
+        if own is None:
+            return (yield from self._open(StatusLink(href=url, expires_at=_UNKNOWN)))
+        if own[1] != self.base_url:
+            raise ConfigurationError(f"{url} is not an operation of {self.base_url}: make a client for {own[1]}")
+        answer = yield from self._ask(Fetch(to="api", method="POST", url=f"{url}/status-link", headers=_JSON, body=b""))
+        if answer.status != 200:
+            raise answer.refusal()
+        try:
+            link = StatusLink.from_dict(answer.json())
+        except (ValueError, ArithmeticError) as error:
+            raise ApiError(f"the API's answer is not offpoll's: {error}", status=answer.status) from error
+        return (yield from self._open(link, url=url, kind=own[2], operation_id=own[3]))
+
     def poll(self, ticket: Ticket, *, timeout: float | None) -> Flow[Document]:
-        """Poll until the operation is done, or the time is up; then look once more before giving up."""
+        """Poll until the operation is done, or the time is up; then look once more before giving up.
+
+        Raises:
+            ConfigurationError: `timeout` is negative, or no number.
+        """
+        if timeout is not None and not timeout >= 0:
+            raise ConfigurationError(f"timeout is seconds, at least 0, or None for ever: {timeout}")
         start = self.monotonic()
         deadline = None if timeout is None else start + timeout
         polling = Polling(ticket=ticket, base_url=self.base_url, random=self.random)
@@ -109,7 +176,7 @@ class Flows:
         while not isinstance(event := advance(steps, reply), Finished):
             left = None if deadline is None else deadline - self.monotonic()
             if left is not None and isinstance(event, Fetch):
-                event = replace(event, timeout=max(LAST_LOOK, left))
+                event = replace(event, timeout=min(event.timeout, max(LAST_LOOK, left)))
             elif left is not None and isinstance(event, Wait) and event.seconds >= left:
                 if last:
                     raise _timed_out(polling, timeout or 0.0)
@@ -133,7 +200,7 @@ class Flows:
     def cancel(self, ticket: Ticket) -> Flow[Document]:
         """Cancel an operation and return its document."""
         url = operation_url(ticket.document, "cancel", base_url=self.base_url)
-        answer = yield from self._ask(Fetch(to="api", method="POST", url=url, headers={"Accept": "application/json"}, body=b""))
+        answer = yield from self._ask(Fetch(to="api", method="POST", url=url, headers=_JSON, body=b""))
         if answer.status != 202:
             raise answer.refusal()
         try:
@@ -144,9 +211,24 @@ class Flows:
             raise ApiError(f"the API answered for another operation: {document.id}", status=answer.status)
         return document
 
+    def _open(self, link: StatusLink, *, url: str = "", kind: str = "", operation_id: str = "") -> Flow[Ticket]:
+        """Read a link's document and make a ticket of both; where the store gives none, ask the API, if its address is known."""
+        reply = yield Fetch(to="store", url=link.href, max_bytes=MAX_STORE_BYTES)
+        document = _document_in(reply, operation_id=operation_id)
+        if document is None and url:
+            reply = yield from self._ask(Fetch(to="api", url=url, headers=_JSON))
+            seen_at = reply.date or link.expires_at
+            unseen = Document(id=operation_id, kind=kind, status="", revision=0, created_at=seen_at, updated_at=seen_at)
+            document = read_operation(reply, document=unseen) or _document_in(reply, operation_id=operation_id, status=202)
+        if document is None:
+            raise _unread(reply, api=bool(url))
+        if link.expires_at is _UNKNOWN:  # a refusal will tell; a document's readers have until it is deleted
+            link = replace(link, expires_at=document.expires_at or document.updated_at)
+        return Ticket(document=document, link=link, location=url, retry_after=0)
+
     def _result(self, document: Document, *, retried: frozenset[int]) -> Flow[bytes]:
         url = operation_url(document, "self", base_url=self.base_url)
-        answer = yield from self._ask(Fetch(to="api", url=url, headers={"Accept": "application/json"}), retried=retried)
+        answer = yield from self._ask(Fetch(to="api", url=url, headers=_JSON), retried=retried)
         ended = read_operation(answer, document=document)
         if ended is not None:
             _raise_for_end(ended)
@@ -171,6 +253,27 @@ class Flows:
                 raise ApiUnavailable(f"the API did not do it within {self.retry_timeout:g} s; last, {_words(reply)}")
             yield Wait(seconds=pause)
         raise AssertionError("count() does not end")
+
+
+def _document_in(reply: Reply, *, operation_id: str, status: int = 200) -> Document | None:
+    """Return the document in an answer; None where there is none, or not the operation's."""
+    if not isinstance(reply, Answer) or reply.status != status:
+        return None
+    try:
+        document = Document.from_bytes(reply.body)
+    except (MalformedDocument, ArithmeticError):
+        return None
+    return document if is_operation_id(document.id) and document.id == (operation_id or document.id) else None
+
+
+def _unread(reply: Reply, *, api: bool) -> ClientError:
+    if api and isinstance(reply, Answer):
+        return reply.refusal()
+    if not isinstance(reply, Answer) or is_outage(reply.status):
+        words = f"answered {reply.status}" if isinstance(reply, Answer) else f"gave no answer: {reply.reason if reply else ''}"
+        return ApiUnavailable(f"the store {words}. Try again, or use the operation's own address")
+    why = "the link has ended, or leads to no status document"
+    return ApiError(f"{why} (the store answered {reply.status}). Use the operation's own address", status=reply.status)
 
 
 def _raise_for_end(document: Document) -> None:

@@ -7,17 +7,23 @@ nothing for a network's failure. An in-memory system has transports of its own.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Protocol, TypeVar
+from os import PathLike
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from pyreqwest.client import BaseClientBuilder, ClientBuilder, SyncClientBuilder
 from pyreqwest.exceptions import DetailedPyreqwestError, PyreqwestError
+from pyreqwest.proxy import ProxyBuilder
 from pyreqwest.request import BaseRequestBuilder
 from pyreqwest.response import BaseResponse
 
 from offpoll.errors import ConfigurationError
 from offpoll.exchange import Answer, Fetch, NoAnswer
 
-__all__ = ["AsyncHttpTransport", "AsyncTransport", "HttpTransport", "Transport"]
+__all__ = ["AsyncHttpTransport", "AsyncTransport", "Ca", "HttpTransport", "Transport", "refuse_both"]
+
+#: Where certificates are: a path, or PEM itself.
+Ca: TypeAlias = str | PathLike[str] | bytes
 
 USER_AGENT = "offpoll-python"
 
@@ -46,10 +52,19 @@ class AsyncTransport(Protocol):
 
 
 class HttpTransport:
-    """The network, by pyreqwest."""
+    """The network, by pyreqwest. May be used by several threads at once.
 
-    def __init__(self) -> None:
-        self._client = _configured(SyncClientBuilder()).build()
+    Args:
+        proxy: address of a proxy for all requests, `http(s)://[user:password@]host[:port]`; None for what `HTTP_PROXY`, `HTTPS_PROXY` and
+            `NO_PROXY` say.
+        ca: authorities to trust beside the system's: the path of a PEM file, or its bytes.
+
+    Raises:
+        ConfigurationError: `proxy` is not an address, or `ca` holds no certificates.
+    """
+
+    def __init__(self, *, proxy: str | None = None, ca: Ca | None = None) -> None:
+        self._client = _configured(SyncClientBuilder(), proxy=proxy, ca=ca).build()
 
     def send(self, fetch: Fetch) -> Answer | NoAnswer:
         """Send one request."""
@@ -72,13 +87,24 @@ class HttpTransport:
 
 
 class AsyncHttpTransport:
-    """The network, by pyreqwest, awaited."""
+    """The network, by pyreqwest, awaited. Arguments and errors are those of `HttpTransport`."""
 
-    def __init__(self) -> None:
-        self._client = _configured(ClientBuilder()).build()
+    def __init__(self, *, proxy: str | None = None, ca: Ca | None = None) -> None:
+        self._client = _configured(ClientBuilder(), proxy=proxy, ca=ca).build()
 
     async def send(self, fetch: Fetch) -> Answer | NoAnswer:
         """Send one request."""
+        from asyncio import CancelledError, current_task  # noqa: PLC0415 - a sync program does not pay for asyncio
+
+        # The library loses a cancellation that comes while its answer does: Ctrl-C, or a timeout around a wait, would have no effect.
+        task = current_task()
+        before = 0 if task is None else task.cancelling()
+        reply = await self._send(fetch)
+        if task is not None and task.cancelling() > before:
+            raise CancelledError
+        return reply
+
+    async def _send(self, fetch: Fetch) -> Answer | NoAnswer:
         try:
             builder = self._client.request(fetch.method, fetch.url)
         except ValueError:
@@ -101,9 +127,57 @@ class AsyncHttpTransport:
 _NOT_A_URL = NoAnswer(reason="the link is not a URL")
 
 
-def _configured(builder: C) -> C:
+def refuse_both(transport: object | None, *, proxy: str | None, ca: Ca | None) -> None:
+    """Refuse what would have no effect.
+
+    Raises:
+        ConfigurationError: there is a transport, and a proxy or certificates beside it.
+    """
+    if transport is not None and (proxy is not None or ca is not None):
+        raise ConfigurationError("proxy= and ca= are for the client's own transport: give them to the transport that you made")
+
+
+def _configured(builder: C, *, proxy: str | None, ca: Ca | None) -> C:
     # No redirects: credentials and signatures are for the address they were made for. No referer: it would carry a link to another host.
-    return builder.follow_redirects(False).referer(False).user_agent(USER_AGENT)
+    builder = builder.follow_redirects(False).referer(False).user_agent(USER_AGENT)
+    if proxy is not None:
+        builder = builder.proxy(_proxy(proxy))
+    if ca is not None:
+        builder = builder.add_root_certificate_pem(_certificates(ca))
+    return builder
+
+
+def _proxy(address: str) -> ProxyBuilder:
+    try:
+        if address.lower().startswith(("http://", "https://")):
+            return ProxyBuilder.all(address)
+    except ValueError:
+        pass  # said below, without the address: there may be a password in it
+    raise ConfigurationError("proxy is an address, as http://proxy.example.com:3128 or http://user:password@proxy.example.com:3128")
+
+
+def _certificates(ca: Ca) -> bytes:
+    """Return PEM, seen to be that: the library takes a file without any certificate for an empty list, and trusts nobody by it.
+
+    Raises:
+        ConfigurationError: there is none, or it is broken.
+    """
+    pem = ca if isinstance(ca, bytes) else _read(Path(ca))
+    try:
+        if b"-----BEGIN CERTIFICATE-----" in pem:
+            SyncClientBuilder().add_root_certificate_pem(pem).build().close()
+            return pem
+    except PyreqwestError:
+        pass  # said below
+    where = "these bytes" if isinstance(ca, bytes) else str(ca)
+    raise ConfigurationError(f"ca holds no certificate in PEM that can be read: {where}")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"ca={path}: {error.strerror}") from error
 
 
 def _filled(builder: B, fetch: Fetch) -> B:

@@ -1,0 +1,66 @@
+"""`offpoll submit`: an operation submitted to any offpoll API, and waited for if that is wanted."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from offpoll.cli.client_options import AsJson, Ca, Headers, Proxy, Timeout, headers_of, json_of
+
+__all__ = ["submit"]
+
+
+def submit(
+    url: Annotated[str, typer.Argument(metavar="URL", help="The API's address, as `https://api.example.com`.", show_default=False)],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="The operation's kind, as `order`.", show_default=False)],
+    *,
+    data: Annotated[
+        str, typer.Option("--data", "-d", metavar="JSON", help="The input: JSON, `@FILE`, or `-` for standard input.", show_default=False)
+    ],
+    header: Headers = None,
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="The same key and input give the same operation, also tomorrow.", show_default=False),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for it, and print its result.")] = False,
+    timeout: Timeout = 300.0,
+    proxy: Proxy = None,
+    ca: Ca = None,
+    json_: AsJson = False,
+) -> None:
+    """Submit an operation. It is sent with an idempotency key, yours or a new one, and repeated under it while the API is out of order.
+
+    Prints the operation's address, which `offpoll wait` takes. `--json` prints the ticket, for a file that `offpoll wait` takes as well; it
+    contains the status link, so keep it as a secret. With `--wait` it waits, and prints what `offpoll wait` does.
+
+    Exit codes: 0 accepted, with --wait succeeded; 1 failed; 2 usage or configuration; 3 canceled; 4 the time is up, it goes on; 5 the API
+    refused; 6 no answer, and it may have been accepted: repeat it with the key that is shown; 130 interrupted.
+
+    Example: `offpoll submit http://127.0.0.1:8000 order -d '{"sku": "A1", "quantity": 2}' --wait`
+
+    Example: `offpoll submit $API order -d @order.json -H "Authorization: Bearer $TOKEN" --json > ticket.json`
+    """
+    from offpoll.cli.waiting import Found, run, wait_for
+    from offpoll.cli.watch import Watch
+    from offpoll.client import AsyncClient
+    from offpoll.client.flows import new_key
+
+    key = new_key() if idempotency_key is None else idempotency_key
+    value, auth = json_of(data), headers_of(header)
+    watch = Watch(quiet=json_)
+    found = Found(f"It may have been accepted: repeat it with --idempotency-key {key}")
+
+    async def main() -> None:
+        async with AsyncClient(url, auth=auth, proxy=proxy, ca=ca, on_request=watch.requested, on_wait=watch.waiting) as client:
+            ticket = await client.submit(kind, value, idempotency_key=key)
+            own = f"{url.rstrip('/')}/{ticket.kind}/{ticket.operation_id}"
+            found.ticket, found.again = ticket, f"Wait on with: offpoll wait {own}"
+            if wait:
+                await wait_for(client, ticket, timeout=timeout, found=found, watch=watch, as_json=json_)
+                return
+        print(ticket.to_json() if json_ else own)
+        print(f"offpoll: {ticket.document.status}. {found.again}", file=sys.stderr)
+
+    run(main, found=found, watch=watch, as_json=json_)

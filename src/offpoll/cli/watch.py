@@ -1,0 +1,155 @@
+"""What a wait shows of itself, on standard error: a bar where that is a terminal, else a line for each change.
+
+Decides what is shown, and never a link. Knows the time only as seconds since it began; how long an operation still takes is reckoned by the
+document's own times, so that the clocks of this machine and the service may differ.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn
+from rich.text import Text
+
+from offpoll.client.gate import without_query
+from offpoll.document import Document
+from offpoll.ticket import Ticket
+
+__all__ = ["Watch", "printable"]
+
+
+class Watch:
+    """Watches one wait.
+
+    Args:
+        quiet: show nothing where standard error is no terminal.
+        now: gives seconds that never go back.
+        console: where to show it; standard error by default.
+
+    Attributes:
+        document: the newest, None before there is one.
+    """
+
+    def __init__(self, *, quiet: bool = False, now: Callable[[], float] = monotonic, console: Console | None = None) -> None:
+        self.document: Document | None = None
+        self._asked: Counter[str] = Counter()
+        self._now, self._began = now, now()
+        self._console = console or Console(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
+        self._lines = not self._console.is_terminal and not quiet
+        self._progress: Progress | None = None
+        self._store = ""
+        self._end_at: float | None = None
+        self._poll_at: float | None = None
+        self._news = False
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been watching."""
+        return self._now() - self._began
+
+    @property
+    def polls(self) -> int:
+        """Requests to the object store so far."""
+        return self._asked[self._store]
+
+    @property
+    def api_requests(self) -> int:
+        """Requests to the API so far."""
+        return self._asked.total() - self.polls
+
+    @contextmanager
+    def following(self, ticket: Ticket) -> Iterator[None]:
+        """Show the wait for this ticket while it lasts. What was shown goes on standing there; nothing else is left behind."""
+        self._store = without_query(ticket.link.href)
+        if self._console.is_terminal:
+            columns = (_Said(self._what), BarColumn(bar_width=30), TaskProgressColumn(), _Said(self._message), _Said(self._when))
+            with Progress(*columns, console=self._console, refresh_per_second=4) as self._progress:
+                self._progress.add_task("", total=None)
+                self.updated(ticket.document)
+                yield
+        else:
+            self.updated(ticket.document)
+            yield
+
+    # --- what the client tells -------------------------------------------------------------------
+
+    def requested(self, method: str, url: str, status: int) -> None:
+        """Count a request."""
+        self._asked[url] += 1
+
+    def updated(self, document: Document) -> None:
+        """Take note of a new document."""
+        self.document, self._news = document, document != self.document
+        mean = document.estimate.mean if document.estimate is not None else None
+        self._end_at = None if mean is None else self._now() + (mean - document.updated_at).total_seconds()
+        if self._progress is not None:
+            fraction = 1.0 if document.status == "succeeded" else document.progress.fraction if document.progress is not None else None
+            self._progress.update(self._progress.task_ids[0], total=None if fraction is None else 1.0, completed=fraction or 0.0)
+        if document.done:
+            self._poll_at = self._end_at = None
+            self._write()
+
+    def waiting(self, seconds: float) -> None:
+        """Take note of when the next poll is due."""
+        self._poll_at = self._now() + seconds
+        self._write()
+
+    # --- what is shown of it ---------------------------------------------------------------------
+
+    def _write(self) -> None:
+        if self._news and self._lines and self.document is not None:
+            done = self.document.progress.fraction if self.document.progress is not None else None
+            share = "" if done is None else f"{done:.0%}"
+            parts = (f"{self.seconds:6.1f} s", self._what(), share, self._message(), self._when())
+            self._console.print(Text("  ".join(part for part in parts if part)))
+        self._news = False
+
+    def _what(self) -> str:
+        return "" if self.document is None else printable(f"{self.document.kind} {self.document.status}")
+
+    def _message(self) -> str:
+        progress = None if self.document is None else self.document.progress
+        return printable((progress.message if progress is not None else None) or "")
+
+    def _when(self) -> str:
+        parts = []
+        if self._end_at is not None:
+            left = self._end_at - self._now()
+            parts.append(f"ends in about {_duration(left)}" if left >= 1 else "ends any moment")
+        if self._poll_at is not None:
+            parts.append(f"next poll in {_duration(max(0.0, self._poll_at - self._now()))}")
+        parts.append(f"{self.polls} poll{'' if self.polls == 1 else 's'}")
+        return ", ".join(parts)
+
+
+class _Said(ProgressColumn):
+    """A column that says what it is told to, afresh at each look."""
+
+    max_refresh = None
+
+    def __init__(self, say: Callable[[], str]) -> None:
+        super().__init__()
+        self._say = say
+
+    def render(self, task: Task) -> Text:
+        """Render it."""
+        return Text(self._say())
+
+
+def printable(text: Any) -> str:
+    """Return a text of the service's without what a terminal would obey."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in str(text))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

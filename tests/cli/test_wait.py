@@ -1,0 +1,178 @@
+"""`offpoll wait`: from which forms of an operation, what it prints, how it ends, and what it never does."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.client.network import ID, ORDER, SIGNATURE, Service
+
+from offpoll.document import Progress
+from offpoll.link import StatusLink
+from offpoll.ticket import Ticket
+
+Run = Callable[..., Any]
+
+
+def saved(api: Service, **changes: Any) -> str:
+    made = Ticket(document=api.document("queued"), link=StatusLink.from_dict(api.link()), location="", retry_after=0).to_json()
+    return json.dumps({**json.loads(made), **changes})
+
+
+def link(api: Service) -> str:
+    return api.link()["href"]
+
+
+def own(api: Service) -> str:
+    return f"{api.base}/order/{ID}"
+
+
+class TestForms:
+    def test_a_file(self, offpoll: Run, api: Service, folder: Path) -> None:
+        """A ticket in a file."""
+        (folder / "ticket.json").write_text(saved(api))
+        ended = offpoll("wait", "ticket.json")
+        assert (ended.code, json.loads(ended.out)) == (0, ORDER)
+        assert api.asked() == [f"GET /store/{ID}", f"GET /order/{ID}"]
+
+    def test_standard_input(self, offpoll: Run, api: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A ticket on standard input."""
+        monkeypatch.setattr(sys, "stdin", io.StringIO(saved(api)))
+        assert json.loads(offpoll("wait", "-").out) == ORDER
+
+    def test_the_operation_s_address(self, offpoll: Run, api: Service) -> None:
+        """The operation's own address; the API gives a link for it."""
+        assert json.loads(offpoll("wait", own(api), "-H", "Authorization: t").out) == ORDER
+        assert api.asked() == [f"POST /order/{ID}/status-link", f"GET /store/{ID}", f"GET /order/{ID}"]
+        assert ["authorization" in headers for _, _, headers in api.seen] == [True, False, True]
+
+    def test_a_status_link(self, offpoll: Run, api: Service) -> None:
+        """A status link; its document says where the API is."""
+        assert json.loads(offpoll("wait", link(api)).out) == ORDER
+        assert api.asked() == [f"GET /store/{ID}", f"GET /order/{ID}"]
+
+    @pytest.mark.parametrize("form", ["link", "ticket"])
+    def test_credentials_go_where_the_command_says(self, offpoll: Run, api: Service, folder: Path, form: str) -> None:
+        """A ticket or a link from elsewhere does not decide who gets credentials: without `--api` that is refused, and nothing asked."""
+        (folder / "ticket.json").write_text(saved(api))
+        operation = link(api) if form == "link" else "ticket.json"
+        refused = offpoll("wait", operation, "-H", "Authorization: t")
+        assert (refused.code, "--api" in refused.err, api.seen) == (2, True, [])
+        assert json.loads(offpoll("wait", operation, "-H", "Authorization: t", "--api", api.base).out) == ORDER
+        assert {path.partition("?")[0]: "authorization" in headers for _, path, headers in api.seen} == {
+            f"/store/{ID}": False,
+            f"/order/{ID}": True,
+        }
+
+
+class TestEnds:
+    def test_json(self, offpoll: Run, api: Service) -> None:
+        """One object says how it ended, and what it took."""
+        said = json.loads(offpoll("wait", own(api), "--json").out)
+        seconds = said.pop("seconds")
+        assert said == {
+            "outcome": "succeeded",
+            "operation_id": ID,
+            "kind": "order",
+            "status": "succeeded",
+            "result": ORDER,
+            "error": None,
+            "message": None,
+            "polls": 1,
+            "api_requests": 2,
+        }
+        assert 0 <= seconds < 60
+
+    @pytest.mark.parametrize(("status", "code"), [("failed", 1), ("canceled", 3)])
+    def test_ended_otherwise(self, offpoll: Run, api: Service, status: str, code: int) -> None:
+        """A failure and a cancellation have exit codes of their own."""
+        api.store = api.document(status, error={"code": "sold_out", "message": "no more"} if status == "failed" else None)
+        ended = offpoll("wait", own(api))
+        assert (ended.code, ended.out) == (code, "")
+        assert ("sold_out: no more" if status == "failed" else "was canceled") in ended.err
+        said = json.loads(offpoll("wait", own(api), "--json").out)
+        assert (said["outcome"], said["status"]) == (status, status)
+        assert said["error"] == ({"code": "sold_out", "message": "no more"} if status == "failed" else None)
+
+    def test_time_is_up(self, offpoll: Run, api: Service, folder: Path) -> None:
+        """Exit code 4, and how to wait on; the ticket is still good."""
+        api.store = api.document("running")
+        (folder / "ticket.json").write_text(saved(api))
+        ended = offpoll("wait", "ticket.json", "--timeout", "0.05")
+        assert (ended.code, ended.out) == (4, "")
+        assert "Wait on with: offpoll wait ticket.json" in ended.err
+        ended = offpoll("wait", link(api), "--timeout", "0", "--json")
+        assert (ended.code, json.loads(ended.out)["outcome"], json.loads(ended.out)["status"]) == (4, "timed_out", "running")
+        assert f"Wait on with: offpoll wait {own(api)}" in ended.err
+        assert SIGNATURE not in ended.out + ended.err
+
+    def test_refused(self, offpoll: Run, api: Service) -> None:
+        """An operation that the API does not know is exit code 5."""
+        api.api = (404, {}, b'{"title":"No such operation"}')
+        ended = offpoll("wait", own(api))
+        assert (ended.code, "No such operation" in ended.err) == (5, True)
+
+    def test_a_link_that_has_ended(self, offpoll: Run, api: Service) -> None:
+        """Exit code 5, and what to use instead; the link is not repeated."""
+        api.store = (403, {}, b"<Error><Message>Request has expired</Message></Error>")
+        ended = offpoll("wait", link(api))
+        assert (ended.code, "operation's own address" in ended.err, SIGNATURE in ended.err) == (5, True, False)
+
+    def test_nobody_there(self, offpoll: Run) -> None:
+        """No answer is exit code 6."""
+        ended = offpoll("wait", "http://127.0.0.1:9/store/x?signature=5ecre7")
+        assert (ended.code, SIGNATURE in ended.err) == (6, False)
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("", "is JSON"),
+            ("<html>", "is JSON"),
+            ("{}", "not a saved ticket"),
+            ('{"spec":"offpoll-ticket/2"}', "another version"),
+            ('{"spec":"offpoll-ticket/1"}', "not whole"),
+        ],
+    )
+    def test_what_is_no_ticket(self, offpoll: Run, api: Service, folder: Path, text: str, words: str) -> None:
+        """It is said what is wrong with it: exit code 2, and nothing is asked."""
+        (folder / "ticket.json").write_text(text)
+        ended = offpoll("wait", "ticket.json")
+        assert (ended.code, words in ended.err, api.seen) == (2, True, [])
+
+    def test_usage(self, offpoll: Run, folder: Path) -> None:
+        """No file, no text, no time: exit code 2."""
+        (folder / "binary").write_bytes(b"\xff\xfe")
+        for arguments in (("nothing.json",), ("binary",), ("nothing.json", "--timeout", "-1"), ()):
+            assert offpoll("wait", *arguments).code == 2
+
+
+class TestShown:
+    def test_lines(self, offpoll: Run, api: Service) -> None:
+        """Where standard error is no terminal, each change is a line; `--json` leaves them out."""
+        shown = iter([api.document("running", progress=Progress(fraction=0.4, message="packing")), api.document("succeeded", revision=2)])
+        api.store_next = lambda: next(shown)
+        ended = offpoll("wait", own(api))
+        first, last = [line for line in ended.err.splitlines() if " s  order " in line]
+        assert "order running  40%  packing  next poll in 0." in first
+        assert last.endswith("order succeeded  2 polls")
+        api.store_next = None
+        assert offpoll("wait", own(api)).err.count("order succeeded") == 1
+        assert offpoll("wait", own(api), "--json").err == ""
+
+    def test_interrupted(self, api: Service) -> None:
+        """Ctrl-C: exit code 130, how to wait on, and nothing else left behind."""
+        api.store = api.document("running")
+        command = [sys.executable, "-m", "offpoll.cli.main", "wait", link(api), "--timeout", "inf"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        api.interrupt(process, after=2)
+        out, err = process.communicate(timeout=20)
+        assert (process.returncode, out) == (130, "")
+        assert f"the operation goes on. Wait on with: offpoll wait {own(api)}" in err
+        assert "Traceback" not in err
+        assert SIGNATURE not in err
