@@ -178,6 +178,8 @@ class Service:
             service_times=dependencies.service_times,
             expected_service_time=settings.expected_service_time,
             concurrency=settings.concurrency,
+            kinds=self.kinds,
+            clock=clock,
         )
         self._submitter = Submitter(
             board=board,
