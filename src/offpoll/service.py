@@ -261,7 +261,9 @@ class Service:
         )
         return Ticket(
             document=stored.document,
-            link=self.dependencies.board.link(self.dependencies.board.key(stored.document.id, owner=owner)),
+            link=self.dependencies.board.link(
+                self.dependencies.board.key(stored.document.id, owner=owner), estimate=stored.document.estimate
+            ),
             location=f"{base_path}/{kind}/{stored.document.id}",
             retry_after=self.retry_after(stored.document),
             operation_location=self.settings.operation_location,
