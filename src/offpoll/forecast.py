@@ -40,6 +40,9 @@ REPORTED = 10.0
 WINDOWS = (30.0, 60.0, 120.0, 240.0, 480.0)
 ENOUGH = 100.0
 
+#: What comes in is what was finished within so many seconds: as long as depth is believed in at all, and reports are late.
+THROUGHPUT_WINDOW = 120.0
+
 #: No estimate is further away than this, seconds: no message lives longer in SQS (14 days).
 FARTHEST = 1_209_600.0
 
@@ -176,6 +179,7 @@ class Forecast:
                 mean=mixed.mean,
                 variance=mixed.variance,
                 rate=rate,
+                throughput=self._finished(measured, window=THROUGHPUT_WINDOW) / THROUGHPUT_WINDOW,
                 counted=counted,
                 age=MAX_AGE / 2 + older * 2 * MAX_AGE,
             )
@@ -186,14 +190,18 @@ class Forecast:
 
         Only while work waits does the rate of completions tell what workers can do. Otherwise it tells how much there was to do.
         """
-        until = self.clock() - timedelta(seconds=REPORTED)
         for window in WINDOWS:
             if self._capacity.backlog < window + REPORTED:
                 break
-            counted = completions(measured.spans, since=until - timedelta(seconds=window), until=until)
+            counted = self._finished(measured, window=window)
             if counted >= ENOUGH:
                 return counted / window, counted
         return None, max(1.0, measured.mixed.total)
+
+    def _finished(self, measured: _Measured, *, window: float) -> float:
+        """Return how many operations finished within so many seconds, up to the last report that everybody has made."""
+        until = self.clock() - timedelta(seconds=REPORTED)
+        return completions(measured.spans, since=until - timedelta(seconds=window), until=until)
 
     def _service_times(self, kind: str, measured: _Measured) -> Histogram:
         return service_times(measured.by_kind.get(kind, _NOTHING), guess=self.expected_service_time)

@@ -7,8 +7,8 @@ The buckets are DDSketch's logarithmic mapping (Masson, Rim, Lee: DDSketch, VLDB
 docs/decisions/0013-own-histogram.md.
 
     bucket       …     -1        0         1         2     …
-    seconds   ─────┼─────────┼─────────┼─────────┼────────►       γ = (1 + α) / (1 - α)
-                  1/γ²      1/γ        1         γ
+    seconds   ─────┼─────────┼─────────┼─────────┼────────►       r = (1 + e) / (1 - e)
+                  1/r²      1/r        1         r
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from itertools import accumulate
 
 __all__ = ["RELATIVE_ERROR", "Histogram", "bucket_of", "exponential"]
 
-#: α: a bucket's middle is at most so far from what is in it, as a share. Estimates are wrong by more than 5 % for other reasons, and
+#: e: a bucket's middle is at most so far from what is in it, as a share. Estimates are wrong by more than 5 % for other reasons, and
 #: service times that spread over two orders of magnitude fill 46 buckets: some hundred bytes.
 RELATIVE_ERROR = 0.05
 
-#: γ: a bucket's upper edge over its lower one.
+#: r: a bucket's upper edge over its lower one.
 RATIO = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 
 _LOG_RATIO = math.log(RATIO)

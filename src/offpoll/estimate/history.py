@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from offpoll.estimate.histogram import Histogram
 
@@ -109,7 +110,7 @@ def extended(spans: Sequence[Span], new: Span) -> tuple[Span, ...]:
             break
         newer += kept[index].completions
     while len(kept) > MAX_SPANS:
-        blurred = [_blur(older, younger, kept[-1].ended_at) for older, younger in zip(kept, kept[1:-1], strict=False)]
+        blurred = [_blur(older, younger, kept[-1].ended_at) for older, younger in pairwise(kept[:-1])]
         at = blurred.index(min(blurred))
         kept[at : at + 2] = [kept[at].merged(kept[at + 1])]
     return tuple(kept)
@@ -157,15 +158,29 @@ def completions(spans: Iterable[Span], *, since: datetime, until: datetime) -> f
 def _weighted(spans: Iterable[Span], now: datetime) -> list[tuple[Span, float]]:
     """Return each span with the weight that one of its completions has on average.
 
-    By completions: of n in a span with `newer` behind it, the one with x of its own behind it weighs 2^-((newer + x) / h); the mean over
-    x from 0 to n is 2^-(newer / h) (1 - 2^-(n / h)) / (n ln 2 / h). By age: 2^-(age / HALF_LIFE). The smaller one counts.
+    By completions: of n that are about as old, with `newer` after them, the one with x of these behind it weighs 2^-((newer + x) / h); the
+    mean over x from 0 to n is 2^-(newer / h) (1 - 2^-(n / h)) / (n ln 2 / h). By age: 2^-(age / HALF_LIFE). The smaller one counts. Spans
+    of other processes and kinds that ended at about the same time have no order among them: they weigh the same.
     """
     weighted: list[tuple[Span, float]] = []
     newer = 0.0
-    for span in sorted(spans, key=lambda span: span.ended_at, reverse=True):
-        own = span.completions * math.log(2) / HALF_LIFE_COMPLETIONS
+    for together in _groups(sorted(spans, key=lambda span: span.ended_at, reverse=True)):
+        count = sum(span.completions for span in together)
+        own = count * math.log(2) / HALF_LIFE_COMPLETIONS
         by_completions = 2 ** -(newer / HALF_LIFE_COMPLETIONS) * (-math.expm1(-own) / own if own else 1.0)
-        by_age = 2 ** -(max(0.0, (now - span.ended_at).total_seconds()) / HALF_LIFE)
-        weighted.append((span, min(by_completions, by_age)))
-        newer += span.completions
+        by_age = 2 ** -(max(0.0, (now - together[0].ended_at).total_seconds()) / HALF_LIFE)
+        weighted += [(span, min(by_completions, by_age)) for span in together]
+        newer += count
     return weighted
+
+
+def _groups(spans: Sequence[Span]) -> Iterable[list[Span]]:
+    """Split spans, newest first, wherever one ended more than `SPAN` before the first of its group."""
+    group: list[Span] = []
+    for span in spans:
+        if group and group[0].ended_at - span.ended_at >= timedelta(seconds=SPAN):
+            yield group
+            group = []
+        group.append(span)
+    if group:
+        yield group

@@ -6,7 +6,7 @@ Decides what is believed: history, progress, or a guess. Must not know clocks, d
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from offpoll.estimate.histogram import Histogram, bucket_of, exponential
@@ -33,9 +33,13 @@ PROGRESS_DEVIATION, LEAST_DEVIATION = 0.5, 0.05
 #: How much the extrapolation is believed against the history, where nothing in the history agrees with it.
 PROGRESS_WEIGHT = 0.1
 
-#: What runs longer than anything measured is expected to need this share of the time already spent. Estimates must err low (design:
-#: doubled estimates cost 3.9 times the optimum, halved ones 1.5), so it is small; and in proportion, so that not many of them follow.
-OVERRUN_SHARE = 0.2
+#: What runs longer than nine in ten is expected to need at least this share of the time already spent. Estimates must err low (design:
+#: doubled estimates cost 3.9 times the optimum, halved ones 1.5), so it is small.
+OVERRUN_MEAN = 0.2
+
+#: And at the latest as long again: polls do not follow the latest end, and each time it is overrun a document is written, which costs
+#: 12.5 of them. Doubling makes that a handful, however long an operation runs.
+OVERRUN_LATEST = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,25 +89,28 @@ def of_running(service: Histogram, *, elapsed: float, fraction: float | None, si
         fraction: the progress it reported last, 0 to 1, or None.
         since: seconds since it reported that. Handlers report in steps; between two of them time passes and the fraction stands still.
     """
-    left = service.beyond(elapsed)
     spent = elapsed - since
     if fraction is not None and fraction >= USEFUL_FRACTION and spent > 0:
-        left = _agreeing(left.scaled(1.0), whole=spent / fraction, deviation=_deviation(fraction), elapsed=elapsed)
-    if left.total <= 0:
-        rest = OVERRUN_SHARE * elapsed
-        return Remaining(earliest=-math.log(1 - EARLY) * rest, mean=rest, latest=-math.log(1 - LATE) * rest)
-    return Remaining(
+        whole, deviation = spent / fraction, max(LEAST_DEVIATION, PROGRESS_DEVIATION * (1 - fraction))
+        left = _agreeing(service.beyond(elapsed).scaled(1.0), whole=whole, deviation=deviation).beyond(elapsed)
+        latest = math.exp(NormalDist(math.log(whole), deviation).inv_cdf(LATE))
+    else:
+        left, latest = service.beyond(elapsed), service.quantile(LATE)
+    if not left.total:
+        left, elapsed = exponential(OVERRUN_MEAN * elapsed), 0.0
+    rest = Remaining(
         earliest=max(0.0, left.quantile(EARLY) - elapsed),
         mean=max(0.0, left.mean - elapsed),
         latest=max(0.0, left.quantile(LATE) - elapsed),
     )
+    return rest if spent + since <= latest else _overrun(rest, spent + since)
 
 
-def _deviation(fraction: float) -> float:
-    return max(LEAST_DEVIATION, PROGRESS_DEVIATION * (1 - fraction))
+def _overrun(rest: Remaining, elapsed: float) -> Remaining:
+    return replace(rest, mean=max(rest.mean, OVERRUN_MEAN * elapsed), latest=max(rest.latest, OVERRUN_LATEST * elapsed))
 
 
-def _agreeing(left: Histogram, *, whole: float, deviation: float, elapsed: float) -> Histogram:
+def _agreeing(left: Histogram, *, whole: float, deviation: float) -> Histogram:
     """Weigh what is left by how well it agrees with an extrapolated whole, and add the extrapolation itself."""
     agreeing = {
         bucket_of(middle): weight * math.exp(-0.5 * (math.log(middle / whole) / deviation) ** 2) for middle, weight in left.middles()
@@ -113,7 +120,7 @@ def _agreeing(left: Histogram, *, whole: float, deviation: float, elapsed: float
     for share in range(5, 100, 10):
         bucket = bucket_of(math.exp(normal.inv_cdf(share / 100)))
         alone[bucket] = alone.get(bucket, 0.0) + PROGRESS_WEIGHT / 10
-    return (Histogram(agreeing) + Histogram(alone)).beyond(elapsed)
+    return Histogram(agreeing) + Histogram(alone)
 
 
 def _quantile(wait: Wait, service: Histogram, share: float) -> float:

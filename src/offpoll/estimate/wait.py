@@ -8,7 +8,9 @@ While completions only come from full slots, each slot is a renewal process of m
 of c of them within t have the mean t c / E and, for long t, the variance t c σ² / E³ (Cox: Renewal Theory, 1962, 4.1); so the time until
 the m-th has about the mean m E / c and the variance m σ² / c². On top comes what is not known exactly:
 
-    the counts are old         in `age` seconds about rate x age came and as many went: a variance of 2 rate age in m
+    the counts are old         meanwhile `throughput` came per second and `rate` could go, as long as more was there than what is in work
+                               on average (throughput x E: Little's law); and in `age` seconds so many came and went that m varies by
+                               2 rate age
     the rate is measured       from a limited number of completions: its relative error, times the wait
 
 An idle system has m <= 0 and waits 0. Where more comes than is finished, m only grows, and with it the wait: that is no nonsense.
@@ -38,6 +40,7 @@ class Ahead:
         slots: how many operations are worked on at once.
         mean, variance: of the service time over all kinds in the queue, seconds and seconds².
         rate: completions per second while all slots are taken; None where nothing has finished lately: then slots / mean.
+        throughput: completions per second lately, whether slots were free or not: what comes in.
         counted: from how many completions rate and mean are known.
         age: of the counts, seconds.
     """
@@ -47,6 +50,7 @@ class Ahead:
     mean: float
     variance: float
     rate: float | None = None
+    throughput: float = 0.0
     counted: float = 100.0
     age: float = 0.0
 
@@ -66,11 +70,13 @@ class Wait:
 def wait_of(ahead: Ahead) -> Wait:
     """Return the wait behind what stands ahead."""
     rate = ahead.rate or ahead.slots / ahead.mean
-    missing = ahead.messages + 1 - ahead.slots
+    drained = max(0.0, rate - ahead.throughput) * ahead.age
+    messages = max(ahead.messages - drained, min(ahead.messages, ahead.throughput * ahead.mean))
+    missing = messages + 1 - ahead.slots
     mean = missing / rate
     squared_deviation = ahead.variance / ahead.mean**2  # σ² / E²: 1 for an exponential distribution
-    renewal = max(0, missing) * squared_deviation / rate**2
-    moved = 2 * min(rate, ahead.messages / ahead.mean) * ahead.age / rate**2
+    renewal = max(0.0, missing) * squared_deviation / rate**2
+    moved = 2 * min(rate, messages / ahead.mean) * ahead.age / rate**2
     measured = mean**2 * squared_deviation / max(1.0, ahead.counted)
     deviation = math.sqrt(renewal + moved + measured) if mean > 0 else math.sqrt(moved)
     points = tuple(max(0.0, mean + deviation * each) for each in _STANDARD)

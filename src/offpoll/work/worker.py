@@ -93,9 +93,7 @@ class Worker:
         self._kinds = kinds
         self._jobs: dict[str, Job] = {}
         self._outage = Outage(random=self._ambient.random)
-        self._timing = ServiceTimesBuffer(
-            dependencies.service_times, clock=self._ambient.clock, metrics=dependencies.metrics
-        )
+        self._timing = ServiceTimesBuffer(dependencies.service_times, clock=self._ambient.clock, metrics=dependencies.metrics)
         claimer = Claimer(
             records=dependencies.records,
             lease=settings.lease,
