@@ -112,7 +112,7 @@ class Forecast:
             or said.depth is not depth
             or said.measured is not measured
             or said.older != older
-            or said.lateness_weight != lateness_weight
+            or (said.lateness_weight is not lateness_weight and said.lateness_weight != lateness_weight)
         ):
             said = self._said[kind] = self._say(kind, depth, measured, older=older, lateness_weight=lateness_weight)
         estimate = Estimate(earliest=now + said.earliest, mean=now + said.mean, latest=now + said.latest)

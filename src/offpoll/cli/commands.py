@@ -12,6 +12,7 @@ from offpoll.cli.dev.command import dev
 from offpoll.cli.inspect import inspect
 from offpoll.cli.resubmit import resubmit
 from offpoll.cli.serve import serve
+from offpoll.cli.stats import stats
 from offpoll.cli.work import work
 
 __all__ = ["app"]
@@ -42,5 +43,5 @@ def _offpoll(version: Annotated[bool, typer.Option("--version", callback=_show, 
     """Do nothing yet: the command does."""
 
 
-for command in (dev, serve, work, inspect, resubmit, config):
+for command in (dev, serve, work, inspect, resubmit, stats, config):
     app.command()(command)
