@@ -1,6 +1,6 @@
-"""What operators ask of a service as a whole: how long its operations take, how many wait, and whether estimates are right.
+"""What operators ask of a service as a whole: how long operations take, how many wait, and whether estimates are right.
 
-Decides what is counted over which time. Reads the same hints as the forecasts do, and changes nothing. Must not know AWS or how it is shown.
+Decides what is counted over which time. Reads the same hints as the forecasts do, and changes nothing. Must not know how it is shown.
 """
 
 from __future__ import annotations

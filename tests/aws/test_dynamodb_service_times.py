@@ -1,4 +1,4 @@
-"""Service times in a table: answers that are lost, items that cannot be read, writers that never rest. The rest is in the contract suite."""
+"""Service times in a table: lost answers, items that cannot be read, writers that never rest. The rest is in the contract suite."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import accumulate
 
 __all__ = ["RELATIVE_ERROR", "Histogram", "bucket_of", "exponential"]
@@ -42,6 +42,7 @@ def bucket_of(seconds: float) -> int:
     return math.ceil(math.log(min(LONGEST, max(SHORTEST, seconds))) / _LOG_RATIO)
 
 
+@cache
 def _upper_edge(bucket: int) -> float:
     return RATIO**bucket
 

@@ -96,18 +96,19 @@ def of_running(service: Histogram, *, elapsed: float, fraction: float | None, si
         latest = math.exp(NormalDist(math.log(whole), deviation).inv_cdf(LATE))
     else:
         left, latest = service.beyond(elapsed), service.quantile(LATE)
-    if not left.total:
-        left, elapsed = exponential(OVERRUN_MEAN * elapsed), 0.0
-    rest = Remaining(
-        earliest=max(0.0, left.quantile(EARLY) - elapsed),
-        mean=max(0.0, left.mean - elapsed),
-        latest=max(0.0, left.quantile(LATE) - elapsed),
-    )
-    return rest if spent + since <= latest else _overrun(rest, spent + since)
-
-
-def _overrun(rest: Remaining, elapsed: float) -> Remaining:
+    rest = _rest(left, after=elapsed) if left.total else _rest(exponential(OVERRUN_MEAN * elapsed), after=0.0)
+    if elapsed <= latest:
+        return rest
     return replace(rest, mean=max(rest.mean, OVERRUN_MEAN * elapsed), latest=max(rest.latest, OVERRUN_LATEST * elapsed))
+
+
+def _rest(whole: Histogram, *, after: float) -> Remaining:
+    """Return what is left of whole times of which so much has passed."""
+    return Remaining(
+        earliest=max(0.0, whole.quantile(EARLY) - after),
+        mean=max(0.0, whole.mean - after),
+        latest=max(0.0, whole.quantile(LATE) - after),
+    )
 
 
 def _agreeing(left: Histogram, *, whole: float, deviation: float) -> Histogram:

@@ -53,10 +53,10 @@ class Publisher:
         if shown.document.done or shown.document.revision > self.max_updates:
             return False
         wall = self.clock()
-        due = next_due(shown.document, wall)
-        if due is None or (due - wall).total_seconds() > LEAD:
+        if not self._new(shown.document, record, job.progress) and not _overrun(shown.document, wall + timedelta(seconds=LEAD)):
             return False
-        return self._new(shown.document, record, job.progress) or _overrun(shown.document, due)
+        due = next_due(shown.document, wall)
+        return due is not None and (due - wall).total_seconds() <= LEAD
 
     async def update(self, job: Job, *, now: float) -> None:
         """Read a job's document, the first time, then publish its progress. Where there is none, this never creates one.
@@ -96,10 +96,10 @@ class Publisher:
         return progress is not None and progress.fitted() != document.progress
 
 
-def _overrun(document: Document, due: datetime) -> bool:
-    """Tell whether the readers will find that the operation should have ended by then."""
+def _overrun(document: Document, at: datetime) -> bool:
+    """Tell whether the operation should have ended by then, by what its readers know."""
     estimate = document.estimate
-    return estimate is not None and estimate.latest is not None and estimate.latest <= due
+    return estimate is not None and estimate.latest is not None and estimate.latest <= at
 
 
 def next_due(document: Document, now: datetime) -> datetime | None:
