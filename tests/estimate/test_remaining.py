@@ -69,7 +69,7 @@ def test_the_rest_is_of_those_that_took_longer() -> None:
 def test_progress_tells_more_than_history() -> None:
     """Nearly done after 30 s is nearly done, and hardly begun is not, whatever others took."""
     nearly, hardly = of_running(SERVICE, elapsed=30.0, fraction=0.95), of_running(SERVICE, elapsed=30.0, fraction=0.2)
-    assert nearly.latest < 5
+    assert nearly.latest < 7
     assert hardly.mean > 40
     assert nearly.latest - nearly.earliest < hardly.latest - hardly.earliest
 

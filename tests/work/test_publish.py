@@ -32,11 +32,11 @@ def reporting(*, seconds: float, every: float = 1.0, message: str | None = None)
 
 def test_a_short_operation_costs_two_writes() -> None:
     """An operation that ends before its first planned poll: created and ended, whatever progress it reported."""
-    with lab(single(reporting(seconds=3, every=0.1))) as one:
+    with lab(single(reporting(seconds=2, every=0.1))) as one:
         operation_id = one.submit()
         hint = one.document(operation_id).poll
         assert hint is not None
-        assert hint.not_before > NOW + timedelta(seconds=4)
+        assert hint.not_before > NOW + timedelta(seconds=3)
         assert one.until_done(operation_id).revision == 2
         assert one.writes == 2
 

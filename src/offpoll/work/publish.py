@@ -53,7 +53,7 @@ class Publisher:
         if shown.document.done or shown.document.revision > self.max_updates:
             return False
         wall = self.clock()
-        if not self._new(shown.document, record, job.progress) and not _overrun(shown.document, wall + timedelta(seconds=LEAD)):
+        if not self._new(shown.document, record, job.progress) and not _overrun(shown.document, wall):
             return False
         due = next_due(shown.document, wall)
         return due is not None and (due - wall).total_seconds() <= LEAD
@@ -96,10 +96,10 @@ class Publisher:
         return progress is not None and progress.fitted() != document.progress
 
 
-def _overrun(document: Document, at: datetime) -> bool:
-    """Tell whether the operation should have ended by then, by what its readers know."""
+def _overrun(document: Document, now: datetime) -> bool:
+    """Tell whether the operation should have ended by now, by what its readers know."""
     estimate = document.estimate
-    return estimate is not None and estimate.latest is not None and estimate.latest <= at
+    return estimate is not None and estimate.latest is not None and estimate.latest <= now
 
 
 def next_due(document: Document, now: datetime) -> datetime | None:
