@@ -1,4 +1,4 @@
-"""How long operations take, as weights in buckets of equal ratio: any quantile is within `RELATIVE_ERROR` of the true one.
+"""How long operations take, as weights in buckets of equal ratio: the relative error of any quantile is bounded, and small.
 
 Decides the buckets, which are the same in every process, so that histograms merge by addition. Must not know when anything was measured:
 weights may be counts, faded counts or probabilities.
@@ -9,6 +9,9 @@ docs/decisions/0013-own-histogram.md.
     bucket       …     -1        0         1         2     …
     seconds   ─────┼─────────┼─────────┼─────────┼────────►       r = (1 + e) / (1 - e)
                   1/r²      1/r        1         r
+
+Where the sum of what was measured is known, the buckets are moved together, by a factor between 1 - e and 1 + e, so that their mean is the
+measured one. Operations that always take the same time lie anywhere in their bucket; this puts its middle there.
 """
 
 from __future__ import annotations
@@ -47,8 +50,15 @@ def _upper_edge(bucket: int) -> float:
     return RATIO**bucket
 
 
+def _middle(bucket: int) -> float:
+    return (_upper_edge(bucket - 1) + _upper_edge(bucket)) / 2
+
+
 class Histogram:
     """A distribution of durations. Within a bucket it is even. Must not be changed once made.
+
+    A quantile is off by at most a bucket's width and the factor by which all are moved, together 2 x `RELATIVE_ERROR` from the middle of its
+    bucket; by that much only where every bucket is filled at one edge.
 
     Args:
         weights: by bucket, each at least 0.
@@ -63,20 +73,19 @@ class Histogram:
     @cached_property
     def mean(self) -> float:
         """The mean in seconds; 0 where there is nothing."""
-        if not self.total:
-            return 0.0
-        return (self._by_buckets(1) if self._seconds is None else self._seconds) / self.total
+        return self._scale * self._by_buckets(1) / self.total if self.total else 0.0
 
     @cached_property
     def variance(self) -> float:
         """The variance in seconds²; 0 where there is nothing."""
         if not self.total:
             return 0.0
-        return max(0.0, self._by_buckets(2) / self.total - (self._by_buckets(1) / self.total) ** 2)
+        return self._scale**2 * max(0.0, self._by_buckets(2) / self.total - (self._by_buckets(1) / self.total) ** 2)
 
     def share_below(self, seconds: float) -> float:
         """Return the share that takes at most so long: the distribution function."""
         lower, upper, below = self._edges
+        seconds /= self._scale
         if not lower or seconds <= lower[0]:
             return 0.0
         at = bisect_left(upper, seconds)
@@ -93,22 +102,22 @@ class Histogram:
         sought = share * self.total
         at = min(len(upper) - 1, max(0, bisect_left(below, sought) - 1))
         part = (sought - below[at]) / (below[at + 1] - below[at])
-        return lower[at] + min(1.0, max(0.0, part)) * (upper[at] - lower[at])
+        return self._scale * (lower[at] + min(1.0, max(0.0, part)) * (upper[at] - lower[at]))
 
     def beyond(self, seconds: float) -> Histogram:
         """Return the part that takes longer than this. Of the bucket in which it falls, the share above counts."""
         weights: dict[int, float] = {}
+        limit = seconds / self._scale
         for bucket, weight in self.weights.items():
             low, high = _upper_edge(bucket - 1), _upper_edge(bucket)
-            if high > seconds:
-                weights[bucket] = weight * min(1.0, (high - seconds) / (high - low))
-        return Histogram(weights)
+            if high > limit:
+                weights[bucket] = weight * min(1.0, (high - limit) / (high - low))
+        return Histogram(weights, seconds=self._scale * sum(weight * _middle(bucket) for bucket, weight in weights.items()))
 
     def scaled(self, weight: float) -> Histogram:
         """Return the same distribution with another total weight."""
         by = weight / self.total if self.total else 0.0
-        seconds = None if self._seconds is None else self._seconds * by
-        return Histogram({bucket: each * by for bucket, each in self.weights.items()}, seconds=seconds)
+        return Histogram({bucket: each * by for bucket, each in self.weights.items()}, seconds=self.mean * weight)
 
     def __add__(self, other: Histogram) -> Histogram:
         """Merge with another one."""
@@ -120,7 +129,15 @@ class Histogram:
     def middles(self) -> Iterable[tuple[float, float]]:
         """Yield the middle of each bucket and its weight."""
         for bucket, weight in self.weights.items():
-            yield (_upper_edge(bucket - 1) + _upper_edge(bucket)) / 2, weight
+            yield self._scale * _middle(bucket), weight
+
+    @cached_property
+    def _scale(self) -> float:
+        """By what the buckets are moved."""
+        told = self._by_buckets(1)
+        if self._seconds is None or not told:
+            return 1.0
+        return min(1 + RELATIVE_ERROR, max(1 - RELATIVE_ERROR, self._seconds / told))
 
     @cached_property
     def _edges(self) -> tuple[list[float], list[float], list[float]]:
@@ -130,8 +147,8 @@ class Histogram:
         return lower, upper, list(accumulate(self.weights.values(), initial=0.0))
 
     def _by_buckets(self, power: int) -> float:
-        """Return the weighted sum of the durations, or of their squares, as far as the buckets tell."""
-        return sum(weight * middle**power for middle, weight in self.middles())
+        """Return the weighted sum of the durations, or of their squares, as far as the buckets tell, unmoved."""
+        return sum(weight * _middle(bucket) ** power for bucket, weight in self.weights.items())
 
 
 def exponential(mean: float) -> Histogram:
