@@ -200,3 +200,13 @@ async def test_a_running_operations_hint_counts_from_its_readers(kit: Kit) -> No
     assert mean == pytest.approx(10, rel=0.3)
     wanted = plan(earliest=max(0.0, earliest - 3), mean=mean - 3, lateness_weight=1.0, age=3.0)
     assert (poll.not_before - due).total_seconds() == pytest.approx(wanted.first, abs=0.01)
+
+
+@virtual
+async def test_measurements_count_while_the_queue_is_silent(kit: Kit) -> None:
+    """Where the depth cannot be read, what is said still follows what workers measure."""
+    kit.on_queue.down()
+    assert (await kit.said())[1] == 5.0
+    await kit.times.add("order", span(*[20.0] * 100))
+    await asyncio.sleep(5)
+    assert (await kit.said())[1] == pytest.approx(20, rel=0.05)

@@ -11,6 +11,8 @@ from tests.lab import Lab, lab, single
 from offpoll.context import Operation
 from offpoll.errors import Fail
 from offpoll.estimate.history import Span
+from offpoll.operation import Outcome, Status
+from offpoll.records import Undecided
 from offpoll.work.timing import FLUSH_INTERVAL
 
 
@@ -81,6 +83,28 @@ def test_a_cancellation_is_nobodys_estimate() -> None:
         one.system.advance(5)
         one.cancel(operation_id)
         one.system.advance(60)
+        assert counts(one) == (0, 0, 0)
+        assert spans(one) == []
+
+
+def test_a_cancellation_that_was_faster() -> None:
+    """Where a cancel is decided just before the result, the end is the canceller's, and does not count."""
+
+    async def handle(number: int) -> int:
+        await asyncio.sleep(2)
+        return number
+
+    with lab(single(handle)) as one:
+        operation_id = one.submit()
+
+        async def cancel() -> None:
+            record = one.record(operation_id)
+            assert record is not None
+            canceled = Outcome(status=Status.CANCELED)
+            await one.system.records.decide(record.submission, canceled, guard=Undecided(), expires_at=record.expires_at)
+
+        one.on_records.meanwhile("decide", cancel)
+        assert one.until_done(operation_id).status == "canceled"
         assert counts(one) == (0, 0, 0)
         assert spans(one) == []
 

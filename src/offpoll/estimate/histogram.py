@@ -57,7 +57,7 @@ def _middle(bucket: int) -> float:
 class Histogram:
     """A distribution of durations. Within a bucket it is even. Must not be changed once made.
 
-    A quantile is off by at most a bucket's width and the factor by which all are moved, together 2 x `RELATIVE_ERROR` from the middle of its
+    A quantile is off by at most a bucket and the factor by which all are moved, together 2 x `RELATIVE_ERROR` from the middle of its
     bucket; by that much only where every bucket is filled at one edge.
 
     Args:
