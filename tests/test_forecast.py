@@ -3,84 +3,210 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from tests.faults import Faults
+from tests.spans import span
 
-from offpoll.forecast import Forecast
+from offpoll.document import Estimate
+from offpoll.forecast import FARTHEST, Forecast
+from offpoll.poll_plan import plan
 from offpoll.queue import Envelope, MemoryQueue
 from offpoll.service_times import MemoryServiceTimes
 from offpoll.testing import START, run_virtual
 
 
-def forecast_of(queue: MemoryQueue, times: MemoryServiceTimes) -> Forecast:
-    return Forecast(queue=queue, service_times=times, expected_service_time=5.0, concurrency=2)
+class Kit:
+    """A forecast over an empty queue and no history, on virtual time."""
 
+    def __init__(self, *, concurrency: int = 2, kinds: tuple[str, ...] = ("order",)) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.queue, self.times = MemoryQueue(visibility=10_000), MemoryServiceTimes()
+        self.on_queue, self.on_times = Faults(self.queue), Faults(self.times)
+        self.forecast = Forecast(
+            queue=self.queue,
+            service_times=self.times,
+            expected_service_time=5.0,
+            concurrency=concurrency,
+            kinds=kinds,
+            clock=self.now,
+        )
 
-def test_it_follows_what_is_measured() -> None:
-    """The first forecast uses the guess and an empty queue; a moment later it knows better."""
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.loop.time())
 
-    async def main() -> None:
-        queue, times = MemoryQueue(), MemoryServiceTimes()
-        await times.add("order", completions=4, seconds=80)
-        for _ in range(5):
-            await queue.send(Envelope(body="", attributes={}))
-        forecast = forecast_of(queue, times)
-        estimate, poll = forecast.accepted("order", now=START, lateness_weight=1.0)
-        assert estimate.mean == START + timedelta(seconds=5)
-        assert poll.not_before == START + timedelta(seconds=4.5)
-        assert poll.interval == 2.0
+    async def enqueue(self, count: int, *, take: int = 0) -> None:
+        for _ in range(count):
+            await self.queue.send(Envelope(body="", attributes={}))
+        for _ in range(take):
+            await self.queue.receive(limit=1, wait=0)
+
+    async def said(self, kind: str = "order") -> tuple[float, float, float]:
+        """Return earliest, mean and latest, seconds from now, after a look at the counters."""
+        self.forecast.accepted(kind, now=START, lateness_weight=1.0)
         await asyncio.sleep(1)
-        estimate, _ = forecast.accepted("order", now=START, lateness_weight=1.0)
-        assert estimate.mean == START + timedelta(seconds=20 + 4 * 20 / 2)
-
-    run_virtual(main())
+        return offsets(self.forecast.accepted(kind, now=START, lateness_weight=1.0)[0])
 
 
-def test_it_asks_rarely() -> None:
+def offsets(estimate: Estimate) -> tuple[float, float, float]:
+    assert estimate.earliest is not None
+    assert estimate.mean is not None
+    assert estimate.latest is not None
+    earliest, mean, latest = ((each - START).total_seconds() for each in (estimate.earliest, estimate.mean, estimate.latest))
+    return earliest, mean, latest
+
+
+def virtual(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    def run() -> None:
+        async def main() -> None:
+            await test(Kit())
+
+        run_virtual(main())
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+@virtual
+async def test_a_cold_start_is_the_setting_and_wide(kit: Kit) -> None:
+    """Without history and with an idle system it is the setting, with an exponential's quantiles around it, and no wait."""
+    assert await kit.said() == pytest.approx((0.527, 5.0, 11.51), rel=0.02)
+
+
+@virtual
+async def test_it_follows_what_is_measured(kit: Kit) -> None:
+    """The first forecast uses the guess and an empty queue; a moment later it knows better, of the wait too."""
+    await kit.times.add("order", span(*[20.0] * 100))
+    await kit.enqueue(7, take=2)
+    kit.forecast.accepted("order", now=START, lateness_weight=1.0)
+    await asyncio.sleep(1)
+    earliest, mean, latest = offsets(kit.forecast.accepted("order", now=START, lateness_weight=1.0)[0])
+    assert mean == pytest.approx(20 + 6 * 20 / 2, rel=0.05)
+    assert 60 < earliest < mean < latest < 110
+
+
+@virtual
+async def test_the_hint_is_the_plan(kit: Kit) -> None:
+    """The first poll and the interval are the poll plan's for the same estimate."""
+    await kit.times.add("order", span(*(float(seconds) for seconds in range(10, 60))))
+    await kit.said()
+    estimate, poll = kit.forecast.accepted("order", now=START, lateness_weight=0.5)
+    earliest, mean, _ = offsets(estimate)
+    wanted = plan(earliest=earliest, mean=mean, lateness_weight=0.5)
+    assert (poll.not_before - START).total_seconds() == pytest.approx(wanted.first, abs=0.01)
+    assert poll.interval == pytest.approx(wanted.interval, abs=0.001)
+
+
+@virtual
+async def test_the_wait_is_for_all_kinds_of_work(kit: Kit) -> None:
+    """An operation waits for what is ahead of it, of whatever kind; its own kind's service time comes on top."""
+    forecast = kit.forecast = Forecast(
+        queue=kit.queue, service_times=kit.times, expected_service_time=5.0, concurrency=2, kinds=("order", "report"), clock=kit.now
+    )
+    await kit.times.add("order", span(*[1.0] * 50))
+    await kit.times.add("report", span(*[19.0] * 50))
+    await kit.enqueue(41, take=2)
+    forecast.accepted("order", now=START, lateness_weight=1.0)
+    await asyncio.sleep(1)
+    assert offsets(forecast.accepted("order", now=START, lateness_weight=1.0)[0])[1] == pytest.approx(1 + 40 * 10 / 2, rel=0.05)
+    assert offsets(forecast.accepted("report", now=START, lateness_weight=1.0)[0])[1] == pytest.approx(19 + 40 * 10 / 2, rel=0.05)
+
+
+@virtual
+async def test_the_rate_is_what_workers_really_finish(kit: Kit) -> None:
+    """While work waits, completions tell the rate, even if slots and service times promise five times as much."""
+    await kit.enqueue(1000, take=2)
+    for _ in range(30):
+        await kit.times.add("order", span(*[0.2] * 20, until=kit.now()))  # 2 a second; the slots promise 10
+        kit.forecast.accepted("order", now=START, lateness_weight=1.0)
+        await asyncio.sleep(10)
+    assert (await kit.said())[1] == pytest.approx(999 / 2, rel=0.1)
+
+
+@virtual
+async def test_where_nothing_finished_lately_the_slots_tell(kit: Kit) -> None:
+    """A queue that stands still has no rate: then what is in flight works at the speed it once had."""
+    await kit.times.add("order", span(*[4.0] * 200))
+    await kit.enqueue(104, take=4)
+    for _ in range(60):
+        kit.forecast.accepted("order", now=START, lateness_weight=1.0)
+        await asyncio.sleep(10)
+    assert (await kit.said())[1] == pytest.approx(4 + 101 * 4 / 4, rel=0.1)
+
+
+@virtual
+async def test_more_work_than_can_ever_be_done(kit: Kit) -> None:
+    """However much is submitted, an estimate is an instant: no further away than a message lives."""
+    await kit.times.add("order", span(*[40_000.0] * 50))
+    await kit.enqueue(5000)
+    assert await kit.said() == (FARTHEST, FARTHEST, FARTHEST)
+
+
+@virtual
+async def test_it_asks_rarely(kit: Kit) -> None:
     """However often it is used, counters are read once in five seconds."""
-
-    async def main() -> None:
-        queue, times = MemoryQueue(), MemoryServiceTimes()
-        on_queue, on_times = Faults(queue), Faults(times)
-        forecast = forecast_of(queue, times)
-        for _ in range(1000):
-            forecast.accepted("order", now=START, lateness_weight=1.0)
-            await asyncio.sleep(0.01)
-        assert on_queue.count("depth") == on_times.count("mean") == 2
-
-    run_virtual(main())
+    for _ in range(1000):
+        kit.forecast.accepted("order", now=START, lateness_weight=1.0)
+        await asyncio.sleep(0.01)
+    assert kit.on_queue.count("depth") == kit.on_times.count("spans") == 2
 
 
-def test_outages_leave_the_last_word() -> None:
+@virtual
+async def test_between_two_looks_everybody_is_told_the_same(kit: Kit) -> None:
+    """What is said is worked out once, and follows each look, each kind and each weight."""
+    await kit.said()
+    same = [kit.forecast.accepted("order", now=START, lateness_weight=1.0) for _ in range(2)]
+    assert same[0] == same[1]
+    assert kit.forecast.accepted("order", now=START, lateness_weight=4.0)[1] != same[0][1]
+    await kit.enqueue(50, take=2)
+    await asyncio.sleep(5)
+    assert (await kit.said())[1] > 50
+
+
+@virtual
+async def test_outages_leave_the_last_word(kit: Kit) -> None:
     """What cannot be read stays what it was."""
-
-    async def main() -> None:
-        queue, times = MemoryQueue(), MemoryServiceTimes()
-        await times.add("order", completions=1, seconds=50)
-        on_times = Faults(times)
-        forecast = forecast_of(queue, times)
-        forecast.mean("order")
-        await asyncio.sleep(1)
-        on_times.down()
-        for _ in range(10):
-            assert forecast.mean("order") == 50
-            await asyncio.sleep(10)
-        assert on_times.count("mean") >= 9
-
-    run_virtual(main())
+    await kit.times.add("order", span(*[50.0] * 100))
+    before = await kit.said()
+    kit.on_times.down()
+    for _ in range(10):
+        assert await kit.said() == before
+        await asyncio.sleep(10)
+    assert kit.on_times.count("spans") >= 9
 
 
-def test_a_running_operations_hint_counts_from_its_readers() -> None:
-    """The next poll is planned from the moment at which this document is read."""
+@virtual
+async def test_old_counters_of_an_idle_system(kit: Kit) -> None:
+    """Who is asked once a minute, and then sees counters of a minute ago, does not wait for what has long been done."""
+    await kit.times.add("order", span(*[4.0] * 100, until=START - timedelta(seconds=300)))
+    await kit.enqueue(4, take=2)
+    await kit.said()
+    await asyncio.sleep(60)
+    assert offsets(kit.forecast.accepted("order", now=START, lateness_weight=1.0)[0])[1] == pytest.approx(4, abs=0.5)
 
-    async def main() -> None:
-        forecast = forecast_of(MemoryQueue(), MemoryServiceTimes())
-        due = START + timedelta(seconds=3)
-        estimate, poll = forecast.running("order", now=START, due=due, elapsed=10, fraction=0.5, since=0.0, lateness_weight=1.0)
-        assert estimate.mean == START + timedelta(seconds=10)
-        assert poll.not_before > due
-        assert poll.interval == pytest.approx((0.8 * 7) ** 0.5, abs=0.001)
 
-    run_virtual(main())
+@virtual
+async def test_a_running_operations_hint_counts_from_its_readers(kit: Kit) -> None:
+    """The next poll is planned from the moment at which this document is read, for what is left then."""
+    due = START + timedelta(seconds=3)
+    estimate, poll = kit.forecast.running(
+        "order", now=START, due=due, created_at=START, elapsed=10, fraction=0.5, since=0.0, lateness_weight=1.0
+    )
+    earliest, mean, latest = offsets(estimate)
+    assert earliest < mean < latest
+    assert mean == pytest.approx(10, rel=0.3)
+    wanted = plan(earliest=max(0.0, earliest - 3), mean=mean - 3, lateness_weight=1.0, age=3.0)
+    assert (poll.not_before - due).total_seconds() == pytest.approx(wanted.first, abs=0.01)
+
+
+@virtual
+async def test_measurements_count_while_the_queue_is_silent(kit: Kit) -> None:
+    """Where the depth cannot be read, what is said still follows what workers measure."""
+    kit.on_queue.down()
+    assert (await kit.said())[1] == 5.0
+    await kit.times.add("order", span(*[20.0] * 100))
+    await asyncio.sleep(5)
+    assert (await kit.said())[1] == pytest.approx(20, rel=0.05)

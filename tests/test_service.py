@@ -15,6 +15,7 @@ from tests.lab import lab, single
 from offpoll.context import Operation
 from offpoll.document import PollHint
 from offpoll.errors import ConfigurationError, InputTooLarge, OperationNotFound
+from offpoll.poll_plan import plan
 from offpoll.service import Offpoll, Service, lifetime
 from offpoll.settings import Settings
 from offpoll.testing import START
@@ -138,3 +139,18 @@ def test_lifespan_and_connections() -> None:
         with pytest.raises(ZeroDivisionError):
             asyncio.run(main())
     assert events == ["up", "down", "closed"]
+
+
+@pytest.mark.parametrize("guess", [0.3, 10.0, 400.0])
+def test_retry_after_is_the_first_poll_of_the_plan(guess: float) -> None:
+    """A client that knows only HTTP waits until the plan's first poll, rounded up to whole seconds."""
+    with lab(single(lambda number: number), workers=0, expected_service_time=guess) as one:
+        service = one.system.service
+        ticket = one.system.run(service.submit("order", b"1"))
+        estimate, created_at = ticket.document.estimate, ticket.document.created_at
+        assert estimate is not None
+        assert estimate.earliest is not None
+        assert estimate.mean is not None
+        earliest, mean = ((each - created_at).total_seconds() for each in (estimate.earliest, estimate.mean))
+        first = plan(earliest=earliest, mean=mean, lateness_weight=service.kinds["order"].lateness_weight).first
+        assert 0 <= int(ticket.headers["Retry-After"]) - first < 1.001

@@ -185,7 +185,7 @@ def _publish_before_decide() -> Iterator[None]:
 
 @contextmanager
 def _delete_before_publish() -> Iterator[None]:
-    async def hasty(self: Processor, job: Any, record: Record) -> None:
+    async def hasty(self: Processor, job: Any, record: Record, **_: Any) -> None:
         await job.close()
         await self.dependencies.queue.delete(job.delivery)
         await self.dependencies.board.show(record, held=job.shown)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from offpoll.board import StatusBoard
 from offpoll.dependencies import Dependencies
 from offpoll.http.endpoint import Endpoint
+from offpoll.link_lifetime import LinkLifetime
 from offpoll.memory_store import MemoryDocumentStore
 from offpoll.queue import MemoryQueue
 from offpoll.records import MemoryRecords
@@ -186,7 +187,7 @@ class Fleet:
         board = StatusBoard(
             store=FaultyStore(machine, twins.store),
             prefix=settings.prefix,
-            link_lifetime=settings.link_lifetime,
+            link_lifetime=LinkLifetime(floor=settings.link_lifetime_floor, cap=settings.link_lifetime_cap),
             window=settings.record_window,
             clock=clock,
         )

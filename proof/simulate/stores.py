@@ -8,6 +8,7 @@ from contextvars import Context
 from datetime import datetime
 
 from offpoll.board import DocumentStore
+from offpoll.estimate.history import Span
 from offpoll.link import StatusLink
 from offpoll.operation import Outcome, Submission
 from offpoll.queue import Delivery, Depth, Envelope, Queue
@@ -84,11 +85,11 @@ class FaultyServiceTimes:
     def __init__(self, machine: Machine, target: ServiceTimes) -> None:
         self._call, self._target = machine.lines["records"].call, target
 
-    async def add(self, kind: str, *, completions: int, seconds: float) -> None:
-        await self._call("add", None, self._target.add, kind, completions=completions, seconds=seconds)
+    async def add(self, kind: str, span: Span) -> None:
+        await self._call("add", None, self._target.add, kind, span)
 
-    async def mean(self, kind: str) -> float | None:
-        return await self._call("mean", None, self._target.mean, kind)
+    async def spans(self, kind: str) -> Sequence[Span]:
+        return await self._call("spans", None, self._target.spans, kind)
 
 
 class FaultyQueue:

@@ -80,7 +80,8 @@ async def _world(seed: str, operations: int, loop: Clockwork, ledger: Ledger, lo
         lease=LEASES[int(dice.random() * len(LEASES))],
         concurrency=8 + int(dice.random() * 9),
         lateness_weight=0.05,
-        link_lifetime=dice.between(60, 1200),
+        link_lifetime_floor=dice.between(60, 1200),
+        link_lifetime_cap=1200.0,
         expected_service_time=2.0,
     )
     fleet = Fleet(loop=loop, dice=dice, ledger=ledger, settings=settings, twins=_twins(loop, dice, ledger, settings))

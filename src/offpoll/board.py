@@ -13,7 +13,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from offpoll.document import Document, Estimate, PollHint, Progress, project, qu
 from offpoll.errors import ConfigurationError, DependencyUnavailable, DigestMismatch, DocumentChanged, DocumentExists
 from offpoll.instant import to_milliseconds, utc_now
 from offpoll.link import StatusLink
+from offpoll.link_lifetime import LinkLifetime
 from offpoll.operation import PUBLIC, TERMINAL, Outcome, Record, Status, Submission, is_kind, is_operation_id, is_owner
 
 __all__ = ["DocumentStore", "StatusBoard", "Stored"]
@@ -69,14 +70,14 @@ class StatusBoard:
     Args:
         store: where they are kept.
         prefix: of every key.
-        link_lifetime: seconds for which a status link works.
+        link_lifetime: for how long a status link works.
         window: seconds after which an operation is forgotten; a document says so in `expires_at`.
         clock: the wall clock, for `updated_at`.
     """
 
     store: DocumentStore
     prefix: str = "status"
-    link_lifetime: float = 3600.0
+    link_lifetime: LinkLifetime = field(default_factory=LinkLifetime)
     window: float = 14 * 86_400.0
     clock: Callable[[], datetime] = utc_now
 
@@ -86,9 +87,9 @@ class StatusBoard:
         """Return the key of an operation's document: prefix, owner segment, id. Computed, never looked up."""
         return f"{self.prefix}/{segment(owner)}/{operation_id}"
 
-    def link(self, key: str) -> StatusLink:
-        """Return a fresh link to a document."""
-        return self.store.sign(key, lifetime=self.link_lifetime)
+    def link(self, key: str, *, estimate: Estimate | None = None) -> StatusLink:
+        """Return a fresh link to a document. It works for as long as that needs to be read, which its estimate tells."""
+        return self.store.sign(key, lifetime=self.link_lifetime.covering(estimate, now=self.clock()))
 
     async def read(self, key: str) -> Stored | None:
         """Read a document, None where there is none.
@@ -148,8 +149,8 @@ class StatusBoard:
             created_at=now,
         )
         end = now + timedelta(seconds=mean)
-        await self.ensure(submission, estimate=Estimate(mean=end), poll=PollHint(not_before=end, interval=interval))
-        return self.link(submission.status_key)
+        stored, _ = await self.ensure(submission, estimate=Estimate(mean=end), poll=PollHint(not_before=end, interval=interval))
+        return self.link(submission.status_key, estimate=stored.document.estimate)
 
     async def publish(
         self,

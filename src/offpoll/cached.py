@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
@@ -30,7 +31,13 @@ class Cached(Generic[T]):
         self._read = read
         self._max_age = max_age
         self._asked_at: float | None = None
+        self._read_at: float | None = None
         self._refreshing: asyncio.Task[None] | None = None
+
+    @property
+    def age(self) -> float:
+        """How long ago the value was read, seconds; infinite where nothing has been read. Needs a running loop."""
+        return math.inf if self._read_at is None else asyncio.get_running_loop().time() - self._read_at
 
     def get(self) -> T:
         """Return the value, and start a refresh where it is old. Needs a running loop; never waits."""
@@ -44,6 +51,7 @@ class Cached(Generic[T]):
         """Read the value now."""
         try:
             self._value = await self._read()
+            self._read_at = asyncio.get_running_loop().time()
         except DependencyError as error:
             # A hint may be old: nobody's request fails for it. The next look comes after max_age.
             log.warning("keeping an old value: %s", error)

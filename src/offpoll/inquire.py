@@ -97,8 +97,8 @@ class Inquiry:
         Raises:
             OperationNotFound, DependencyUnavailable, DependencyRefused.
         """
-        await self._document(kind, operation_id, owner)
-        return self.board.link(self._key(operation_id, owner))
+        document = await self._document(kind, operation_id, owner)
+        return self.board.link(self._key(operation_id, owner), estimate=document.estimate)
 
     async def cancel(self, kind: Kind, operation_id: str, *, owner: str) -> Document:
         """Decide that an operation is canceled, publish that, and return the document. Repeating it repairs.

@@ -16,13 +16,26 @@ from typing import Protocol
 
 from offpoll.instant import utc_now
 
-__all__ = ["MESSAGES_PARKED", "NAMESPACE", "EmfMetrics", "Metrics", "NoMetrics"]
+__all__ = [
+    "ENDED_EARLY",
+    "ENDED_INSIDE",
+    "ENDED_LATE",
+    "MESSAGES_PARKED",
+    "NAMESPACE",
+    "EmfMetrics",
+    "Metrics",
+    "NoMetrics",
+]
 
 #: Under which all of offpoll's metrics are found in CloudWatch.
 NAMESPACE = "offpoll"
 
 #: A message was put into the parking queue: somebody's operation that will not be worked on by itself.
 MESSAGES_PARKED = "MessagesParked"
+
+#: Operations that ended between the earliest and the latest end which their submitter was told, before, and after; by kind. The first is
+#: 80 % of all three where estimates are right.
+ENDED_INSIDE, ENDED_EARLY, ENDED_LATE = "EndedInsideEstimate", "EndedBeforeEstimate", "EndedAfterEstimate"
 
 
 class Metrics(Protocol):

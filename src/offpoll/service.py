@@ -178,6 +178,8 @@ class Service:
             service_times=dependencies.service_times,
             expected_service_time=settings.expected_service_time,
             concurrency=settings.concurrency,
+            kinds=self.kinds,
+            clock=clock,
         )
         self._submitter = Submitter(
             board=board,
@@ -259,7 +261,9 @@ class Service:
         )
         return Ticket(
             document=stored.document,
-            link=self.dependencies.board.link(self.dependencies.board.key(stored.document.id, owner=owner)),
+            link=self.dependencies.board.link(
+                self.dependencies.board.key(stored.document.id, owner=owner), estimate=stored.document.estimate
+            ),
             location=f"{base_path}/{kind}/{stored.document.id}",
             retry_after=self.retry_after(stored.document),
             operation_location=self.settings.operation_location,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from offpoll.estimate.history import Span, extended
 
 __all__ = ["MemoryServiceTimes", "ServiceTimes"]
 
@@ -11,23 +14,21 @@ __all__ = ["MemoryServiceTimes", "ServiceTimes"]
 class ServiceTimes(Protocol):
     """Every verb raises DependencyUnavailable or DependencyRefused."""
 
-    async def add(self, kind: str, *, completions: int, seconds: float) -> None:
-        """Add completions of a kind that took `seconds` in all, from claim to decision."""
+    async def add(self, kind: str, span: Span) -> None:
+        """Add what a process measured of a kind since it last did so, from claim to decision."""
 
-    async def mean(self, kind: str) -> float | None:
-        """Return the recent mean in seconds, None where nothing has been measured."""
+    async def spans(self, kind: str) -> Sequence[Span]:
+        """Return what was measured of a kind lately, by all processes, in no order; empty where nothing was."""
 
 
 @dataclass
 class MemoryServiceTimes:
-    """The in-memory twin. It forgets nothing."""
+    """The in-memory twin."""
 
-    _sums: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _spans: dict[str, tuple[Span, ...]] = field(default_factory=dict)
 
-    async def add(self, kind: str, *, completions: int, seconds: float) -> None:
-        count, total = self._sums.get(kind, (0, 0.0))
-        self._sums[kind] = (count + completions, total + seconds)
+    async def add(self, kind: str, span: Span) -> None:
+        self._spans[kind] = extended(self._spans.get(kind, ()), span)
 
-    async def mean(self, kind: str) -> float | None:
-        count, total = self._sums.get(kind, (0, 0.0))
-        return total / count if count else None
+    async def spans(self, kind: str) -> Sequence[Span]:
+        return self._spans.get(kind, ())

@@ -83,9 +83,15 @@ class Settings:
         "The object store's address in status links, where clients reach it by another one than the server does.",
     )
     addressing_style: str = _setting("auto", "How a URL names the bucket: `path`, `virtual`, or `auto` (virtual on AWS, path elsewhere).")
-    link_lifetime: float = _setting(
-        3600.0,
-        f"How long a status link works. At most {MAX_LINK_LIFETIME:.0f}; clients renew it when an operation takes longer.",
+    link_lifetime_floor: float = _setting(
+        600.0,
+        "How long a status link works at least. It covers three times what is left until the latest end that is expected; the floor leaves "
+        "time for a second attempt after a crash, for clocks that differ, and to read the end late.",
+    )
+    link_lifetime_cap: float = _setting(
+        21_600.0,
+        f"How long a status link works at most, up to {MAX_LINK_LIFETIME:.0f}. Whoever finds a link can use it for so long; clients renew "
+        "it when an operation takes longer.",
     )
     operation_location: bool = _setting(False, "Send `Operation-Location: <status link>` with a 202, which azure-core's LROPoller follows.")
     lateness_weight: float | str = _setting(
@@ -245,7 +251,8 @@ def _source(each: Field[Any], value: Any, environ: Mapping[str, str]) -> str:
 
 #: The least and the most of each number.
 _RANGES: Mapping[str, tuple[float, float]] = {
-    "link_lifetime": (1, MAX_LINK_LIFETIME),
+    "link_lifetime_floor": (1, MAX_LINK_LIFETIME),
+    "link_lifetime_cap": (1, MAX_LINK_LIFETIME),
     "expected_service_time": (0.001, 1e7),
     "timeout": (0.001, MAX_TIMEOUT),
     "attempts": (1, MAX_ATTEMPTS),
@@ -275,6 +282,10 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError(
             f"the windows must grow: message ({settings.message_window:g} s) < record ({settings.record_window:g} s) < document "
             f"({settings.document_window:g} s). A message that outlives its record would be handled again"
+        )
+    if settings.link_lifetime_floor > settings.link_lifetime_cap:
+        raise ConfigurationError(
+            f"{PREFIX}LINK_LIFETIME_FLOOR={settings.link_lifetime_floor:g} is over {PREFIX}LINK_LIFETIME_CAP={settings.link_lifetime_cap:g}"
         )
     if settings.addressing_style not in ("auto", "path", "virtual"):
         raise ConfigurationError(f"{PREFIX}ADDRESSING_STYLE={settings.addressing_style!r}: one of auto, path, virtual")

@@ -24,6 +24,7 @@ from offpoll.blocking import BlockingBoard
 from offpoll.board import StatusBoard
 from offpoll.dependencies import Dependencies
 from offpoll.errors import ConfigurationError, DependencyUnavailable
+from offpoll.link_lifetime import LinkLifetime
 from offpoll.metrics import EmfMetrics, NoMetrics
 from offpoll.service import Offpoll, Service, lifetime
 from offpoll.settings import PREFIX, Settings
@@ -138,7 +139,8 @@ def _board(connection: _Connection, settings: Settings) -> tuple[StatusBoard, S3
         style=settings.addressing_style,
         prefix=settings.prefix,
     )
-    board = StatusBoard(store=store, prefix=settings.prefix, link_lifetime=settings.link_lifetime, window=settings.record_window)
+    lifetime = LinkLifetime(floor=settings.link_lifetime_floor, cap=settings.link_lifetime_cap)
+    board = StatusBoard(store=store, prefix=settings.prefix, link_lifetime=lifetime, window=settings.record_window)
     return board, store
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from offpoll.aws.sqs import SqsQueue
 from offpoll.aws.sts import assumed_role
 from offpoll.aws.wire import Wire
 from offpoll.errors import OffpollError
+from offpoll.estimate.history import Span
 from offpoll.operation import Outcome, Status, Submission
 from offpoll.queue import Delivery, Envelope
 from offpoll.records import Claim, Idle, Undecided
@@ -121,6 +122,9 @@ def times(wire: Wire, endpoint: Endpoint) -> DynamoServiceTimes:
     return DynamoServiceTimes(wire, endpoint=endpoint, table="records", region="eu-west-1")
 
 
+SPAN = Span(began_at=EXPIRES_AT - timedelta(seconds=10), ended_at=EXPIRES_AT, buckets={4: 2, -3: 1}, seconds=3.7, inside=2, late=1)
+
+
 async def batch(call: Callable[[], Awaitable[None]]) -> None:
     """Make three equal calls at once: the first goes alone, the others become a batch."""
     await asyncio.gather(call(), call(), call(), return_exceptions=True)
@@ -207,7 +211,7 @@ def test_calls_equal_botocores(
         lambda w, e: dynamodb(w, e).release("0" * 32, held=Claim(attempt=1, token="t"), backoff=60.0),
         lambda w, e: dynamodb(w, e).decide(SUBMISSION, FAILED, guard=Idle(attempt=0), expires_at=EXPIRES_AT, input=b"\0\xff"),
         lambda w, e: dynamodb(w, e).decide(SUBMISSION, Outcome(status=Status.CANCELED), guard=Undecided(), expires_at=EXPIRES_AT),
-        lambda w, e: times(w, e).add("order", completions=2, seconds=1.5),
+        lambda w, e: times(w, e).add("order", SPAN),
     ],
 )
 def test_updates_equal_botocores(run: Run, use: Callable[[Wire, Endpoint], Coroutine[Any, Any, Any]]) -> None:

@@ -12,7 +12,6 @@ from tests.aws.scripted import Asked, Reply, Scripted, json_error
 
 from offpoll.aws.credentials import Credentials, StaticCredentials
 from offpoll.aws.dynamodb import DynamoRecords
-from offpoll.aws.dynamodb_service_times import DynamoServiceTimes
 from offpoll.aws.endpoints import Endpoint
 from offpoll.aws.items import epoch, from_item, ttl
 from offpoll.aws.store_clock import DRIFT, StoreClock
@@ -156,18 +155,3 @@ def test_instants_as_numbers() -> None:
     assert epoch(instant) == {"N": "1795456800.007"}
     assert ttl(instant) == {"N": "1795456801"}
     assert from_item({**ITEM, "lease_until": epoch(instant)}).lease_until == instant
-
-
-def test_service_times_of_two_hours(run: Run) -> None:
-    """The mean is over this hour and the one before, by the wall clock."""
-
-    async def use() -> tuple[float | None, list[str]]:
-        replies = [Reply(200, json.dumps({"Item": {"completions": {"N": "2"}, "seconds": {"N": "3"}}}).encode())]
-        async with Scripted(replies) as server:
-            wire = Wire(StaticCredentials(Credentials(access_key="AKIA", secret_key="s")), clock=lambda: DATE)
-            times = DynamoServiceTimes(wire, endpoint=Endpoint.parse(server.origin), table="records", region="eu-west-1")
-            mean = await times.mean("order")
-            await wire.close()
-            return mean, sorted(json.loads(asked.body)["Key"]["id"]["S"] for asked in server.asked)
-
-    assert run(use()) == (1.5, ["service-times#order#2026-11-23T17", "service-times#order#2026-11-23T18"])

@@ -25,6 +25,7 @@ def test_the_first_page_lists_the_commands_and_exit_codes(offpoll: Run) -> None:
         "work",
         "inspect",
         "resubmit",
+        "stats",
         "config",
         "offpoll dev orders:app",
         "Exit codes: 0 done, 1 failed, 2 usage or configuration",
@@ -32,7 +33,7 @@ def test_the_first_page_lists_the_commands_and_exit_codes(offpoll: Run) -> None:
         assert text in shown.out
 
 
-@pytest.mark.parametrize("name", ["dev", "submit", "wait", "serve", "work", "inspect", "resubmit", "config"])
+@pytest.mark.parametrize("name", ["dev", "submit", "wait", "serve", "work", "inspect", "resubmit", "stats", "config"])
 def test_each_command_shows_an_example(offpoll: Run, name: str) -> None:
     """Every help page has a line to copy."""
     shown = offpoll(name, "--help")

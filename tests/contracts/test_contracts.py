@@ -124,7 +124,20 @@ class TestMemoryServiceTimes(ServiceTimesContract):
 
 class TestMinistackServiceTimes(ServiceTimesContract):
     @pytest.fixture
-    def service_times(self, ministack_server: Server, loop: asyncio.AbstractEventLoop) -> Iterator[DynamoServiceTimes]:
+    def both(self, ministack_server: Server, loop: asyncio.AbstractEventLoop) -> Iterator[tuple[DynamoServiceTimes, DynamoServiceTimes]]:
+        """Two processes on one shard: the worst case."""
+        name, endpoint = table(ministack_server), Endpoint.parse(ministack_server.origin)
         for wire in wire_to(ministack_server, loop):
-            endpoint = Endpoint.parse(ministack_server.origin)
-            yield DynamoServiceTimes(wire, endpoint=endpoint, table=table(ministack_server), region=ministack_server.region)
+            first, second = (
+                DynamoServiceTimes(wire, endpoint=endpoint, table=name, region=ministack_server.region, random=lambda: 0.5)
+                for _ in range(2)
+            )
+            yield first, second
+
+    @pytest.fixture
+    def service_times(self, both: tuple[DynamoServiceTimes, DynamoServiceTimes]) -> DynamoServiceTimes:
+        return both[0]
+
+    @pytest.fixture
+    def other(self, both: tuple[DynamoServiceTimes, DynamoServiceTimes]) -> DynamoServiceTimes:
+        return both[1]

@@ -98,7 +98,7 @@ def test_past_retention() -> None:
 
 def test_status_link() -> None:
     """A fresh link works when the old one has ended."""
-    with api(workers=0, link_lifetime=60.0) as at:
+    with api(workers=0, link_lifetime_floor=60.0) as at:
         operation_id = at.submit()
         at.lab.system.advance(100)
         status, headers, fields = at("POST", f"/order/{operation_id}/status-link")

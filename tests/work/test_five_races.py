@@ -149,12 +149,12 @@ def test_a_canceller_dies_before_it_publishes(began: bool) -> None:
 
 def test_the_answers_of_an_end_are_lost() -> None:
     """Neither decide nor publish is done twice, and a cancel in between comes too late."""
-    handler = Handler(seconds=5)
+    handler = Handler(seconds=2)
     with lab(single(handler.function())) as one:
         one.on_records.fail("decide", times=2, after=True)
         one.on_store.fail("replace", times=2, after=True)
         operation_id = one.submit()
-        one.system.advance(5.2)
+        one.system.advance(2.2)
         assert (one.messages, one.document(operation_id).done, outcome_of(one, operation_id).status) == (1, False, "succeeded")
         with pytest.raises(DependencyUnavailable):  # its publish repairs the document, and loses its answer too
             one.cancel(operation_id)

@@ -54,7 +54,7 @@ def test_cancel_between_two_attempts() -> None:
 
 def test_cancel_races_completion() -> None:
     """A cancel that is decided before the handler's result: one outcome, and the worker shows the canceller's."""
-    handler = Handler(seconds=5)
+    handler = Handler(seconds=2)
     with lab(single(handler.function())) as one:
         operation_id = one.submit()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.lab import Lab, lab, single
+from tests.spans import measured
 
 from offpoll.context import CallNext, Operation
 from offpoll.service import Offpoll
@@ -216,4 +217,4 @@ def test_service_times_are_handed_on() -> None:
         one.until_done(one.submit())
         worker(one)[0].drain()
         one.system.advance(30)
-        assert one.system.run(one.system.service_times.mean("order")) == pytest.approx(4)
+        assert measured(one.system).mean == pytest.approx(4)

@@ -261,5 +261,7 @@ class Presigner:
 
     def _begin(self, credentials: Credentials, at: datetime, lifetime: int) -> _Stamp:
         if not 1 <= lifetime <= MAX_LIFETIME:
-            raise ConfigurationError(f"a link can live 1 to {MAX_LIFETIME} seconds (7 days), not {lifetime}: change OFFPOLL_LINK_LIFETIME")
+            raise ConfigurationError(
+                f"a link can live 1 to {MAX_LIFETIME} seconds (7 days), not {lifetime}: change OFFPOLL_LINK_LIFETIME_CAP"
+            )
         return _Stamp(credentials, at, lifetime=lifetime, region=self._region, host=self._host, before=self._stamp)

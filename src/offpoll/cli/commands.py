@@ -12,6 +12,7 @@ from offpoll.cli.dev.command import dev
 from offpoll.cli.inspect import inspect
 from offpoll.cli.resubmit import resubmit
 from offpoll.cli.serve import serve
+from offpoll.cli.stats import stats
 from offpoll.cli.submit import submit
 from offpoll.cli.wait import wait
 from offpoll.cli.work import work
@@ -44,5 +45,5 @@ def _offpoll(version: Annotated[bool, typer.Option("--version", callback=_show, 
     """Do nothing yet: the command does."""
 
 
-for command in (dev, submit, wait, serve, work, inspect, resubmit, config):
+for command in (dev, submit, wait, serve, work, inspect, resubmit, stats, config):
     app.command()(command)

@@ -17,6 +17,7 @@ from offpoll.dependencies import Dependencies
 from offpoll.exchange import Answer, Fetch, NoAnswer
 from offpoll.http.auth import Authorize
 from offpoll.http.endpoint import Endpoint, Request, read_all
+from offpoll.link_lifetime import LinkLifetime
 from offpoll.memory_store import MemoryDocumentStore
 from offpoll.queue import SPARE_RECEIVES, MemoryQueue
 from offpoll.records import MemoryRecords
@@ -198,7 +199,11 @@ def _make(app: Offpoll, settings: Settings, loop: VirtualLoop, authorize: Author
     queue = MemoryQueue(visibility=settings.lease, dead_letters=dead_letters, max_receives=most, receipts=receipts)
     records, service_times = MemoryRecords(clock=loop.now), MemoryServiceTimes()
     board = StatusBoard(
-        store=store, prefix=settings.prefix, link_lifetime=settings.link_lifetime, window=settings.record_window, clock=loop.now
+        store=store,
+        prefix=settings.prefix,
+        link_lifetime=LinkLifetime(floor=settings.link_lifetime_floor, cap=settings.link_lifetime_cap),
+        window=settings.record_window,
+        clock=loop.now,
     )
     dependencies = Dependencies(
         board=board, queue=queue, dead_letters=dead_letters, parking=parking, records=records, service_times=service_times

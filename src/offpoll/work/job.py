@@ -14,7 +14,7 @@ from typing import Any
 
 from offpoll.board import Stored
 from offpoll.context import Operation
-from offpoll.document import Progress
+from offpoll.document import Estimate, Progress
 from offpoll.errors import HandlerStopped
 from offpoll.kind import Kind
 from offpoll.operation import Record
@@ -45,7 +45,8 @@ class Job:
         delivery, message, kind: what was received.
         token: fresh for this delivery.
         record: as the claim answered it; None before.
-        tried_at: when the last beat began, on the monotonic clock.
+        claimed_at: when its claim began, on the monotonic clock.
+        tried_at: when the last beat began.
         beat_at: when the last beat began that succeeded.
         failing: whether the last beat failed.
         lease_ends: counted from before the call that set it.
@@ -55,6 +56,7 @@ class Job:
         progress: the newest that the handler reported.
         progress_at: when the heartbeat first saw that.
         shown: the document as last read or published.
+        promised: the estimate that the submitter was given, where the heartbeat found the document unchanged.
         closed: the loop is done with it: the heartbeat must leave it alone.
         beating: the heartbeat is in the middle of a beat.
         publishing: the heartbeat is in the middle of publishing progress.
@@ -67,6 +69,7 @@ class Job:
     kind: Kind
     token: str
     record: Record | None = None
+    claimed_at: float = 0.0
     tried_at: float = 0.0
     beat_at: float = 0.0
     failing: bool = False
@@ -77,6 +80,7 @@ class Job:
     progress: Progress | None = None
     progress_at: float = 0.0
     shown: Stored | None = None
+    promised: Estimate | None = None
     closed: bool = False
     beating: bool = False
     publishing: bool = False

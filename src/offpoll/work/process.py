@@ -125,7 +125,7 @@ class Processor:
             case Decided(record=record):
                 await self._finish(job, record)
             case Mine(record=record):
-                job.lease_ends, job.record = begun + self.lease, record
+                job.claimed_at, job.lease_ends, job.record = begun, begun + self.lease, record
                 lapsing = self.monotonic() >= job.lease_ends - self.lease * MARGIN  # the answer was lost, and the table was down for long
                 if not lapsing or await self._still_mine(job):
                     await self._handle(job)
@@ -133,11 +133,8 @@ class Processor:
     async def _handle(self, job: Job) -> None:
         """Run the handler, and run it again under the same claim where the lease lapsed and nobody took it."""
         while not self.outage.stopping and job.stop_reason is not Stop.SHUTDOWN:
-            begun = self.monotonic()
-            ended = await self.runner.run(job)
-            match ended:
+            match await self.runner.run(job):
                 case Ended(outcome=outcome):
-                    self.timing.observe(job.kind.name, self.monotonic() - begun)
                     return await self._decide(job, outcome)
                 case Errored(code=code):
                     return await self._errored(job, code)
@@ -177,7 +174,7 @@ class Processor:
         operation_id = job.message.submission.operation_id
         update = await self.outage.through(lambda: self._record(job, outcome), what=f"operation {operation_id}: decide")
         if update.record is not None and update.record.done:
-            await self._finish(job, update.record)
+            await self._finish(job, update.record, took=self.monotonic() - job.claimed_at if update.applied else None)
         else:
             log.warning("operation %s: this attempt was overtaken; its result is dropped", operation_id)
             await job.close()
@@ -226,13 +223,21 @@ class Processor:
         # Applied, or refused because it was applied before and not answered: only a release leaves an attempt without its token.
         await self._give_back(job.delivery, seconds=backoff + AFTER_LEASE if backoff else 0.0)
 
-    async def _finish(self, job: Job, record: Record) -> None:
-        """Show the outcome, and only then delete the message."""
-        operation_id = record.submission.operation_id
-        await self.outage.through(
-            lambda: self.dependencies.board.show(record, held=job.shown, show_result=job.kind.show_result),
-            what=f"operation {operation_id}: publish",
-        )
+    async def _finish(self, job: Job, record: Record, *, took: float | None = None) -> None:
+        """Show the outcome, and only then delete the message. `took` is from claim to decision, where it was this worker's."""
+        operation_id, board = record.submission.operation_id, self.dependencies.board
+        promised = job.promised
+
+        async def publish() -> None:
+            nonlocal promised
+            held = job.shown or await board.read(record.submission.status_key)
+            if held is not None and held.document.status == Status.QUEUED:  # no later estimate has taken the place of the first
+                promised = held.document.estimate
+            await board.show(record, held=held, show_result=job.kind.show_result)
+
+        await self.outage.through(publish, what=f"operation {operation_id}: publish")
+        if took is not None:
+            self.timing.observe(job.kind.name, took, promised=promised, finished_at=record.finished_at)
         await job.close()
         await self.outage.through(lambda: self.dependencies.queue.delete(job.delivery), what=f"operation {operation_id}: delete")
         log.info("operation %s: %s after attempt %d", operation_id, record.status, record.attempt)

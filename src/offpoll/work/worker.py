@@ -90,9 +90,10 @@ class Worker:
         self._settings = settings
         self._ambient = ambient or Ambient()
         self._heartbeat, self._heartbeat_dependencies = heartbeat, heartbeat_dependencies
+        self._kinds = kinds
         self._jobs: dict[str, Job] = {}
         self._outage = Outage(random=self._ambient.random)
-        self._timing = ServiceTimesBuffer(dependencies.service_times)
+        self._timing = ServiceTimesBuffer(dependencies.service_times, clock=self._ambient.clock, metrics=dependencies.metrics)
         claimer = Claimer(
             records=dependencies.records,
             lease=settings.lease,
@@ -200,6 +201,8 @@ class Worker:
                 service_times=dependencies.service_times,
                 expected_service_time=settings.expected_service_time,
                 concurrency=settings.concurrency,
+                kinds=self._kinds,
+                clock=self._ambient.clock,
             )
             yield Heartbeat(
                 jobs=self._jobs,

@@ -1,0 +1,163 @@
+"""How long operations take, as weights in buckets of equal ratio: the relative error of any quantile is bounded, and small.
+
+Decides the buckets, which are the same in every process, so that histograms merge by addition. Must not know when anything was measured:
+weights may be counts, faded counts or probabilities.
+
+The buckets are DDSketch's logarithmic mapping (Masson, Rim, Lee: DDSketch, VLDB 12, 2019, section 2.1); why its library is not used:
+docs/decisions/0013-own-histogram.md.
+
+    bucket       …     -1        0         1         2     …
+    seconds   ─────┼─────────┼─────────┼─────────┼────────►       r = (1 + e) / (1 - e)
+                  1/r²      1/r        1         r
+
+Where the sum of what was measured is known, the buckets are moved together, by a factor between 1 - e and 1 + e, so that their mean is the
+measured one. Operations that always take the same time lie anywhere in their bucket; this puts its middle there.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from functools import cache, cached_property
+from itertools import accumulate
+
+__all__ = ["RELATIVE_ERROR", "Histogram", "bucket_of", "exponential"]
+
+#: e: a bucket's middle is at most so far from what is in it, as a share. Estimates are wrong by more than 5 % for other reasons, and
+#: service times that spread over two orders of magnitude fill 46 buckets: some hundred bytes.
+RELATIVE_ERROR = 0.05
+
+#: r: a bucket's upper edge over its lower one.
+RATIO = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
+
+_LOG_RATIO = math.log(RATIO)
+
+#: Nothing is told apart below a tenth of a millisecond or above a year, seconds: so there are at most 264 buckets.
+SHORTEST, LONGEST = 1e-4, 3.2e7
+
+#: An exponential distribution is cut where a millionth is left of it.
+TAIL = -math.log(1e-6)
+
+
+def bucket_of(seconds: float) -> int:
+    """Return the bucket of a duration."""
+    return math.ceil(math.log(min(LONGEST, max(SHORTEST, seconds))) / _LOG_RATIO)
+
+
+@cache
+def _upper_edge(bucket: int) -> float:
+    return RATIO**bucket
+
+
+def _middle(bucket: int) -> float:
+    return (_upper_edge(bucket - 1) + _upper_edge(bucket)) / 2
+
+
+class Histogram:
+    """A distribution of durations. Within a bucket it is even. Must not be changed once made.
+
+    A quantile is off by at most a bucket and the factor by which all are moved, together 2 x `RELATIVE_ERROR` from the middle of its
+    bucket; by that much only where every bucket is filled at one edge.
+
+    Args:
+        weights: by bucket, each at least 0.
+        seconds: the weighted sum of what was measured, where that is known more exactly than by the buckets.
+    """
+
+    def __init__(self, weights: Mapping[int, float], *, seconds: float | None = None) -> None:
+        self.weights = {bucket: weight for bucket, weight in sorted(weights.items()) if weight > 0}
+        self.total = sum(self.weights.values())
+        self._seconds = seconds
+
+    @cached_property
+    def mean(self) -> float:
+        """The mean in seconds; 0 where there is nothing."""
+        return self._scale * self._by_buckets(1) / self.total if self.total else 0.0
+
+    @cached_property
+    def variance(self) -> float:
+        """The variance in seconds²; 0 where there is nothing."""
+        if not self.total:
+            return 0.0
+        return self._scale**2 * max(0.0, self._by_buckets(2) / self.total - (self._by_buckets(1) / self.total) ** 2)
+
+    def share_below(self, seconds: float) -> float:
+        """Return the share that takes at most so long: the distribution function."""
+        lower, upper, below = self._edges
+        seconds /= self._scale
+        if not lower or seconds <= lower[0]:
+            return 0.0
+        at = bisect_left(upper, seconds)
+        if at == len(upper):
+            return 1.0
+        part = max(0.0, seconds - lower[at]) / (upper[at] - lower[at])
+        return (below[at] + part * (below[at + 1] - below[at])) / self.total
+
+    def quantile(self, share: float) -> float:
+        """Return how long the fastest `share` (0 to 1) takes at most, seconds; 0 where there is nothing."""
+        lower, upper, below = self._edges
+        if not lower:
+            return 0.0
+        sought = share * self.total
+        at = min(len(upper) - 1, max(0, bisect_left(below, sought) - 1))
+        part = (sought - below[at]) / (below[at + 1] - below[at])
+        return self._scale * (lower[at] + min(1.0, max(0.0, part)) * (upper[at] - lower[at]))
+
+    def beyond(self, seconds: float) -> Histogram:
+        """Return the part that takes longer than this. Of the bucket in which it falls, the share above counts."""
+        weights: dict[int, float] = {}
+        limit = seconds / self._scale
+        for bucket, weight in self.weights.items():
+            low, high = _upper_edge(bucket - 1), _upper_edge(bucket)
+            if high > limit:
+                weights[bucket] = weight * min(1.0, (high - limit) / (high - low))
+        return Histogram(weights, seconds=self._scale * sum(weight * _middle(bucket) for bucket, weight in weights.items()))
+
+    def scaled(self, weight: float) -> Histogram:
+        """Return the same distribution with another total weight."""
+        by = weight / self.total if self.total else 0.0
+        return Histogram({bucket: each * by for bucket, each in self.weights.items()}, seconds=self.mean * weight)
+
+    def __add__(self, other: Histogram) -> Histogram:
+        """Merge with another one."""
+        weights = dict(self.weights)
+        for bucket, weight in other.weights.items():
+            weights[bucket] = weights.get(bucket, 0.0) + weight
+        return Histogram(weights, seconds=self.mean * self.total + other.mean * other.total)
+
+    def middles(self) -> Iterable[tuple[float, float]]:
+        """Yield the middle of each bucket and its weight."""
+        for bucket, weight in self.weights.items():
+            yield self._scale * _middle(bucket), weight
+
+    @cached_property
+    def _scale(self) -> float:
+        """By what the buckets are moved."""
+        told = self._by_buckets(1)
+        if self._seconds is None or not told:
+            return 1.0
+        return min(1 + RELATIVE_ERROR, max(1 - RELATIVE_ERROR, self._seconds / told))
+
+    @cached_property
+    def _edges(self) -> tuple[list[float], list[float], list[float]]:
+        """Lower and upper edges, and the weight below each lower edge, with the total behind."""
+        lower = [_upper_edge(bucket - 1) for bucket in self.weights]
+        upper = [_upper_edge(bucket) for bucket in self.weights]
+        return lower, upper, list(accumulate(self.weights.values(), initial=0.0))
+
+    def _by_buckets(self, power: int) -> float:
+        """Return the weighted sum of the durations, or of their squares, as far as the buckets tell, unmoved."""
+        return sum(weight * _middle(bucket) ** power for bucket, weight in self.weights.items())
+
+
+def exponential(mean: float) -> Histogram:
+    """Return the exponential distribution, total weight 1.
+
+    Of all distributions of a duration with a given mean it is the one that claims least (maximum entropy; Cover, Thomas: Elements of
+    Information Theory, 2nd ed., example 12.2.5): the honest guess where nothing but a mean is known.
+    """
+    first, last = bucket_of(mean * 1e-3), bucket_of(mean * TAIL)
+    below = [0.0, *(-math.expm1(-_upper_edge(bucket) / mean) for bucket in range(first, last)), 1.0]
+    weights = {bucket: high - low for bucket, low, high in zip(range(first, last + 1), below, below[1:], strict=False)}
+    return Histogram(weights, seconds=mean)

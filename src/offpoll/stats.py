@@ -1,0 +1,85 @@
+"""What operators ask of a service as a whole: how long operations take, how many wait, and whether estimates are right.
+
+Decides what is counted over which time. Reads the same hints as the forecasts do, and changes nothing. Must not know how it is shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from offpoll.dependencies import Dependencies
+from offpoll.estimate.history import Calibration, Span, calibration, completions, faded
+from offpoll.queue import Depth
+
+__all__ = ["KindStats", "Stats", "look"]
+
+#: Completions are those of the last hour, the rate that of the last five minutes, seconds.
+COUNTED, RATED = 3600.0, 300.0
+
+#: Workers report every 10 s: what is younger is not complete, seconds.
+REPORTED = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class KindStats:
+    """One kind.
+
+    Attributes:
+        completions: how many operations ended within the last hour, about.
+        rate: how many ended per second over the last five minutes.
+        p10, p50, p90, mean: the service time from claim to decision, seconds, as estimates are made of it: a completion counts half after
+            an hour, or after a hundred newer ones. None where nothing was measured.
+        calibration: how many ended between the earliest and latest end that their submitter was told; faded counts.
+    """
+
+    completions: float
+    rate: float
+    p10: float | None
+    p50: float | None
+    p90: float | None
+    mean: float | None
+    calibration: Calibration
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stats:
+    """A service at one time: its kinds by name, and what its queues hold."""
+
+    at: datetime
+    kinds: dict[str, KindStats]
+    queue: Depth
+    dead_letters: Depth
+    parking: Depth
+
+
+async def look(dependencies: Dependencies, kinds: Iterable[str], *, now: datetime) -> Stats:
+    """Look at a service.
+
+    Raises:
+        DependencyUnavailable, DependencyRefused: by the table or a queue.
+    """
+    names = sorted(kinds)
+    spans, depths = await asyncio.gather(
+        asyncio.gather(*(dependencies.service_times.spans(name) for name in names)),
+        asyncio.gather(*(queue.depth() for queue in (dependencies.queue, dependencies.dead_letters, dependencies.parking))),
+    )
+    of_kinds = {name: of_kind(each, now=now) for name, each in zip(names, spans, strict=True)}
+    return Stats(at=now, kinds=of_kinds, queue=depths[0], dead_letters=depths[1], parking=depths[2])
+
+
+def of_kind(spans: Sequence[Span], *, now: datetime) -> KindStats:
+    """Return what spans say of their kind."""
+    measured, until = faded(spans, now), now - timedelta(seconds=REPORTED)
+    p10, p50, p90 = (measured.quantile(share) if measured.total else None for share in (0.1, 0.5, 0.9))
+    return KindStats(
+        completions=completions(spans, since=now - timedelta(seconds=COUNTED), until=now),
+        rate=completions(spans, since=until - timedelta(seconds=RATED), until=until) / RATED,
+        p10=p10,
+        p50=p50,
+        p90=p90,
+        mean=measured.mean if measured.total else None,
+        calibration=calibration(spans, now),
+    )
