@@ -44,17 +44,17 @@ EVERYTHING = {
     "RetentionDays": 90,
 }
 
-_PSEUDO = {"AWS::AccountId": ACCOUNT, "AWS::Region": REGION, "AWS::Partition": "aws", "AWS::StackName": "orders"}
+_PSEUDO = {"AWS::Region": REGION, "AWS::Partition": "aws", "AWS::StackName": "orders"}
 
 _NOTHING = object()
 
 _ARNS = {
     "AWS::S3::Bucket": "arn:aws:s3:::{name}",
-    "AWS::SQS::Queue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{{name}}",
-    "AWS::DynamoDB::Table": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{{name}}",
-    "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/{{name}}",
-    "AWS::Lambda::Function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{{name}}",
-    "AWS::Logs::LogGroup": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{{name}}:*",
+    "AWS::SQS::Queue": f"arn:aws:sqs:{REGION}:{{account}}:{{name}}",
+    "AWS::DynamoDB::Table": f"arn:aws:dynamodb:{REGION}:{{account}}:table/{{name}}",
+    "AWS::IAM::Role": "arn:aws:iam::{account}:role/{name}",
+    "AWS::Lambda::Function": f"arn:aws:lambda:{REGION}:{{account}}:function:{{name}}",
+    "AWS::Logs::LogGroup": f"arn:aws:logs:{REGION}:{{account}}:log-group:{{name}}:*",
 }
 
 
@@ -84,9 +84,27 @@ def translated() -> dict[str, Any]:
     return json.loads(_translated())  # type: ignore[no-any-return]
 
 
-def resources(*, names: Mapping[str, str] | None = None, **parameters: Any) -> dict[str, Any]:
+def resources(*, names: Mapping[str, str] | None = None, account: str = ACCOUNT, **parameters: Any) -> dict[str, Any]:
     """Return the resources that a stack with these parameters has; `names` are physical names by logical id."""
-    return _Stack(translated(), parameters={**NEEDED, **parameters}, names=names or {}).resources()
+    return _Stack(translated(), parameters={**NEEDED, **parameters}, names=names or {}, account=account).resources()
+
+
+def refusals(**parameters: Any) -> list[str]:
+    """Return what the template's rules say against these parameters."""
+    stack = _Stack(translated(), parameters={**NEEDED, **parameters}, names={}, account=ACCOUNT)
+    applying = [rule for rule in stack.template["Rules"].values() if stack.resolve(rule["RuleCondition"])]
+    asserted = [each for rule in applying for each in rule["Assertions"]]
+    return [each["AssertDescription"] for each in asserted if not stack.resolve(each["Assert"])]
+
+
+def statements(role: str, **options: Any) -> list[dict[str, Any]]:
+    """Return all that a role may do: the policies written in it, and those that name it."""
+    found = resources(**options)
+    documents = [each["PolicyDocument"] for each in found[role]["Properties"]["Policies"]]
+    name = (options.get("names") or {}).get(role, role)
+    apart = [each["Properties"] for each in found.values() if each["Type"] == "AWS::IAM::Policy"]
+    documents += [each["PolicyDocument"] for each in apart if name in each["Roles"]]
+    return [statement for document in documents for statement in document["Statement"]]
 
 
 def values(parameter: str) -> list[Any]:
@@ -130,6 +148,7 @@ class _Stack:
     template: Mapping[str, Any]
     parameters: Mapping[str, Any]
     names: Mapping[str, str]
+    account: str
     _conditions: dict[str, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -166,6 +185,8 @@ class _Stack:
     def _ref(self, name: str) -> Any:
         if name == "AWS::NoValue":
             return _NOTHING
+        if name == "AWS::AccountId":
+            return self.account
         if name in _PSEUDO:
             return _PSEUDO[name]
         return self.parameters[name] if name in self.parameters else self.names.get(name, name)
@@ -174,7 +195,7 @@ class _Stack:
         name, attribute = path if isinstance(path, list) else path.split(".", 1)
         kind = self.template["Resources"][name]["Type"]
         if attribute == "Arn":
-            return _ARNS[kind].format(name=self.names.get(name, name))
+            return _ARNS[kind].format(account=self.account, name=self.names.get(name, name))
         return self.names.get(name, name) if attribute == "QueueName" else f"{name}.{attribute}"
 
     def _sub(self, pattern: str) -> str:
@@ -200,3 +221,13 @@ class _Stack:
 
     def _not(self, arguments: Any) -> bool:
         return not self.resolve(arguments[0])
+
+    def _and(self, arguments: Any) -> bool:
+        return all(self.resolve(arguments))
+
+    def _or(self, arguments: Any) -> bool:
+        return any(self.resolve(arguments))
+
+    def _contains(self, arguments: Any) -> bool:
+        several, one = (self.resolve(each) for each in arguments)
+        return one in several
