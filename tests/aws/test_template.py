@@ -163,7 +163,7 @@ def test_workers_are_deployed_before_the_api() -> None:
 
 
 def test_the_api_may_call_its_function_and_nobody_else_may() -> None:
-    """Every path goes to it. The permission names this API and its route."""
+    """Every path goes to it. The permission names this API and its one route, as SAM would write it."""
     found = resources(names={"Api": "a1b2"})
     assert found["ApiIntegration"]["Properties"]["IntegrationUri"] == "arn:aws:lambda:eu-west-1:123456789012:function:ApiFunction"
     assert (found["ApiRoute"]["Properties"]["RouteKey"], found["ApiStage"]["Properties"]["StageName"]) == ("$default", "$default")
@@ -173,7 +173,7 @@ def test_the_api_may_call_its_function_and_nobody_else_may() -> None:
             "Action": "lambda:InvokeFunction",
             "FunctionName": "ApiFunction",
             "Principal": "apigateway.amazonaws.com",
-            "SourceArn": "arn:aws:execute-api:eu-west-1:123456789012:a1b2/$default/$default",
+            "SourceArn": "arn:aws:execute-api:eu-west-1:123456789012:a1b2/*/$default",
         }
     ]
     assert properties("ApiFunction")["Timeout"] < 30  # an HTTP API waits no longer
