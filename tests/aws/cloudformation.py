@@ -18,7 +18,6 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
@@ -70,18 +69,22 @@ def _source() -> str:
 
 def source() -> dict[str, Any]:
     """Return the template, untranslated."""
-    return json.loads(_source())  # type: ignore[no-any-return]
+    found: dict[str, Any] = json.loads(_source())
+    return found
 
 
 @functools.cache
 def _translated() -> str:
+    from samtranslator.translator.transform import transform  # takes a second: not for every collection of tests
+
     with mock.patch.dict(os.environ, {"AWS_DEFAULT_REGION": REGION}):
         return json.dumps(transform(source(), {}, SimpleNamespace(load=dict)))
 
 
 def translated() -> dict[str, Any]:
     """Return the template as CloudFormation gets it from SAM."""
-    return json.loads(_translated())  # type: ignore[no-any-return]
+    found: dict[str, Any] = json.loads(_translated())
+    return found
 
 
 def resources(*, names: Mapping[str, str] | None = None, account: str = ACCOUNT, **parameters: Any) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Stack:
     def client(self, role: str, service: str) -> Any:
         """Return a boto3 client with a role's rights; of root's, without one."""
         access_key, secret_key = self.keys[role] if role else ("test", "test")
-        return boto3.Session(access_key, secret_key, region_name=REGION).client(service, endpoint_url=self.made.endpoint)  # type: ignore[call-overload]
+        return boto3.Session(access_key, secret_key, region_name=REGION).client(service, endpoint_url=self.made.endpoint)
 
     def dependencies(self, role: str) -> Dependencies:
         """Return what a function with this role is made of."""
