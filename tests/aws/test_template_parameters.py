@@ -14,6 +14,7 @@ from tests.aws.cloudformation import EVERYTHING, NEEDED, REGION, refusals, sourc
 from tests.servers import Server
 
 from offpoll.document import MAX_BYTES
+from offpoll.lateness import read_weight
 
 ROLE = "arn:aws:iam::123456789012:role"
 
@@ -31,6 +32,7 @@ TAKEN = {
     "AlarmTopicArn": ["", "arn:aws:sns:eu-west-1:123456789012:alarms"],
     "DomainName": ["", "api.example.com"],
     "HostedZoneId": ["", "Z0123ABC"],
+    "LatenessWeight": ["4", "0.5", "30/duration"],
 }
 
 REFUSED = {
@@ -43,6 +45,7 @@ REFUSED = {
     "AlarmTopicArn": ["alarms"],
     "DomainName": ["https://api.example.com", "api.example.com.", "api"],
     "HostedZoneId": ["example.com"],
+    "LatenessWeight": ["", "many", "30/second", "-1"],
 }
 
 
@@ -59,6 +62,14 @@ def test_a_parameter_refuses_what_is_none(name: str) -> None:
     parameter = source()["Parameters"][name]
     assert [each for each in REFUSED[name] if re.fullmatch(parameter["AllowedPattern"], each)] == []
     assert len(parameter["ConstraintDescription"]) > 15
+
+
+def test_weights_are_read_by_the_code() -> None:
+    """What the template takes for one is one."""
+    assert all(read_weight(each) for each in TAKEN["LatenessWeight"])
+    for each in REFUSED["LatenessWeight"]:
+        with pytest.raises(ValueError, match="polls"):
+            read_weight(each)
 
 
 def test_parameters_that_need_each_other() -> None:
