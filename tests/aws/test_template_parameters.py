@@ -21,7 +21,7 @@ ROLE = "arn:aws:iam::123456789012:role"
 TAKEN = {
     "App": ["orders:app", "shop.orders:app"],
     "CorsOrigins": ["", "*", "https://shop.example.com", "http://localhost:3000,https://a.example"],
-    "AllowedCidrs": ["", "203.0.113.0/24", "0.0.0.0/0", "2001:db8::/32,10.0.0.0/8,::/0"],
+    "AllowedCidrs": ["", "203.0.113.255/24", "0.0.0.0/0", "2001:db8::/32,10.0.0.0/8,::/0"],
     "AllowedVpcEndpoints": ["", "vpce-0123456789abcdef0", "vpce-0a,vpce-0b"],
     "ClientRoleArns": [
         "",
@@ -38,7 +38,15 @@ TAKEN = {
 REFUSED = {
     "App": ["", "orders", "orders:", "orders:app:x"],
     "CorsOrigins": ["shop.example.com", "https://shop.example.com/path", "https://a.example, https://b.example"],
-    "AllowedCidrs": ["203.0.113.0", "203.0.113.0/33", "2001:db8::/129", "everybody", "10.0.0.0/8,", "10.0.0.0/8 192.168.0.0/16"],
+    "AllowedCidrs": [
+        "203.0.113.0",
+        "203.0.113.0/33",
+        "203.0.256.0/24",
+        "2001:db8::/129",
+        "everybody",
+        "10.0.0.0/8,",
+        "10.0.0.0/8 192.168.0.0/16",
+    ],
     "AllowedVpcEndpoints": ["vpc-0a", "vpce-"],
     "ClientRoleArns": ["*", "arn:aws:iam::123456789012:user/somebody", "arn:aws:iam::123456789012:role/*"],
     "KmsKeyArn": ["alias/mine", "arn:aws:kms:eu-west-1:123456789012:alias/mine"],
