@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import pytest
-from tests.servers import Server, ceph, has_ceph, ministack
+from tests.servers import Server, ceph, ministack, require_ceph
 
 # botocore reads this once, when it is imported. With CRT it orders the query of a presigned URL differently.
 os.environ["BOTO_DISABLE_CRT"] = "true"
@@ -32,11 +32,8 @@ def ministack_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
 
 @pytest.fixture(scope="session")
 def ceph_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A real S3. Tests that use it are skipped where Ceph is not installed, unless REQUIRE_CEPH is set, as CI does."""
-    if not has_ceph() and os.environ.get("REQUIRE_CEPH"):
-        pytest.fail("Ceph RGW is not installed, and REQUIRE_CEPH is set")
-    if not has_ceph():
-        pytest.skip("Ceph RGW is not installed")
+    """A real S3."""
+    require_ceph()
     with ceph(tmp_path_factory.mktemp("ceph")) as server:
         yield server
 

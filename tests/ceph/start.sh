@@ -1,9 +1,10 @@
 #!/bin/bash
 # One Ceph RGW on loopback, in memory: mon + osd + radosgw, no systemd, no root. Ready when this script ends.
 # usage: start.sh ROOT HTTP_PORT MON_PORT ACCESS_KEY SECRET_KEY [true|false: STS; true masks SignatureDoesNotMatch as AccessDenied]
+#        [HTTPS_PORT CERTIFICATE: a PEM with its key] [seconds that a day of lifecycle rules lasts]
 # ROOT is emptied. The processes' ids are in ROOT/pids; end them with stop.sh ROOT.
 set -euo pipefail
-ROOT=$1 PORT=$2 MON_PORT=$3 ACCESS_KEY=$4 SECRET_KEY=$5 STS=${6:-false}
+ROOT=$1 PORT=$2 MON_PORT=$3 ACCESS_KEY=$4 SECRET_KEY=$5 STS=${6:-false} HTTPS_PORT=${7:-} CERTIFICATE=${8:-} DAY=${9:--1}
 rm -rf "$ROOT"; mkdir -p "$ROOT"/{mon.a,osd.0,log,run}
 export CEPH_CONF="$ROOT/ceph.conf"
 cat > "$CEPH_CONF" <<C
@@ -49,11 +50,12 @@ osd_class_load_list = *
 osd_class_default_list = *
 [client]
 rgw_data = $ROOT/run
-rgw_frontends = beast endpoint=127.0.0.1:$PORT tcp_nodelay=1
+rgw_frontends = beast endpoint=127.0.0.1:$PORT tcp_nodelay=1${HTTPS_PORT:+ ssl_endpoint=127.0.0.1:$HTTPS_PORT ssl_certificate=$CERTIFICATE}
 rgw_dns_name = s3.localhost
 rgw_thread_pool_size = 16
 rgw_enable_ops_log = false
 rgw_enable_usage_log = false
+rgw_lc_debug_interval = $DAY
 rgw_s3_auth_use_sts = $STS
 rgw_sts_key = abcdefghijklmnop
 C

@@ -1,0 +1,96 @@
+"""The AWS template and the code agree about every number that both have: windows, timeouts, attempts, settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.aws.cloudformation import EVERYTHING, environment_of, expiry, of_type, properties, source, values
+
+from offpoll import Settings
+from offpoll.document import MAX_BYTES
+from offpoll.queue import SPARE_RECEIVES
+from offpoll.settings import LONGEST_RETENTION, MAX_ATTEMPTS
+
+DAY = 86_400
+
+
+def test_messages_live_as_long_as_the_code_believes() -> None:
+    """Queue: the message window. Dead letters and parking: as long as SQS can; a dead letter keeps its age."""
+    kept = {name: each["MessageRetentionPeriod"] for name, each in of_type("AWS::SQS::Queue").items()}
+    assert kept == {"Operations": Settings().message_window, "DeadLetters": LONGEST_RETENTION, "Parking": LONGEST_RETENTION}
+
+
+@pytest.mark.parametrize("days", values("RetentionDays"))
+def test_records_and_documents_live_as_long_as_the_code_believes(days: int) -> None:
+    """The bucket deletes no document whose record still counts, and the settings say the same."""
+    settings = settings_of("ApiFunction", RetentionDays=days)
+    rule = expiry("Documents", RetentionDays=days)
+    assert settings.record_window == days * DAY
+    assert settings.document_window == rule["ExpirationInDays"] * DAY
+    assert settings.document_window > settings.record_window + settings.timeout
+    assert rule["Prefix"] == f"{settings.prefix}/"
+
+
+def test_defaults_are_the_settings_own() -> None:
+    """Who changes nothing gets in Lambda what they get elsewhere, but for the timeout, which Lambda limits."""
+    settings, own = settings_of("ApiFunction"), Settings()
+    for name in ("record_window", "document_window", "link_lifetime", "lateness_weight", "attempts", "prefix"):
+        assert getattr(settings, name) == getattr(own, name), name
+    assert source()["Parameters"]["MostAttempts"]["Default"] == own.attempts
+    assert source()["Parameters"]["TransitionSize"]["Default"] == MAX_BYTES
+
+
+@pytest.mark.parametrize("attempts", values("MostAttempts"))
+def test_a_message_may_be_delivered_more_often_than_it_is_attempted(attempts: int) -> None:
+    """Some deliveries find a live lease, or a worker that is killed before its claim."""
+    assert properties("Operations", MostAttempts=attempts)["RedrivePolicy"] == {
+        "deadLetterTargetArn": "arn:aws:sqs:eu-west-1:123456789012:DeadLetters",
+        "maxReceiveCount": attempts + SPARE_RECEIVES,
+    }
+    assert max(values("MostAttempts")) == MAX_ATTEMPTS
+
+
+@pytest.mark.parametrize("timeout", values("WorkerTimeout"))
+def test_a_message_is_hidden_for_six_timeouts(timeout: int) -> None:
+    """As Lambda asks of a source queue. A kind has 30 s less than the function, to say how it ended."""
+    assert properties("WorkerFunction", WorkerTimeout=timeout)["Timeout"] == str(timeout)
+    assert properties("Operations", WorkerTimeout=timeout)["VisibilityTimeout"] >= 6 * timeout
+    assert settings_of("WorkerFunction", WorkerTimeout=timeout).timeout == timeout - 30
+    assert settings_of("ApiFunction", WorkerTimeout=timeout).timeout == timeout - 30  # both reckon records' lives by it
+
+
+def test_a_dead_letter_is_hidden_for_six_timeouts() -> None:
+    """The dead-letter function is fed by a mapping as well."""
+    assert properties("DeadLetters")["VisibilityTimeout"] >= 6 * properties("DeadLettersFunction")["Timeout"]
+
+
+def test_settings_are_what_the_resources_are() -> None:
+    """Each function finds its bucket, queues and table, and only the API knows the secret and the signer."""
+    for name in ("ApiFunction", "WorkerFunction", "DeadLettersFunction"):
+        environment, settings = environment_of(name), settings_of(name)
+        assert environment["OFFPOLL_APP"] == "orders:app"
+        assert (settings.bucket, settings.records_table, settings.metrics) == ("Documents", "Records", "emf")
+        assert (settings.queue_url, settings.dead_letter_queue_url, settings.parking_queue_url) == ("Operations", "DeadLetters", "Parking")
+        assert settings.concurrency == 10
+        assert ("OFFPOLL_SECRET" in environment) == ("OFFPOLL_SIGNER_ROLE_ARN" in environment) == (name == "ApiFunction")
+    assert environment_of("ApiFunction")["OFFPOLL_SIGNER_ROLE_ARN"] == "arn:aws:iam::123456789012:role/SignerRole"
+    assert environment_of("ApiFunction")["OFFPOLL_SECRET"] == "{{resolve:secretsmanager:Secret}}"
+    assert properties("Secret")["GenerateSecretString"]["PasswordLength"] >= 32
+
+
+def test_parameters_become_settings() -> None:
+    """Lateness weight, link lifetime, concurrency and the API's name."""
+    changed = {"LatenessWeight": 0.5, "LinkLifetime": 600, "WorkerConcurrency": 25, **EVERYTHING}
+    settings = settings_of("ApiFunction", **changed)
+    assert (settings.lateness_weight, settings.link_lifetime, settings.concurrency) == (0.5, 600, 25)
+    assert settings.public_url == "https://api.example.com"
+    assert settings_of("ApiFunction").public_url == ""
+
+
+def settings_of(function: str, **parameters: Any) -> Settings:
+    """Return a function's settings. The secret is a reference until CloudFormation resolves it."""
+    environ = {**environment_of(function, **parameters), "OFFPOLL_SECRET": "s" * 32}
+    for name in ("OFFPOLL_APP", "OFFPOLL_SIGNER_ROLE_ARN"):
+        environ.pop(name, None)
+    return Settings.load(environ=environ)
