@@ -33,10 +33,11 @@ def test_records_and_documents_live_as_long_as_the_code_believes(days: int) -> N
 
 
 def test_defaults_are_the_settings_own() -> None:
-    """Who changes nothing gets in Lambda what they get elsewhere, but for the timeout, which Lambda limits."""
+    """Who changes nothing gets in Lambda what they get elsewhere, but for the timeout and the links' lifetime, which Lambda and STS limit."""
     settings, own = settings_of("ApiFunction"), Settings()
-    for name in ("record_window", "document_window", "link_lifetime", "lateness_weight", "attempts", "prefix"):
+    for name in ("record_window", "document_window", "link_lifetime_floor", "lateness_weight", "attempts", "prefix"):
         assert getattr(settings, name) == getattr(own, name), name
+    assert source()["Parameters"]["LinkLifetime"]["MinValue"] == own.link_lifetime_floor
     assert source()["Parameters"]["MostAttempts"]["Default"] == own.attempts
     assert source()["Parameters"]["TransitionSize"]["Default"] == MAX_BYTES
 
@@ -83,7 +84,7 @@ def test_parameters_become_settings() -> None:
     """Lateness weight, link lifetime, concurrency and the API's name."""
     changed = {"LatenessWeight": 0.5, "LinkLifetime": 600, "WorkerConcurrency": 25, **EVERYTHING}
     settings = settings_of("ApiFunction", **changed)
-    assert (settings.lateness_weight, settings.link_lifetime, settings.concurrency) == (0.5, 600, 25)
+    assert (settings.lateness_weight, settings.link_lifetime_cap, settings.concurrency) == (0.5, 600, 25)
     assert settings.public_url == "https://api.example.com"
     assert settings_of("ApiFunction").public_url == ""
 
