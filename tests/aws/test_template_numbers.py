@@ -33,7 +33,7 @@ def test_records_and_documents_live_as_long_as_the_code_believes(days: int) -> N
 
 
 def test_defaults_are_the_settings_own() -> None:
-    """Who changes nothing gets in Lambda what they get elsewhere, but for the timeout and the links' lifetime, which Lambda and STS limit."""
+    """Who changes nothing gets in Lambda what they get elsewhere, but for what Lambda and STS limit: timeout, links' lifetime."""
     settings, own = settings_of("ApiFunction"), Settings()
     for name in ("record_window", "document_window", "link_lifetime_floor", "lateness_weight", "attempts", "prefix"):
         assert getattr(settings, name) == getattr(own, name), name
