@@ -11,11 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, get_type_hints
 
-import pydantic
-from pydantic import TypeAdapter
-
 from offpoll.context import Operation
 from offpoll.errors import ConfigurationError, InvalidInput, InvalidJSON
+from offpoll.json_types import Adapter, adapter_of, faults
 from offpoll.lateness import Weight, read_weight
 from offpoll.operation import is_kind
 from offpoll.settings import MAX_ATTEMPTS, MAX_TIMEOUT, Settings
@@ -93,8 +91,8 @@ class Kind:
     name: str
     handler: Callable[..., Any]
     is_async: bool
-    input_type: TypeAdapter[Any]
-    output_type: TypeAdapter[Any]
+    input_type: Adapter
+    output_type: Adapter
     input_parameter: str
     operation_parameter: str | None = None
     timeout: float = Settings.timeout
@@ -145,8 +143,10 @@ class Kind:
         """
         try:
             return self.input_type.validate_json(text)
-        except pydantic.ValidationError as error:
-            found = error.errors(include_url=False, include_input=False, include_context=False)
+        except ValueError as error:
+            found = faults(error)
+            if found is None:
+                raise
             errors = [{"pointer": _pointer(each["loc"]), "detail": each["msg"], "type": each["type"]} for each in found[:MAX_ERRORS]]
             where = f"{errors[0]['pointer']}: " if errors[0]["pointer"] else ""
             more = f" ({len(found) - 1} more)" if len(found) > 1 else ""
@@ -233,8 +233,8 @@ def _pointer(location: tuple[int | str, ...]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
 
 
-def _adapter(name: str, type_: Any) -> TypeAdapter[Any]:
+def _adapter(name: str, type_: Any) -> Adapter:
     try:
-        return TypeAdapter(type_)
-    except pydantic.PydanticUserError as error:
+        return adapter_of(type_)
+    except TypeError as error:
         raise ConfigurationError(f"{type_!r} in the handler of {name!r} has no JSON form that pydantic knows: {error}") from error

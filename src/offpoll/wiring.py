@@ -15,10 +15,10 @@ from offpoll.aws.chain import find_credentials
 from offpoll.aws.dynamodb import DynamoRecords
 from offpoll.aws.dynamodb_service_times import DynamoServiceTimes
 from offpoll.aws.endpoints import Endpoint, Endpoints
+from offpoll.aws.network import ca_bundle, names_a_proxy
 from offpoll.aws.profiles import find_region
 from offpoll.aws.s3 import S3DocumentStore
 from offpoll.aws.sqs import SqsQueue
-from offpoll.aws.transport import ca_bundle, names_a_proxy
 from offpoll.aws.wire import Wire
 from offpoll.blocking import BlockingBoard
 from offpoll.board import StatusBoard

@@ -11,7 +11,6 @@ from tests.aws.scripted import DROP, Reply, Scripted
 from offpoll.aws.credentials import Credentials, StaticCredentials
 from offpoll.aws.endpoints import Endpoint
 from offpoll.aws.service import Answer, Service
-from offpoll.aws.transport import names_a_proxy
 from offpoll.aws.wire import Wire
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 
@@ -90,10 +89,3 @@ def test_what_cannot_be_sent(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
             assert peer.asked == []
 
     run(use())
-
-
-def test_names_a_proxy() -> None:
-    """Any of the three variables, in either case, where it is not empty."""
-    assert names_a_proxy({"https_proxy": "http://p"})
-    assert names_a_proxy({"ALL_PROXY": "http://p"})
-    assert not names_a_proxy({"HTTP_PROXY": "", "NO_PROXY": "x"})

@@ -13,10 +13,8 @@ from pathlib import Path
 
 from offpoll.aws.credentials import Credentials, CredentialsProvider, FetchedCredentials, StaticCredentials
 from offpoll.aws.endpoints import Endpoints
-from offpoll.aws.metadata import from_container, from_instance
+from offpoll.aws.network import ca_bundle
 from offpoll.aws.profiles import from_profile
-from offpoll.aws.sts import assume_role_with_web_identity
-from offpoll.aws.transport import ca_bundle
 from offpoll.errors import ConfigurationError
 from offpoll.instant import from_wire, utc_now
 
@@ -44,6 +42,9 @@ def find_credentials(environ: Mapping[str, str], *, endpoints: Endpoints, clock:
         return StaticCredentials(found)
 
     async def fetch() -> Credentials:
+        # Where credentials are at hand, as in Lambda, the library that asks for others need not be loaded.
+        from offpoll.aws.metadata import from_container, from_instance  # noqa: PLC0415
+
         credentials = (
             await from_profile(environ)
             or await _from_web_identity(environ, endpoints)
@@ -79,6 +80,8 @@ async def _from_web_identity(environ: Mapping[str, str], endpoints: Endpoints) -
         return None
     if not role_arn:
         raise ConfigurationError("AWS_WEB_IDENTITY_TOKEN_FILE is set and AWS_ROLE_ARN is not: set the role to assume")
+    from offpoll.aws.web_identity import assume_role_with_web_identity  # noqa: PLC0415 - see find_credentials
+
     token = _read_token(path)
     return await assume_role_with_web_identity(
         endpoint=endpoints.service("sts"),

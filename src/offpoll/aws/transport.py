@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
 
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import BuilderError, DetailedPyreqwestError, PyreqwestError, RequestTimeoutError
 
 from offpoll.aws.connections import CONNECT_TIMEOUT, POOL_IDLE, Unreachable, Unsendable
 from offpoll.aws.http1 import Response
-from offpoll.errors import ConfigurationError
 
-__all__ = ["ByProxy", "ask", "ca_bundle", "client", "names_a_proxy"]
+__all__ = ["ByProxy", "ask", "client"]
 
 
 def client(*, direct: bool, certificates: bytes | None = None) -> Client:
@@ -73,11 +71,6 @@ class ByProxy:
         await self._client.close()
 
 
-def names_a_proxy(environ: Mapping[str, str]) -> bool:
-    """Tell whether the environment names a proxy for http or https, as curl and the SDKs read it."""
-    return any(environ.get(name) or environ.get(name.lower()) for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"))
-
-
 async def ask(
     http: Client, method: str, url: str, *, timeout: float, headers: Mapping[str, str] | None = None, body: bytes = b""
 ) -> tuple[int, bytes]:
@@ -92,21 +85,6 @@ async def ask(
         return response.status, bytes(await response.bytes())
     except PyreqwestError as error:
         raise Unreachable(str(error)) from error
-
-
-def ca_bundle(environ: Mapping[str, str]) -> bytes | None:
-    """Return the certificates that AWS_CA_BUNDLE names, None where it is not set.
-
-    Raises:
-        ConfigurationError: the file cannot be read.
-    """
-    path = environ.get("AWS_CA_BUNDLE")
-    if not path:
-        return None
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"AWS_CA_BUNDLE={path}: {error.strerror}") from error
 
 
 def _reason(error: PyreqwestError) -> str:

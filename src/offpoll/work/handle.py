@@ -17,11 +17,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import pydantic
-
 from offpoll.context import CallNext, Middleware, Operation
 from offpoll.errors import Fail, HandlerStopped, InvalidInput
 from offpoll.fitting import json_error
+from offpoll.json_types import faults
 from offpoll.kind import Kind
 from offpoll.operation import Outcome, Status
 from offpoll.work.job import Job, Stop
@@ -129,9 +128,9 @@ def _succeeded(kind: Kind, operation: Operation, result: Any, limit: int) -> End
 
 def _faults(error: Exception) -> str:
     """Say what is wrong with a result, without its values: they may be secret."""
-    if not isinstance(error, pydantic.ValidationError):
+    found = faults(error)
+    if found is None:
         return type(error).__name__
-    found = error.errors(include_url=False, include_input=False, include_context=False)
     return "; ".join(f"{'.'.join(str(part) for part in each['loc']) or 'it'}: {each['msg']}" for each in found)
 
 

@@ -1,0 +1,126 @@
+"""How values of a type are read from JSON and written to it: by pydantic, which is loaded only where a type or a value needs it.
+
+Decides what is plain: JSON's own types, whose values need no reading and no writing. A service whose kinds take and return nothing else
+starts without pydantic, which is a third of a function's cold start. What is not plain, in type or in value, pydantic answers, so that it
+makes no difference who did: the values are the same, and so is every word of an error.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+__all__ = ["Adapter", "adapter_of", "faults"]
+
+#: Types whose values are as JSON has them, and what such a value is in Python; None: anything.
+_PLAIN: tuple[tuple[Any, type | None], ...] = (
+    (Any, None),
+    (dict, dict),
+    (dict[str, Any], dict),
+    (list, list),
+    (list[Any], list),
+    (str, str),
+    (bool, bool),
+    (int, int),
+    (type(None), type(None)),
+)
+
+
+#: What is nested deeper, loops included, is pydantic's to take or to refuse: it has limits of its own, 200 levels for text.
+DEEP = 100
+
+
+class Adapter(Protocol):
+    """Reads and writes values of a type; a `pydantic.TypeAdapter` is one. Errors are pydantic's, which are ValueErrors; see `faults`."""
+
+    def validate_json(self, text: str, /) -> Any:
+        """Make a value from JSON text."""
+
+    def validate_python(self, value: Any, /) -> Any:
+        """Make a value from an object."""
+
+    def dump_python(self, value: Any, /, *, mode: Literal["json"], warnings: bool = True) -> Any:
+        """Return the JSON form of a value."""
+
+    def json_schema(self, *, mode: Literal["validation", "serialization"] = "validation") -> dict[str, Any]:
+        """Return the type's JSON Schema."""
+
+
+def adapter_of(type_: Any) -> Adapter:
+    """Return what reads and writes values of a type.
+
+    Raises:
+        TypeError: the type has no JSON form that pydantic knows.
+    """
+    for plain, expected in _PLAIN:
+        if type_ == plain:
+            return _Plain(type_, expected)
+    return _by_pydantic(type_)
+
+
+def faults(error: BaseException) -> list[dict[str, Any]] | None:
+    """Return what is wrong with a value, without the value: `loc`, `msg` and `type` each. None where the error is not about a value."""
+    if not isinstance(error, ValueError):
+        return None
+    from pydantic import ValidationError  # noqa: PLC0415 - where it raised the error, it is loaded already
+
+    if not isinstance(error, ValidationError):
+        return None
+    return [dict(each) for each in error.errors(include_url=False, include_input=False, include_context=False)]
+
+
+def _by_pydantic(type_: Any) -> TypeAdapter[Any]:
+    from pydantic import PydanticUserError, TypeAdapter  # noqa: PLC0415 - 128 ms of import
+
+    try:
+        return TypeAdapter(type_)
+    except PydanticUserError as error:
+        raise TypeError(str(error)) from error
+
+
+class _Plain:
+    """Reads and writes values of a plain type.
+
+    Args:
+        type_: the type.
+        expected: what its values are; None: anything.
+    """
+
+    def __init__(self, type_: Any, expected: type | None) -> None:
+        self._type, self._expected = type_, expected
+
+    def validate_json(self, text: str, /) -> Any:
+        value = json.loads(text)
+        shallow = text.count("[") + text.count("{") <= DEEP
+        return value if self._fits(value) and (shallow or _is_plain(value)) else self._full.validate_json(text)
+
+    def validate_python(self, value: Any, /) -> Any:
+        return value if self._fits(value) and _is_plain(value) else self._full.validate_python(value)
+
+    def dump_python(self, value: Any, /, *, mode: Literal["json"], warnings: bool = True) -> Any:
+        return value if self._fits(value) and _is_plain(value) else self._full.dump_python(value, mode=mode, warnings=warnings)
+
+    def json_schema(self, *, mode: Literal["validation", "serialization"] = "validation") -> dict[str, Any]:
+        return self._full.json_schema(mode=mode)
+
+    def _fits(self, value: Any) -> bool:
+        return self._expected in (None, type(value))
+
+    @cached_property
+    def _full(self) -> TypeAdapter[Any]:
+        return _by_pydantic(self._type)
+
+
+def _is_plain(value: Any, depth: int = 0) -> bool:
+    """Tell whether an object is its own JSON form. Subclasses are not: they may have another."""
+    kind = type(value)
+    if kind is dict:
+        return depth < DEEP and all(type(name) is str and _is_plain(each, depth + 1) for name, each in value.items())
+    if kind is list:
+        return depth < DEEP and all(_is_plain(each, depth + 1) for each in value)
+    return kind in (str, int, bool, type(None)) or (kind is float and isfinite(value))

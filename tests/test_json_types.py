@@ -1,0 +1,92 @@
+"""JSON's own types are read and written without pydantic, and nobody can tell."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from offpoll.json_types import adapter_of, faults
+
+PLAIN = [Any, dict, dict[str, Any], list, list[Any], str, bool, int, type(None)]
+
+
+class Model(BaseModel):
+    at: datetime
+
+
+class Level(IntEnum):
+    LOW = 1
+
+
+TEXTS = ["null", "true", "1", "1.5", '"x"', '"1"', "[]", "{}", '{"a":[1,{"b":null}]}', "12345678901234567890123", "1.0"]
+TEXTS += [f"{'[' * deep}{']' * deep}" for deep in (150, 250)] + [f"[{','.join(['{}'] * 150)}]"]
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+LOOP: list[Any] = []
+LOOP.append(LOOP)
+VALUES = [None, True, 1, 1.5, "x", [], {}, {"a": [1, {"b": "c"}]}, {1: 2}, (1, 2), {3}, NOON, {"at": NOON}, Model(at=NOON), Level.LOW]
+VALUES += [float("nan"), {"a": float("inf")}, [Level.LOW], object(), b"x", LOOP, "\ud800"]
+
+
+def outcome(call: Callable[[], Any]) -> Any:
+    """Return what comes of a call: a value and its types, or an error and what it says."""
+    try:
+        return repr(call())
+    except ValidationError as error:
+        return "invalid", faults(error)
+    except (ValueError, TypeError) as error:
+        return type(error).__name__, str(error)
+
+
+@pytest.mark.parametrize("type_", PLAIN)
+def test_it_is_as_pydantic_has_it(type_: Any) -> None:
+    """Every text and every object becomes what pydantic makes of it, or is refused in the same words."""
+    ours, theirs = adapter_of(type_), TypeAdapter(type_)
+    assert not isinstance(ours, TypeAdapter)
+    for text in TEXTS:
+        assert outcome(lambda: ours.validate_json(text)) == outcome(lambda: theirs.validate_json(text)), text
+    for value in VALUES:
+        assert outcome(lambda: ours.validate_python(value)) == outcome(lambda: theirs.validate_python(value)), value
+        found = outcome(lambda: ours.dump_python(value, mode="json", warnings=False))
+        assert found == outcome(lambda: theirs.dump_python(value, mode="json", warnings=False)), value
+    assert ours.json_schema() == theirs.json_schema()
+
+
+@pytest.mark.parametrize("type_", [Model, Level, float, list[int], dict[str, int], str | None])
+def test_other_types_are_pydantics(type_: Any) -> None:
+    """Whatever has to be converted or looked into is read by pydantic from the start, so that a wrong type shows at the start."""
+    assert isinstance(adapter_of(type_), TypeAdapter)
+
+
+def test_a_type_without_a_form() -> None:
+    """A type that pydantic does not know is refused where it is registered."""
+    with pytest.raises(TypeError, match="core schema"):
+        adapter_of(type("Unknown", (), {}))
+
+
+def test_other_errors_are_not_about_values() -> None:
+    """Only pydantic's errors list faults."""
+    assert faults(ValueError("x")) is None
+    assert faults(KeyError("x")) is None
+
+
+def test_a_plain_service_does_not_load_pydantic() -> None:
+    """A kind that takes and returns JSON's own types is registered, read and written without it."""
+    code = """if True:
+        import sys
+        from offpoll.kind import Kind
+        def handler(order: dict, more: int = 1) -> str: ...
+        kind = Kind.of("order", handler)
+        assert kind.parse('{"a":[1]}') == {"a": [1]}
+        assert kind.dump_result("x") == '"x"'
+        assert kind.dump_input({"a": 1}) == '{"a":1}'
+        assert "pydantic" not in sys.modules and "pydantic_core" not in sys.modules
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
