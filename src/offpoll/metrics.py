@@ -2,7 +2,7 @@
 
 Decides how a count is written. Must not know what is counted, nor why. A count is best effort and never fails its caller.
 
-    Metrics       the protocol: one verb
+    Metrics       the protocol: count, and observe for what is measured
     NoMetrics     counts nothing: the log says it
     EmfMetrics    a JSON line in CloudWatch's embedded metric format, of which CloudWatch Logs makes a metric: no call, no permission
 """
@@ -10,18 +10,23 @@ Decides how a count is written. Must not know what is counted, nor why. A count 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Protocol
 
 from offpoll.instant import utc_now
 
 __all__ = [
+    "ATTEMPTS",
     "ENDED_EARLY",
     "ENDED_INSIDE",
     "ENDED_LATE",
     "MESSAGES_PARKED",
     "NAMESPACE",
+    "OPERATIONS_ACCEPTED",
+    "OPERATIONS_ENDED",
+    "PUBLISH_CONFLICTS",
+    "SERVICE_TIME",
     "EmfMetrics",
     "Metrics",
     "NoMetrics",
@@ -37,12 +42,27 @@ MESSAGES_PARKED = "MessagesParked"
 #: 80 % of all three where estimates are right.
 ENDED_INSIDE, ENDED_EARLY, ENDED_LATE = "EndedInsideEstimate", "EndedBeforeEstimate", "EndedAfterEstimate"
 
+#: A submit was answered with a ticket; by kind. One that is repeated counts again.
+OPERATIONS_ACCEPTED = "OperationsAccepted"
+
+#: An outcome was recorded; by kind and status.
+OPERATIONS_ENDED = "OperationsEnded"
+
+#: What an operation took until its outcome was recorded: claims, and seconds since the first one; by kind.
+ATTEMPTS, SERVICE_TIME = "Attempts", "ServiceTime"
+
+#: A document was not written, as somebody else had written it meanwhile: the publish looked again.
+PUBLISH_CONFLICTS = "PublishConflicts"
+
 
 class Metrics(Protocol):
     """Something that counts. Safe to be called from any thread."""
 
     def count(self, name: str, value: int = 1, **dimensions: str) -> None:
         """Add to a counter. Each set of dimensions is a metric of its own (and is billed as one): few values each, never an id."""
+
+    def observe(self, name: str, value: float, *, unit: str, **dimensions: str) -> None:
+        """Note a value that was measured. `unit` is CloudWatch's word for it: `Seconds`, or `None` where it has none."""
 
 
 class NoMetrics:
@@ -51,9 +71,12 @@ class NoMetrics:
     def count(self, name: str, value: int = 1, **dimensions: str) -> None:
         """Do nothing."""
 
+    def observe(self, name: str, value: float, *, unit: str, **dimensions: str) -> None:
+        """Do nothing."""
+
 
 class EmfMetrics:
-    """Writes each count as one line in the embedded metric format.
+    """Writes each count and each value as one line in the embedded metric format.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 
@@ -67,7 +90,14 @@ class EmfMetrics:
 
     def count(self, name: str, value: int = 1, **dimensions: str) -> None:
         """Write the line."""
-        metric = {"Namespace": NAMESPACE, "Dimensions": [sorted(dimensions)], "Metrics": [{"Name": name, "Unit": "Count"}]}
+        self._line(name, value, "Count", dimensions)
+
+    def observe(self, name: str, value: float, *, unit: str, **dimensions: str) -> None:
+        """Write the line."""
+        self._line(name, value, unit, dimensions)
+
+    def _line(self, name: str, value: float, unit: str, dimensions: Mapping[str, str]) -> None:
+        metric = {"Namespace": NAMESPACE, "Dimensions": [sorted(dimensions)], "Metrics": [{"Name": name, "Unit": unit}]}
         described = {"Timestamp": round(self._clock().timestamp() * 1000), "CloudWatchMetrics": [metric]}
         try:
             self._write(json.dumps({"_aws": described, **dimensions, name: value}, separators=(",", ":")) + "\n")

@@ -23,6 +23,7 @@ from offpoll.instant import utc_now
 from offpoll.keyed_hash import KeyedHash
 from offpoll.kind import Kind, canonical
 from offpoll.link import StatusLink
+from offpoll.metrics import OPERATIONS_ACCEPTED
 from offpoll.operation import PUBLIC, is_owner
 from offpoll.poll_plan import MAX_PAUSE
 from offpoll.readiness import Readiness
@@ -259,6 +260,7 @@ class Service:
             traceparent=traceparent,
             tracestate=tracestate,
         )
+        self.dependencies.metrics.count(OPERATIONS_ACCEPTED, kind=kind)
         return Ticket(
             document=stored.document,
             link=self.dependencies.board.link(

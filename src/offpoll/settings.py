@@ -44,6 +44,8 @@ MAX_ATTEMPTS = 100
 #: Plain enough for every store and for a URL: 512 of S3's 1,024 bytes of a key, the owner and the id need 98.
 _PREFIX = re.compile(r"(?=.{1,512}$)[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
 
+_ROLE_ARN = re.compile(r"arn:[a-z-]+:iam::[0-9]*:role/[!-~]{1,512}")
+
 _PUBLIC_URL = re.compile(rf"(?=.{{1,{MAX_BASE_URL}}}$)https?://[!-~]+")
 
 
@@ -77,12 +79,16 @@ class Settings:
         "Keys operation ids and digests; at least 32 bytes, the same in every process that submits. Changing it unbinds idempotency keys.",
         secret=True,
     )
+    app: str = _setting("", "The service of a Lambda function, as `orders:app`. Elsewhere the command line names it.")
     public_url: str = _setting("", "The API's own address for links. Default: the address each request came to.")
     public_store_endpoint: str = _setting(
         "",
         "The object store's address in status links, where clients reach it by another one than the server does.",
     )
     addressing_style: str = _setting("auto", "How a URL names the bucket: `path`, `virtual`, or `auto` (virtual on AWS, path elsewhere).")
+    signer_role_arn: str = _setting(
+        "", "Role that signs status links, which may do nothing but read documents. Default: the API's own credentials sign them."
+    )
     link_lifetime_floor: float = _setting(
         600.0,
         "How long a status link works at least. It covers three times what is left until the latest end that is expected; the floor leaves "
@@ -295,6 +301,8 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError(f"{PREFIX}PREFIX={settings.prefix!r}: letters, digits, . _ -, in parts with a / between, at most 512")
     if settings.public_url and not _PUBLIC_URL.fullmatch(settings.public_url):
         raise ConfigurationError(f"{PREFIX}PUBLIC_URL={settings.public_url!r}: as https://api.example.com, at most {MAX_BASE_URL} long")
+    if settings.signer_role_arn and not _ROLE_ARN.fullmatch(settings.signer_role_arn):
+        raise ConfigurationError(f"{PREFIX}SIGNER_ROLE_ARN={settings.signer_role_arn!r}: as arn:aws:iam::123456789012:role/signer")
     if settings.secret and len(settings.secret.encode()) < MIN_SECRET_BYTES:
         raise ConfigurationError(f"{PREFIX}SECRET is too short: at least {MIN_SECRET_BYTES} bytes, for example from `openssl rand -hex 32`")
 

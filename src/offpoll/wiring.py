@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from offpoll.aws.chain import find_credentials
+from offpoll.aws.credentials import CredentialsProvider
 from offpoll.aws.dynamodb import DynamoRecords
 from offpoll.aws.dynamodb_service_times import DynamoServiceTimes
 from offpoll.aws.endpoints import Endpoint, Endpoints
@@ -19,13 +20,16 @@ from offpoll.aws.network import ca_bundle, names_a_proxy
 from offpoll.aws.profiles import find_region
 from offpoll.aws.s3 import S3DocumentStore
 from offpoll.aws.sqs import SqsQueue
+from offpoll.aws.sts import assumed_role
 from offpoll.aws.wire import Wire
 from offpoll.blocking import BlockingBoard
-from offpoll.board import StatusBoard
+from offpoll.board import DocumentStore, StatusBoard
 from offpoll.dependencies import Dependencies
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.link_lifetime import LinkLifetime
-from offpoll.metrics import EmfMetrics, NoMetrics
+from offpoll.measured import MeasuredRecords, MeasuredStore
+from offpoll.metrics import EmfMetrics, Metrics, NoMetrics
+from offpoll.records import Records
 from offpoll.service import Offpoll, Service, lifetime
 from offpoll.settings import PREFIX, Settings
 from offpoll.work.handle import HandlerRunner
@@ -72,8 +76,12 @@ def blocking_board(*, environ: Mapping[str, str] | None = None, **settings: Any)
     return BlockingBoard(_board(connection, known)[0], connection.wire.close)
 
 
-def dependencies(settings: Settings, *, environ: Mapping[str, str]) -> Dependencies:
+def dependencies(settings: Settings, *, environ: Mapping[str, str], links: bool = True) -> Dependencies:
     """Make the adapters for one event loop.
+
+    Args:
+        settings, environ: what they are made from.
+        links: whether status links are signed here. A worker signs none, and needs no signer's role.
 
     Raises:
         ConfigurationError: a setting is missing or cannot be used, or no region is set.
@@ -81,7 +89,7 @@ def dependencies(settings: Settings, *, environ: Mapping[str, str]) -> Dependenc
     settings.need(*NEEDED)
     connection = _Connection(environ)
     wire, region, endpoints = connection.wire, connection.endpoints.region, connection.endpoints
-    board, store = _board(connection, settings)
+    board, store = _board(connection, settings, links=links)
 
     def queue(name: str) -> SqsQueue:
         setting = PREFIX + name.upper()
@@ -91,6 +99,8 @@ def dependencies(settings: Settings, *, environ: Mapping[str, str]) -> Dependenc
     operations, dead_letters, parking = (queue(name) for name in ("queue_url", "dead_letter_queue_url", "parking_queue_url"))
     table, dynamodb = settings.records_table, endpoints.service("dynamodb")
     records = DynamoRecords(wire, endpoint=dynamodb, table=table, region=region)
+    metrics = _metrics(settings)
+    measured: Records = records if metrics is None else MeasuredRecords(records=records, metrics=metrics)
 
     async def check() -> None:
         # All answers are awaited: a call left under way would outlive the loop of a process that ends for the first refusal.
@@ -104,12 +114,16 @@ def dependencies(settings: Settings, *, environ: Mapping[str, str]) -> Dependenc
         queue=operations,
         dead_letters=dead_letters,
         parking=parking,
-        records=records,
+        records=measured,
         service_times=DynamoServiceTimes(wire, endpoint=dynamodb, table=table, region=region),
-        metrics=EmfMetrics(_log) if settings.metrics == "emf" else NoMetrics(),
+        metrics=metrics or NoMetrics(),
         check=check,
         close=wire.close,
     )
+
+
+def _metrics(settings: Settings) -> Metrics | None:
+    return EmfMetrics(_log) if settings.metrics == "emf" else None
 
 
 def _log(line: str) -> None:
@@ -127,9 +141,15 @@ class _Connection:
         self.wire = Wire(credentials, certificates=ca_bundle(environ), proxied=names_a_proxy(environ))
 
 
-def _board(connection: _Connection, settings: Settings) -> tuple[StatusBoard, S3DocumentStore]:
+def _signer(connection: _Connection, role_arn: str) -> CredentialsProvider:
+    """Return the credentials of the role that signs links: it is known when they end, so a link says truly how long it works."""
+    endpoints = connection.endpoints
+    return assumed_role(connection.wire, endpoint=endpoints.service("sts"), region=endpoints.region, role_arn=role_arn)
+
+
+def _board(connection: _Connection, settings: Settings, *, links: bool = True) -> tuple[StatusBoard, S3DocumentStore]:
     settings.need("bucket")
-    public = settings.public_store_endpoint
+    public, metrics = settings.public_store_endpoint, _metrics(settings)
     store = S3DocumentStore(
         connection.wire,
         endpoint=connection.endpoints.service("s3"),
@@ -137,10 +157,12 @@ def _board(connection: _Connection, settings: Settings) -> tuple[StatusBoard, S3
         region=connection.endpoints.region,
         public_endpoint=Endpoint.parse(public) if public else None,
         style=settings.addressing_style,
+        signer=_signer(connection, settings.signer_role_arn) if links and settings.signer_role_arn else None,
         prefix=settings.prefix,
     )
     lifetime = LinkLifetime(floor=settings.link_lifetime_floor, cap=settings.link_lifetime_cap)
-    board = StatusBoard(store=store, prefix=settings.prefix, link_lifetime=lifetime, window=settings.record_window)
+    measured: DocumentStore = store if metrics is None else MeasuredStore(store=store, metrics=metrics)
+    board = StatusBoard(store=measured, prefix=settings.prefix, link_lifetime=lifetime, window=settings.record_window)
     return board, store
 
 
@@ -158,7 +180,7 @@ def make_worker(
 
     @asynccontextmanager
     async def beside() -> AsyncIterator[Dependencies]:
-        own = dependencies(settings, environ=environ)
+        own = dependencies(settings, environ=environ, links=False)
         try:
             yield own
         finally:

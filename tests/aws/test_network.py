@@ -23,5 +23,5 @@ def test_certificates(tmp_path: Path) -> None:
     file.write_bytes(b"pem")
     assert ca_bundle({}) is None
     assert ca_bundle({"AWS_CA_BUNDLE": str(file)}) == b"pem"
-    with pytest.raises(ConfigurationError, match="AWS_CA_BUNDLE=.*No such file"):
+    with pytest.raises(ConfigurationError, match=r"AWS_CA_BUNDLE=.*No such file"):
         ca_bundle({"AWS_CA_BUNDLE": str(tmp_path / "none.pem")})

@@ -75,7 +75,7 @@ async def _work(app: Offpoll, settings: Settings, *, runner: AbstractAsyncContex
     from offpoll.wiring import dependencies, make_worker
 
     kinds = ", ".join(app.kinds(settings))
-    own = dependencies(settings, environ=os.environ)
+    own = dependencies(settings, environ=os.environ, links=False)
     try:
         await start_check(own.check, own.dead_letters.depth, own.parking.depth)
         async with runner as handlers:

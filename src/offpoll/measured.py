@@ -1,0 +1,84 @@
+"""Stores that are measured on the way: what metrics say of operations follows from the answers to conditional writes.
+
+Decides which answer counts as what. Must not change an answer, nor ask for one.
+
+    records.decide, applied          an operation ended: how, after how many claims and how long
+    store.replace, refused           a publish met somebody else's
+
+An outcome whose answer was lost is not counted: whoever asks again learns only that there is one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from offpoll.board import DocumentStore
+from offpoll.errors import DocumentChanged
+from offpoll.link import StatusLink
+from offpoll.metrics import ATTEMPTS, OPERATIONS_ENDED, PUBLISH_CONFLICTS, SERVICE_TIME, Metrics
+from offpoll.operation import Outcome, Record, Submission
+from offpoll.records import Claim, Guard, Records, Update
+
+__all__ = ["MeasuredRecords", "MeasuredStore"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasuredRecords:
+    """Records whose outcomes are counted."""
+
+    records: Records
+    metrics: Metrics
+
+    async def get(self, operation_id: str) -> Update:
+        return await self.records.get(operation_id)
+
+    async def claim(self, submission: Submission, *, seen: int, token: str, lease: float, expires_at: datetime) -> Update:
+        return await self.records.claim(submission, seen=seen, token=token, lease=lease, expires_at=expires_at)
+
+    async def renew(self, operation_id: str, *, held: Claim, lease: float) -> Update:
+        return await self.records.renew(operation_id, held=held, lease=lease)
+
+    async def release(self, operation_id: str, *, held: Claim, backoff: float) -> Update:
+        return await self.records.release(operation_id, held=held, backoff=backoff)
+
+    async def decide(
+        self, submission: Submission, outcome: Outcome, *, guard: Guard, expires_at: datetime, input: bytes | None = None
+    ) -> Update:
+        update = await self.records.decide(submission, outcome, guard=guard, expires_at=expires_at, input=input)
+        if update.applied and update.record is not None:
+            self._ended(update.record)
+        return update
+
+    def _ended(self, record: Record) -> None:
+        kind = record.submission.kind
+        self.metrics.count(OPERATIONS_ENDED, kind=kind, status=record.status.value)
+        if record.attempt:
+            self.metrics.observe(ATTEMPTS, record.attempt, unit="None", kind=kind)
+        if record.started_at is not None and record.finished_at is not None:
+            seconds = (record.finished_at - record.started_at).total_seconds()
+            self.metrics.observe(SERVICE_TIME, max(0.0, seconds), unit="Seconds", kind=kind)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasuredStore:
+    """A document store whose conflicts are counted."""
+
+    store: DocumentStore
+    metrics: Metrics
+
+    async def create(self, key: str, body: bytes) -> str:
+        return await self.store.create(key, body)
+
+    async def replace(self, key: str, body: bytes, *, etag: str) -> str:
+        try:
+            return await self.store.replace(key, body, etag=etag)
+        except DocumentChanged:
+            self.metrics.count(PUBLISH_CONFLICTS)
+            raise
+
+    async def read(self, key: str) -> tuple[bytes, str] | None:
+        return await self.store.read(key)
+
+    def sign(self, key: str, *, lifetime: float) -> StatusLink:
+        return self.store.sign(key, lifetime=lifetime)
