@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from offpoll.blocking import BlockingService
 from offpoll.context import Middleware, Operation
 from offpoll.dependencies import Dependencies
 from offpoll.document import Document
@@ -34,6 +33,7 @@ from offpoll.ticket import Ticket
 from offpoll.trace import carried
 
 if TYPE_CHECKING:
+    from offpoll.blocking import BlockingService
     from offpoll.http.auth import Authorize
 
 __all__ = ["Offpoll", "Service"]
@@ -201,6 +201,8 @@ class Service:
         """The same service for code that does not await. Use one face or the other: connections belong to one event loop."""
         with self._making:  # threads that meet here must share one loop
             if self._blocking is None:
+                from offpoll.blocking import BlockingService  # noqa: PLC0415 - a function's cold start needs none
+
                 self._blocking = BlockingService(self)
             return self._blocking
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from offpoll.aws.chain import find_credentials
 from offpoll.aws.credentials import CredentialsProvider
@@ -22,7 +22,6 @@ from offpoll.aws.s3 import S3DocumentStore
 from offpoll.aws.sqs import SqsQueue
 from offpoll.aws.sts import assumed_role
 from offpoll.aws.wire import Wire
-from offpoll.blocking import BlockingBoard
 from offpoll.board import DocumentStore, StatusBoard
 from offpoll.dependencies import Dependencies
 from offpoll.errors import ConfigurationError, DependencyUnavailable
@@ -32,9 +31,11 @@ from offpoll.metrics import EmfMetrics, Metrics, NoMetrics
 from offpoll.records import Records
 from offpoll.service import Offpoll, Service, lifetime
 from offpoll.settings import PREFIX, Settings
-from offpoll.work.handle import HandlerRunner
-from offpoll.work.heartbeat import HeartbeatThread
-from offpoll.work.worker import Worker
+
+if TYPE_CHECKING:
+    from offpoll.blocking import BlockingBoard
+    from offpoll.work.handle import HandlerRunner
+    from offpoll.work.worker import Worker
 
 __all__ = ["blocking_board", "connect", "dependencies", "load_app", "make_worker", "status_board"]
 
@@ -71,6 +72,8 @@ def status_board(*, environ: Mapping[str, str] | None = None, **settings: Any) -
 
 def blocking_board(*, environ: Mapping[str, str] | None = None, **settings: Any) -> BlockingBoard:
     """Make a status board whose calls block; see `status_board`. It starts a thread: make it after a fork, not before."""
+    from offpoll.blocking import BlockingBoard  # noqa: PLC0415 - a function's cold start needs none
+
     environ = os.environ if environ is None else environ
     known, connection = Settings.load(environ=environ, **settings), _Connection(environ)
     return BlockingBoard(_board(connection, known)[0], connection.wire.close)
@@ -176,6 +179,9 @@ def make_worker(
     dead_letters: bool = True,
 ) -> Worker:
     """Make a worker whose heartbeat has a thread, and there connections, of its own."""
+    from offpoll.work.heartbeat import HeartbeatThread  # noqa: PLC0415 - an API's cold start needs no worker
+    from offpoll.work.worker import Worker  # noqa: PLC0415 - the same
+
     kinds = app.kinds(settings)
 
     @asynccontextmanager

@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from xml.etree import ElementTree
 
 __all__ = ["Fault", "parse_fault", "remedy", "xml_fields"]
 
@@ -116,6 +115,8 @@ def xml_fields(body: bytes) -> dict[str, str]:
     """
     if len(body) > _MAX_XML or _DOCTYPE.search(body):
         raise ValueError("not an XML document of AWS")
+    from xml.etree import ElementTree  # noqa: PLC0415 - rare, and a cold start would wait for it
+
     try:
         root = ElementTree.fromstring(body)  # noqa: S314 - bounded in size and without document type
     except ElementTree.ParseError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["Authorize", "Caller"]
 
@@ -15,11 +16,14 @@ class Caller:
     Attributes:
         method, path: of the request.
         headers: names in lowercase. Left out of `repr`: they may carry credentials.
+        claims: what an authorizer in front of the service has verified, as API Gateway hands it on; empty where there is none. Unlike a
+            header, no caller can set them.
     """
 
     method: str
     path: str
     headers: Mapping[str, str] = field(repr=False)
+    claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 #: Returns the owner, or raises Unauthorized or Forbidden: nothing of the request has been read then, and nothing is enqueued.

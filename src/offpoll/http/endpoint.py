@@ -17,6 +17,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from offpoll.errors import ConfigurationError, DependencyError, InputTooLarge, MethodNotAllowed, OperationNotFound, RequestError
@@ -54,6 +55,7 @@ class Request:
         read: reads the body, given the most bytes it may have; raises InputTooLarge as soon as there are more, ClientGone where
             nobody waits for the answer any more.
         raw_path: the path as it was sent, percent-encoded; empty where the server does not tell.
+        claims: see `Caller`.
     """
 
     method: str
@@ -62,6 +64,7 @@ class Request:
     scheme: str
     read: Callable[[int], Awaitable[bytes]]
     raw_path: str = ""
+    claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def base_url(self, suffix: str) -> str:
         """Return the API's own address as this request came to it: the URL without `suffix`, which ends the path. Percent-encoded.
@@ -195,7 +198,8 @@ class Endpoint:
         try:
             owner = PUBLIC
             if self._authorize is not None:
-                owner = await self._authorize(Caller(method=request.method, path=request.path, headers=request.headers))
+                caller = Caller(method=request.method, path=request.path, headers=request.headers, claims=request.claims)
+                owner = await self._authorize(caller)
             return await respond(owner)
         except ClientGone:
             return Answer(status=CLIENT_GONE, headers={})

@@ -6,6 +6,8 @@ not lose its lease; a simulation runs the same coroutine on its one loop (`Heart
     0 ────────── lease/3 ────────── 2 lease/3 ──────── lease - margin ── lease
     claim        renew              renew (if the last failed: every second)
                                                        still unanswered: stop the handler, ask whether the claim still stands
+
+Where each claim was taken for all the time that there is, as in Lambda, nothing is renewed and only progress is published.
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ class Heartbeat:
         records, queue, publisher: of this loop.
         lease: seconds; also the visibility that is asked for.
         monotonic: the clock of leases.
+        renews: whether leases and visibility are extended, and lost claims learnt of.
     """
 
     jobs: dict[str, Job]
@@ -60,6 +63,7 @@ class Heartbeat:
     publisher: Publisher
     lease: float
     monotonic: Callable[[], float]
+    renews: bool = True
     _tending: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
@@ -91,10 +95,11 @@ class Heartbeat:
         if job.closed:
             return
         job.notice(now)
-        self._mind_the_lease(job, now)
-        if not job.beating and self._due(job, now):
-            job.beating, job.tried_at = True, now
-            self._start(self._beat(job, now), job, "beating")
+        if self.renews:
+            self._mind_the_lease(job, now)
+            if not job.beating and self._due(job, now):
+                job.beating, job.tried_at = True, now
+                self._start(self._beat(job, now), job, "beating")
         if not job.publishing and now >= job.publish_after and self.publisher.wants(job):
             job.publishing = True
             self._start(self._publish(job, now), job, "publishing")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from offpoll.board import StatusBoard
+from offpoll.dependencies import Dependencies
 from offpoll.errors import MalformedMessage
 from offpoll.metrics import MESSAGES_PARKED, Metrics, NoMetrics
 from offpoll.operation import Outcome, Status
@@ -36,6 +37,18 @@ class Parking:
     board: StatusBoard
     lifetime: float
     metrics: Metrics = field(default_factory=NoMetrics)
+
+    @classmethod
+    def of(cls, dependencies: Dependencies, lifetime: float, *, queue: Queue) -> Parking:
+        """Return what moves messages from this queue."""
+        return cls(
+            queue=queue,
+            parking=dependencies.parking,
+            records=dependencies.records,
+            board=dependencies.board,
+            lifetime=lifetime,
+            metrics=dependencies.metrics,
+        )
 
     async def malformed(self, delivery: Delivery, error: MalformedMessage) -> None:
         """Park a message that cannot be read. Where its id can, and nobody works on the operation, that is decided `failed` first.

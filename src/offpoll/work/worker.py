@@ -16,7 +16,6 @@ from offpoll.dependencies import Dependencies
 from offpoll.forecast import Forecast
 from offpoll.instant import utc_now
 from offpoll.kind import Kind
-from offpoll.queue import Queue
 from offpoll.settings import Settings
 from offpoll.work.claim import Claimer
 from offpoll.work.dead_letters import DeadLetters
@@ -30,7 +29,7 @@ from offpoll.work.process import Processor
 from offpoll.work.publish import Publisher
 from offpoll.work.timing import FLUSH_INTERVAL, ServiceTimesBuffer
 
-__all__ = ["Worker"]
+__all__ = ["DEAD_LETTER_SLOTS", "LAST_FLUSH", "Ambient", "Worker"]
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +112,7 @@ class Worker:
             )
         ]
         if dead_letters:
-            parking = _parking(dependencies, claimer, queue=dependencies.dead_letters)
+            parking = Parking.of(dependencies, lifetime, queue=dependencies.dead_letters)
             settle = DeadLetters(dependencies=dependencies, kinds=kinds, claimer=claimer, parking=parking).settle
             self._loops.append(
                 Loop(
@@ -182,7 +181,7 @@ class Worker:
             claimer=claimer,
             runner=runner,
             outage=self._outage,
-            parking=_parking(dependencies, claimer, queue=dependencies.queue),
+            parking=Parking.of(dependencies, claimer.lifetime, queue=dependencies.queue),
             timing=self._timing,
             jobs=self._jobs,
             lease=self._settings.lease,
@@ -226,14 +225,3 @@ class Worker:
         while True:
             await asyncio.sleep(FLUSH_INTERVAL)
             await self._timing.flush()
-
-
-def _parking(dependencies: Dependencies, claimer: Claimer, *, queue: Queue) -> Parking:
-    return Parking(
-        queue=queue,
-        parking=dependencies.parking,
-        records=dependencies.records,
-        board=dependencies.board,
-        lifetime=claimer.lifetime,
-        metrics=dependencies.metrics,
-    )

@@ -1,0 +1,65 @@
+"""The API's function: an event in, an answer out, and a line in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from offpoll.errors import DependencyUnavailable
+from offpoll.exchange import Answer
+from offpoll.functions.environment import Context, Environment, seconds_left
+from offpoll.functions.http_events import request_of, response_of
+from offpoll.http.endpoint import Endpoint, Request
+from offpoll.http.problem import problem_of
+from offpoll.operation import is_operation_id
+
+__all__ = ["Answering"]
+
+access = logging.getLogger("offpoll.access")
+
+#: So long before the function's time is over the caller gets an answer, seconds. Later it would be the gateway's 502, which says nothing.
+LEAVE_BEFORE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answering:
+    """Answers HTTP events.
+
+    Args:
+        environment: runs them.
+        endpoint: answers requests.
+        kinds: the service's kinds, by name.
+    """
+
+    environment: Environment
+    endpoint: Endpoint
+    kinds: Collection[str]
+
+    def __call__(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        """Answer one event.
+
+        Raises:
+            ValueError: it is no HTTP event.
+        """
+        return self.environment.run(self._answer(event, context), context=context)
+
+    async def _answer(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        began, request = time.perf_counter(), request_of(event, kinds=self.kinds)
+        try:
+            async with asyncio.timeout(max(0.0, seconds_left(context) - LEAVE_BEFORE)):
+                answer = await self.endpoint.answer(request)
+        except TimeoutError:
+            answer = problem_of(DependencyUnavailable("the API", "the function's time is over; give it more than 10 s"))
+        extra = {"status": answer.status, "milliseconds": round((time.perf_counter() - began) * 1000, 1), **_operation(request, answer)}
+        access.info("%s %s %d", request.method, request.path[:500], answer.status, extra=extra)
+        return response_of(answer)
+
+
+def _operation(request: Request, answer: Answer) -> dict[str, str]:
+    """Return which operation a request was about, where it was about one: by its path, or by the answer's `Location`."""
+    parts = [*request.path.split("/"), *answer.headers.get("location", "").split("/")]
+    return next(({"operation_id": part} for part in parts if is_operation_id(part)), {})
