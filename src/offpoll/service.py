@@ -17,7 +17,6 @@ from offpoll.document import Document
 from offpoll.errors import ConfigurationError, InputTooLarge, OperationNotFound
 from offpoll.fitting import base_url_that_fits
 from offpoll.forecast import Forecast
-from offpoll.inquire import Inquiry, Order
 from offpoll.instant import utc_now
 from offpoll.keyed_hash import KeyedHash
 from offpoll.kind import Kind, canonical
@@ -26,15 +25,14 @@ from offpoll.metrics import OPERATIONS_ACCEPTED
 from offpoll.operation import PUBLIC, is_owner
 from offpoll.poll_plan import MAX_PAUSE
 from offpoll.readiness import Readiness
-from offpoll.resubmit import Resubmitter
 from offpoll.settings import Settings
-from offpoll.submit import Submitter
 from offpoll.ticket import Ticket
 from offpoll.trace import carried
 
 if TYPE_CHECKING:
     from offpoll.blocking import BlockingService
     from offpoll.http.auth import Authorize
+    from offpoll.inquire import Order
 
 __all__ = ["Offpoll", "Service"]
 
@@ -163,6 +161,10 @@ class Service:
         clock: Callable[[], datetime] = utc_now,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
+        from offpoll.inquire import Inquiry  # noqa: PLC0415 - workers register handlers too, and their cold start needs no API
+        from offpoll.resubmit import Resubmitter  # noqa: PLC0415 - the same
+        from offpoll.submit import Submitter  # noqa: PLC0415 - the same
+
         settings.need("secret")
         self.app = app
         self.settings = settings

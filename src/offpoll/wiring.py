@@ -103,7 +103,7 @@ def dependencies(settings: Settings, *, environ: Mapping[str, str], links: bool 
     table, dynamodb = settings.records_table, endpoints.service("dynamodb")
     records = DynamoRecords(wire, endpoint=dynamodb, table=table, region=region)
     metrics = _metrics(settings)
-    measured: Records = records if metrics is None else MeasuredRecords(records=records, metrics=metrics)
+    measured: Records = records if metrics is None else MeasuredRecords(records, metrics=metrics)
 
     async def check() -> None:
         # All answers are awaited: a call left under way would outlive the loop of a process that ends for the first refusal.
@@ -164,7 +164,7 @@ def _board(connection: _Connection, settings: Settings, *, links: bool = True) -
         prefix=settings.prefix,
     )
     lifetime = LinkLifetime(floor=settings.link_lifetime_floor, cap=settings.link_lifetime_cap)
-    measured: DocumentStore = store if metrics is None else MeasuredStore(store=store, metrics=metrics)
+    measured: DocumentStore = store if metrics is None else MeasuredStore(store, metrics=metrics)
     board = StatusBoard(store=measured, prefix=settings.prefix, link_lifetime=lifetime, window=settings.record_window)
     return board, store
 

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from offpoll.errors import DependencyUnavailable
@@ -25,7 +24,6 @@ access = logging.getLogger("offpoll.access")
 LEAVE_BEFORE = 0.5
 
 
-@dataclass(frozen=True, kw_only=True)
 class Answering:
     """Answers HTTP events.
 
@@ -35,9 +33,8 @@ class Answering:
         kinds: the service's kinds, by name.
     """
 
-    environment: Environment
-    endpoint: Endpoint
-    kinds: Collection[str]
+    def __init__(self, *, environment: Environment, endpoint: Endpoint, kinds: Collection[str]) -> None:
+        self._environment, self._endpoint, self._kinds = environment, endpoint, kinds
 
     def __call__(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
         """Answer one event.
@@ -45,13 +42,13 @@ class Answering:
         Raises:
             ValueError: it is no HTTP event.
         """
-        return self.environment.run(self._answer(event, context), context=context)
+        return self._environment.run(self._answer(event, context), context=context)
 
     async def _answer(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
-        began, request = time.perf_counter(), request_of(event, kinds=self.kinds)
+        began, request = time.perf_counter(), request_of(event, kinds=self._kinds)
         try:
             async with asyncio.timeout(max(0.0, seconds_left(context) - LEAVE_BEFORE)):
-                answer = await self.endpoint.answer(request)
+                answer = await self._endpoint.answer(request)
         except TimeoutError:
             answer = problem_of(DependencyUnavailable("the API", "the function's time is over; give it more than 10 s"))
         extra = {"status": answer.status, "milliseconds": round((time.perf_counter() - began) * 1000, 1), **_operation(request, answer)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from offpoll.functions.batches import received
@@ -20,7 +19,6 @@ class Work(Protocol):
         """Work on a batch. What is not deleted from the queue then comes back."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Consuming:
     """Consumes a queue's batches.
 
@@ -30,9 +28,8 @@ class Consuming:
         work: what is done with each.
     """
 
-    environment: Environment
-    queue: Queue
-    work: Work
+    def __init__(self, *, environment: Environment, queue: Queue, work: Work) -> None:
+        self._environment, self._queue, self._work = environment, queue, work
 
     def __call__(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
         """Work on one batch.
@@ -40,9 +37,9 @@ class Consuming:
         Raises:
             ValueError: it is no batch. ConfigurationError: a timeout is too long for the function. All messages come back.
         """
-        return self.environment.run(self._consume(event, context), context=context)
+        return self._environment.run(self._consume(event, context), context=context)
 
     async def _consume(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
-        batch = received(event, queue=self.queue)
-        await self.work([*batch.deliveries.values()], queue=batch.queue, time_left=lambda: seconds_left(context))
+        batch = received(event, queue=self._queue)
+        await self._work([*batch.deliveries.values()], queue=batch.queue, time_left=lambda: seconds_left(context))
         return batch.answer()

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any
 
 from offpoll.dependencies import Dependencies
 from offpoll.functions.environment import Environment, Function
@@ -19,9 +20,6 @@ from offpoll.log_lines import JsonLines
 from offpoll.service import Offpoll, Service, lifetime
 from offpoll.settings import Settings
 from offpoll.wiring import dependencies, load_app
-
-if TYPE_CHECKING:
-    from offpoll.work.batch import Batches
 
 __all__ = ["start"]
 
@@ -40,7 +38,7 @@ def start(name: str, *, environ: Mapping[str, str]) -> Function:
     settings = Settings.load(environ={"OFFPOLL_METRICS": "emf", **environ})
     settings.need("app")
     app = load_app(settings.app)
-    made = _Made(app=app, settings=settings, dependencies=dependencies(settings, environ=environ, links=name == "api"))
+    made = _Made(app, settings, dependencies(settings, environ=environ, links=name == "api"))
     return {"api": made.api, "worker": made.worker, "dead_letters": made.dead_letters}[name]()
 
 
@@ -55,56 +53,53 @@ def log_as_json(environ: Mapping[str, str]) -> None:
     root.setLevel({"TRACE": "DEBUG"}.get(level, level if level in logging.getLevelNamesMapping() else "INFO"))
 
 
-@dataclass(frozen=True, kw_only=True)
 class _Made:
     """What an entry point is made of."""
 
-    app: Offpoll
-    settings: Settings
-    dependencies: Dependencies
+    def __init__(self, app: Offpoll, settings: Settings, dependencies: Dependencies) -> None:
+        self._app, self._settings, self._dependencies = app, settings, dependencies
 
     def api(self) -> Function:
         from offpoll.functions.answering import Answering  # noqa: PLC0415 - see the module's docstring
         from offpoll.http.endpoint import Endpoint  # noqa: PLC0415
 
-        service = Service(self.app, settings=self.settings, dependencies=self.dependencies)
-        environment = self._environment()
+        service = Service(self._app, settings=self._settings, dependencies=self._dependencies)
+        environment = self._environment(self._app.running())
         service.state = environment.state
         return Answering(environment=environment, endpoint=Endpoint(service), kinds=service.kinds)
 
     def worker(self) -> Function:
         from offpoll.functions.consuming import Consuming  # noqa: PLC0415 - see the module's docstring
+        from offpoll.work.batch import Batches  # noqa: PLC0415
+        from offpoll.work.handle import InProcess  # noqa: PLC0415
 
-        environment = self._environment()
-        return Consuming(environment=environment, queue=self.dependencies.queue, work=self._batches(environment.state).work)
+        kinds, dependencies = self._app.kinds(self._settings), self._dependencies
+        environment = self._environment(self._app.running())
+        runner = InProcess(
+            state=environment.state,
+            middleware=self._app.middleware,
+            threads=self._settings.concurrency,
+            result_limit=self._settings.result_limit,
+            monotonic=time.monotonic,
+        )
+        batches = Batches(
+            kinds=kinds,
+            settings=self._settings,
+            lifetime=lifetime(self._settings, kinds),
+            dependencies=dependencies,
+            runner=runner,
+        )
+        return Consuming(environment=environment, queue=dependencies.queue, work=batches.work)
 
     def dead_letters(self) -> Function:
+        """Make what settles dead letters. It runs no handler, so nothing is asked of the lifespan."""
         from offpoll.functions.consuming import Consuming  # noqa: PLC0415 - see the module's docstring
+        from offpoll.work.settling import Settling  # noqa: PLC0415
 
-        environment = self._environment()
-        return Consuming(environment=environment, queue=self.dependencies.dead_letters, work=self._batches(environment.state).settle)
+        kinds, dependencies = self._app.kinds(self._settings), self._dependencies
+        settling = Settling(kinds=kinds, settings=self._settings, lifetime=lifetime(self._settings, kinds), dependencies=dependencies)
+        environment = self._environment(nullcontext())
+        return Consuming(environment=environment, queue=dependencies.dead_letters, work=settling.settle)
 
-    def _environment(self) -> Environment:
-        return Environment(lifespan=self.app.running(), close=self.dependencies.close, loop=asyncio.new_event_loop())
-
-    def _batches(self, state: Any) -> Batches:
-        from offpoll.work.batch import Batches  # noqa: PLC0415 - see the module's docstring
-        from offpoll.work.handle import InProcess  # noqa: PLC0415
-        from offpoll.work.worker import Ambient  # noqa: PLC0415
-
-        kinds, ambient = self.app.kinds(self.settings), Ambient()
-        runner = InProcess(
-            state=state,
-            middleware=self.app.middleware,
-            threads=self.settings.concurrency,
-            result_limit=self.settings.result_limit,
-            monotonic=ambient.monotonic,
-        )
-        return Batches(
-            kinds=kinds,
-            settings=self.settings,
-            lifetime=lifetime(self.settings, kinds),
-            dependencies=self.dependencies,
-            runner=runner,
-            ambient=ambient,
-        )
+    def _environment(self, lifespan: AbstractAsyncContextManager[Any]) -> Environment:
+        return Environment(lifespan=lifespan, close=self._dependencies.close, loop=asyncio.new_event_loop())

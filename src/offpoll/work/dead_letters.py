@@ -21,7 +21,7 @@ from offpoll.work.claim import Claimer
 from offpoll.work.parking import Parking
 from offpoll.work.verdict import AFTER_LEASE, Decided, GiveUp, Held, judge
 
-__all__ = ["DeadLetters"]
+__all__ = ["SLOTS", "DeadLetters"]
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,10 @@ LATER = 300.0
 
 #: A message that is enqueued again waits so long first, seconds: it has just failed to be worked on several times.
 REQUEUE_DELAY = 60.0
+
+
+#: Dead letters are rare and cheap to settle: this many at once.
+SLOTS = 4
 
 
 @dataclass(frozen=True, kw_only=True)

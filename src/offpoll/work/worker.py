@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import secrets
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime
 
 from offpoll.dependencies import Dependencies
 from offpoll.forecast import Forecast
-from offpoll.instant import utc_now
 from offpoll.kind import Kind
 from offpoll.settings import Settings
+from offpoll.work.ambient import Ambient
 from offpoll.work.claim import Claimer
-from offpoll.work.dead_letters import DeadLetters
+from offpoll.work.dead_letters import SLOTS, DeadLetters
 from offpoll.work.handle import HandlerRunner
 from offpoll.work.heartbeat import Heartbeat, HeartbeatRunner
 from offpoll.work.job import Job, Stop
@@ -29,32 +24,12 @@ from offpoll.work.process import Processor
 from offpoll.work.publish import Publisher
 from offpoll.work.timing import FLUSH_INTERVAL, ServiceTimesBuffer
 
-__all__ = ["DEAD_LETTER_SLOTS", "LAST_FLUSH", "Ambient", "Worker"]
+__all__ = ["Ambient", "Worker"]
 
 log = logging.getLogger(__name__)
 
 #: How long a worker that ends tries to hand its last service times on, seconds: in an outage that would hold it up, and they are a hint.
 LAST_FLUSH = 2.0
-
-#: Dead letters are rare and cheap to settle: this many at once.
-DEAD_LETTER_SLOTS = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ambient:
-    """The clocks and the randomness of a worker.
-
-    Attributes:
-        clock: the wall clock, for documents.
-        monotonic: the clock of leases.
-        random: numbers from 0 to 1.
-        token: a fresh claim token.
-    """
-
-    clock: Callable[[], datetime] = utc_now
-    monotonic: Callable[[], float] = time.monotonic
-    random: Callable[[], float] = random.random
-    token: Callable[[], str] = lambda: secrets.token_hex(16)
 
 
 class Worker:
@@ -119,7 +94,7 @@ class Worker:
                     name="dead letters",
                     queue=dependencies.dead_letters,
                     work=settle,
-                    slots=DEAD_LETTER_SLOTS,
+                    slots=SLOTS,
                     outage=self._outage,
                     wait=long_poll,
                 )
