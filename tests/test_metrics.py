@@ -33,6 +33,15 @@ def test_a_line() -> None:
     assert (second["OperationsEnded"], second["kind"], second["status"]) == (3, "order", "failed")
 
 
+def test_a_value() -> None:
+    """What is measured is written with its unit."""
+    stream = io.StringIO()
+    EmfMetrics(stream.write, clock=now).observe("ServiceTime", 2.5, unit="Seconds", kind="order")
+    line = json.loads(stream.getvalue())
+    assert line["_aws"]["CloudWatchMetrics"][0]["Metrics"] == [{"Name": "ServiceTime", "Unit": "Seconds"}]
+    assert (line["ServiceTime"], line["kind"]) == (2.5, "order")
+
+
 @pytest.mark.parametrize("error", [BrokenPipeError, ValueError("I/O operation on closed file")])
 def test_a_stream_that_is_gone(error: Exception) -> None:
     """What is counted goes on."""
@@ -47,3 +56,4 @@ def test_none() -> None:
     """It takes what the other takes."""
     metrics: Metrics = NoMetrics()
     metrics.count("OperationsEnded", 3, status="failed")
+    metrics.observe("ServiceTime", 2.5, unit="Seconds", kind="order")

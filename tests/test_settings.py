@@ -67,6 +67,8 @@ def test_unknown_variable() -> None:
         ("LATENESS_WEIGHT", "nan/duration"),
         ("PUBLIC_URL", "api.example.com"),
         ("PUBLIC_URL", "https://" + "a" * 400),
+        ("SIGNER_ROLE_ARN", "signer"),
+        ("SIGNER_ROLE_ARN", "arn:aws:iam::123456789012:user/signer"),
     ],
 )
 def test_wrong_values(variable: str, text: str) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from tests.aws.scripted import Reply, Scripted
 
 from offpoll import Settings
 from offpoll.errors import ConfigurationError, DependencyRefused
+from offpoll.instant import utc_now
+from offpoll.measured import MeasuredRecords, MeasuredStore
 from offpoll.wiring import dependencies, load_app, status_board
 
 ENVIRON = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
@@ -83,3 +88,41 @@ def test_counts_go_where_the_log_goes(capsys: pytest.CaptureFixture[str]) -> Non
     dependencies(Settings(**SET, metrics="emf"), environ=ENVIRON).metrics.count("MessagesParked")
     shown = capsys.readouterr()
     assert (shown.out, shown.err.count("\n"), json.loads(shown.err)["MessagesParked"]) == ("", 1, 1)
+
+
+def test_operations_are_counted_where_metrics_are_wanted() -> None:
+    """With `emf` an outcome and a conflict are measured on the way; without, nothing stands between."""
+    made = dependencies(Settings(**SET, metrics="emf"), environ=ENVIRON)
+    assert isinstance(made.records, MeasuredRecords)
+    assert isinstance(made.board.store, MeasuredStore)
+    plain = dependencies(Settings(**SET), environ=ENVIRON)
+    assert not isinstance(plain.records, MeasuredRecords)
+    assert not isinstance(plain.board.store, MeasuredStore)
+
+
+ROLE = "arn:aws:iam::123456789012:role/signer"
+ASSUMED = b"""<R xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><X><Credentials><AccessKeyId>ASIASIGNER</AccessKeyId>
+<SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>%s</Expiration></Credentials></X></R>"""
+
+
+def test_a_role_of_its_own_signs_links() -> None:
+    """The role is assumed with this process's credentials; a link ends before the role's session does. A worker signs nothing."""
+
+    async def use() -> None:
+        end = utc_now().replace(microsecond=0) + timedelta(minutes=30)
+        answer = ASSUMED % end.isoformat().replace("+00:00", "Z").encode()
+        async with Scripted([Reply(200, answer)]) as sts, Scripted([Reply(200, b"", {"ETag": '"e"'})]) as s3:
+            environ = {**ENVIRON, "AWS_ENDPOINT_URL_STS": sts.origin, "AWS_ENDPOINT_URL_S3": s3.origin}
+            settings = Settings(**SET, signer_role_arn=ROLE)
+            api = dependencies(settings, environ=environ)
+            link = await api.board.open("0" * 32, kind="order")
+            assert "X-Amz-Credential=ASIASIGNER%2F" in link.href
+            assert timedelta(seconds=60) <= end - link.expires_at <= timedelta(seconds=62)  # whole seconds, of a signature's own clock
+            assert f"RoleArn={quote(ROLE, safe='')}".encode() in sts.asked[0].body
+            worker = dependencies(settings, environ=environ, links=False)
+            await worker.board.open("1" * 32, kind="order")
+            assert len(sts.asked) == 1
+            await api.close()
+            await worker.close()
+
+    asyncio.run(use())

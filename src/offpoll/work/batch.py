@@ -2,10 +2,10 @@
 
 Decides what follows from a known end. Must not know who delivers, nor what the queue does with what is not deleted.
 
-    0 ─────────────────────────────────────────────────────────── 30 s ──────── 10 s ───── 2 s ─── end
-    each delivery: visibility until 30 s after the end,           all timeouts  handlers   what is left
-    then a claim whose lease ends with the time                   are over      are told   is abandoned
-                                                                                to stop
+    0 ──────────────────────────────────────────────────────── 30 s ──────── 10 s ────────── 2 s ─── end
+    each delivery: visibility until 30 s after the end,        all timeouts  what waits for  what is left
+    then a claim whose lease ends with the time                are over      a dependency    is abandoned
+                                                                             gives up
 
 So no lease has to be renewed. Where the process is killed, its messages come back soon after the end, and find the leases over.
 """
@@ -31,7 +31,7 @@ from offpoll.work.claim import Claimer
 from offpoll.work.handle import HandlerRunner
 from offpoll.work.heartbeat import Heartbeat, HeartbeatTask
 from offpoll.work.in_time import LEAVE_BEFORE, TimeLeft, begin, within
-from offpoll.work.job import Job, Stop
+from offpoll.work.job import Job
 from offpoll.work.outage import Outage
 from offpoll.work.parking import Parking
 from offpoll.work.process import Processor
@@ -51,7 +51,7 @@ RESERVE = 30.0
 #: With less than its timeout and so much more an attempt is not begun, seconds. Less than RESERVE: what comes first has used up a little.
 BEGIN_WITHIN = 15.0
 
-#: So long before the end handlers are told to stop, seconds, and steps to give up; their operations are given back.
+#: So long before the end steps that wait for a dependency give up, seconds; their operations are given back.
 STOP_BEFORE = 10.0
 
 #: How long service times may take to be handed on, seconds: they are a hint.
@@ -127,30 +127,40 @@ class _Batch:
     def __init__(self, batches: Batches, dependencies: Dependencies, time_left: TimeLeft) -> None:
         self._batches, self._dependencies, self._time_left = batches, dependencies, time_left
         self._jobs: dict[str, Job] = {}
-        self._outage = Outage(random=batches.ambient.random)
+        self._outages: set[Outage] = set()
 
     async def work(self, deliveries: Sequence[Delivery]) -> None:
+        slots = self._batches.settings.concurrency
         async with HeartbeatTask().running(self._heartbeat):
-            rest = await within(self._time_left() - STOP_BEFORE, begin(deliveries, self._one, slots=self._batches.settings.concurrency))
+            rest = await within(self._time_left() - STOP_BEFORE, begin(deliveries, self._one, slots=slots))
             if rest:
-                log.warning("%d deliveries are not done %g s before the time is over: stopping", len(rest), STOP_BEFORE)
-                self._stop()
+                log.warning("%d deliveries are not done %g s before the time is over", len(rest), STOP_BEFORE)
+                for outage in self._outages:
+                    outage.stop()
                 rest = await within(self._time_left() - LEAVE_BEFORE, rest)
             if rest:
                 log.error("%d deliveries are left behind: their leases end with the time that there was", len(rest))
 
-    def _stop(self) -> None:
-        self._outage.stop()
-        for job in list(self._jobs.values()):
-            job.stop(Stop.SHUTDOWN)
-
     async def _one(self, delivery: Delivery) -> None:
         kind = self._batches.kinds.get(delivery.envelope.attributes.get("kind", ""))
-        if kind is not None and self._time_left() < kind.timeout + BEGIN_WITHIN:
+        needed = BEGIN_WITHIN + (0.0 if kind is None else kind.timeout)
+        if self._time_left() < needed:
             log.info("given back: what is left of the time is too short for another attempt")
             return await self._hide(delivery, 0.0)
         await self._hide(delivery, self._time_left() + AFTER_THE_END)
-        await self._processor(lease=self._time_left()).process(delivery)
+        outage = Outage(random=self._batches.ambient.random)
+        too_late = asyncio.get_running_loop().call_later(self._time_left() - needed, self._stop_unless_claimed, delivery, outage)
+        self._outages.add(outage)
+        try:
+            await self._processor(outage, lease=self._time_left()).process(delivery)
+        finally:
+            self._outages.discard(outage)
+            too_late.cancel()
+
+    def _stop_unless_claimed(self, delivery: Delivery, outage: Outage) -> None:
+        """Let go of what an outage has kept from being claimed until it is too late for an attempt: none is spent then."""
+        if not any(job.delivery is delivery and job.record is not None for job in self._jobs.values()):
+            outage.stop()
 
     async def _hide(self, delivery: Delivery, seconds: float) -> None:
         try:
@@ -159,7 +169,7 @@ class _Batch:
             # It stays hidden for as long as the queue's own setting says, and comes back later than it could.
             log.warning("a message's visibility could not be set: %s", error)
 
-    def _processor(self, *, lease: float) -> Processor:
+    def _processor(self, outage: Outage, *, lease: float) -> Processor:
         """Return what takes one delivery through the protocol, claiming it for so long."""
         batches, ambient, dependencies = self._batches, self._batches.ambient, self._dependencies
         claimer = Claimer(
@@ -174,7 +184,7 @@ class _Batch:
             kinds=batches.kinds,
             claimer=claimer,
             runner=batches.runner,
-            outage=self._outage,
+            outage=outage,
             parking=Parking.of(dependencies, batches.lifetime, queue=dependencies.queue),
             timing=batches.timing,
             jobs=self._jobs,

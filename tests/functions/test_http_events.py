@@ -1,0 +1,199 @@
+"""HTTP events of every kind become the request that the client sent, and its address is the one that the client used."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import Any
+
+import pytest
+from tests.functions.lambdas import HOST, deployed, http_1, http_2
+from tests.lab import single
+
+from offpoll import Unauthorized
+from offpoll.errors import InputTooLarge, RequestError
+from offpoll.exchange import Answer
+from offpoll.functions.http_events import request_of, response_of
+from offpoll.http.auth import Caller
+
+KINDS = ("order", "report")
+ID = "0" * 32
+OWN = "api.example.com"
+
+
+def rest(path: str, **context: Any) -> dict[str, Any]:
+    """Return an event of a REST API on a custom domain: the base path is in the path, the stage is not."""
+    return http_1("POST", path, domainName=OWN, path=path, headers={"Host": OWN}, **context)
+
+
+ADDRESSES = [
+    (http_2("POST", "/order"), "/order", f"https://{HOST}"),
+    (http_2("POST", "/prod/order", stage="prod"), "/order", f"https://{HOST}/prod"),
+    (http_2("POST", f"/prod/order/{ID}/cancel", stage="prod"), f"/order/{ID}/cancel", f"https://{HOST}/prod"),
+    (http_2("POST", f"/report/{ID}/status-link"), f"/report/{ID}/status-link", f"https://{HOST}"),
+    (http_1("POST", "/order"), "/order", f"https://{HOST}/prod"),
+    (rest("/v1/order"), "/order", f"https://{OWN}/v1"),
+    (rest("/order/order"), "/order", f"https://{OWN}/order"),
+    (rest(f"/order/order/{ID}/cancel"), f"/order/{ID}/cancel", f"https://{OWN}/order"),
+    (rest("/a/b%20c/order"), "/order", f"https://{OWN}/a/b%20c"),
+    (rest("/v1/%6Frder"), "/order", f"https://{OWN}/v1"),
+    (rest("//v1//order/"), "/order", f"https://{OWN}/v1"),
+    # payload 2.0 on a custom domain has the stage, which the client has not, and not the mapping, which it has
+    (http_2("POST", "/prod/order", stage="prod", domainName=OWN), "/order", f"https://{OWN}"),
+    (http_2("POST", "/production/order", stage="prod", domainName=OWN), "/order", f"https://{OWN}/production"),
+    (http_2("POST", "/order", domainName="x.lambda-url.eu-west-1.on.aws"), "/order", "https://x.lambda-url.eu-west-1.on.aws"),
+    # an HTTP API with payload 1.0
+    (http_1("POST", "/prod/order", path="/prod/order"), "/order", f"https://{HOST}/prod"),
+]
+
+
+@pytest.mark.parametrize(("event", "path", "base_url"), ADDRESSES)
+def test_addresses(event: dict[str, Any], path: str, base_url: str) -> None:
+    """Stage and base path belong to the API's address, from which links are made, and not to the row of its interface."""
+    request = request_of(event, kinds=KINDS)
+    assert request.path == path
+    assert request.base_url(path) == base_url
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "row"),
+    [
+        ("GET", f"/prod/order/{ID}", f"/order/{ID}"),
+        ("GET", f"/order/order/{ID}", f"/order/{ID}"),
+        ("GET", "/order/order", "/order/order"),
+        ("GET", "/prod/order", "/order"),
+        ("GET", "/prod/livez", "/livez"),
+        ("GET", "/readyz", "/readyz"),
+        ("GET", "/", "/"),
+        ("GET", "", "/"),
+        ("GET", "/prod/nothing/here", "/prod/nothing/here"),
+        ("POST", "/nothing", "/nothing"),
+    ],
+)
+def test_rows(method: str, path: str, row: str) -> None:
+    """The row is at the end of the path; where nothing is one, all of it stays, and is answered with 404."""
+    assert request_of(http_2(method, path), kinds=KINDS).path == row
+
+
+def test_headers() -> None:
+    """Names are in lower case; of one that came twice, payload 1.0 gives the first and 2.0 both; cookies are a header again."""
+    event = http_1("GET", "/livez", headers={"Authorization": " Bearer x "})
+    event["multiValueHeaders"]["X-Twice"] = ["a", "b"]
+    headers = request_of(event, kinds=KINDS).headers
+    assert (headers["authorization"], headers["x-twice"]) == ("Bearer x", "a")
+    event = {**http_2("GET", "/livez", headers={"x-twice": "a,b"}), "cookies": ["a=1", "b=2"]}
+    headers = request_of(event, kinds=KINDS).headers
+    assert (headers["x-twice"], headers["cookie"]) == ("a,b", "a=1; b=2")
+    assert request_of({**event, "headers": None, "cookies": None}, kinds=KINDS).headers == {"host": HOST}
+
+
+def test_a_missing_host() -> None:
+    """It is the address that the event names; where that is missing too, the request is refused as everywhere."""
+    event = http_2("POST", "/order")
+    del event["headers"]["host"]
+    assert request_of(event, kinds=KINDS).base_url("/order") == f"https://{HOST}"
+    del event["requestContext"]["domainName"]
+    with pytest.raises(RequestError, match="Host"):
+        request_of(event, kinds=KINDS).base_url("/order")
+
+
+def test_an_emulator_without_tls() -> None:
+    """Where something in front says that the client came by http, links say so too."""
+    request = request_of(http_2("POST", "/order", headers={"x-forwarded-proto": "http"}), kinds=KINDS)
+    assert request.base_url("/order") == f"http://{HOST}"
+
+
+def read(body: str, *, encoded: bool, limit: int = 100) -> bytes:
+    event = {**http_2("POST", "/order"), "body": body, "isBase64Encoded": encoded}
+    return asyncio.run(_read(event, limit))  # type: ignore[arg-type]
+
+
+def _read(event: dict[str, Any], limit: int) -> Any:
+    return request_of(event, kinds=KINDS).read(limit)
+
+
+def test_bodies() -> None:
+    """Text and base64 are the same to whoever reads; there may be none."""
+    assert read('{"a":"ä"}', encoded=False) == '{"a":"ä"}'.encode()
+    assert read(base64.b64encode(b"\x00\xff").decode(), encoded=True) == b"\x00\xff"
+    assert asyncio.run(_read(http_2("POST", "/order"), 1)) == b""
+    with pytest.raises(RequestError, match="decoded"):
+        read("%%%", encoded=True)
+
+
+@pytest.mark.parametrize("size", [97, 98, 99, 100])
+def test_the_limit_of_a_body(size: int) -> None:
+    """A body of the limit's length is read, one byte more is not, whether encoded or not."""
+    assert len(read("x" * size, encoded=False, limit=size)) == size
+    assert len(read(base64.b64encode(b"x" * size).decode(), encoded=True, limit=size)) == size
+    for body, encoded in (("x" * size, False), (base64.b64encode(b"x" * size).decode(), True), ("ä" * size, False)):
+        with pytest.raises(InputTooLarge):
+            read(body, encoded=encoded, limit=size - 1)
+
+
+def test_a_long_body_is_not_decoded() -> None:
+    """What is too long is refused by its length: nothing of it is looked at."""
+    with pytest.raises(InputTooLarge):
+        read("%" * 1000, encoded=True)
+
+
+@pytest.mark.parametrize(
+    ("event", "authorizer"),
+    [
+        (http_2("POST", "/order"), {"jwt": {"claims": {"sub": "ada"}, "scopes": []}}),
+        (http_2("POST", "/order"), {"lambda": {"sub": "ada"}}),
+        (http_2("POST", "/order"), {"iam": {"sub": "ada"}}),
+        (http_1("POST", "/order"), {"claims": {"sub": "ada"}}),
+        (http_1("POST", "/order"), {"sub": "ada"}),
+    ],
+)
+def test_claims(event: dict[str, Any], authorizer: dict[str, Any]) -> None:
+    """What an authorizer has verified reaches `authorize`, whichever kind it is."""
+    context = {**event["requestContext"], "authorizer": authorizer}
+    assert request_of({**event, "requestContext": context}, kinds=KINDS).claims == {"sub": "ada"}
+    assert request_of(event, kinds=KINDS).claims == {}
+
+
+def test_nobody_claims_by_a_header() -> None:
+    """Claims come from the event's context only; a token without claims has none."""
+    event = http_2("POST", "/order", headers={"claims": "x"}, authorizer={"jwt": {"claims": {}}})
+    assert request_of(event, kinds=KINDS).claims == {}
+
+
+def test_authorize_is_given_headers_and_claims() -> None:
+    """The owner is who `authorize` says; without one, nothing is accepted."""
+
+    async def owner_of(caller: Caller) -> str:
+        if "sub" not in caller.claims or caller.headers.get("authorization") != "Bearer x":
+            raise Unauthorized("Who are you?")
+        return str(caller.claims["sub"])
+
+    async def handler(number: int) -> int:
+        return number
+
+    app = single(handler)
+    app.authorize = owner_of
+    with deployed(app) as service:
+        assert service.request(http_2("POST", "/order", b"1"))[0] == 401
+        event = http_2("POST", "/order", b"1", headers={"authorization": "Bearer x"}, authorizer={"jwt": {"claims": {"sub": "ada"}}})
+        status, _, ticket = service.request(event)
+        assert status == 202
+        assert f"status/ada/{ticket['id']}" in service.lab.system.store._objects
+
+
+def test_links_begin_where_the_client_came_in() -> None:
+    """The document's links and the answer's `Location` have stage and base path."""
+
+    async def handler(number: int) -> int:
+        return number
+
+    with deployed(single(handler)) as service:
+        _, headers, ticket = service.request(rest("/v1/order") | {"body": "1"})
+        assert headers["location"] == f"/v1/order/{ticket['id']}"
+        assert ticket["links"]["self"] == f"https://{OWN}/v1/order/{ticket['id']}"
+
+
+def test_an_answer() -> None:
+    """Status, headers and a text."""
+    answer = Answer(status=202, headers={"location": "/order/1"}, body='{"a":"ä"}'.encode())
+    assert response_of(answer) == {"statusCode": 202, "headers": {"location": "/order/1"}, "body": '{"a":"ä"}', "isBase64Encoded": False}

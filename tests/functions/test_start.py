@@ -1,0 +1,177 @@
+"""Starting a function in a process of its own, as Lambda's runtime does: what is loaded, and what is said where something is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+ENVIRON = {
+    "AWS_REGION": "eu-west-1",
+    "AWS_ACCESS_KEY_ID": "a",
+    "AWS_SECRET_ACCESS_KEY": "b",
+    "AWS_SESSION_TOKEN": "c",
+    "OFFPOLL_APP": "app_for_functions:app",
+    "OFFPOLL_BUCKET": "documents",
+    "OFFPOLL_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/1/q",
+    "OFFPOLL_DEAD_LETTER_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/1/d",
+    "OFFPOLL_PARKING_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/1/p",
+    "OFFPOLL_RECORDS_TABLE": "records",
+}
+SECRET = {"OFFPOLL_SECRET": "s" * 32}
+
+#: AWS, as far as an accepted order and a parked message need it.
+AWS = """if True:
+    import threading, sys, json, os
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    class Aws(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_PUT(self):
+            self.answer(b"", ETag='"1"')
+
+        def do_POST(self):
+            self.answer(b'{"MessageId":"1"}')
+
+        def answer(self, body, **headers):
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *given):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Aws)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{server.server_port}"
+
+    class Context:
+        aws_request_id = "request-1"
+
+        def get_remaining_time_in_millis(self):
+            return 300_000
+
+    heavy = {"boto3", "botocore", "fastapi", "starlette", "mangum", "pydantic", "pydantic_core", "pyreqwest", "typer", "rich"}
+
+    def loaded():
+        return sorted(heavy & set(sys.modules))
+"""
+
+SUBMIT = {
+    "version": "2.0",
+    "rawPath": "/prod/order",
+    "headers": {"host": "api.example.com"},
+    "requestContext": {"http": {"method": "POST"}, "stage": "prod", "domainName": "x.execute-api.eu-west-1.amazonaws.com"},
+    "body": '{"sku":"A1"}',
+}
+UNREADABLE = {"Records": [{"messageId": "1", "receiptHandle": "r", "body": "?"}]}
+
+
+def python(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a process that has a function's environment and nothing else of ours or of AWS's."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "OFFPOLL_")) and "PROXY" not in name.upper()
+    }
+    path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    variables = {**inherited, **ENVIRON, "HOME": "/nonexistent", "PYTHONPATH": path, **environ}
+    return subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "event", "answered", "environ"),
+    [
+        ("api", SUBMIT, 202, SECRET),
+        ("worker", UNREADABLE, [], {}),
+        ("dead_letters", UNREADABLE, [], {}),
+    ],
+)
+def test_nothing_heavy_is_loaded(name: str, event: object, answered: object, environ: dict[str, str]) -> None:
+    """No web framework, no boto3, no HTTP library, and for kinds without models no pydantic: neither at the start nor after work."""
+    code = f"""{AWS}
+    from offpoll.functions import {name} as function
+    cold = loaded()
+    for _ in range(2):
+        answer = function(json.loads({json.dumps(json.dumps(event))}), Context())
+    print(json.dumps([cold, loaded(), answer.get("statusCode", answer.get("batchItemFailures"))]))
+    """
+    done = python(code, **environ)
+    assert done.returncode == 0, done.stderr
+    *before, last = done.stdout.splitlines()
+    assert json.loads(last) == [[], [], answered]
+    assert before == ([] if name == "dead_letters" else ["lifespan entered"])
+
+
+def test_the_log_is_json_and_counts_are_lines_of_it() -> None:
+    """Every line is an object: the log's with the request's id, and a count for CloudWatch, unless the settings say otherwise."""
+    code = f"""{AWS}
+    from offpoll.functions import api
+    api(json.loads({json.dumps(json.dumps(SUBMIT))}), Context())
+    """
+    lines = [json.loads(line) for line in python(code, **SECRET).stderr.splitlines()]
+    (counted,) = (line for line in lines if "_aws" in line)
+    assert (counted["OperationsAccepted"], counted["kind"]) == (1, "order")
+    (access,) = (line for line in lines if line.get("logger") == "offpoll.access")
+    assert (access["level"], access["requestId"], access["status"], len(access["operation_id"])) == ("INFO", "request-1", 202, 32)
+    quiet = python(code, **SECRET, OFFPOLL_METRICS="log", AWS_LAMBDA_LOG_LEVEL="ERROR")
+    assert (quiet.returncode, quiet.stderr) == (0, "")
+
+
+def test_the_runtimes_own_log_handler_stays() -> None:
+    """Lambda's runtime has set up a handler that frames lines: it is given the form, and no second one is added."""
+    code = """if True:
+        import io, json, logging
+        stream = io.StringIO()
+        logging.getLogger().addHandler(logging.StreamHandler(stream))
+        from offpoll.functions import worker
+        logging.getLogger("mine").info("hello", extra={"sku": "A1"})
+        assert len(logging.getLogger().handlers) == 1
+        assert json.loads(stream.getvalue())["sku"] == "A1"
+    """
+    done = python(code)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+WRONG = [
+    ("api", {"OFFPOLL_APP": ""}, "missing settings: OFFPOLL_APP."),
+    ("api", {}, "missing settings: OFFPOLL_SECRET."),
+    ("worker", {"OFFPOLL_APP": "nowhere:app"}, "there is no module 'nowhere'"),
+    ("worker", {"OFFPOLL_BUCKET": ""}, "missing settings: OFFPOLL_BUCKET."),
+    ("worker", {"OFFPOLL_BUKCET": "x"}, "OFFPOLL_BUKCET is not a setting of offpoll (did you mean OFFPOLL_BUCKET?)"),
+    ("dead_letters", {"OFFPOLL_RECORDS_TABLE": ""}, "missing settings: OFFPOLL_RECORDS_TABLE."),
+]
+
+
+def test_what_is_wrong_ends_the_start() -> None:
+    """The runtime is told by an error that names the variable, before any event was taken."""
+    code = f"""if True:
+        import json, os
+        from offpoll.errors import ConfigurationError
+        from offpoll.functions.start import start
+        for name, environ, said in {WRONG!r}:
+            try:
+                start(name, environ={{**os.environ, **environ}})
+            except ConfigurationError as error:
+                assert str(error).startswith(said), (said, str(error))
+            else:
+                raise AssertionError(said)
+        from offpoll.functions import api
+    """
+    done = python(code)
+    assert done.returncode == 1
+    assert "offpoll.errors.ConfigurationError: missing settings: OFFPOLL_SECRET." in done.stderr.splitlines()[-1]
+
+
+def test_a_handler_that_does_not_exist() -> None:
+    """Another name is refused as Python refuses it, which the runtime knows to say."""
+    done = python("import offpoll.functions; offpoll.functions.wroker")
+    assert "AttributeError: module 'offpoll.functions' has no attribute 'wroker'" in done.stderr

@@ -1,0 +1,129 @@
+"""What metrics say of operations follows from what the stores answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.faults import Faults
+
+from offpoll.board import StatusBoard
+from offpoll.errors import DependencyUnavailable, DocumentChanged
+from offpoll.measured import MeasuredRecords, MeasuredStore
+from offpoll.memory_store import MemoryDocumentStore
+from offpoll.operation import Outcome, Status, Submission
+from offpoll.records import Claim, Idle, MemoryRecords
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+SUBMISSION = Submission(operation_id="0" * 32, kind="order", owner="public", status_key="k", digest=None, base_url="", created_at=NOON)
+EXPIRES = NOON + timedelta(days=14)
+DONE = Outcome(status=Status.SUCCEEDED, result="1")
+
+
+class Counted:
+    """Metrics that remember."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[Any, ...]] = []
+
+    def count(self, name: str, value: int = 1, **dimensions: str) -> None:
+        self.lines.append((name, value, dimensions))
+
+    def observe(self, name: str, value: float, *, unit: str, **dimensions: str) -> None:
+        self.lines.append((name, value, unit, dimensions))
+
+
+class Measured:
+    """Measured records on a clock of the test's own."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+        self.metrics = Counted()
+        self.below = MemoryRecords(clock=lambda: self.now)
+        self.records = MeasuredRecords(self.below, metrics=self.metrics)
+
+    async def claimed(self, attempt: int) -> Claim:
+        await self.records.claim(SUBMISSION, seen=attempt - 1, token=f"t{attempt}", lease=10.0, expires_at=EXPIRES)
+        return Claim(attempt=attempt, token=f"t{attempt}")
+
+
+@pytest.fixture
+def measured() -> Measured:
+    return Measured()
+
+
+def test_an_operation_that_ends(measured: Measured) -> None:
+    """How it ended, after how many claims, and the seconds since the first of them."""
+
+    async def main() -> None:
+        held = await measured.claimed(1)
+        await measured.records.release(SUBMISSION.operation_id, held=held, backoff=0.0)
+        measured.now += timedelta(seconds=20)
+        held = await measured.claimed(2)
+        assert (await measured.records.renew(SUBMISSION.operation_id, held=held, lease=5.0)).applied
+        assert (await measured.records.decide(SUBMISSION, DONE, guard=held, expires_at=EXPIRES)).applied
+        assert (await measured.records.get(SUBMISSION.operation_id)).record is not None
+
+    asyncio.run(main())
+    assert measured.metrics.lines == [
+        ("OperationsEnded", 1, {"kind": "order", "status": "succeeded"}),
+        ("Attempts", 2, "None", {"kind": "order"}),
+        ("ServiceTime", 20.0, "Seconds", {"kind": "order"}),
+    ]
+
+
+def test_it_ends_once(measured: Measured) -> None:
+    """A decision that came too late, or whose answer was lost, is not counted."""
+
+    async def main() -> None:
+        held = await measured.claimed(1)
+        await measured.records.decide(SUBMISSION, DONE, guard=held, expires_at=EXPIRES)
+        measured.metrics.lines.clear()
+        assert not (await measured.records.decide(SUBMISSION, DONE, guard=held, expires_at=EXPIRES)).applied
+        other = replace(SUBMISSION, operation_id="1" * 32)
+        Faults(measured.below).fail("decide", after=True)
+        with pytest.raises(DependencyUnavailable):
+            await measured.records.decide(other, DONE, guard=Idle(attempt=0), expires_at=EXPIRES)
+
+    asyncio.run(main())
+    assert measured.metrics.lines == []
+
+
+def test_one_that_was_never_begun(measured: Measured) -> None:
+    """It ended, and there is nothing to say of attempts and times."""
+    canceled = Outcome(status=Status.CANCELED, error={"code": "canceled", "message": ""})
+    asyncio.run(measured.records.decide(SUBMISSION, canceled, guard=Idle(attempt=0), expires_at=EXPIRES))
+    assert measured.metrics.lines == [("OperationsEnded", 1, {"kind": "order", "status": "canceled"})]
+
+
+def test_publishes_that_met_somebody_elses() -> None:
+    """A conflict is counted and goes to whoever published; a board on the store works as on any."""
+    metrics = Counted()
+    below = MemoryDocumentStore(clock=lambda: NOON)
+    store = MeasuredStore(below, metrics=metrics)
+
+    async def main() -> None:
+        etag = await store.create("k", b"1")
+        await store.replace("k", b"2", etag=etag)
+        with pytest.raises(DocumentChanged):
+            await store.replace("k", b"3", etag=etag)
+        assert (await store.read("k") or (b"",))[0] == b"2"
+        board = StatusBoard(store=store)
+        assert (await board.open("0" * 32, kind="order")).href == store.sign(board.key("0" * 32), lifetime=3600.0).href
+
+    asyncio.run(main())
+    assert metrics.lines == [("PublishConflicts", 1, {})]
+
+
+def test_every_verb_is_handed_on() -> None:
+    """Nothing that a store can do is lost."""
+
+    def verbs(target: Callable[..., Any]) -> set[str]:
+        return {name for name in vars(target) if not name.startswith("_")}
+
+    assert verbs(MeasuredRecords) >= {"get", "claim", "renew", "release", "decide"}
+    assert verbs(MeasuredStore) >= {"create", "replace", "read", "sign"}
