@@ -27,9 +27,13 @@ ENVIRON = {
 SECRET = {"OFFPOLL_SECRET": "s" * 32}
 
 #: AWS, as far as an accepted order and a parked message need it.
-AWS = """if True:
+AWS = '''if True:
     import threading, sys, json, os
+    from datetime import datetime, timedelta, UTC
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    ASSUMED = f"""<R><X><Credentials><AccessKeyId>ASIASIGNER</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>
+    <Expiration>{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}</Expiration></Credentials></X></R>"""
 
     class Aws(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -38,7 +42,8 @@ AWS = """if True:
             self.answer(b"", ETag='"1"')
 
         def do_POST(self):
-            self.answer(b'{"MessageId":"1"}')
+            sts = self.headers["content-type"].startswith("application/x-www-form-urlencoded")
+            self.answer(ASSUMED.encode() if sts else b'{"MessageId":"1"}')
 
         def answer(self, body, **headers):
             self.rfile.read(int(self.headers["content-length"]))
@@ -65,7 +70,7 @@ AWS = """if True:
 
     def loaded():
         return sorted(heavy & set(sys.modules))
-"""
+'''
 
 SUBMIT = {
     "version": "2.0",
@@ -74,6 +79,7 @@ SUBMIT = {
     "requestContext": {"http": {"method": "POST"}, "stage": "prod", "domainName": "x.execute-api.eu-west-1.amazonaws.com"},
     "body": '{"sku":"A1"}',
 }
+ROLE = {"OFFPOLL_SIGNER_ROLE_ARN": "arn:aws:iam::123456789012:role/signer"}
 UNREADABLE = {"Records": [{"messageId": "1", "receiptHandle": "r", "body": "?"}]}
 
 
@@ -124,6 +130,19 @@ def test_the_log_is_json_and_counts_are_lines_of_it() -> None:
     assert (access["level"], access["requestId"], access["status"], len(access["operation_id"])) == ("INFO", "request-1", 202, 32)
     quiet = python(code, **SECRET, OFFPOLL_METRICS="log", AWS_LAMBDA_LOG_LEVEL="ERROR")
     assert (quiet.returncode, quiet.stderr) == (0, "")
+
+
+def test_the_api_signs_with_the_signers_role() -> None:
+    """A link that the API's function gives out is signed by the role that can do nothing but read documents."""
+    code = f"""{AWS}
+    from offpoll.functions import api
+    answer = api(json.loads({json.dumps(json.dumps(SUBMIT))}), Context())
+    link = json.loads(answer["body"])["status_link"]
+    assert "X-Amz-Credential=ASIASIGNER%2F" in link["href"]
+    assert datetime.fromisoformat(link["expires_at"]) <= datetime.now(UTC) + timedelta(minutes=59)
+    """
+    done = python(code, **SECRET, **ROLE)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_runtimes_own_log_handler_stays() -> None:

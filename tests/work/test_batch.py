@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +15,7 @@ from tests.lab import single
 
 from offpoll import Operation
 from offpoll.errors import ConfigurationError
+from offpoll.log_lines import JsonLines
 from offpoll.operation import Status
 from offpoll.queue import Delivery
 
@@ -239,6 +243,31 @@ def test_a_message_that_cannot_be_hidden() -> None:
         service.lab.on_queue.fail("hide")
         assert work(service, deliveries) == DONE
         assert service.lab.document(operation_id).done
+
+
+def test_lines_of_the_log_name_the_operation() -> None:
+    """Each line that is written while an operation is worked on has its id and kind, in whatever library: those of a batch are apart."""
+
+    async def handler(number: int) -> int:
+        await asyncio.sleep(number)
+        logging.getLogger("library").warning("%d", number)
+        return number
+
+    stream = io.StringIO()
+    listening = logging.StreamHandler(stream)
+    listening.setFormatter(JsonLines())
+    logging.getLogger("library").addHandler(listening)
+    try:
+        with deployed(single(handler)) as service:
+            ids = [service.submit(number) for number in (2, 1)]
+            work(service, receive(service))
+    finally:
+        logging.getLogger("library").removeHandler(listening)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line["message"], line["operation_id"], line["kind"], line["requestId"]) for line in lines] == [
+        ("1", ids[1], "order", "request-1"),
+        ("2", ids[0], "order", "request-1"),
+    ]
 
 
 def test_service_times_are_handed_on_now_and_then() -> None:
