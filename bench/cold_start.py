@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -105,6 +106,7 @@ class Starts:
         inherited.pop("PYTHONDONTWRITEBYTECODE", None)
         path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
         self._environ = {**inherited, **ENVIRON, "PYTHONPATH": path, "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+        self._nothing = statistics.median(self._cpu("pass", "") for _ in range(7))
 
     def write(self, name: str, text: str, *, model: bool, clients: tuple[str, ...] = ()) -> None:
         """Write a module."""
@@ -114,7 +116,7 @@ class Starts:
 
     def cost(self, code: str, *, app: str = "") -> Callable[[], float]:
         """Return a measurement: CPU seconds, user and system, without the interpreter's own."""
-        return lambda: max(1e-4, self._cpu(code, app) - self._cpu("pass", app))
+        return lambda: max(1e-4, self._cpu(code, app) - self._nothing)
 
     def loaded(self, code: str, *, app: str) -> set[str]:
         """Return the top-level packages that are loaded afterwards."""
@@ -166,13 +168,14 @@ def main() -> None:
                 check(starts, function, app=app, model=model)
                 ours = starts.cost(f"from offpoll.functions import {function}", app=app)
                 peers = peers_of(starts, function, model=model)
-                mine, theirs, ratios = measure_pairs(ours, peers, pairs=given.pick(15, 3))
+                mine, theirs, ratios = measure_pairs(ours, peers, pairs=given.pick(15, 2))
                 named = f"{function}, a pydantic model" if model else function
                 for peer, ratio in ratios.items():
                     verdict = "" if model or peer != "boto3" else "yes" if ratio >= WANTED else "NO"
                     rows.append((named, f"{mine * 1e3:.0f}", peer, f"{theirs[peer] * 1e3:.0f}", f"{ratio:.1f}", verdict))
                     every[f"{peer}: {named}"] = ratio
-        bare, _, _ = measure_pairs(starts.cost("import boto3"), {"itself": starts.cost("import boto3")}, pairs=given.pick(5, 2))
+        alone = starts.cost("import boto3")
+        bare = statistics.median(alone() for _ in range(given.pick(9, 2)))
     table("CPU ms until a function is ready", ("function", "offpoll", "peer", "ms", "times offpoll's", "3 or more"), rows)
     print(f"  (`import boto3` by itself, without a client: {bare * 1e3:.0f})")
     if importlib.util.find_spec("mangum") is None:
