@@ -30,7 +30,7 @@ def last_line(name: str, *options: str) -> dict[str, Any]:
     return said
 
 
-@pytest.mark.parametrize("name", ["presign", "wire", "accept", "work", "imports"])
+@pytest.mark.parametrize("name", ["presign", "wire", "accept", "work", "imports", "cold_start"])
 def test_it_ends_with_ratios(name: str) -> None:
     """Each bench does."""
     last_line(name)

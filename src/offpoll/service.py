@@ -26,13 +26,13 @@ from offpoll.operation import PUBLIC, is_owner
 from offpoll.poll_plan import MAX_PAUSE
 from offpoll.readiness import Readiness
 from offpoll.settings import Settings
-from offpoll.ticket import Ticket
 from offpoll.trace import carried
 
 if TYPE_CHECKING:
     from offpoll.blocking import BlockingService
     from offpoll.http.auth import Authorize
     from offpoll.inquire import Order
+    from offpoll.ticket import Ticket
 
 __all__ = ["Offpoll", "Service"]
 
@@ -164,6 +164,7 @@ class Service:
         from offpoll.inquire import Inquiry  # noqa: PLC0415 - workers register handlers too, and their cold start needs no API
         from offpoll.resubmit import Resubmitter  # noqa: PLC0415 - the same
         from offpoll.submit import Submitter  # noqa: PLC0415 - the same
+        from offpoll.ticket import Ticket  # noqa: PLC0415 - the same
 
         settings.need("secret")
         self.app = app
@@ -171,6 +172,7 @@ class Service:
         self.dependencies = dependencies
         self.kinds = app.kinds(settings)
         self.state: Any = None
+        self._make_ticket = Ticket
         self._clock = clock
         self._readiness = Readiness()
         self._blocking: BlockingService | None = None
@@ -265,7 +267,7 @@ class Service:
             tracestate=tracestate,
         )
         self.dependencies.metrics.count(OPERATIONS_ACCEPTED, kind=kind)
-        return Ticket(
+        return self._make_ticket(
             document=stored.document,
             link=self.dependencies.board.link(
                 self.dependencies.board.key(stored.document.id, owner=owner), estimate=stored.document.estimate
