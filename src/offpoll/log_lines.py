@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
-__all__ = ["JsonLines", "about"]
+__all__ = ["AboutFilter", "JsonLines", "about"]
 
 _about: ContextVar[dict[str, str]] = ContextVar("offpoll_log_about", default={})  # noqa: B039 - never changed, only replaced
 
-#: What every record has; the rest was given with `extra=` and belongs into the line.
-_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+#: What every record has, and what Lambda's runtime adds; the rest was given with `extra=` and belongs into the line.
+_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "aws_request_id", "tenant_id"}
 
 
 @contextmanager
@@ -33,11 +33,28 @@ def about(**fields: str) -> Iterator[None]:
         _about.reset(token)
 
 
+class AboutFilter(logging.Filter):
+    """Adds the fields to records, for a formatter that is not ours and writes what is added. To be put on a handler."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass, with the fields added."""
+        vars(record).update(_about.get())
+        return True
+
+
 class JsonLines(logging.Formatter):
-    """Writes a record as one line of JSON."""
+    """Writes a record as one line of JSON.
+
+    Args:
+        end: what ends a line, where the handler does not end it.
+    """
+
+    def __init__(self, *, end: str = "") -> None:
+        super().__init__()
+        self._end = end
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, without its end."""
+        """Return the line."""
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         fields = {
             "timestamp": at,
@@ -45,10 +62,10 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
             **_about.get(),
-            **{name: value for name, value in vars(record).items() if name not in _OWN},
+            **{name: value for name, value in vars(record).items() if name not in _OWN and not name.startswith("_")},
         }
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             fields["stack"] = self.formatStack(record.stack_info)
-        return json.dumps(fields, separators=(",", ":"), default=str)
+        return json.dumps(fields, separators=(",", ":"), default=str) + self._end

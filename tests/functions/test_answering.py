@@ -40,7 +40,7 @@ def test_an_answer_before_the_time_is_over() -> None:
 
 
 def test_health() -> None:
-    """Health checks are answered; a store that is out of reach makes the service not ready."""
+    """Health checks are answered, under a stage too."""
     with deployed(single(echo)) as service:
         assert service.request(http_2("GET", "/prod/livez", stage="prod"))[0] == 200
         assert service.request(http_2("GET", "/readyz"))[0] == 200

@@ -145,19 +145,43 @@ def test_the_api_signs_with_the_signers_role() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_runtimes_own_log_handler_stays() -> None:
-    """Lambda's runtime has set up a handler that frames lines: it is given the form, and no second one is added."""
-    code = """if True:
-        import io, json, logging
-        stream = io.StringIO()
-        logging.getLogger().addHandler(logging.StreamHandler(stream))
-        from offpoll.functions import worker
-        logging.getLogger("mine").info("hello", extra={"sku": "A1"})
-        assert len(logging.getLogger().handlers) == 1
-        assert json.loads(stream.getvalue())["sku"] == "A1"
+@pytest.mark.parametrize("form", ["", "JSON"])
+def test_the_runtimes_own_log_handler_stays(form: str) -> None:
+    """Lambda's runtime has set up a handler whose sink adds nothing: each line is whole and ends, and there is no second handler.
+
+    Where the function is configured to log JSON, the lines are the runtime's own, and have the same fields.
     """
-    done = python(code)
+    code = """if True:
+        import json, logging, sys
+
+        class Sink(logging.Handler):  # as awslambdaric's, with what its filter adds
+            def emit(self, record):
+                sys.stdout.write(self.format(record))
+
+            def filter(self, record):
+                record.aws_request_id, record.tenant_id = "request-1", None
+                return super().filter(record)
+
+        class Theirs(logging.Formatter):
+            def format(self, record):
+                own = vars(logging.makeLogRecord({}))
+                return json.dumps({"message": record.getMessage(), **{n: v for n, v in vars(record).items() if n not in own}}) + "\\n"
+
+        sink = Sink()
+        sink.setFormatter(Theirs())
+        logging.getLogger().addHandler(sink)
+        from offpoll.functions import dead_letters
+        from offpoll.log_lines import about
+        for number in range(2):
+            with about(operation_id=str(number)):
+                logging.getLogger("mine").info("hello", extra={"sku": "A1"})
+        assert logging.getLogger().handlers == [sink]
+    """
+    done = python(code, AWS_LAMBDA_LOG_FORMAT=form)
     assert (done.returncode, done.stderr) == (0, "")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(line["message"], line["operation_id"], line["sku"]) for line in lines] == [("hello", "0", "A1"), ("hello", "1", "A1")]
+    assert ("timestamp" in lines[0], "aws_request_id" in lines[0]) == (form != "JSON", form == "JSON")
 
 
 WRONG = [

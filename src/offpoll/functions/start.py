@@ -16,7 +16,7 @@ from typing import Any
 
 from offpoll.dependencies import Dependencies
 from offpoll.functions.environment import Environment, Function
-from offpoll.log_lines import JsonLines
+from offpoll.log_lines import AboutFilter, JsonLines
 from offpoll.service import Offpoll, Service, lifetime
 from offpoll.settings import Settings
 from offpoll.wiring import dependencies, load_app
@@ -43,12 +43,19 @@ def start(name: str, *, environ: Mapping[str, str]) -> Function:
 
 
 def log_as_json(environ: Mapping[str, str]) -> None:
-    """Let every line of the log be JSON. The runtime's own handler stays, where there is one: it frames lines, so that none is cut."""
+    """Let every line of the log be JSON, and say what it is about.
+
+    The runtime's own handler stays, where there is one: it frames lines, so that none is cut. Whatever it writes has to end with a line's
+    end. Where the function's logging configuration asks for JSON its form stays too: Lambda filters those lines by level.
+    """
     root = logging.getLogger()
     if not root.handlers:
         root.addHandler(logging.StreamHandler(sys.stderr))
     for handler in root.handlers:
-        handler.setFormatter(JsonLines())
+        if environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON":
+            handler.addFilter(AboutFilter())
+        else:
+            handler.setFormatter(JsonLines(end="" if isinstance(handler, logging.StreamHandler) else "\n"))
     level = environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()  # Lambda's logging configuration: TRACE to FATAL
     root.setLevel({"TRACE": "DEBUG"}.get(level, level if level in logging.getLevelNamesMapping() else "INFO"))
 
