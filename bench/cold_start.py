@@ -57,8 +57,8 @@ async def create_order(order: {type}) -> {type}:
     return order
 """
 
-#: The clients that each function needs: the API signs, sends and reads results, a worker publishes and records, dead letters do all of it.
-CLIENTS = {"api": ("s3", "sqs", "dynamodb"), "worker": ("s3", "dynamodb"), "dead_letters": ("s3", "sqs", "dynamodb")}
+#: What each function talks to, as ours does: documents, records, and a queue, which a worker needs too, to hide messages and to park them.
+CLIENTS = ("s3", "sqs", "dynamodb")
 
 BOTO3 = """
 import json, os, uuid
@@ -111,7 +111,7 @@ class Starts:
     def write(self, name: str, text: str, *, model: bool, clients: tuple[str, ...] = ()) -> None:
         """Write a module."""
         read = 'Order.model_validate_json(event["body"])' if model else 'json.loads(event["body"])'
-        filled = text.format(model=MODEL if model else "", type="Order" if model else "dict", clients=clients, read=read)
+        filled = text.format(model=MODEL if model else "", type="Order" if model else "dict", clients=CLIENTS, read=read)
         (self._folder / f"{name}.py").write_text(filled)
 
     def cost(self, code: str, *, app: str = "") -> Callable[[], float]:
@@ -145,11 +145,10 @@ def check(starts: Starts, function: str, *, app: str, model: bool) -> None:
 
 def peers_of(starts: Starts, function: str, *, model: bool) -> dict[str, Callable[[], float]]:
     """Write the same function for each peer, and return their measurements."""
-    clients = CLIENTS[function]
-    starts.write(f"boto3_{function}_{model}", BOTO3, model=model, clients=clients)
+    starts.write(f"boto3_{function}_{model}", BOTO3, model=model, clients=CLIENTS)
     peers = {"boto3": starts.cost(f"import boto3_{function}_{model}")}
     if function == "api" and importlib.util.find_spec("mangum") is not None:
-        starts.write(f"mangum_{function}_{model}", MANGUM, model=model, clients=clients)
+        starts.write(f"mangum_{function}_{model}", MANGUM, model=model, clients=CLIENTS)
         peers["FastAPI + Mangum"] = starts.cost(f"import mangum_{function}_{model}")
     return peers
 

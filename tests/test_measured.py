@@ -113,7 +113,7 @@ def test_publishes_that_met_somebody_elses() -> None:
             await store.replace("k", b"3", etag=etag)
         assert (await store.read("k") or (b"",))[0] == b"2"
         board = StatusBoard(store=store)
-        assert (await board.open("0" * 32, kind="order")).href == store.sign(board.key("0" * 32), lifetime=3600.0).href
+        assert (await board.open("0" * 32, kind="order")).href.startswith(f"{below.origin}/status/public/{'0' * 32}?")
 
     asyncio.run(main())
     assert metrics.lines == [("PublishConflicts", 1, {})]

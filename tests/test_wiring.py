@@ -113,7 +113,7 @@ def test_a_role_of_its_own_signs_links() -> None:
         answer = ASSUMED % end.isoformat().replace("+00:00", "Z").encode()
         async with Scripted([Reply(200, answer)]) as sts, Scripted([Reply(200, b"", {"ETag": '"e"'})]) as s3:
             environ = {**ENVIRON, "AWS_ENDPOINT_URL_STS": sts.origin, "AWS_ENDPOINT_URL_S3": s3.origin}
-            settings = Settings(**SET, signer_role_arn=ROLE)
+            settings = Settings(**SET, signer_role_arn=ROLE, link_lifetime_floor=3600.0)
             api = dependencies(settings, environ=environ)
             link = await api.board.open("0" * 32, kind="order")
             assert "X-Amz-Credential=ASIASIGNER%2F" in link.href

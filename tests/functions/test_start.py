@@ -141,7 +141,7 @@ def test_the_api_signs_with_the_signers_role() -> None:
     assert "X-Amz-Credential=ASIASIGNER%2F" in link["href"]
     assert datetime.fromisoformat(link["expires_at"]) <= datetime.now(UTC) + timedelta(minutes=59)
     """
-    done = python(code, **SECRET, **ROLE)
+    done = python(code, **SECRET, **ROLE, OFFPOLL_LINK_LIFETIME_FLOOR="7200")
     assert done.returncode == 0, done.stderr
 
 

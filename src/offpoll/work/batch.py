@@ -82,12 +82,14 @@ class Batches:
     ) -> None:
         self.kinds, self.settings, self.lifetime, self.runner = kinds, settings, lifetime, runner
         self.ambient = ambient or Ambient()
-        self.timing = ServiceTimesBuffer(dependencies.service_times)
+        self.timing = ServiceTimesBuffer(dependencies.service_times, clock=self.ambient.clock, metrics=dependencies.metrics)
         forecast = Forecast(
             queue=dependencies.queue,
             service_times=dependencies.service_times,
             expected_service_time=settings.expected_service_time,
             concurrency=settings.concurrency,
+            kinds=kinds,
+            clock=self.ambient.clock,
         )
         self.publisher = Publisher(board=dependencies.board, forecast=forecast, max_updates=settings.max_updates, clock=self.ambient.clock)
         self._dependencies = dependencies
