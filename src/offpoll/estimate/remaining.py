@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 
 from offpoll.estimate.histogram import Histogram, bucket_of, exponential
+from offpoll.estimate.normal import normal_quantile
 from offpoll.estimate.wait import Wait
 
 __all__ = ["Remaining", "of_queued", "of_running", "service_times"]
@@ -94,7 +94,7 @@ def of_running(service: Histogram, *, elapsed: float, fraction: float | None, si
     if fraction is not None and fraction >= USEFUL_FRACTION and spent > 0:
         whole, deviation = spent / fraction, max(LEAST_DEVIATION, PROGRESS_DEVIATION * (1 - fraction))
         left = _agreeing(service.beyond(elapsed).scaled(1.0), whole=whole, deviation=deviation).beyond(elapsed)
-        latest = math.exp(NormalDist(math.log(whole), deviation).inv_cdf(LATE))
+        latest = whole * math.exp(deviation * normal_quantile(LATE))
     else:
         left, latest = service.beyond(elapsed), service.quantile(LATE)
     rest = _rest(left, after=elapsed) if left.total else _rest(exponential(OVERRUN_MEAN * elapsed), after=0.0)
@@ -117,10 +117,9 @@ def _agreeing(left: Histogram, *, whole: float, deviation: float) -> Histogram:
     agreeing = {
         bucket_of(middle): weight * math.exp(-0.5 * (math.log(middle / whole) / deviation) ** 2) for middle, weight in left.middles()
     }
-    normal = NormalDist(math.log(whole), deviation)
     alone: dict[int, float] = {}
     for share in range(5, 100, 10):
-        bucket = bucket_of(math.exp(normal.inv_cdf(share / 100)))
+        bucket = bucket_of(whole * math.exp(deviation * normal_quantile(share / 100)))
         alone[bucket] = alone.get(bucket, 0.0) + PROGRESS_WEIGHT / 10
     return Histogram(agreeing) + Histogram(alone)
 

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
+
+from offpoll.estimate.normal import normal_quantile
 
 __all__ = ["Ahead", "Wait", "wait_of"]
 
@@ -28,7 +29,7 @@ __all__ = ["Ahead", "Wait", "wait_of"]
 #: them; the error is a hundredth of the deviation.
 POINTS = 15
 
-_STANDARD = tuple(NormalDist().inv_cdf((k + 0.5) / POINTS) for k in range(POINTS))
+_STANDARD = tuple(normal_quantile((k + 0.5) / POINTS) for k in range(POINTS))
 
 
 @dataclass(frozen=True, kw_only=True)
