@@ -57,7 +57,7 @@ test: $(DEVELOPED)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'ministack and not ceph' $(ARGS) || [ $$? -eq 5 ]
 
 bench: $(DEVELOPED)
-	@set -e; for bench in presign wire accept work imports polling wait_all calibration; do echo; echo "== $$bench"; $(BIN)/python bench/$$bench.py $(if $(QUICK),--quick); done
+	@set -e; for bench in presign wire accept work imports polling wait_all calibration cold_start; do echo; echo "== $$bench"; $(BIN)/python bench/$$bench.py $(if $(QUICK),--quick); done
 
 # What they are made of and what they find: docs/proofs.md.
 explore: $(DEVELOPED)

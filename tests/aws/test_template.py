@@ -9,7 +9,7 @@ from typing import Any
 import botocore.session
 from tests.aws.cloudformation import EVERYTHING, expiry, of_type, properties, resources, rules, source, text, translated
 
-from offpoll.metrics import EmfMetrics
+from offpoll.metrics import OPERATIONS_ENDED, EmfMetrics
 
 # As a whole
 
@@ -214,7 +214,7 @@ def test_there_is_an_alarm_for_what_needs_somebody() -> None:
 def test_failed_operations_are_counted_from_the_log() -> None:
     """The filters find what the functions' metrics write; they put it under the name that the alarm reads."""
     lines: list[str] = []
-    EmfMetrics(lines.append).count("OperationsEnded", kind="order", status="failed")
+    EmfMetrics(lines.append).count(OPERATIONS_ENDED, kind="order", status="failed")
     (line,) = [json.loads(each) for each in lines]
     alarm = properties("FailedOperationsAlarm")
     for each in of_type("AWS::Logs::MetricFilter").values():

@@ -92,6 +92,4 @@ def test_parameters_become_settings() -> None:
 def settings_of(function: str, **parameters: Any) -> Settings:
     """Return a function's settings. The secret is a reference until CloudFormation resolves it."""
     environ = {**environment_of(function, **parameters), "OFFPOLL_SECRET": "s" * 32}
-    for name in ("OFFPOLL_APP", "OFFPOLL_SIGNER_ROLE_ARN"):
-        environ.pop(name, None)
     return Settings.load(environ=environ)
