@@ -95,7 +95,10 @@ class _Plain:
         self._type, self._expected = type_, expected
 
     def validate_json(self, text: str, /) -> Any:
-        value = json.loads(text)
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):  # a message of somebody's own; what is wrong with it is said in pydantic's words
+            return self._full.validate_json(text)
         shallow = text.count("[") + text.count("{") <= DEEP
         return value if self._fits(value) and (shallow or _is_plain(value)) else self._full.validate_json(text)
 
