@@ -26,6 +26,7 @@ class Level(IntEnum):
 
 
 TEXTS = ["null", "true", "1", "1.5", '"x"', '"1"', "[]", "{}", '{"a":[1,{"b":null}]}', "12345678901234567890123", "1.0"]
+TEXTS += ["", "{", "[1,]", '{"a":nul}']
 TEXTS += [f"{'[' * deep}{']' * deep}" for deep in (150, 250)] + [f"[{','.join(['{}'] * 150)}]"]
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 LOOP: list[Any] = []

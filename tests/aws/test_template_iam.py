@@ -27,6 +27,7 @@ from offpoll.aws.sts import assumed_role
 from offpoll.aws.wire import Wire
 from offpoll.cli.dev.resources import EMULATED_VERBS, Resources, make_resources
 from offpoll.dependencies import Dependencies
+from offpoll.estimate.history import Span
 from offpoll.operation import Outcome, Status, Submission
 from offpoll.queue import Delivery, Envelope, Message
 from offpoll.records import Idle
@@ -262,8 +263,8 @@ async def work_on_records_and_documents(each: Dependencies) -> None:
     etag = await each.board.store.create(order.status_key, b"{}")
     assert await each.board.store.read(order.status_key) is not None
     await each.board.store.replace(order.status_key, b'{"a":1}', etag=etag)
-    await each.service_times.add("order", completions=1, seconds=1.0)
-    assert await each.service_times.mean("order")
+    await each.service_times.add("order", Span(began_at=order.created_at, ended_at=order.created_at, buckets={1: 1}, seconds=1.0))
+    assert await each.service_times.spans("order")
 
 
 async def received(each: Dependencies, queue: str, number: int) -> list[Delivery]:
