@@ -61,7 +61,8 @@ def parse(text: str) -> dict[str, Stage]:
         if instruction.name == "ARG" and stage is None:
             arguments.update([instruction.text.split("=", 1)])
         elif instruction.name == "FROM":
-            base, _as, name = expand(instruction.text, arguments).split()
+            base, _, name = expand(instruction.text, arguments).partition(" AS ")
+            name = name or str(len(stages))
             stage = stages[name] = Stage(name=name, base=base)
         else:
             assert stage is not None, f"{instruction} belongs to no stage"

@@ -1,8 +1,8 @@
-"""Builds and runs a Dockerfile's stages without a container engine: its own lines, in file systems of their own, by Linux's namespaces.
+"""Builds a Dockerfile's stages without a container engine: its own lines, each in a file system of its own, by Linux's namespaces.
 
 A file system begins as the base image does, with this machine's programs and Python to read and nothing else: no home, no site-packages of
-anybody's, no environment. What the steps write is all there is more. Needs root, as `unshare`, `mount` and `chroot` do. The differences to an
-engine: this machine's Python and distribution stand for the base image's, and an image is a folder instead of layers.
+anybody's, no environment. What the steps write is all there is more. Needs root, as `unshare`, `mount` and `chroot` do. The differences to
+an engine: this machine's Python and distribution stand for the base image's, and an image is a folder instead of layers.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from tests.dockerfile import Instruction, Stage, expand
 
-__all__ = ["Container", "Image", "Network", "build", "can_build", "network"]
+__all__ = ["PATH", "Image", "Mount", "build", "can_build"]
+
+#: From, to, ro or rw.
+Mount: TypeAlias = tuple[Path, str, str]
 
 #: Where this machine's Python is: the base image's stands in /usr/local.
 PYTHON = Path(sys.base_prefix)
@@ -28,35 +31,42 @@ PATH = f"{PYTHON}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 #: What a base image has in /etc that these steps need: users, name resolution, certificates.
 ETC = ("group", "gshadow", "hosts", "ld.so.cache", "login.defs", "nsswitch.conf", "passwd", "resolv.conf", "shadow", "ssl")
 
-#: How this machine reaches its package registry: what an engine's user gives as build arguments and registry settings.
-REGISTRY = ("PIP_CERT", "PIP_INDEX_URL", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy", "NO_PROXY")
+#: How this machine reaches its package registry: what an engine's user gives as build arguments.
+REGISTRY = (
+    "PIP_CERT",
+    "PIP_INDEX_URL",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "https_proxy",
+    "http_proxy",
+    "NO_PROXY",
+)
 
-#: $1 the file system, $2 the user, $3 the folder to be in, $4 how many mounts follow as from, to, flags; then a command, then its variables' end.
+#: $1 the file system, $2 ro or rw, $3 the user, $4 the folder to be in, $5 how many mounts follow, each as from, to, ro or rw; then
+#: variables and a command, as `env` takes them. A file system to be read only has a fresh /tmp all the same, as compose.yaml gives it.
 _ENTER = """
 set -e
-root=$1 user=$2 folder=$3 mounts=$4; shift 4
+root=$1 access=$2 user=$3 folder=$4 mounts=$5; shift 5
+mount --bind "$root" "$root"
 while [ "$mounts" -gt 0 ]; do
     mount --rbind "$1" "$root$2"
     [ "$3" = rw ] || mount -o remount,bind,ro "$root$2"
     mounts=$((mounts - 1)); shift 3
 done
 mount -t proc proc "$root/proc"
+[ "$access" = rw ] || { mount -t tmpfs tmpfs "$root/tmp"; mount -o remount,bind,ro "$root"; }
 exec chroot --userspec="$user" "$root" /usr/bin/env -i --chdir="$folder" "$@"
-"""
-
-#: Brings loopback up, says so, and stays until nobody holds the other end of stdin.
-_LOOPBACK = """
-import fcntl, socket, struct, sys
-UP, LOOPBACK, RUNNING = 0x1, 0x8, 0x40
-fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sH22x", b"lo", UP | LOOPBACK | RUNNING))
-print("up", flush=True)
-sys.stdin.read()
 """
 
 
 def can_build() -> bool:
     """Tell whether this machine lets us."""
-    return os.geteuid() == 0 and subprocess.run(["unshare", "--mount", "--pid", "--net", "--fork", "true"], capture_output=True).returncode == 0
+    return (
+        os.geteuid() == 0
+        and subprocess.run(["unshare", "--mount", "--pid", "--net", "--fork", "true"], check=False, capture_output=True).returncode == 0
+    )
 
 
 @dataclass(kw_only=True)
@@ -73,9 +83,15 @@ class Image:
     healthcheck: list[str] = field(default_factory=list)
 
     def arguments(
-        self, command: Sequence[str], *, environ: Mapping[str, str], mounts: Sequence[tuple[Path, str, str]] = (), net: int | None = None
+        self,
+        command: Sequence[str],
+        *,
+        environ: Mapping[str, str],
+        mounts: Sequence[Mount] = (),
+        access: str = "rw",
+        net: int | None = None,
     ) -> list[str]:
-        """Return what starts a command in this file system, with mounts as (from, to, ro or rw), in a network (none: this machine's)."""
+        """Return what starts a command in this file system (`access`: ro or rw), in a network (none: this machine's)."""
         every = [*self._base_mounts(), *mounts]
         for source, target, _ in every:
             if source.is_dir():
@@ -84,84 +100,26 @@ class Image:
                 (self.root / target.lstrip("/")).touch()
         where = ["nsenter", f"--net=/proc/{net}/ns/net"] if net else []
         user = self.user if ":" in self.user else f"{self.user}:0"
-        enter = [str(self.root), user, self.folder, str(len(every)), *(str(part) for mount in every for part in mount)]
+        enter = [str(self.root), access, user, self.folder, str(len(every)), *(str(part) for mount in every for part in mount)]
         variables = [f"{name}={value}" for name, value in {**self.environ, **environ}.items()]
         return [*where, "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _ENTER, "sh", *enter, *variables, *command]
 
-    def _base_mounts(self) -> list[tuple[Path, str, str]]:
+    def _base_mounts(self) -> list[Mount]:
         own = [] if PYTHON.is_relative_to("/usr") else [(PYTHON, str(PYTHON), "ro")]
         return [(Path("/usr"), "/usr", "ro"), (Path("/dev"), "/dev", "rw"), *own]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Network:
-    """A network with nothing in it but loopback. All that runs in it shares it, as containers of one pod do."""
-
-    pid: int
-
-
-@contextmanager
-def network() -> Iterator[Network]:
-    """Make a network; it ends with the block, or with this process."""
-    holder = subprocess.Popen(
-        ["unshare", "--net", sys.executable, "-c", _LOOPBACK], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdin
-    assert holder.stdout
-    try:
-        assert holder.stdout.readline() == "up\n"
-        yield Network(pid=holder.pid)
-    finally:
-        holder.stdin.close()
-        holder.wait(10)
-        holder.stdout.close()
-
-
-class Container:
-    """A command that runs in an image, as process 1 of its own. Its output goes to a file."""
-
-    def __init__(self, image: Image, process: subprocess.Popen[bytes], log: Path) -> None:
-        self._image, self.process, self.log = image, process, log
-
-    @classmethod
-    @contextmanager
-    def run(
-        cls, image: Image, command: Sequence[str], *, environ: Mapping[str, str], net: Network, log: Path,
-        mounts: Sequence[tuple[Path, str, str]] = (),
-    ) -> Iterator[Container]:  # fmt: skip
-        """Start it; kill it at the end of the block, if it is there still."""
-        with log.open("wb") as file:
-            arguments = image.arguments(command, environ=environ, mounts=mounts, net=net.pid)
-            process = subprocess.Popen(arguments, env={"PATH": PATH}, stdout=file, stderr=file, stdin=subprocess.DEVNULL)
-        try:
-            yield cls(image, process, log)
-        finally:
-            process.kill()
-            process.wait(10)
-
-    @property
-    def first(self) -> int:
-        """Its process 1, as this machine counts."""
-        return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0])
-
-    def execute(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Run a command beside it, as `docker exec` and HEALTHCHECK do."""
-        variables = [f"{name}={value}" for name, value in self._image.environ.items()]
-        user, _, group = self._image.user.partition(":")
-        inside = ["nsenter", f"--target={self.first}", "--mount", "--pid", "--net", "--root", "--wd", f"--setuid={user}", f"--setgid={group or 0}"]
-        return subprocess.run([*inside, "/usr/bin/env", "-i", *variables, *command], capture_output=True, text=True, timeout=20)
-
-
-def build(stages: Mapping[str, Stage], target: str, *, context: Path, ignored: Sequence[str], work: Path) -> dict[str, Image]:
-    """Build a stage and those that it needs. Return all that were built."""
-    images: dict[str, Image] = {}
+def build(
+    stages: Mapping[str, Stage], target: str, *, images: dict[str, Image], context: Path, ignored: Sequence[str], work: Path
+) -> Image:
+    """Build a stage and those that it needs, into `images`, which has those that were built before."""
     for name in _needed(stages, target):
-        stage = stages[name]
-        image = _start(stage, images, context, work / name)
-        for instruction in stage.instructions:
-            _STEPS[instruction.name](image, instruction, images, ignored)
-        images[name] = image
-    return images
+        if name not in images:
+            image = _start(stages[name], images, context, work / name)
+            for instruction in stages[name].instructions:
+                _STEPS[instruction.name](image, instruction, images, ignored)
+            images[name] = image
+    return images[target]
 
 
 def _needed(stages: Mapping[str, Stage], target: str) -> list[str]:
@@ -178,7 +136,7 @@ def _start(stage: Stage, images: Mapping[str, Image], context: Path, root: Path)
     if stage.base in images:
         base = images[stage.base]
         subprocess.run(["cp", "-a", str(base.root), str(root)], check=True)
-        return Image(**{**vars(base), "root": root, "environ": dict(base.environ)})
+        return Image(**{**vars(base), "root": root, "context": context, "environ": dict(base.environ)})
     assert stage.base.startswith("python:"), f"{stage.base} has no stand-in here"
     for folder in ("dev", "etc", "proc", "root", "tmp", "usr", "var"):
         (root / folder).mkdir(parents=True)
@@ -195,11 +153,11 @@ def _run(image: Image, step: Instruction, images: Mapping[str, Image], ignored: 
     registry = {name: os.environ[name] for name in REGISTRY if name in os.environ}
     mounts = [_mount(value, images) for name, value in step.options if name == "mount"]
     command = image.arguments(["/bin/sh", "-c", step.text], environ=registry, mounts=mounts)
-    ended = subprocess.run(command, env={"PATH": PATH}, capture_output=True, text=True, timeout=300)
+    ended = subprocess.run(command, env={"PATH": PATH}, check=False, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, f"RUN {step.text}\n{ended.stdout[-2000:]}{ended.stderr[-4000:]}"
 
 
-def _mount(value: str, images: Mapping[str, Image]) -> tuple[Path, str, str]:
+def _mount(value: str, images: Mapping[str, Image]) -> Mount:
     options = dict(part.split("=", 1) for part in value.split(","))
     if options["type"] == "cache":  # the builder's, which here is this user's
         cache = Path(os.environ.get("PIP_CACHE_DIR") or Path.home() / ".cache" / "pip")
@@ -217,7 +175,9 @@ def _copy(image: Image, step: Instruction, images: Mapping[str, Image], ignored:
         assert name or _let_through(source, ignored), f"COPY {source}: .dockerignore keeps it out"
         origin = images[name].root / source.lstrip("/") if name else image.context / source
         if origin.is_dir():
-            shutil.copytree(origin, place, symlinks=True, dirs_exist_ok=True, ignore=None if name else shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                origin, place, symlinks=True, dirs_exist_ok=True, ignore=None if name else shutil.ignore_patterns("__pycache__")
+            )
         else:
             to = place / origin.name if target.endswith("/") else place
             to.parent.mkdir(parents=True, exist_ok=True)
@@ -227,7 +187,9 @@ def _copy(image: Image, step: Instruction, images: Mapping[str, Image], ignored:
 def _let_through(source: str, ignored: Sequence[str]) -> bool:
     """Tell whether a .dockerignore that begins with `*` lets a path of the context through."""
     assert ignored[0] == "*"
-    return any(source == each or source.startswith(f"{each}/") for each in (line.removeprefix("!") for line in ignored if line.startswith("!")))
+    return any(
+        source == each or source.startswith(f"{each}/") for each in (line.removeprefix("!") for line in ignored if line.startswith("!"))
+    )
 
 
 def _environ(image: Image, step: Instruction, images: Mapping[str, Image], ignored: Sequence[str]) -> None:
