@@ -46,6 +46,7 @@ REGISTRY = (
 
 #: $1 the file system, $2 ro or rw, $3 the user, $4 the folder to be in, $5 how many mounts follow, each as from, to, ro or rw; then
 #: variables and a command, as `env` takes them. A file system to be read only has a fresh /tmp all the same, as compose.yaml gives it.
+#: The end of what started it is its own: said anew here, as the change of user makes the kernel forget `unshare --kill-child`.
 _ENTER = """
 set -e
 root=$1 access=$2 user=$3 folder=$4 mounts=$5; shift 5
@@ -57,8 +58,12 @@ while [ "$mounts" -gt 0 ]; do
 done
 mount -t proc proc "$root/proc"
 [ "$access" = rw ] || { mount -t tmpfs tmpfs "$root/tmp"; mount -o remount,bind,ro "$root"; }
-exec chroot --userspec="$user" "$root" /usr/bin/env -i --chdir="$folder" "$@"
+exec chroot --userspec="$user" "$root" /usr/bin/setpriv --pdeathsig KILL /usr/bin/env -i --chdir="$folder" "$@"
 """
+
+
+#: However this process ends, what it started ends too.
+_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
 
 def can_build() -> bool:
@@ -102,7 +107,7 @@ class Image:
         user = self.user if ":" in self.user else f"{self.user}:0"
         enter = [str(self.root), access, user, self.folder, str(len(every)), *(str(part) for mount in every for part in mount)]
         variables = [f"{name}={value}" for name, value in {**self.environ, **environ}.items()]
-        return [*where, "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _ENTER, "sh", *enter, *variables, *command]
+        return [*_WITH_US, *where, "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _ENTER, "sh", *enter, *variables, *command]
 
     def _base_mounts(self) -> list[Mount]:
         own = [] if PYTHON.is_relative_to("/usr") else [(PYTHON, str(PYTHON), "ro")]
