@@ -239,8 +239,8 @@ def test_a_unit_starts_with_its_files(name: str, command: str) -> None:
     Settings.load(environ=given).need(*NEEDED, *(["secret"] if command == "serve" else []))
     assert given["AWS_REGION"] == given["AWS_DEFAULT_REGION"]
     program, said, app, *_ = unit["ExecStart"][0].split()
-    assert (program, said, app) == ("/opt/offpoll/bin/offpoll", command, "${APP}")
-    assert given["APP"]
+    assert (program, said, app) == ("/opt/offpoll/bin/offpoll", command, "${OFFPOLL_APP}")
+    assert given["OFFPOLL_APP"]
 
 
 @pytest.mark.parametrize("name", ["offpoll.env", "api.env"])
