@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,12 +69,13 @@ class Container:
         with log.open("wb") as file:
             arguments = image.arguments(command, environ=environ, mounts=mounts, access=access, net=net.pid)
             process = subprocess.Popen(arguments, env={"PATH": PATH}, stdout=file, stderr=file, stdin=subprocess.DEVNULL)
+        container = cls(image, process, log)
         try:
-            container = cls(image, process, log)
             container._await_entry()
             yield container
         finally:
-            process.kill()
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended by itself
+                os.kill(container.first or process.pid, signal.SIGKILL)
             process.wait(10)
 
     @property
