@@ -72,6 +72,7 @@ chaos: $(DEVELOPED)
 lint: $(DEVELOPED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint --failure-threshold style Dockerfile
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
