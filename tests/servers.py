@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -34,6 +35,7 @@ class Server:
     region: str
     access_key: str
     secret_key: str
+    certificates: Path | None = None
 
     def environment(self) -> dict[str, str]:
         """Return the variables that point every SDK to this server."""
@@ -44,6 +46,7 @@ class Server:
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_EC2_METADATA_DISABLED": "true",
+            **({"AWS_CA_BUNDLE": str(self.certificates)} if self.certificates else {}),
         }
 
 
@@ -68,9 +71,10 @@ def require_ceph() -> None:
 
 
 @contextmanager
-def ministack(directory: Path) -> Iterator[Server]:
-    """Run ministack with authentication on. Its log is in `directory`."""
-    port = free_port()
+def ministack(directory: Path, *, tls: bool = False) -> Iterator[Server]:
+    """Run ministack with authentication on. Its log is in `directory`. With `tls` it speaks nothing but that, and so do its functions."""
+    port, scheme = free_port(), "https" if tls else "http"
+    secured, certificates = _certificates(directory) if tls else ({}, None)
     environ = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         "AUTH": "true",
@@ -80,12 +84,14 @@ def ministack(directory: Path) -> Iterator[Server]:
         "SFTP_ENABLED": "0",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
+        **secured,
     }
     with (directory / "ministack.log").open("w") as log:
         process = subprocess.Popen([sys.executable, "-m", "ministack"], env=environ, cwd=directory, stdout=log, stderr=log)
         try:
-            _await(f"http://127.0.0.1:{port}/_ministack/health", process, directory / "ministack.log")
-            yield Server(origin=f"http://127.0.0.1:{port}", region="us-east-1", access_key="test", secret_key="test")
+            _await(f"{scheme}://127.0.0.1:{port}/_ministack/health", process, directory / "ministack.log", certificates)
+            origin = f"{scheme}://127.0.0.1:{port}"
+            yield Server(origin=origin, region="us-east-1", access_key="test", secret_key="test", certificates=certificates)
         finally:
             process.terminate()
             try:
@@ -118,13 +124,26 @@ def ceph(directory: Path, *, sts: bool = False, https: tuple[int, Path] | None =
             subprocess.run(["bash", str(HERE / "ceph" / "stop.sh"), str(root)], check=True)
 
 
-def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + START
+def _certificates(directory: Path) -> tuple[dict[str, str], Path]:
+    """Make an authority, and a certificate for ministack: its variables, and what whoever talks to it has to trust."""
+    import trustme
+
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1", "localhost", "*.execute-api.localhost")
+    chain, key, trusted = (directory / name for name in ("chain.pem", "key.pem", "authority.pem"))
+    chain.write_bytes(b"".join(each.bytes() for each in (*issued.cert_chain_pems, authority.cert_pem)))  # its functions trust the chain
+    issued.private_key_pem.write_to_path(str(key))
+    authority.cert_pem.write_to_path(str(trusted))
+    return {"USE_SSL": "1", "MINISTACK_SSL_CERT": str(chain), "MINISTACK_SSL_KEY": str(key)}, trusted
+
+
+def _await(url: str, process: subprocess.Popen[bytes], log: Path, certificates: Path | None = None) -> None:
+    end, trust = time.monotonic() + START, ssl.create_default_context(cafile=certificates) if certificates else None
     while time.monotonic() < end:
         if process.poll() is not None:
             break
         try:
-            with urllib.request.urlopen(url, timeout=5):
+            with urllib.request.urlopen(url, timeout=5, context=trust):
                 return
         except urllib.error.HTTPError:
             return  # it answers

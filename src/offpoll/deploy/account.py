@@ -1,0 +1,130 @@
+"""Who deploys, and where: credentials, region and account, as every AWS tool finds them.
+
+Decides how AWS's errors read. Must not know what is deployed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from offpoll.errors import ConfigurationError, DependencyRefused, DependencyUnavailable
+
+if TYPE_CHECKING:
+    from botocore.session import Session
+
+__all__ = ["Account", "refusal", "speaking_to"]
+
+#: Seconds to reach AWS, and for an answer.
+CONNECT, READ = 10, 60
+
+#: How often a call is made at most: throttling is usual while stacks are watched.
+CALLS = 6
+
+#: What STS says of keys that a region does not know: also those of a region that the account has not opted into.
+_UNKNOWN_KEYS = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidAccessKeyId", "AuthFailure"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """An account in a region.
+
+    Attributes:
+        id: the account's twelve digits.
+        region: `eu-west-1`.
+    """
+
+    id: str
+    region: str
+    session: Session = field(repr=False)
+
+    def client(self, service: str) -> Any:
+        """Make a client, on AWS or where AWS_ENDPOINT_URL points."""
+        return _client(self.session, service, region=self.region)
+
+    @classmethod
+    def find(cls, *, region: str | None = None) -> Account:
+        """Ask AWS who this is: the first call, which changes nothing.
+
+        Raises:
+            ConfigurationError: no region, an unknown one, or no credentials that AWS takes there.
+            DependencyUnavailable: no answer.
+        """
+        from botocore.exceptions import ProfileNotFound  # noqa: PLC0415 - takes 0.3 s
+        from botocore.session import Session  # noqa: PLC0415
+
+        session = Session()
+        try:
+            region = region or session.get_config_variable("region")
+        except ProfileNotFound as error:
+            raise ConfigurationError(f"{error}: AWS_PROFILE names it") from error
+        if not region:
+            raise ConfigurationError("no region: give --region, for example --region eu-west-1, or set AWS_REGION")
+        _known(session, region)
+        return cls(id=_who(session, region), region=region, session=session)
+
+
+@contextmanager
+def speaking_to(service: str) -> Iterator[None]:
+    """Turn botocore's errors into ours.
+
+    Raises:
+        ConfigurationError: there are no credentials.
+        DependencyRefused: AWS said no, in its own words.
+        DependencyUnavailable: no answer, or a server's error after retries.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError  # noqa: PLC0415 - see find
+
+    try:
+        yield
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise ConfigurationError(f"no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY ({error})") from error
+    except ClientError as error:
+        code, message = refusal(error)
+        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400) >= 500:
+            raise DependencyUnavailable(service, f"{code}: {message}") from error
+        raise DependencyRefused(service, f"{code}: {message}") from error
+    except BotoCoreError as error:
+        raise DependencyUnavailable(service, str(error)) from error
+
+
+def refusal(error: Any) -> tuple[str, str]:
+    """Return a ClientError's code and message."""
+    said = error.response.get("Error", {})
+    return str(said.get("Code", "")), str(said.get("Message", error))
+
+
+def _client(session: Session, service: str, *, region: str) -> Any:
+    from botocore.config import Config  # noqa: PLC0415 - see find
+
+    retries: Any = {"mode": "standard", "total_max_attempts": CALLS}
+    return session.create_client(service, region_name=region, config=Config(connect_timeout=CONNECT, read_timeout=READ, retries=retries))
+
+
+def _known(session: Session, region: str) -> None:
+    from botocore.exceptions import UnknownRegionError  # noqa: PLC0415 - see find
+
+    try:
+        session.get_partition_for_region(region)
+    except UnknownRegionError as error:
+        raise ConfigurationError(f"there is no region {region!r}") from error
+
+
+def _who(session: Session, region: str) -> str:
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - see find
+
+    try:
+        with speaking_to("STS"):
+            answer = _client(session, "sts", region=region).get_caller_identity()
+    except DependencyRefused as error:
+        code = refusal(error.__cause__)[0] if isinstance(error.__cause__, ClientError) else ""
+        if code in _UNKNOWN_KEYS:
+            raise ConfigurationError(
+                f"AWS does not know these credentials in {region} ({code}): check the keys, and that the account has enabled that region"
+            ) from error
+        if code in ("ExpiredToken", "ExpiredTokenException"):
+            raise ConfigurationError("the AWS credentials have expired: get new ones, and repeat the command") from error
+        raise
+    return str(answer["Account"])

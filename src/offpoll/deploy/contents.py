@@ -1,0 +1,71 @@
+"""What is in the zip, checked before anybody runs it.
+
+Decides that nothing in it is for another platform, nothing was built here that should have come built, and all of it fits into Lambda.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from email.parser import HeaderParser
+from pathlib import Path
+
+from offpoll.deploy.target import Target
+from offpoll.errors import ConfigurationError
+
+__all__ = ["UNZIPPED_LIMIT", "check_contents"]
+
+#: Bytes, unzipped. The limit of 50 MB for the zip is of uploads to Lambda itself; ours comes from a bucket.
+#: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+UNZIPPED_LIMIT = 250 * 1024 * 1024
+
+_MACHINES = {0x3E: "x86_64", 0xB7: "arm64", 0x03: "x86, 32 bit", 0x28: "arm, 32 bit"}
+
+
+def check_contents(folder: Path, *, target: Target) -> None:
+    """Refuse what Lambda would refuse, or what would only fail there.
+
+    Raises:
+        ConfigurationError: naming the file, and what to do.
+    """
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        machine = elf_machine(path)
+        if machine is not None and machine != target.elf_machine:
+            kind = _MACHINES.get(machine, f"machine {machine:#x}")
+            raise ConfigurationError(f"{path.relative_to(folder)} is for {kind}, but the functions run on {target.architecture}")
+    for name, tag in _tags(folder):
+        if not tag.endswith(("-any", f"_{target.machine}")) or "-linux_" in tag:
+            raise ConfigurationError(
+                f"{name} was built here ({tag}) and will not run in Lambda: name a release in requirements.txt that has a wheel for "
+                f"{target.runtime} on {target.architecture}"
+            )
+    size = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+    if size > UNZIPPED_LIMIT:
+        raise ConfigurationError(
+            f"the functions have {size / 1024**2:.0f} MB, and Lambda takes {UNZIPPED_LIMIT // 1024**2}; the largest parts: {_largest(folder)}"
+        )
+
+
+def elf_machine(path: Path) -> int | None:
+    """Return the machine that a library is for; None for what is no ELF file."""
+    with path.open("rb") as file:
+        head = file.read(20)
+    if len(head) < 20 or head[:4] != b"\x7fELF":
+        return None
+    order = "<" if head[5] == 1 else ">"
+    machine: int = struct.unpack_from(f"{order}H", head, 18)[0]
+    return machine
+
+
+def _tags(folder: Path) -> Iterator[tuple[str, str]]:
+    """Return each distribution with each tag of the wheel it came in."""
+    for path in sorted(folder.glob("*.dist-info/WHEEL")):
+        name = path.parent.name.removesuffix(".dist-info")
+        for tag in HeaderParser().parsestr(path.read_text()).get_all("Tag", []):
+            yield name, tag
+
+
+def _largest(folder: Path) -> str:
+    sizes = {each.name: sum(file.stat().st_size for file in each.rglob("*") if file.is_file()) for each in folder.iterdir() if each.is_dir()}
+    three = sorted(sizes.items(), key=lambda each: -each[1])[:3]
+    return ", ".join(f"{name} {size / 1024**2:.0f} MB" for name, size in three)

@@ -1,0 +1,91 @@
+"""The functions' zip: offpoll as it runs here, what the project requires, and the project.
+
+Decides how they come together for a target. pip chooses and fetches the wheels, by the user's own configuration of it.
+
+    own_wheel ─┐
+    requirements.txt ─┴─ pip install --target ─┐
+    the project's files ───────────────────────┴─ contents checked ─ archive
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from offpoll.deploy.archive import Archive, pack
+from offpoll.deploy.contents import check_contents
+from offpoll.deploy.own_wheel import own_wheel
+from offpoll.deploy.project import holds, project_files
+from offpoll.deploy.target import Target
+from offpoll.errors import ConfigurationError, OffpollError
+
+__all__ = ["build", "gather"]
+
+#: What pip writes down about an installation: paths and times of this machine.
+_NOTES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+
+
+def build(project: Path, *, module: str, target: Target, requirements: Path | None, into: Path) -> Archive:
+    """Make the zip.
+
+    Args:
+        project: the folder that the service's module is in.
+        module: the service's, as `orders`.
+        target: what the functions run on.
+        requirements: what the service needs beside offpoll; None for nothing.
+        into: a folder for the zip.
+
+    Raises:
+        ConfigurationError: the module would not be in it, a file is for another platform, or it is too large.
+        OffpollError: pip could not install something.
+    """
+    with tempfile.TemporaryDirectory(prefix="offpoll-") as scratch:
+        folder = Path(scratch, "contents")
+        gather(project, target=target, requirements=requirements, into=folder)
+        if not holds(folder, module):
+            raise ConfigurationError(
+                f"{module} is neither in {project} nor comes with the requirements: run the command in the folder of the service"
+            )
+        check_contents(folder, target=target)
+        return pack(folder, into / "functions.zip")
+
+
+def gather(project: Path, *, target: Target, requirements: Path | None, into: Path) -> None:
+    """Put all that belongs into the zip into a folder.
+
+    Raises:
+        ConfigurationError: pip is not there, or a file of the project has the name of something it requires.
+        OffpollError: pip could not install something.
+    """
+    into.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(prefix="offpoll-") as scratch:
+        _install(own_wheel(Path(scratch)), target=target, requirements=requirements, into=into, scratch=Path(scratch))
+    shutil.rmtree(into / "bin", ignore_errors=True)
+    for notes in into.glob("*.dist-info"):
+        for name in _NOTES:
+            (notes / name).unlink(missing_ok=True)
+    for file in project_files(project):
+        if (into / file).exists():
+            raise ConfigurationError(f"{file} of {project} has the name of a file that one of the requirements brings")
+        (into / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(project / file, into / file)
+
+
+def _install(wheel: Path, *, target: Target, requirements: Path | None, into: Path, scratch: Path) -> None:
+    """Let pip install into a folder. Only wheels: what is built here would be for this machine."""
+    if find_spec("pip") is None:
+        raise ConfigurationError("building the zip needs pip in this environment: python -m ensurepip, or uv pip install pip")
+    constraint = scratch / "constraints.txt"
+    constraint.write_text(f"offpoll @ {wheel.as_uri()}\n")  # also where the requirements name offpoll, with or without an extra
+    command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-compile", "--quiet"]
+    command += ["--target", str(into), "--only-binary", ":all:", "--implementation", "cp", "--python-version", target.python]
+    command += [part for platform in target.platforms for part in ("--platform", platform)]
+    command += ["--constraint", str(constraint), str(wheel)] + (["--requirement", str(requirements)] if requirements else [])
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter
+    if done.returncode != 0:
+        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()[-3:]
+        raise OffpollError(f"pip cannot install the requirements for {target.runtime} on {target.architecture}:\n" + "\n".join(said))

@@ -1,0 +1,149 @@
+"""The template and what may be given to it.
+
+Decides, before anything is asked of AWS, whether a parameter exists and its value can be used. CloudFormation checks the same later, and
+the template's rules besides; it knows no addresses. Must not know what the parameters mean.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from offpoll.errors import ConfigurationError
+
+__all__ = ["MARK", "OURS", "BODY_LIMIT", "Template", "read_assignments"]
+
+#: What the description of a stack of ours begins with.
+MARK = "offpoll: "
+
+#: Parameters that `offpoll deploy` fills in itself.
+OURS = ("App", "CodeBucket", "CodeKey")
+
+#: Bytes of a template that is sent in the request. A larger one would have to be in a bucket.
+#: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+BODY_LIMIT = 51_200
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML with CloudFormation's tags, whose meaning is nobody's business here."""
+
+
+_Loader.add_multi_constructor("!", lambda _loader, _suffix, _node: None)  # type: ignore[no-untyped-call]
+
+
+class Template:
+    """The template that this version of offpoll ships."""
+
+    @cached_property
+    def body(self) -> str:
+        """The text, as CloudFormation gets it."""
+        return (files("offpoll") / "aws" / "template.yaml").read_text(encoding="utf-8")
+
+    @cached_property
+    def _source(self) -> Mapping[str, Any]:
+        source: Mapping[str, Any] = yaml.load(self.body, _Loader)  # noqa: S506 - it is a SafeLoader
+        return source
+
+    @property
+    def parameters(self) -> Mapping[str, Mapping[str, Any]]:
+        """What can be set, by name, as CloudFormation writes it."""
+        parameters: Mapping[str, Mapping[str, Any]] = self._source["Parameters"]
+        return parameters
+
+    def retained(self) -> frozenset[str]:
+        """Return the logical ids of what outlives its stack."""
+        found = self._source["Resources"].items()
+        return frozenset(name for name, each in found if each.get("DeletionPolicy", "Delete") != "Delete")
+
+    def value(self, name: str, *, given: Mapping[str, str], before: Mapping[str, str]) -> str:
+        """Return what a parameter will be: as given, else as the stack has it, else the default."""
+        return given.get(name, before.get(name, str(self.parameters[name].get("Default", ""))))
+
+    def check(self, given: Mapping[str, str]) -> None:
+        """Refuse what cannot be deployed.
+
+        Raises:
+            ConfigurationError: there is no such parameter, or it cannot have that value.
+        """
+        for name, value in given.items():
+            if name not in self.parameters:
+                raise ConfigurationError(_unknown(name, self.parameters))
+            fault = _fault(self.parameters[name], value) or (_address_fault(value) if name == "AllowedCidrs" else "")
+            if fault:
+                raise ConfigurationError(f"parameter {name} cannot be {value!r}: {fault}")
+
+
+def read_assignments(given: list[str]) -> dict[str, str]:
+    """Read parameters as a command line has them: `Name=value`.
+
+    Raises:
+        ConfigurationError: one is not of that form, is named twice, or is one that the command fills in.
+    """
+    values: dict[str, str] = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals or not name:
+            raise ConfigurationError(f"{each!r} sets no parameter: write Name=value, for example WorkerTimeout=300")
+        if name in values:
+            raise ConfigurationError(f"parameter {name} is given twice")
+        if name in OURS:
+            raise ConfigurationError(f"parameter {name} follows from what is deployed, and cannot be given")
+        values[name] = value
+    return values
+
+
+def _unknown(name: str, known: Mapping[str, Any]) -> str:
+    settable = sorted(set(known) - set(OURS))
+    near = {each.lower(): each for each in settable}
+    close = difflib.get_close_matches(name.lower(), near, n=1)
+    meant = f"; did you mean {near[close[0]]}?" if close else ""
+    return f"there is no parameter {name!r}{meant} There are: {', '.join(settable)}" if meant else (
+        f"there is no parameter {name!r}. There are: {', '.join(settable)}"
+    )
+
+
+def _fault(declared: Mapping[str, Any], value: str) -> str:
+    """Say what is wrong with a value, by the parameter's own declaration; nothing where it can be used."""
+    allowed = [str(each) for each in declared.get("AllowedValues", ())]
+    if allowed:
+        return "" if value in allowed else f"one of {', '.join(allowed)}"
+    if declared["Type"] == "Number":
+        return _number_fault(declared, value)
+    pattern = declared.get("AllowedPattern")
+    if pattern is not None and not re.fullmatch(str(pattern), value):
+        return str(declared.get("ConstraintDescription", f"it must match {pattern}"))
+    if len(value) < int(declared.get("MinLength", 0)):
+        return "it must not be empty"
+    return ""
+
+
+def _number_fault(declared: Mapping[str, Any], value: str) -> str:
+    least, most = declared.get("MinValue"), declared.get("MaxValue")
+    bounds = " ".join([f"from {least}"] * (least is not None) + [f"to {most}"] * (most is not None))
+    try:
+        number = float(value)
+    except ValueError:
+        return f"it must be a number {bounds}".rstrip()
+    inside = (least is None or number >= float(least)) and (most is None or number <= float(most))
+    return "" if inside else f"it must be {bounds}"
+
+
+def _address_fault(value: str) -> str:
+    """Say which block is none. The declaration's pattern lets 999.1.1.1/8 pass, and S3 would refuse the whole policy in the middle."""
+    for block in filter(None, value.split(",")):
+        try:
+            ipaddress.ip_network(block)
+        except ValueError:
+            try:
+                around = ipaddress.ip_interface(block)
+            except ValueError:
+                return f"{block} is no block of addresses; write them as 203.0.113.0/24 or 2001:db8::/32"
+            return f"{block} has bits set beyond its prefix; write {around.network} or {around.ip}/{around.max_prefixlen}"
+    return ""

@@ -1,0 +1,117 @@
+"""A stack as it is: its state, its parameters, its outputs. Decides whether it can be changed, and whether it is ours to change.
+
+    no stack, REVIEW_IN_PROGRESS                    a new one is made
+    …_COMPLETE                                      it is updated; ROLLBACK_COMPLETE apart
+    ROLLBACK_…, CREATE_FAILED, DELETE_FAILED        never worked: it has to be removed first
+    UPDATE_…_FAILED                                 works, in part: AWS has to bring it back first
+    …_IN_PROGRESS                                   somebody is at it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from offpoll.deploy.account import refusal, speaking_to
+from offpoll.deploy.parameters import MARK
+from offpoll.errors import ConfigurationError, OffpollError
+
+__all__ = ["Stack", "find_stack", "is_stack_name"]
+
+_REVIEW = "REVIEW_IN_PROGRESS"
+
+_NEVER_WORKED = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"})
+
+_STUCK = frozenset({"UPDATE_ROLLBACK_FAILED", "UPDATE_FAILED"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """A stack.
+
+    Attributes:
+        name, id: the second outlives it.
+        status: CloudFormation's word.
+        reason: why it is so, where AWS says.
+        parameters, outputs: by name.
+        is_ours: whether it was made from offpoll's template.
+    """
+
+    name: str
+    id: str
+    status: str
+    reason: str
+    parameters: Mapping[str, str]
+    outputs: Mapping[str, str]
+    is_ours: bool
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there is only a proposal of it so far."""
+        return self.status == _REVIEW
+
+    def check_deployable(self) -> None:
+        """Refuse a stack that cannot be updated.
+
+        Raises:
+            ConfigurationError: it is not ours, or in a state that somebody has to end first.
+            OffpollError: somebody is at it now.
+        """
+        self.check_ours()
+        why = f" ({self.reason})" if self.reason else ""
+        if self.status in _NEVER_WORKED:
+            raise ConfigurationError(
+                f"stack {self.name} is in {self.status}{why}: its creation failed, and it can only be removed. "
+                f"offpoll destroy --stack {self.name}, then deploy again"
+            )
+        if self.status in _STUCK:
+            raise ConfigurationError(
+                f"stack {self.name} is in {self.status}{why}: an update failed and could not be taken back. Remove the cause, then "
+                f"aws cloudformation continue-update-rollback --stack-name {self.name}, and deploy again"
+            )
+        if self.status.endswith("_IN_PROGRESS") and not self.is_new:
+            raise OffpollError(f"stack {self.name} is in {self.status}: somebody is changing it. Wait until that has ended, and repeat")
+
+    def check_ours(self) -> None:
+        """Refuse a stack that something else made: our template would take all that is in it away.
+
+        Raises:
+            ConfigurationError: it is not ours.
+        """
+        if not self.is_ours and not self.is_new:
+            raise ConfigurationError(f"stack {self.name} was not made by offpoll, and is left alone: choose another name")
+
+
+def is_stack_name(name: str) -> bool:
+    """Tell whether CloudFormation takes this for a stack's name."""
+    return name.isascii() and name.replace("-", "").isalnum() and name[0].isalpha() and len(name) <= 128
+
+
+def find_stack(cloudformation: Any, name: str) -> Stack | None:
+    """Return the stack of that name or id, or None.
+
+    Raises:
+        DependencyError: CloudFormation cannot be asked.
+    """
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - takes 0.3 s
+
+    with speaking_to("CloudFormation"):
+        try:
+            (found,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        except ClientError as error:
+            code, message = refusal(error)
+            if code == "ValidationError" and "does not exist" in message:
+                return None
+            raise
+    if found["StackStatus"] == "DELETE_COMPLETE" and not name.startswith("arn:"):
+        return None
+    return Stack(
+        name=found["StackName"],
+        id=found["StackId"],
+        status=found["StackStatus"],
+        reason=found.get("StackStatusReason", ""),
+        parameters={each["ParameterKey"]: each.get("ParameterValue", "") for each in found.get("Parameters", [])},
+        outputs={each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])},
+        is_ours=found.get("Description", "").startswith(MARK),
+    )
