@@ -95,7 +95,7 @@ def ministack(directory: Path, *, tls: bool = False) -> Iterator[Server]:
         finally:
             process.terminate()
             try:
-                process.wait(10)
+                process.wait(2)  # it would wait for functions and long polls; they end with it
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -8,8 +8,11 @@ import typer
 
 from offpoll import __version__
 from offpoll.cli.config import config
+from offpoll.cli.deploy import deploy
+from offpoll.cli.destroy import destroy
 from offpoll.cli.dev.command import dev
 from offpoll.cli.inspect import inspect
+from offpoll.cli.new import new
 from offpoll.cli.resubmit import resubmit
 from offpoll.cli.serve import serve
 from offpoll.cli.stats import stats
@@ -45,5 +48,5 @@ def _offpoll(version: Annotated[bool, typer.Option("--version", callback=_show, 
     """Do nothing yet: the command does."""
 
 
-for command in (dev, submit, wait, serve, work, inspect, resubmit, stats, config):
+for command in (new, dev, submit, wait, serve, work, inspect, resubmit, stats, config, deploy, destroy):
     app.command()(command)

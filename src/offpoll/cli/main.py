@@ -34,6 +34,7 @@ _EXTRAS = {
     "starlette": "server",
     "typer": "cli",
     "uvicorn": "server",
+    "yaml": "aws",
 }
 
 

@@ -24,7 +24,9 @@ CONNECT, READ = 10, 60
 CALLS = 6
 
 #: What STS says of keys that a region does not know: also those of a region that the account has not opted into.
-_UNKNOWN_KEYS = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidAccessKeyId", "AuthFailure"})
+_UNKNOWN_KEYS = frozenset(
+    {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidAccessKeyId", "AuthFailure"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +82,9 @@ def speaking_to(service: str) -> Iterator[None]:
     try:
         yield
     except (NoCredentialsError, PartialCredentialsError) as error:
-        raise ConfigurationError(f"no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY ({error})") from error
+        raise ConfigurationError(
+            f"no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY ({error})"
+        ) from error
     except ClientError as error:
         code, message = refusal(error)
         if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400) >= 500:

@@ -102,7 +102,7 @@ def propose(
     """
     is_new = stack is None or stack.is_new
     kept = [] if stack is None or is_new else [each for each in stack.parameters if each in template.parameters and each not in given]
-    parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
+    parameters: list[dict[str, Any]] = [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
     parameters += [{"ParameterKey": key, "UsePreviousValue": True} for key in kept]
     with speaking_to("CloudFormation"):
         made = cloudformation.create_change_set(

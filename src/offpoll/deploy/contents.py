@@ -41,9 +41,8 @@ def check_contents(folder: Path, *, target: Target) -> None:
             )
     size = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
     if size > UNZIPPED_LIMIT:
-        raise ConfigurationError(
-            f"the functions have {size / 1024**2:.0f} MB, and Lambda takes {UNZIPPED_LIMIT // 1024**2}; the largest parts: {_largest(folder)}"
-        )
+        most = f"{size / 1024**2:.0f} MB, and Lambda takes {UNZIPPED_LIMIT // 1024**2}"
+        raise ConfigurationError(f"the functions have {most}; the largest parts: {_largest(folder)}")
 
 
 def elf_machine(path: Path) -> int | None:
@@ -66,6 +65,8 @@ def _tags(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _largest(folder: Path) -> str:
-    sizes = {each.name: sum(file.stat().st_size for file in each.rglob("*") if file.is_file()) for each in folder.iterdir() if each.is_dir()}
+    sizes = {
+        each.name: sum(file.stat().st_size for file in each.rglob("*") if file.is_file()) for each in folder.iterdir() if each.is_dir()
+    }
     three = sorted(sizes.items(), key=lambda each: -each[1])[:3]
     return ", ".join(f"{name} {size / 1024**2:.0f} MB" for name, size in three)

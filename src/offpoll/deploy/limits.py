@@ -6,11 +6,9 @@ from collections.abc import Iterable
 
 from offpoll.errors import ConfigurationError
 from offpoll.kind import Kind
+from offpoll.work.batch import RESERVE
 
-__all__ = ["RESERVE", "check_limits"]
-
-#: What a worker function keeps for itself beyond a kind's timeout, seconds: to decide, to publish, and to give back what it has not begun.
-RESERVE = 30
+__all__ = ["check_limits"]
 
 
 def check_limits(kinds: Iterable[Kind], *, worker_timeout: int, most_attempts: int) -> None:
@@ -25,11 +23,11 @@ def check_limits(kinds: Iterable[Kind], *, worker_timeout: int, most_attempts: i
         ConfigurationError: naming the kind, and the parameter to change.
     """
     for kind in kinds:
-        longest = worker_timeout - RESERVE
+        longest = worker_timeout - int(RESERVE)
         if "timeout" in kind.said and kind.timeout > longest:
             raise ConfigurationError(
                 f"the timeout of {kind.name!r} is {kind.timeout:g} s, but the worker function ends after {worker_timeout} s and keeps "
-                f"{RESERVE} s for itself: give the kind at most {longest} s, or a larger parameter WorkerTimeout (Lambda's limit is 900)"
+                f"{RESERVE:g} s for itself: give the kind at most {longest} s, or a larger parameter WorkerTimeout (Lambda's limit is 900)"
             )
         if "attempts" in kind.said and kind.attempts > most_attempts:
             raise ConfigurationError(

@@ -18,13 +18,13 @@ import yaml
 
 from offpoll.errors import ConfigurationError
 
-__all__ = ["MARK", "OURS", "BODY_LIMIT", "Template", "read_assignments"]
-
-#: What the description of a stack of ours begins with.
-MARK = "offpoll: "
+__all__ = ["BODY_LIMIT", "MARKS", "OURS", "Template", "read_assignments"]
 
 #: Parameters that `offpoll deploy` fills in itself.
 OURS = ("App", "CodeBucket", "CodeKey")
+
+#: What a stack's parameters have if it was made from this template, or from an earlier one.
+MARKS = frozenset({*OURS, "LatenessWeight"})
 
 #: Bytes of a template that is sent in the request. A larger one would have to be in a bucket.
 #: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
@@ -104,9 +104,7 @@ def _unknown(name: str, known: Mapping[str, Any]) -> str:
     near = {each.lower(): each for each in settable}
     close = difflib.get_close_matches(name.lower(), near, n=1)
     meant = f"; did you mean {near[close[0]]}?" if close else ""
-    return f"there is no parameter {name!r}{meant} There are: {', '.join(settable)}" if meant else (
-        f"there is no parameter {name!r}. There are: {', '.join(settable)}"
-    )
+    return f"there is no parameter {name!r}{meant or '.'} There are: {', '.join(settable)}"
 
 
 def _fault(declared: Mapping[str, Any], value: str) -> str:

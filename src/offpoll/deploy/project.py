@@ -11,7 +11,7 @@ __all__ = ["holds", "project_files"]
 #: Folders that are made, or are for people: not what a function imports. Hidden ones neither, and no virtual environment.
 _FOLDERS = frozenset({"__pycache__", "build", "dist", "docs", "node_modules", "tests", "venv"})
 
-_SUFFIXES = (".pyc", ".pyo", ".zip")
+_PREFIXES, _SUFFIXES = (".", "test_"), ("_test.py", ".pyc", ".pyo", ".zip")
 
 
 def project_files(folder: Path) -> Iterator[Path]:
@@ -20,7 +20,7 @@ def project_files(folder: Path) -> Iterator[Path]:
         here = Path(where)
         folders[:] = sorted(each for each in folders if not _is_left_out(here / each))
         for name in sorted(names):
-            if not name.startswith(".") and not name.endswith(_SUFFIXES):
+            if not name.startswith(_PREFIXES) and not name.endswith(_SUFFIXES) and name != "conftest.py":
                 yield (here / name).relative_to(folder)
 
 

@@ -1,10 +1,10 @@
 """A stack as it is: its state, its parameters, its outputs. Decides whether it can be changed, and whether it is ours to change.
 
-    no stack, REVIEW_IN_PROGRESS                    a new one is made
-    …_COMPLETE                                      it is updated; ROLLBACK_COMPLETE apart
-    ROLLBACK_…, CREATE_FAILED, DELETE_FAILED        never worked: it has to be removed first
-    UPDATE_…_FAILED                                 works, in part: AWS has to bring it back first
-    …_IN_PROGRESS                                   somebody is at it
+no stack, REVIEW_IN_PROGRESS                    a new one is made
+…_COMPLETE                                      it is updated; ROLLBACK_COMPLETE apart
+ROLLBACK_…, CREATE_FAILED, DELETE_FAILED        never worked: it has to be removed first
+UPDATE_…_FAILED                                 works, in part: AWS has to bring it back first
+…_IN_PROGRESS                                   somebody is at it
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from offpoll.deploy.account import refusal, speaking_to
-from offpoll.deploy.parameters import MARK
+from offpoll.deploy.parameters import MARKS
 from offpoll.errors import ConfigurationError, OffpollError
 
 __all__ = ["Stack", "find_stack", "is_stack_name"]
@@ -106,12 +106,13 @@ def find_stack(cloudformation: Any, name: str) -> Stack | None:
             raise
     if found["StackStatus"] == "DELETE_COMPLETE" and not name.startswith("arn:"):
         return None
+    parameters = {each["ParameterKey"]: each.get("ParameterValue", "") for each in found.get("Parameters", [])}
     return Stack(
         name=found["StackName"],
         id=found["StackId"],
         status=found["StackStatus"],
         reason=found.get("StackStatusReason", ""),
-        parameters={each["ParameterKey"]: each.get("ParameterValue", "") for each in found.get("Parameters", [])},
+        parameters=parameters,
         outputs={each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])},
-        is_ours=found.get("Description", "").startswith(MARK),
+        is_ours=parameters.keys() >= MARKS,
     )

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
+from typing import TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -18,8 +19,8 @@ _STYLES = {"api": "cyan", "work": "magenta"}
 class Display:
     """Writes to the terminal, in colour where it is one; nothing is cut or wrapped, so that lines can be copied."""
 
-    def __init__(self) -> None:
-        self._console = Console(file=sys.stdout, highlight=False, markup=False, soft_wrap=True)
+    def __init__(self, file: TextIO | None = None) -> None:
+        self._console = Console(file=file or sys.stdout, highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:

@@ -1,0 +1,289 @@
+"""`offpoll deploy`: a service, to AWS. Tells and asks; what is done is in the package of the same name.
+
+parameters, service, credentials, stack    checked: nothing is changed until the question is answered
+zip                                        built here
+change set                                 CloudFormation's own reckoning, shown; then the question
+upload, apply                              with a line for each resource
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from offpoll.cli.options import Reference
+from offpoll.cli.stacks import Region, StackName, Stage, Yes, agree, stage, watch, why
+from offpoll.errors import OffpollError
+
+if TYPE_CHECKING:
+    from offpoll.cli.dev.display import Display
+    from offpoll.deploy.account import Account
+    from offpoll.deploy.archive import Archive
+    from offpoll.deploy.changes import Change, Proposal
+    from offpoll.deploy.code_bucket import CodeBucket
+    from offpoll.deploy.parameters import Template
+    from offpoll.deploy.stack import Stack
+    from offpoll.kind import Kind
+
+__all__ = ["deploy"]
+
+_MARKS = {"Add": ("+", "green"), "Modify": ("~", "yellow"), "Remove": ("-", "red")}
+
+
+def deploy(
+    app: Reference,
+    *,
+    stack: StackName,
+    region: Region = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--parameter",
+            "-p",
+            metavar="NAME=VALUE",
+            help="A parameter of the template, as `WorkerTimeout=300`. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    requirements: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="What the service needs besides offpoll; `requirements.txt` if there is one.",
+            show_default=False,
+        ),
+    ] = None,
+    bucket: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Bucket for the zip; else one for the account and region, made where it is missing.", show_default=False
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    yes: Yes = False,
+    json_: Annotated[bool, typer.Option("--json", help="A JSON object: stack, region, account, status, changes, outputs, zip.")] = False,
+) -> None:
+    """Deploy to AWS, or bring a deployment up to date: API Gateway, three Lambda functions, SQS, DynamoDB, and the bucket of the documents.
+
+    Run it in the folder of the service: its files, what `requirements.txt` names and this offpoll become the functions' zip, with wheels
+    for Lambda's Python and architecture, the newest and arm64 unless you say `-p Runtime=python3.13 -p Architecture=x86_64`. What would change
+    is shown before anything is; workers are updated before the API. Repeating it with nothing new changes nothing.
+
+    Parameters are in docs/deploy.md. One that is not given stays as the stack has it. Credentials are found as every AWS tool finds them:
+    AWS_PROFILE, AWS_ACCESS_KEY_ID, AWS_REGION.
+
+    The outputs go to stdout, all else to stderr. Exit codes: 0 deployed, or nothing to do; 1 it failed, and it says which resource and why,
+    or somebody else is changing the stack; 2 refused before anything was changed: a parameter, a service, credentials, a stack in a state
+    that it cannot leave by itself; 130 interrupted: it says what goes on.
+
+    Example: `offpoll deploy orders:app --stack orders --region eu-west-1`
+    """
+    from offpoll.cli.dev.display import Display
+
+    display = Display(sys.stderr)
+    with stage(display) as reached, tempfile.TemporaryDirectory(prefix="offpoll-") as scratch:
+        plan = _plan(display, app, stack=stack, region=region, given=parameter or [], bucket=bucket)
+        archive = _packed(display, plan, requirements=requirements, into=Path(scratch))
+        proposal = _proposed(display, plan, archive)
+        done = _Done(plan=plan, archive=archive, proposal=proposal)
+        if not proposal.changes:
+            display.say(f"stack {stack} is up to date")
+            done = done.ended("unchanged", plan.stack.outputs if plan.stack else {})
+        elif dry_run:
+            proposal.discard(plan.cloudformation)
+            display.say("nothing was changed")
+            done = done.ended("planned", {})
+        else:
+            _agree(plan, proposal, yes=yes)
+            done = done.ended("deployed", _applied(display, plan, archive, proposal, reached))
+    _report(display, done, as_json=json_)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What is to be deployed, after all checks."""
+
+    name: str
+    module: str
+    kinds: Mapping[str, Kind]
+    template: Template
+    account: Account
+    cloudformation: Any
+    stack: Stack | None
+    given: Mapping[str, str]
+    bucket: CodeBucket
+
+    def value(self, parameter: str) -> str:
+        """Return what a parameter will be."""
+        before = self.stack.parameters if self.stack else {}
+        return self.template.value(parameter, given=self.given, before=before)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Done:
+    """What came of it."""
+
+    plan: _Plan
+    archive: Archive
+    proposal: Proposal
+    status: str = ""
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+    def ended(self, status: str, outputs: Mapping[str, str]) -> _Done:
+        """Return it with its end."""
+        return _Done(plan=self.plan, archive=self.archive, proposal=self.proposal, status=status, outputs=outputs)
+
+
+def _plan(display: Display, reference: str, *, stack: str, region: str | None, given: list[str], bucket: str | None) -> _Plan:
+    """Check everything that can be checked before anything is made."""
+    from offpoll.deploy.account import Account
+    from offpoll.deploy.code_bucket import CodeBucket
+    from offpoll.deploy.limits import check_limits
+    from offpoll.deploy.parameters import Template, read_assignments
+    from offpoll.deploy.stack import find_stack
+    from offpoll.settings import Settings
+    from offpoll.wiring import load_app
+
+    template, values = Template(), read_assignments(given)
+    template.check(values)
+    kinds = load_app(reference).kinds(Settings())
+    with display.step("asking AWS who this is and what there is"):
+        account = Account.find(region=region)
+        cloudformation = account.client("cloudformation")
+        found = find_stack(cloudformation, stack)
+        if found is not None:
+            found.check_deployable()
+        code = CodeBucket.named(bucket, account=account)
+        code.exists()
+    plan = _Plan(
+        name=stack,
+        module=reference.partition(":")[0],
+        kinds=kinds,
+        template=template,
+        account=account,
+        cloudformation=cloudformation,
+        stack=found,
+        given={**values, "App": reference, "CodeBucket": code.name},
+        bucket=code,
+    )
+    check_limits(kinds.values(), worker_timeout=int(plan.value("WorkerTimeout")), most_attempts=int(plan.value("MostAttempts")))
+    return plan
+
+
+def _packed(display: Display, plan: _Plan, *, requirements: Path | None, into: Path) -> Archive:
+    from offpoll.deploy.package import build
+    from offpoll.deploy.target import Target
+
+    target, beside = Target(runtime=plan.value("Runtime"), architecture=plan.value("Architecture")), Path("requirements.txt")
+    with display.step(f"packing for {target.runtime} on {target.architecture}"):
+        named = requirements or (beside if beside.is_file() else None)
+        archive = build(Path.cwd(), module=plan.module, target=target, requirements=named, into=into)
+    display.say(f"  {archive.files} files, {archive.size / 1e6:.1f} MB; {archive.unzipped / 1e6:.1f} MB unzipped", style="dim")
+    return archive
+
+
+def _proposed(display: Display, plan: _Plan, archive: Archive) -> Proposal:
+    from offpoll.deploy.changes import propose
+
+    given = {**plan.given, "CodeKey": plan.bucket.key(archive, stack=plan.name)}
+    with display.step("asking CloudFormation what would change"):
+        proposal = propose(plan.cloudformation, plan.name, template=plan.template, stack=plan.stack, given=given)
+    where = f"stack {plan.name} in account {plan.account.id}, {plan.account.region}"
+    if proposal.changes:
+        display.say(f"{where}, {'to be made' if proposal.is_new else 'to be changed'}:")
+    for change in proposal.changes:
+        _show(display, change, keeps_data=change.resource in plan.template.retained())
+    return proposal
+
+
+def _show(display: Display, change: Change, *, keeps_data: bool) -> None:
+    mark, style = _MARKS.get(change.action, ("?", ""))
+    because = f"  ({', '.join(change.because)})" if change.because else ""
+    replaced = {"True": "  is replaced by a new one", "Conditional": "  may be replaced by a new one"}.get(change.replaces, "")
+    display.say_parts((f"  {mark} ", style), (change.resource, ""), (f"  {change.type}{because}", "dim"), (replaced, "bold red"))
+    if keeps_data and (replaced or change.action == "Remove"):
+        display.say("      what is in it stays where it is, and this deployment no longer finds it", style="red")
+
+
+def _agree(plan: _Plan, proposal: Proposal, *, yes: bool) -> None:
+    """Ask, and take the proposal back where the answer is no, or there is none."""
+    agreed = False
+    try:
+        agreed = agree("Go on?", yes=yes)
+    finally:
+        if not agreed:
+            proposal.discard(plan.cloudformation)
+    if not agreed:
+        raise OffpollError("nothing was changed")
+
+
+def _applied(display: Display, plan: _Plan, archive: Archive, proposal: Proposal, reached: Stage) -> Mapping[str, str]:
+    """Upload and apply. Return the outputs."""
+    from offpoll.deploy.events import last_event
+    from offpoll.deploy.stack import find_stack
+
+    key, cloudformation = plan.bucket.key(archive, stack=plan.name), plan.cloudformation
+    try:
+        with display.step(f"bringing the zip to s3://{plan.bucket.name}/{key}"):
+            plan.bucket.upload(archive, key=key)
+        after = last_event(cloudformation, proposal.stack_id)
+    except BaseException:
+        proposal.discard(cloudformation)
+        raise
+    reached.left = (
+        f"CloudFormation goes on with stack {plan.name} by itself. See how it ends with "
+        f"aws cloudformation describe-stack-events --stack-name {plan.name} --region {plan.account.region}, and then deploy again"
+    )
+    proposal.apply(cloudformation)
+    ending = watch(display, cloudformation, proposal.stack_id, after=after)
+    if not ending.is_success:
+        raise OffpollError(f"stack {plan.name} ended in {ending.status}:\n{why(ending)}\n{_what_now(plan.name, ending.status, proposal)}")
+    found = find_stack(cloudformation, proposal.stack_id)
+    return found.outputs if found else {}
+
+
+def _what_now(name: str, status: str, proposal: Proposal) -> str:
+    if proposal.is_new:
+        return f"Nothing of it works. Remove the cause, then: offpoll destroy --stack {name}, and deploy again"
+    if status == "UPDATE_ROLLBACK_COMPLETE":
+        return "The deployment is as it was before. Remove the cause, and deploy again"
+    return f"It could not be brought back either: aws cloudformation continue-update-rollback --stack-name {name}"
+
+
+def _report(display: Display, done: _Done, *, as_json: bool) -> None:
+    plan, archive = done.plan, done.archive
+    if as_json:
+        zip_ = {
+            "bucket": plan.bucket.name,
+            "key": plan.bucket.key(archive, stack=plan.name),
+            "size": archive.size,
+            "unzipped": archive.unzipped,
+        }
+        names = ("action", "resource", "type", "replaces")
+        changes = [{name: getattr(change, name) for name in names} for change in done.proposal.changes]
+        fields = {"stack": plan.name, "region": plan.account.region, "account": plan.account.id, "status": done.status}
+        print(json.dumps({**fields, "changes": changes, "outputs": dict(done.outputs), "zip": zip_}, indent=2))
+        return
+    for name, value in sorted(done.outputs.items()):
+        print(f"{name:<20} {value}")
+    if "ApiUrl" in done.outputs:
+        _show_call(display, plan, done.outputs["ApiUrl"])
+
+
+def _show_call(display: Display, plan: _Plan, url: str) -> None:
+    """Show how to try it, with the first kind that has an example."""
+    from offpoll.cli.dev.example import example_input
+
+    for name, kind in plan.kinds.items():
+        value = example_input(kind)
+        if value is not None:
+            display.say(f"try it: offpoll submit {url} {name} -d '{json.dumps(value)}' --wait")
+            return

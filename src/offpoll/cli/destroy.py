@@ -1,0 +1,125 @@
+"""`offpoll destroy`: the end of a deployment. What holds data stays, unless it is to go too."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from offpoll.cli.stacks import Region, StackName, Stage, Yes, agree, stage, watch, why
+from offpoll.errors import OffpollError
+
+if TYPE_CHECKING:
+    from offpoll.cli.dev.display import Display
+    from offpoll.deploy.account import Account
+    from offpoll.deploy.removal import Kept
+    from offpoll.deploy.stack import Stack
+
+__all__ = ["destroy"]
+
+
+def destroy(
+    *,
+    stack: StackName,
+    region: Region = None,
+    delete_data: Annotated[
+        bool, typer.Option("--delete-data", help="Also delete documents, records, the secret and access logs. There is no way back.")
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """Remove a deployment. The bucket of the documents, the table of the records and the secret stay, and are named at the end.
+
+    Queues go, with what is in them: operations that wait or are under way then never end, and how many there are is shown before the
+    question. Status links that are out do not work any more: their signer's role goes too.
+
+    With `--delete-data` what stayed is deleted as well, now or by repeating the command later (CloudFormation remembers a stack for 90
+    days). Buckets are emptied first. The zips of the functions stay in their bucket.
+
+    Exit codes: 0 removed, or there was nothing; 1 something could not be removed, and it says why; 2 refused before anything was changed;
+    130 interrupted: it says what goes on. Repeating it is safe.
+
+    Example: `offpoll destroy --stack orders --region eu-west-1`
+    """
+    from offpoll.cli.dev.display import Display
+    from offpoll.deploy.account import Account
+    from offpoll.deploy.removal import past_stacks
+    from offpoll.deploy.stack import find_stack
+
+    display = Display(sys.stderr)
+    with stage(display) as reached:
+        with display.step("asking AWS who this is and what there is"):
+            account = Account.find(region=region)
+            cloudformation = account.client("cloudformation")
+            found = find_stack(cloudformation, stack)
+            past = past_stacks(cloudformation, stack)
+        if found is not None:
+            found.check_ours()
+            _remove(display, account, found, reached, delete_data=delete_data, yes=yes)
+            past.append(found)
+        if found is None:
+            display.say(f"there is no stack {stack} in account {account.id}, {account.region}")
+        _leave(display, account, past, reached, delete_data=delete_data, agreed=yes or found is not None)
+
+
+def _remove(display: Display, account: Account, found: Stack, reached: Stage, *, delete_data: bool, yes: bool) -> None:
+    """Ask, and let CloudFormation delete the stack."""
+    from offpoll.deploy.account import speaking_to
+    from offpoll.deploy.events import last_event
+    from offpoll.deploy.removal import operations_left, stored_in
+
+    cloudformation = account.client("cloudformation")
+    after = last_event(cloudformation, found.id)
+    display.say(
+        f"stack {found.name} in account {account.id}, {account.region}, with its API, functions, queues, roles, logs and alarms, goes"
+    )
+    for each in stored_in(cloudformation, found.id):
+        display.say_parts(
+            (f"  {each.kind} {each.name} ", ""),
+            ("goes, with all that is in it" if delete_data else "stays", "red" if delete_data else "green"),
+        )
+    left = operations_left(account, found.outputs)
+    if left:
+        display.say(f"about {left} operations wait or are under way: they would never end", style="red")
+    if not agree("Go on?", yes=yes):
+        raise OffpollError("nothing was changed")
+    reached.left = f"CloudFormation goes on by itself. Repeat the command to see how it ends: offpoll destroy --stack {found.name}"
+    with speaking_to("CloudFormation"):
+        cloudformation.delete_stack(StackName=found.id)
+    ending = watch(display, cloudformation, found.id, after=after)
+    if not ending.is_success:
+        raise OffpollError(f"stack {found.name} ended in {ending.status}:\n{why(ending)}\nRemove the cause, and repeat the command")
+
+
+def _leave(display: Display, account: Account, stacks: list[Stack], reached: Stage, *, delete_data: bool, agreed: bool) -> None:
+    """Name what stays, or delete it."""
+    from offpoll.deploy.removal import kept_by
+
+    cloudformation: Any = account.client("cloudformation")
+    kept = [each for stack in stacks for each in kept_by(cloudformation, stack.id)]
+    if not delete_data:
+        for each in kept:
+            print(f"{each.kind:<8} {each.name}")
+        if kept:
+            display.say("this data stays; --delete-data deletes it, now or later", style="dim")
+        return
+    if kept and not agreed:
+        for each in kept:
+            display.say(f"  {each.kind} {each.name} goes, with all that is in it", style="red")
+        if not agree("Go on?", yes=False):
+            raise OffpollError("nothing was changed")
+    reached.left = "some of the data is still there. Repeat the command with --delete-data"
+    for each in kept:
+        _delete(display, account, each)
+
+
+def _delete(display: Display, account: Account, kept: Kept) -> None:
+    from offpoll.deploy.removal import delete_data
+
+    def progress(count: int) -> None:
+        display.say(f"  {count} objects deleted", style="dim")
+
+    with display.step(f"deleting {kept.kind} {kept.name}"):
+        was_there = delete_data(account, kept, show=progress)
+    if not was_there:
+        display.say("  it was gone already", style="dim")

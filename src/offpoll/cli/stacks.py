@@ -1,0 +1,98 @@
+"""What commands that change stacks have in common: options, the lines that show what goes on, and how they end when interrupted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from offpoll.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from offpoll.cli.dev.display import Display
+    from offpoll.deploy.events import Ending, Event
+
+__all__ = ["Region", "StackName", "Stage", "Yes", "agree", "stage", "watch", "why"]
+
+#: What an interrupted command ends with, as shells say it of SIGINT.
+INTERRUPTED = 130
+
+
+def _stack_name(value: str) -> str:
+    from offpoll.deploy.stack import is_stack_name
+
+    if not is_stack_name(value):
+        raise typer.BadParameter("a stack's name is a letter, then letters, digits and hyphens, at most 128")
+    return value
+
+
+StackName: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--stack", metavar="NAME", callback=_stack_name, help="The stack: this deployment's name in the account.", show_default=False
+    ),
+]
+Region: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="REGION", help="AWS region, as `eu-west-1`; else AWS_REGION, or the profile's.", show_default=False)
+]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+class Stage:
+    """How far a command has got: what is so if it is interrupted now."""
+
+    def __init__(self) -> None:
+        self.left = "nothing was changed"
+
+
+@contextmanager
+def stage(display: Display) -> Iterator[Stage]:
+    """Run a command's steps. Ctrl-C, also at a question, ends it with what is left as it is."""
+    reached = Stage()
+    try:
+        yield reached
+    except (KeyboardInterrupt, typer.Abort):
+        display.say()
+        display.say(f"offpoll: interrupted; {reached.left}", style="yellow")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def agree(question: str, *, yes: bool) -> bool:
+    """Ask, unless the answer was given with the command.
+
+    Raises:
+        ConfigurationError: nobody is there to ask.
+    """
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise ConfigurationError("nobody is here to ask, and nothing was changed: add --yes")
+    return typer.confirm(question, err=True)
+
+
+def watch(display: Display, cloudformation: Any, stack_id: str, *, after: str) -> Ending:
+    """Show what CloudFormation does until it has ended, a line for each resource that is done or has failed."""
+    from offpoll.deploy.events import follow
+
+    return follow(cloudformation, stack_id, after=after, show=lambda event: _show(display, event))
+
+
+def why(ending: Ending) -> str:
+    """Say which resources failed, and why, in CloudFormation's words."""
+    lines = [f"{each.resource} ({each.type}): {each.reason or each.status}" for each in ending.failures]
+    return "\n".join(f"  {line}" for line in lines or [f"CloudFormation names no resource: {ending.status}"])
+
+
+def _show(display: Display, event: Event) -> None:
+    style = (
+        "red"
+        if event.status.endswith("_FAILED") or "ROLLBACK" in event.status
+        else "green"
+        if event.status.endswith("_COMPLETE")
+        else "dim"
+    )
+    reason = f"  {event.reason}" if event.reason else ""
+    display.say_parts((f"  {event.status:<28}", style), (event.resource, ""), (f"  {event.type}{reason}", "dim"))

@@ -1,0 +1,133 @@
+"""A stack's end, and that of the data which outlives it.
+
+Decides what is data, and that it is never touched while the stack is there. CloudFormation remembers a stack it has deleted for 90 days:
+its data can be deleted later too, and a deletion that was cut short can be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from offpoll.deploy.account import Account, refusal, speaking_to
+from offpoll.deploy.stack import Stack, find_stack
+
+__all__ = ["Kept", "delete_data", "kept_by", "operations_left", "past_stacks", "stored_in"]
+
+#: What holds data, and what it is called for people.
+_DATA = {"AWS::S3::Bucket": "bucket", "AWS::DynamoDB::Table": "table", "AWS::SecretsManager::Secret": "secret"}
+
+#: Objects that one call deletes at most (DeleteObjects).
+_BATCH = 1000
+
+_GONE = frozenset({"404", "NoSuchBucket", "ResourceNotFoundException"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """Something with data in it.
+
+    Attributes:
+        resource: its logical id.
+        kind: `bucket`, `table` or `secret`.
+        name: in AWS.
+    """
+
+    resource: str
+    kind: str
+    name: str
+
+
+def stored_in(cloudformation: Any, stack_id: str) -> list[Kept]:
+    """Return what of a stack holds data."""
+    return [each for each, _ in _resources(cloudformation, stack_id)]
+
+
+def kept_by(cloudformation: Any, stack_id: str) -> list[Kept]:
+    """Return what a deleted stack has left behind, whether or not somebody has deleted it since."""
+    return [each for each, status in _resources(cloudformation, stack_id) if status == "DELETE_SKIPPED"]
+
+
+def past_stacks(cloudformation: Any, name: str) -> list[Stack]:
+    """Return the deleted stacks of ours that had this name."""
+    found: list[str] = []
+    with speaking_to("CloudFormation"):
+        for page in cloudformation.get_paginator("list_stacks").paginate(StackStatusFilter=["DELETE_COMPLETE"]):
+            found += [each["StackId"] for each in page["StackSummaries"] if each["StackName"] == name]
+    stacks = (find_stack(cloudformation, each) for each in found)
+    return [each for each in stacks if each is not None and each.is_ours]
+
+
+def operations_left(account: Account, outputs: Mapping[str, str]) -> int:
+    """Return about how many operations wait or are under way: messages of the queue, which goes with the stack."""
+    url, names = (
+        outputs.get("QueueUrl"),
+        ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed"),
+    )
+    if not url:
+        return 0
+    with speaking_to("SQS"):
+        said = account.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(names))["Attributes"]
+    return sum(int(said.get(name, 0)) for name in names)
+
+
+def delete_data(account: Account, kept: Kept, *, show: Callable[[int], None]) -> bool:
+    """Delete one thing and all that is in it. Return whether it was still there.
+
+    Args:
+        account: whose it is.
+        kept: what is to go.
+        show: is called with the number of objects deleted so far.
+    """
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - takes 0.3 s
+
+    with speaking_to(_DATA_SERVICE[kept.kind]):
+        try:
+            _DELETE[kept.kind](account, kept.name, show)
+        except ClientError as error:
+            if refusal(error)[0] in _GONE:
+                return False
+            raise
+    return True
+
+
+def _delete_bucket(account: Account, name: str, show: Callable[[int], None]) -> None:
+    s3, owner, count = account.client("s3"), {"Bucket": name, "ExpectedBucketOwner": account.id}, 0
+    for batch in _objects(s3, owner):
+        s3.delete_objects(**owner, Delete={"Objects": batch, "Quiet": True})
+        count += len(batch)
+        show(count)
+    s3.delete_bucket(**owner)
+
+
+def _objects(s3: Any, owner: Mapping[str, str]) -> Iterator[list[dict[str, str]]]:
+    """Yield all objects in batches; versions too, where somebody has turned them on."""
+    for page in s3.get_paginator("list_object_versions").paginate(**owner, PaginationConfig={"PageSize": _BATCH}):
+        found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        if found:
+            yield [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
+
+
+def _delete_table(account: Account, name: str, _show: Callable[[int], None]) -> None:
+    account.client("dynamodb").delete_table(TableName=name)
+
+
+def _delete_secret(account: Account, name: str, _show: Callable[[int], None]) -> None:
+    account.client("secretsmanager").delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)  # it keys nothing any more
+
+
+_DELETE = {"bucket": _delete_bucket, "table": _delete_table, "secret": _delete_secret}
+
+_DATA_SERVICE = {"bucket": "S3", "table": "DynamoDB", "secret": "Secrets Manager"}
+
+
+def _resources(cloudformation: Any, stack_id: str) -> list[tuple[Kept, str]]:
+    found: list[tuple[Kept, str]] = []
+    with speaking_to("CloudFormation"):
+        for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_id):
+            for each in page["StackResourceSummaries"]:
+                kind, name = _DATA.get(each["ResourceType"]), each.get("PhysicalResourceId")
+                if kind and name:
+                    found.append((Kept(resource=each["LogicalResourceId"], kind=kind, name=name), each["ResourceStatus"]))
+    return found

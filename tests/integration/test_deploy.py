@@ -1,0 +1,167 @@
+"""A deployment from beginning to end, by the product's own commands, on the embedded AWS: with its policies enforced, over TLS only.
+
+One deployment is shared by all tests, which run in the order of the file. What it cannot show is in docs/deploy.md: its functions run on its
+own Python and find its packages, it drops lifecycle rules and TTL, and its API has a name that only a `Host` header reaches.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from tests.servers import Server, ministack
+
+pytestmark = pytest.mark.ministack
+
+#: This interpreter and machine: the embedded AWS has no others.
+HERE = ("-p", f"Runtime=python3.{sys.version_info.minor}", "-p", f"Architecture={'arm64' if os.uname().machine == 'aarch64' else 'x86_64'}")
+
+#: A kind whose first attempt kills its function, as Lambda does where memory is used up.
+CRASH = '''
+
+@app.operation("crash", timeout=5)
+def crash(order: Order, operation: Operation) -> int:
+    """Ends the process, without a word, the first time."""
+    if operation.attempt == 1:
+        import os
+
+        os._exit(1)
+    return operation.attempt
+'''
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A project, and where it is deployed."""
+
+    folder: Path
+    server: Server
+
+    def offpoll(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project's folder."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "OFFPOLL_"))}
+        command = [sys.executable, "-m", "offpoll.cli.main", *arguments]
+        env = {**kept, **self.server.environment(), "NO_COLOR": "1"}
+        return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=120, check=False)
+
+    def deploy(self, *arguments: str) -> dict[str, Any]:
+        """Deploy, and return what it says."""
+        done = self.offpoll("deploy", "orders:app", "--stack", "shop", *HERE, "--json", *arguments)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client that may do everything."""
+        session = boto3.Session("test", "test", region_name=self.server.region)
+        return session.client(service, endpoint_url=self.server.origin, verify=str(self.server.certificates))  # type: ignore[call-overload]
+
+    def outputs(self) -> dict[str, str]:
+        """Return the stack's outputs."""
+        (stack,) = self.client("cloudformation").describe_stacks(StackName="shop")["Stacks"]
+        return {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
+
+    def ask(self, method: str, path: str, value: Any = None) -> tuple[int, dict[str, Any]]:
+        """Ask the API, by its own name."""
+        host = self.outputs()["ApiUrl"].partition("//")[2]
+        body = None if value is None else json.dumps(value).encode()
+        return self._open(urllib.request.Request(self.server.origin + path, method=method, data=body, headers={"Host": host}))
+
+    def follow(self, ticket: dict[str, Any], *, within: float) -> dict[str, Any]:
+        """Read a status document by its link, and nothing else, until it is done."""
+        end = time.monotonic() + within
+        while time.monotonic() < end:
+            status, document = self._open(urllib.request.Request(ticket["status_link"]["href"]))
+            assert status == 200, document
+            if document["done"]:
+                return document
+            time.sleep(0.3)
+        raise AssertionError(f"not done within {within:g} s: {document}")
+
+    def submit(self, kind: str, value: Any) -> dict[str, Any]:
+        """Submit an operation."""
+        status, ticket = self.ask("POST", f"/{kind}", value)
+        assert status == 202, ticket
+        return ticket
+
+    def _open(self, request: urllib.request.Request) -> tuple[int, dict[str, Any]]:
+        trust = ssl.create_default_context(cafile=self.server.certificates)
+        try:
+            with urllib.request.urlopen(request, timeout=60, context=trust) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A new project with one more kind, deployed."""
+    folder = tmp_path_factory.mktemp("deploy")
+    with ministack(folder, tls=True) as server:
+        made = Shop(folder / "shop", server)
+        made.folder.parent.mkdir(exist_ok=True)
+        subprocess.run([sys.executable, "-m", "offpoll.cli.main", "new", str(made.folder)], check=True, capture_output=True)
+        with (made.folder / "orders.py").open("a") as file:
+            file.write(CRASH)
+        made.deploy("-p", "WorkerTimeout=60", "-p", "MostAttempts=3", "--yes")
+        yield made
+
+
+@pytest.fixture(scope="module")
+def crashed(shop: Shop) -> dict[str, Any]:
+    """An operation whose function is killed. It comes back after the function's time and 30 s more; the other tests run meanwhile."""
+    return shop.submit("crash", {"sku": "A1", "quantity": 1})
+
+
+def test_an_order_goes_through(shop: Shop, crashed: dict[str, Any]) -> None:
+    """Accepted by the API's function, done by the worker's, followed in the bucket by a link, and fetched."""
+    began = time.monotonic()
+    ticket = shop.submit("order", {"sku": "A1", "quantity": 2})
+    document = shop.follow(ticket, within=30)
+    assert (document["status"], document["attempt"]) == ("succeeded", 1)
+    assert shop.ask("GET", f"/order/{ticket['id']}") == (200, {"order_id": ticket["id"], "total_cents": 2500})
+    print(time.monotonic()-began)
+
+
+def test_a_poison_order_fails(shop: Shop) -> None:
+    """It ends `failed`, with the code that its handler gave, and is not tried again."""
+    ticket = shop.submit("order", {"sku": "Z9", "quantity": 1})
+    document = shop.follow(ticket, within=30)
+    assert (document["status"], document["error"]["code"]) == ("failed", "unknown_sku")
+    assert shop.ask("GET", f"/order/{ticket['id']}")[0] == 404
+
+
+def test_again_there_is_nothing_to_do(shop: Shop) -> None:
+    """The same project makes the same zip, wherever and whenever: nothing is uploaded, nothing changes, and that is no failure."""
+    before = shop.client("s3").list_objects_v2(Bucket="offpoll-000000000000-us-east-1")["Contents"]
+    said = shop.deploy("--yes")
+    assert (said["status"], said["changes"], said["outputs"]) == ("unchanged", [], shop.outputs())
+    assert shop.client("s3").list_objects_v2(Bucket="offpoll-000000000000-us-east-1")["Contents"] == before
+
+
+def test_what_is_killed_is_taken_over(shop: Shop, crashed: dict[str, Any]) -> None:
+    """The function that had it died in the middle; another takes it when the lease and the message's visibility are over."""
+    document = shop.follow(crashed, within=120)
+    assert (document["status"], document["attempt"]) == ("succeeded", 2)
+    assert shop.ask("GET", f"/crash/{crashed['id']}") == (200, 2)
+
+
+def test_destroy(shop: Shop) -> None:
+    """The stack goes and its data stays, named; asked again, the data goes too."""
+    done = shop.offpoll("destroy", "--stack", "shop", "--yes")
+    assert done.returncode == 0, done.stderr
+    print(done.stdout, done.stderr)
+    done = shop.offpoll("destroy", "--stack", "shop", "--yes", "--delete-data")
+    assert done.returncode == 0, done.stderr
+    print(done.stdout, done.stderr)
