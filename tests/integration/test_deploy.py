@@ -131,7 +131,7 @@ def test_an_order_goes_through(shop: Shop, crashed: dict[str, Any]) -> None:
     document = shop.follow(ticket, within=30)
     assert (document["status"], document["attempt"]) == ("succeeded", 1)
     assert shop.ask("GET", f"/order/{ticket['id']}") == (200, {"order_id": ticket["id"], "total_cents": 2500})
-    print(time.monotonic()-began)
+    print(time.monotonic() - began)
 
 
 def test_a_poison_order_fails(shop: Shop) -> None:

@@ -74,7 +74,7 @@ def agree(question: str, *, yes: bool) -> bool:
 
 
 def watch(display: Display, cloudformation: Any, stack_id: str, *, after: str) -> Ending:
-    """Show what CloudFormation does until it has ended, a line for each resource that is done or has failed."""
+    """Show what CloudFormation does until it has ended, a line when it begins with a resource and one when it has done with it."""
     from offpoll.deploy.events import follow
 
     return follow(cloudformation, stack_id, after=after, show=lambda event: _show(display, event))
@@ -87,6 +87,8 @@ def why(ending: Ending) -> str:
 
 
 def _show(display: Display, event: Event) -> None:
+    if event.status.endswith("_IN_PROGRESS") and event.reason.startswith(("Resource creation Initiated", "Eventual consistency")):
+        return  # said a second time
     style = (
         "red"
         if event.status.endswith("_FAILED") or "ROLLBACK" in event.status

@@ -13,7 +13,7 @@ from typing import Any
 
 from offpoll.deploy.account import speaking_to
 
-__all__ = ["Ending", "Event", "follow", "last_event", "pauses"]
+__all__ = ["Ending", "Event", "events_since", "follow", "last_event", "pauses"]
 
 #: Seconds between two looks, at first and later. Ten a second are allowed for the account (throttled beyond), and people read slower.
 SOON, LATER = 0.3, 3.0
@@ -28,6 +28,7 @@ class Event:
     Attributes:
         id: unlike any other's.
         resource: its logical id; the stack's is its name.
+        name: what it is called in AWS; empty before it is made.
         type: `AWS::S3::Bucket`.
         status: `CREATE_COMPLETE`.
         reason: why, where AWS says.
@@ -37,6 +38,7 @@ class Event:
 
     id: str
     resource: str
+    name: str
     type: str
     status: str
     reason: str
@@ -86,7 +88,7 @@ def follow(
     """
     failures: list[Event] = []
     for pause in pauses():
-        events = _since(cloudformation, stack_id, after)
+        events = events_since(cloudformation, stack_id, after=after)
         for event in events:
             show(event)
             if event.is_stack and not event.status.endswith("_IN_PROGRESS"):
@@ -106,8 +108,8 @@ def pauses() -> Iterator[float]:
         pause = min(pause * 1.3, LATER)
 
 
-def _since(cloudformation: Any, stack_id: str, after: str) -> list[Event]:
-    """Return the events after one, the oldest first. AWS lists the newest first."""
+def events_since(cloudformation: Any, stack_id: str, *, after: str = "") -> list[Event]:
+    """Return the events after one, the oldest first; without one, all of the stack's life. AWS lists the newest first."""
     found: list[Event] = []
     with speaking_to("CloudFormation"):
         for page in cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id):
@@ -122,6 +124,7 @@ def _event(said: dict[str, Any]) -> Event:
     return Event(
         id=said["EventId"],
         resource=said["LogicalResourceId"],
+        name=said.get("PhysicalResourceId", ""),
         type=said["ResourceType"],
         status=said["ResourceStatus"],
         reason=said.get("ResourceStatusReason", ""),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from offpoll.deploy.account import Account, refusal, speaking_to
+from offpoll.deploy.events import events_since
 from offpoll.deploy.stack import Stack, find_stack
 
 __all__ = ["Kept", "delete_data", "kept_by", "operations_left", "past_stacks", "stored_in"]
@@ -41,12 +42,23 @@ class Kept:
 
 def stored_in(cloudformation: Any, stack_id: str) -> list[Kept]:
     """Return what of a stack holds data."""
-    return [each for each, _ in _resources(cloudformation, stack_id)]
+    found: list[Kept] = []
+    with speaking_to("CloudFormation"):
+        for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_id):
+            resources = (
+                each for each in page["StackResourceSummaries"] if each["ResourceType"] in _DATA and each.get("PhysicalResourceId")
+            )
+            found += [
+                Kept(resource=each["LogicalResourceId"], kind=_DATA[each["ResourceType"]], name=each["PhysicalResourceId"])
+                for each in resources
+            ]
+    return found
 
 
 def kept_by(cloudformation: Any, stack_id: str) -> list[Kept]:
-    """Return what a deleted stack has left behind, whether or not somebody has deleted it since."""
-    return [each for each, status in _resources(cloudformation, stack_id) if status == "DELETE_SKIPPED"]
+    """Return what a deleted stack has left behind, whether or not somebody has deleted it since; also what was replaced while it lived."""
+    skipped = (each for each in events_since(cloudformation, stack_id) if each.status == "DELETE_SKIPPED" and each.type in _DATA)
+    return list({each.name: Kept(resource=each.resource, kind=_DATA[each.type], name=each.name) for each in skipped}.values())
 
 
 def past_stacks(cloudformation: Any, name: str) -> list[Stack]:
@@ -120,14 +132,3 @@ def _delete_secret(account: Account, name: str, _show: Callable[[int], None]) ->
 _DELETE = {"bucket": _delete_bucket, "table": _delete_table, "secret": _delete_secret}
 
 _DATA_SERVICE = {"bucket": "S3", "table": "DynamoDB", "secret": "Secrets Manager"}
-
-
-def _resources(cloudformation: Any, stack_id: str) -> list[tuple[Kept, str]]:
-    found: list[tuple[Kept, str]] = []
-    with speaking_to("CloudFormation"):
-        for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_id):
-            for each in page["StackResourceSummaries"]:
-                kind, name = _DATA.get(each["ResourceType"]), each.get("PhysicalResourceId")
-                if kind and name:
-                    found.append((Kept(resource=each["LogicalResourceId"], kind=kind, name=name), each["ResourceStatus"]))
-    return found
