@@ -5,11 +5,13 @@ Decides how AWS's errors read. Must not know what is deployed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from offpoll.aws.profiles import find_region
 from offpoll.errors import ConfigurationError, DependencyRefused, DependencyUnavailable
 
 if TYPE_CHECKING:
@@ -54,14 +56,9 @@ class Account:
             ConfigurationError: no region, an unknown one, or no credentials that AWS takes there.
             DependencyUnavailable: no answer.
         """
-        from botocore.exceptions import ProfileNotFound  # noqa: PLC0415 - takes 0.3 s
-        from botocore.session import Session  # noqa: PLC0415
+        from botocore.session import Session  # noqa: PLC0415 - takes 0.3 s
 
-        session = Session()
-        try:
-            region = region or session.get_config_variable("region")
-        except ProfileNotFound as error:
-            raise ConfigurationError(f"{error}: AWS_PROFILE names it") from error
+        session, region = Session(), region or find_region(os.environ)
         if not region:
             raise ConfigurationError("no region: give --region, for example --region eu-west-1, or set AWS_REGION")
         _known(session, region)
@@ -108,12 +105,14 @@ def _client(session: Session, service: str, *, region: str) -> Any:
 
 
 def _known(session: Session, region: str) -> None:
-    from botocore.exceptions import UnknownRegionError  # noqa: PLC0415 - see find
+    from botocore.exceptions import ProfileNotFound, UnknownRegionError  # noqa: PLC0415 - see find
 
     try:
         session.get_partition_for_region(region)
     except UnknownRegionError as error:
         raise ConfigurationError(f"there is no region {region!r}") from error
+    except ProfileNotFound as error:
+        raise ConfigurationError(f"{error}: AWS_PROFILE names it") from error
 
 
 def _who(session: Session, region: str) -> str:

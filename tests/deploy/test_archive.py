@@ -1,0 +1,41 @@
+"""The zip: the same contents, the same bytes and the same name."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+from offpoll.deploy.archive import Archive, pack
+
+
+def packed(folder: Path, **files: str) -> Archive:
+    contents = folder / "contents"
+    contents.mkdir(parents=True)
+    for name, text in files.items():
+        (contents / name).write_text(text)
+        os.utime(contents / name, (len(text) * 1e6, len(text) * 1e6))
+        (contents / name).chmod(0o600)
+    return pack(contents, folder / "out.zip")
+
+
+def test_the_same_contents_make_the_same_zip(tmp_path: Path) -> None:
+    """Neither times nor permissions nor the order in which files were made is in it."""
+    first, second = packed(tmp_path / "a", one="1", two="22"), packed(tmp_path / "b", two="22", one="1")
+    os.utime(tmp_path / "b" / "contents" / "one", (1e9, 1e9))
+    second = pack(tmp_path / "b" / "contents", tmp_path / "b" / "again.zip")
+    assert first.path.read_bytes() == second.path.read_bytes()
+    assert first.digest == second.digest
+    assert (first.files, first.unzipped, first.size) == (2, 3, first.path.stat().st_size)
+
+
+def test_other_contents_have_another_digest(tmp_path: Path) -> None:
+    """Also where only a name differs, or where bytes have moved from one file to the next."""
+    made = [packed(tmp_path / "a", one="1", two="2"), packed(tmp_path / "b", one="1", to="2"), packed(tmp_path / "c", one="12", two="")]
+    assert len({each.digest for each in made}) == 3
+
+
+def test_everybody_may_read_it(tmp_path: Path) -> None:
+    """Lambda runs the code as a user of its own, whatever the umask was here."""
+    with zipfile.ZipFile(packed(tmp_path, one="1").path) as archive:
+        assert [each.external_attr >> 16 for each in archive.infolist()] == [0o644]

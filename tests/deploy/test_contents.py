@@ -1,0 +1,69 @@
+"""What would not run in Lambda is refused while it is packed."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from offpoll import ConfigurationError
+from offpoll.deploy import contents
+from offpoll.deploy.contents import check_contents, elf_machine
+from offpoll.deploy.target import Target
+
+ARM = Target(runtime="python3.13", architecture="arm64")
+
+
+def library(path: Path, *, machine: int, order: str = "<") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\x7fELF\x02" + (b"\x01" if order == "<" else b"\x02") + b"\0" * 12 + struct.pack(f"{order}H", machine))
+    return path
+
+
+def wheel(folder: Path, *tags: str) -> None:
+    (folder / "thing-1.0.dist-info").mkdir()
+    (folder / "thing-1.0.dist-info" / "WHEEL").write_text("Wheel-Version: 1.0\n" + "".join(f"Tag: {tag}\n" for tag in tags))
+
+
+def test_a_library_for_another_machine(tmp_path: Path) -> None:
+    """Whatever it is called: what counts is its own header."""
+    library(tmp_path / "ours.so", machine=0xB7)
+    check_contents(tmp_path, target=ARM)
+    library(tmp_path / "libs" / "libz.so.1", machine=0x3E)
+    with pytest.raises(ConfigurationError, match=r"libs/libz\.so\.1 is for x86_64, but the functions run on arm64"):
+        check_contents(tmp_path, target=ARM)
+
+
+@pytest.mark.parametrize(
+    "tag", ["cp313-cp313-linux_aarch64", "cp313-cp313-linux_x86_64", "cp313-cp313-macosx_14_0_arm64", "py3-none-win_arm64"]
+)
+def test_what_was_built_here(tmp_path: Path, tag: str) -> None:
+    """A wheel without manylinux was made on this machine, for its libraries, also where the architecture happens to be the same."""
+    wheel(tmp_path, tag)
+    with pytest.raises(ConfigurationError, match=rf"thing-1\.0 was built here \({tag}\)"):
+        check_contents(tmp_path, target=ARM)
+
+
+@pytest.mark.parametrize("tag", ["py3-none-any", "cp313-cp313-manylinux_2_17_aarch64", "cp311-abi3-manylinux2014_aarch64"])
+def test_what_runs_there(tmp_path: Path, tag: str) -> None:
+    """Pure Python, and wheels for that machine."""
+    wheel(tmp_path, tag)
+    check_contents(tmp_path, target=ARM)
+
+
+def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused with what takes most of it."""
+    monkeypatch.setattr(contents, "UNZIPPED_LIMIT", 1024**2)
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy" / "data").write_bytes(b"\0" * (2 * 1024**2))
+    with pytest.raises(ConfigurationError, match="have 2 MB, and Lambda takes 1; the largest parts: numpy 2 MB"):
+        check_contents(tmp_path, target=ARM)
+
+
+def test_other_files_have_no_machine(tmp_path: Path) -> None:
+    """Text, what is too short, and big-endian headers read right."""
+    for name, data in (("a.py", b"import os"), ("b", b"\x7fELF"), ("c", b"")):
+        (tmp_path / name).write_bytes(data)
+        assert elf_machine(tmp_path / name) is None
+    assert elf_machine(library(tmp_path / "d.so", machine=0x3E, order=">")) == 0x3E

@@ -1,0 +1,153 @@
+"""The functions' zip, as it is uploaded: for Lambda's machine, and complete. pip fetches the wheels."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cli.conftest import SERVICE
+
+from offpoll import ConfigurationError, OffpollError
+from offpoll.deploy import package
+from offpoll.deploy.contents import UNZIPPED_LIMIT, elf_machine
+from offpoll.deploy.package import build
+from offpoll.deploy.target import Target
+
+#: As the template's defaults say.
+LAMBDA = Target(runtime="python3.15", architecture="arm64")
+
+#: What this interpreter can import.
+HERE = Target(runtime=f"python3.{sys.version_info.minor}", architecture="arm64" if os.uname().machine == "aarch64" else "x86_64")
+
+#: Starts each function with nothing but the zip and the standard library. Lambda has boto3 besides: nothing here may ask for it.
+START = """if True:
+    import sys
+    sys.path.insert(0, sys.argv[1])
+    from importlib.metadata import version
+    from offpoll.functions import api, worker, dead_letters
+    import json, offpoll, pydantic_core, pyreqwest
+    asked = {"boto3", "botocore", "fastapi", "typer", "rich"} & sys.modules.keys()
+    print(json.dumps({"folder": offpoll.__file__, "asked": sorted(asked), "version": version("offpoll")}))
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A service with a model, tests and a secret."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    files = {"shop.py": SERVICE, "test_shop.py": "import pytest", ".env": "SECRET=1", "requirements.txt": "offpoll\npydantic>=2.11,<3\n"}
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def built(project: Path, target: Target, into: Path) -> Any:
+    into.mkdir()
+    return build(project, module="shop", target=target, requirements=project / "requirements.txt", into=into)
+
+
+def test_for_lambda_s_machine(project: Path, tmp_path: Path) -> None:
+    """Every library in it is for arm64, every wheel came built, and it is far from Lambda's limit."""
+    archive = built(project, LAMBDA, tmp_path / "zip")
+    with zipfile.ZipFile(archive.path) as made:
+        made.extractall(tmp_path / "out")
+        names = made.namelist()
+    machines = {name: elf_machine(tmp_path / "out" / name) for name in names if ".so" in Path(name).name}
+    assert {name.split("/")[0] for name in machines} >= {"pyreqwest", "pydantic_core"}
+    assert set(machines.values()) == {0xB7}
+    tags = [line for name in names if name.endswith(".dist-info/WHEEL") for line in (tmp_path / "out" / name).read_text().splitlines()]
+    assert {tag.rpartition("-")[2] for tag in tags if tag.startswith("Tag: ") and not tag.endswith("-any")} <= {
+        "manylinux2014_aarch64",
+        "manylinux_2_17_aarch64",
+        "manylinux2014_aarch64.manylinux_2_17_aarch64",
+        "manylinux_2_17_aarch64.manylinux2014_aarch64",
+    }
+    assert archive.unzipped < UNZIPPED_LIMIT / 5
+    assert {"shop.py", "offpoll/functions/__init__.py", "offpoll/aws/template.yaml"} <= set(names)
+    left_out = ("offpoll/cli/", "offpoll/testing/", "bin/", ".env", "test_shop.py", "fastapi/", "uvicorn/", "boto")
+    assert [name for name in names if name.startswith(left_out) or "__pycache__" in name] == []
+
+
+def test_it_needs_nothing_that_lambda_has_not(project: Path, tmp_path: Path) -> None:
+    """All three functions start from it alone: no site-packages, no boto3, no installed offpoll."""
+    archive = built(project, HERE, tmp_path / "zip")
+    with zipfile.ZipFile(archive.path) as made:
+        made.extractall(tmp_path / "out")
+    environ = {
+        "OFFPOLL_APP": "shop:app",
+        "OFFPOLL_SECRET": "s" * 32,
+        "OFFPOLL_BUCKET": "b",
+        "OFFPOLL_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/1/q",
+        "OFFPOLL_DEAD_LETTER_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/1/d",
+        "OFFPOLL_PARKING_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/1/p",
+        "OFFPOLL_RECORDS_TABLE": "t",
+        "AWS_REGION": "eu-west-1",
+    }
+    command = [sys.executable, "-I", "-S", "-B", "-c", START, str(tmp_path / "out")]
+    done = subprocess.run(command, cwd=tmp_path / "out", env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["asked"] == []
+    assert Path(said["folder"]).is_relative_to(tmp_path / "out")
+    again = built(project, HERE, tmp_path / "again")
+    assert (again.digest, again.path.read_bytes()) == (archive.digest, archive.path.read_bytes())
+
+
+def test_what_has_no_wheel(project: Path, tmp_path: Path) -> None:
+    """A source distribution is not built here, where it would come out for this machine: pip's reason is told."""
+    (tmp_path / "thing-1.0").mkdir()
+    (tmp_path / "thing-1.0" / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: thing\nVersion: 1.0\n")
+    with tarfile.open(tmp_path / "thing-1.0.tar.gz", "w:gz") as source:
+        source.add(tmp_path / "thing-1.0", "thing-1.0")
+    (project / "requirements.txt").write_text(f"--no-index\n--find-links {tmp_path}\nthing\n")
+    with pytest.raises(OffpollError, match=r"for python3\.15 on arm64:\nERROR: .*thing \(from versions: none\)"):
+        built(project, LAMBDA, tmp_path / "zip")
+
+
+class TestWithoutPip:
+    """What is decided around pip; nothing is fetched."""
+
+    @pytest.fixture(autouse=True)
+    def _no_pip(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def install(*_: Any, into: Path, **__: Any) -> None:
+            (into / "bin").mkdir()
+            (into / "bin" / "tool").touch()
+            (into / "thing.py").touch()
+            (into / "thing-1.dist-info").mkdir()
+            for name in ("METADATA", "RECORD", "INSTALLER", "REQUESTED", "direct_url.json"):
+                (into / "thing-1.dist-info" / name).touch()
+
+        monkeypatch.setattr(package, "_install", install)
+
+    def test_what_is_this_machine_s_stays_here(self, project: Path, tmp_path: Path) -> None:
+        """Scripts, paths and times of the installation are no part of it."""
+        with zipfile.ZipFile(built(project, LAMBDA, tmp_path / "zip").path) as made:
+            assert made.namelist() == ["requirements.txt", "shop.py", "thing-1.dist-info/METADATA", "thing.py"]
+
+    def test_a_module_that_is_elsewhere(self, project: Path, tmp_path: Path) -> None:
+        """One that could be imported here would not be there."""
+        (project / "shop.py").rename(tmp_path / "shop.py")
+        with pytest.raises(ConfigurationError, match="shop is neither in .*project nor comes with the requirements"):
+            built(project, LAMBDA, tmp_path / "zip")
+
+    def test_a_name_that_is_taken(self, project: Path, tmp_path: Path) -> None:
+        """A file of the project does not silently replace one that it requires."""
+        (project / "thing.py").touch()
+        with pytest.raises(ConfigurationError, match=r"thing\.py of .* has the name of a file that one of the requirements brings"):
+            built(project, LAMBDA, tmp_path / "zip")
+
+
+def test_without_pip(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some environments have none: how to get it."""
+    monkeypatch.setattr(package, "find_spec", lambda name: None if name == "pip" else find_spec(name))
+    with pytest.raises(ConfigurationError, match="needs pip in this environment: python -m ensurepip"):
+        built(project, LAMBDA, tmp_path / "zip")

@@ -1,0 +1,121 @@
+"""What a deployment may be given, refused before anything is asked of AWS."""
+
+from __future__ import annotations
+
+import pytest
+
+from offpoll import ConfigurationError
+from offpoll.deploy.parameters import BODY_LIMIT, MARKS, OURS, Template, read_assignments
+from offpoll.deploy.target import Target
+
+TEMPLATE = Template()
+
+
+def test_the_template_can_be_sent_as_it_is() -> None:
+    """It fits into a request: a larger one would need a bucket before anything has been agreed."""
+    assert len(TEMPLATE.body.encode()) <= BODY_LIMIT
+
+
+def test_what_the_command_relies_on_is_there() -> None:
+    """The parameters that it fills in, those by which a stack is known as ours, and those that it reads."""
+    assert {*OURS, *MARKS, "Runtime", "Architecture", "WorkerTimeout", "MostAttempts", "AllowedCidrs"} <= TEMPLATE.parameters.keys()
+    assert set(TEMPLATE.retained()) == {"Documents", "AccessLogBucket", "Records", "Secret"}
+
+
+def test_defaults_can_be_deployed() -> None:
+    """No default is refused, and for the default runtime and architecture there are wheels to ask for."""
+    TEMPLATE.check({name: str(each["Default"]) for name, each in TEMPLATE.parameters.items() if "Default" in each})
+    target = Target(
+        runtime=TEMPLATE.value("Runtime", given={}, before={}), architecture=TEMPLATE.value("Architecture", given={}, before={})
+    )
+    assert (target.runtime, target.machine) == ("python3.15", "aarch64")
+
+
+@pytest.mark.parametrize("runtime", TEMPLATE.parameters["Runtime"]["AllowedValues"])
+@pytest.mark.parametrize("architecture", TEMPLATE.parameters["Architecture"]["AllowedValues"])
+def test_each_runtime_is_known(runtime: str, architecture: str) -> None:
+    """Each has tags of wheels, the oldest of which every Lambda runs."""
+    target = Target(runtime=runtime, architecture=architecture)
+    assert target.platforms[-1] == f"manylinux2014_{target.machine}"
+    assert (f"manylinux_2_28_{target.machine}" in target.platforms) == (runtime != "python3.11")  # Amazon Linux 2 has glibc 2.26
+
+
+def test_an_unknown_parameter() -> None:
+    """It is named, with the one that was probably meant, and all that there are."""
+    with pytest.raises(
+        ConfigurationError, match=r"no parameter 'WorkerTimout'; did you mean WorkerTimeout\? There are: AccessLogs, .*CorsOrigins"
+    ):
+        TEMPLATE.check({"WorkerTimout": "300"})
+    with pytest.raises(ConfigurationError, match=r"no parameter 'zzz'\. There are: "):
+        TEMPLATE.check({"zzz": "1"})
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("10.0.0.0", "CIDR blocks, as 203.0.113.0/24"),
+        ("10.0.0.0/33", "CIDR blocks, as 203.0.113.0/24"),
+        ("office", "CIDR blocks, as 203.0.113.0/24"),
+        ("10.0.0.0/8, 10.1.0.0/16", "CIDR blocks, as 203.0.113.0/24"),
+        ("999.1.1.0/24", "CIDR blocks|no block of addresses"),
+        ("2001:db8:::/32", "2001:db8:::/32 is no block of addresses"),
+        ("203.0.113.5/24", r"203\.0\.113\.5/24 has bits set beyond its prefix; write 203\.0\.113\.0/24 or 203\.0\.113\.5/32"),
+        ("2001:db8::1/32", r"write 2001:db8::/32 or 2001:db8::1/128"),
+    ],
+)
+def test_an_invalid_cidr(value: str, why: str) -> None:
+    """S3 would refuse the bucket's policy in the middle of a deployment."""
+    with pytest.raises(ConfigurationError, match=f"parameter AllowedCidrs cannot be .*{why}"):
+        TEMPLATE.check({"AllowedCidrs": value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("WorkerTimeout", "90", "one of 60, 120, 180, 300, 600, 900"),
+        ("WorkerConcurrency", "1", "it must be from 2 to 1000"),
+        ("WorkerConcurrency", "many", "it must be a number from 2 to 1000"),
+        ("AlarmAge", "1", "it must be from 60"),
+        ("Architecture", "arm", "one of arm64, x86_64"),
+        ("CorsOrigins", "shop.example.com", "origins without a path"),
+        ("KmsKeyArn", "alias/mine", "the ARN of a key, not of an alias"),
+    ],
+)
+def test_a_value_that_cannot_be(name: str, value: str, why: str) -> None:
+    """It is refused by the parameter's own declaration, with what could be."""
+    with pytest.raises(ConfigurationError, match=f"parameter {name} cannot be '{value}': {why}"):
+        TEMPLATE.check({name: value})
+
+
+@pytest.mark.parametrize("value", ["203.0.113.0/24", "203.0.113.7/32,2001:db8::/32", ""])
+def test_what_can_be(value: str) -> None:
+    """Blocks of both kinds, and none: that is how one is taken back."""
+    TEMPLATE.check({"AllowedCidrs": value, "LatenessWeight": "10", "WorkerMemory": "128"})
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (["WorkerTimeout"], "sets no parameter: write Name=value"),
+        (["=3"], "sets no parameter"),
+        (["AlarmAge=60", "AlarmAge=90"], "AlarmAge is given twice"),
+        (["App=other:app"], "App follows from what is deployed"),
+        (["CodeKey=x"], "CodeKey follows from what is deployed"),
+    ],
+)
+def test_assignments_that_cannot_be_read(given: list[str], why: str) -> None:
+    """What is not Name=value, what is said twice, and what is the command's own."""
+    with pytest.raises(ConfigurationError, match=why):
+        read_assignments(given)
+
+
+def test_assignments() -> None:
+    """A value may have an equals sign, or be empty."""
+    assert read_assignments(["KmsKeyArn=a=b", "CorsOrigins="]) == {"KmsKeyArn": "a=b", "CorsOrigins": ""}
+
+
+def test_a_value_is_as_given_or_as_it_was_or_the_default() -> None:
+    """In that order."""
+    assert TEMPLATE.value("WorkerTimeout", given={"WorkerTimeout": "60"}, before={"WorkerTimeout": "300"}) == "60"
+    assert TEMPLATE.value("WorkerTimeout", given={}, before={"WorkerTimeout": "300"}) == "300"
+    assert TEMPLATE.value("WorkerTimeout", given={}, before={}) == "900"
