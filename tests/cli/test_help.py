@@ -27,13 +27,18 @@ def test_the_first_page_lists_the_commands_and_exit_codes(offpoll: Run) -> None:
         "resubmit",
         "stats",
         "config",
+        "new",
+        "deploy",
+        "destroy",
         "offpoll dev orders:app",
         "Exit codes: 0 done, 1 failed, 2 usage or configuration",
     ):
         assert text in shown.out
 
 
-@pytest.mark.parametrize("name", ["dev", "submit", "wait", "serve", "work", "inspect", "resubmit", "stats", "config"])
+@pytest.mark.parametrize(
+    "name", ["new", "deploy", "destroy", "dev", "submit", "wait", "serve", "work", "inspect", "resubmit", "stats", "config"]
+)
 def test_each_command_shows_an_example(offpoll: Run, name: str) -> None:
     """Every help page has a line to copy."""
     shown = offpoll(name, "--help")
@@ -68,6 +73,8 @@ def test_the_library_does_not_import_the_command_line() -> None:
         ("typer", ("--help",), "offpoll[cli]"),
         ("uvicorn", ("serve", "shop:app"), "offpoll[cli,server]"),
         ("ministack", ("dev", "shop:app"), "offpoll[cli,dev]"),
+        ("yaml", ("deploy", "shop:app", "--stack", "shop"), "offpoll[cli,aws]"),
+        ("botocore", ("destroy", "--stack", "shop", "--region", "eu-west-1"), "offpoll[cli,aws]"),
     ],
 )
 def test_what_is_not_installed_is_named_with_its_extra(folder: Path, missing: str, arguments: tuple[str, ...], extras: str) -> None:

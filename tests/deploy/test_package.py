@@ -98,8 +98,6 @@ def test_it_needs_nothing_that_lambda_has_not(project: Path, tmp_path: Path) -> 
     said = json.loads(done.stdout)
     assert said["asked"] == []
     assert Path(said["folder"]).is_relative_to(tmp_path / "out")
-    again = built(project, HERE, tmp_path / "again")
-    assert (again.digest, again.path.read_bytes()) == (archive.digest, archive.path.read_bytes())
 
 
 def test_what_has_no_wheel(project: Path, tmp_path: Path) -> None:
