@@ -1,4 +1,4 @@
-"""AWS as a script: clients whose answers are written down. botocore checks that every request and answer has the shape that AWS gives it."""
+"""AWS as a script: clients whose answers are written down. botocore checks the shape of every request and answer."""
 
 from __future__ import annotations
 

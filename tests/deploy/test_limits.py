@@ -22,9 +22,8 @@ def check(*, worker_timeout: int = 300, most_attempts: int = 3, **limits: Any) -
 def test_a_timeout_that_the_function_has_no_time_for() -> None:
     """The function needs 30 s of its own; a kind may have the rest, to the second."""
     check(timeout=270)
-    with pytest.raises(
-        ConfigurationError, match="'order' is 271 s, but the worker function ends after 300 s .* at most 270 s, .* WorkerTimeout"
-    ):
+    why = r"'order' is 271 s, but the worker function ends after 300 s .* at most 270 s, .* WorkerTimeout"
+    with pytest.raises(ConfigurationError, match=why):
         check(timeout=271)
 
 

@@ -52,7 +52,9 @@ def project(tmp_path: Path) -> Path:
 
 def built(project: Path, target: Target, into: Path) -> Any:
     into.mkdir()
-    return build(project, module="shop", target=target, requirements=project / "requirements.txt", into=into)
+    package = build(project, module="shop", target=target, requirements=project / "requirements.txt", into=into)
+    assert package.missing == []
+    return package.archive
 
 
 def test_for_lambda_s_machine(project: Path, tmp_path: Path) -> None:
@@ -115,16 +117,17 @@ class TestWithoutPip:
     """What is decided around pip; nothing is fetched."""
 
     @pytest.fixture(autouse=True)
-    def _no_pip(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def _no_pip(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def install(*_: Any, into: Path, **__: Any) -> None:
             (into / "bin").mkdir()
             (into / "bin" / "tool").touch()
             (into / "thing.py").touch()
             (into / "thing-1.dist-info").mkdir()
             for name in ("METADATA", "RECORD", "INSTALLER", "REQUESTED", "direct_url.json"):
-                (into / "thing-1.dist-info" / name).touch()
+                (into / "thing-1.dist-info" / name).write_text("Name: thing\n")
 
         monkeypatch.setattr(package, "_install", install)
+        (project / "shop.py").write_text("import thing")
 
     def test_what_is_this_machine_s_stays_here(self, project: Path, tmp_path: Path) -> None:
         """Scripts, paths and times of the installation are no part of it."""
@@ -134,7 +137,7 @@ class TestWithoutPip:
     def test_a_module_that_is_elsewhere(self, project: Path, tmp_path: Path) -> None:
         """One that could be imported here would not be there."""
         (project / "shop.py").rename(tmp_path / "shop.py")
-        with pytest.raises(ConfigurationError, match="shop is neither in .*project nor comes with the requirements"):
+        with pytest.raises(ConfigurationError, match=r"shop is neither in .*project nor comes with the requirements"):
             built(project, LAMBDA, tmp_path / "zip")
 
     def test_a_name_that_is_taken(self, project: Path, tmp_path: Path) -> None:

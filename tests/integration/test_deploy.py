@@ -1,7 +1,7 @@
 """A deployment from beginning to end, by the product's own commands, on the embedded AWS: with its policies enforced, over TLS only.
 
-One deployment is shared by all tests, which run in the order of the file. What it cannot show is in docs/deploy.md: its functions run on its
-own Python and find its packages, it drops lifecycle rules and TTL, and its API has a name that only a `Host` header reaches.
+One deployment is shared by all tests, which run in the order of the file. What it cannot show is in docs/deploy.md: its functions run on
+its own Python and find its packages, it drops lifecycle rules and TTL, and its API has a name that only a `Host` header reaches.
 """
 
 from __future__ import annotations

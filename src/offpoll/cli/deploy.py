@@ -74,8 +74,8 @@ def deploy(
     """Deploy to AWS, or bring a deployment up to date: API Gateway, three Lambda functions, SQS, DynamoDB, and the bucket of the documents.
 
     Run it in the folder of the service: its files, what `requirements.txt` names and this offpoll become the functions' zip, with wheels
-    for Lambda's Python and architecture, the newest and arm64 unless you say `-p Runtime=python3.13 -p Architecture=x86_64`. What would change
-    is shown before anything is; workers are updated before the API. Repeating it with nothing new changes nothing.
+    for Lambda's Python and architecture, the newest and arm64 unless you say `-p Runtime=python3.13 -p Architecture=x86_64`. What would
+    change is shown before anything is; workers are updated before the API. Repeating it with nothing new changes nothing.
 
     Parameters are in docs/deploy.md. One that is not given stays as the stack has it. Credentials are found as every AWS tool finds them:
     AWS_PROFILE, AWS_ACCESS_KEY_ID, AWS_REGION.
@@ -185,8 +185,11 @@ def _packed(display: Display, plan: _Plan, *, requirements: Path | None, into: P
     target, beside = Target(runtime=plan.value("Runtime"), architecture=plan.value("Architecture")), Path("requirements.txt")
     with display.step(f"packing for {target.runtime} on {target.architecture}"):
         named = requirements or (beside if beside.is_file() else None)
-        archive = build(Path.cwd(), module=plan.module, target=target, requirements=named, into=into)
+        package = build(Path.cwd(), module=plan.module, target=target, requirements=named, into=into)
+    archive = package.archive
     display.say(f"  {archive.files} files, {archive.size / 1e6:.1f} MB; {archive.unzipped / 1e6:.1f} MB unzipped", style="dim")
+    for name in package.missing:
+        display.say(f"  {name} is imported, and is not in the zip: add what brings it to {named or beside}", style="yellow")
     return archive
 
 

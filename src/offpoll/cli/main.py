@@ -29,6 +29,7 @@ _EXTRAS = {
     "fastapi": "server",
     "httptools": "server",
     "ministack": "dev",
+    "packaging": "aws",
     "pydantic": "server",
     "rich": "cli",
     "starlette": "server",

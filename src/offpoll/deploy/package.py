@@ -2,7 +2,7 @@
 
 Decides how they come together for a target. pip chooses and fetches the wheels, by the user's own configuration of it.
 
-    own_wheel ─┐
+    own_wheel ─┐                               ▼ markers: once more, with what holds only there
     requirements.txt ─┴─ pip install --target ─┐
     the project's files ───────────────────────┴─ contents checked ─ archive
 """
@@ -13,23 +13,39 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from offpoll.deploy.archive import Archive, pack
 from offpoll.deploy.contents import check_contents
+from offpoll.deploy.markers import left_out
+from offpoll.deploy.missing import missing
 from offpoll.deploy.own_wheel import own_wheel
 from offpoll.deploy.project import holds, project_files
 from offpoll.deploy.target import Target
 from offpoll.errors import ConfigurationError, OffpollError
 
-__all__ = ["build", "gather"]
+__all__ = ["Package", "build", "gather"]
 
 #: What pip writes down about an installation: paths and times of this machine.
 _NOTES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 
 
-def build(project: Path, *, module: str, target: Target, requirements: Path | None, into: Path) -> Archive:
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """What is deployed.
+
+    Attributes:
+        archive: the zip.
+        missing: modules that the project imports, and that are not in it.
+    """
+
+    archive: Archive
+    missing: list[str]
+
+
+def build(project: Path, *, module: str, target: Target, requirements: Path | None, into: Path) -> Package:
     """Make the zip.
 
     Args:
@@ -51,7 +67,8 @@ def build(project: Path, *, module: str, target: Target, requirements: Path | No
                 f"{module} is neither in {project} nor comes with the requirements: run the command in the folder of the service"
             )
         check_contents(folder, target=target)
-        return pack(folder, into / "functions.zip")
+        absent = missing((project / each for each in project_files(project)), contents=folder)
+        return Package(archive=pack(folder, into / "functions.zip"), missing=absent)
 
 
 def gather(project: Path, *, target: Target, requirements: Path | None, into: Path) -> None:
@@ -61,9 +78,8 @@ def gather(project: Path, *, target: Target, requirements: Path | None, into: Pa
         ConfigurationError: pip is not there, or a file of the project has the name of something it requires.
         OffpollError: pip could not install something.
     """
-    into.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="offpoll-") as scratch:
-        _install(own_wheel(Path(scratch)), target=target, requirements=requirements, into=into, scratch=Path(scratch))
+        _install_all(own_wheel(Path(scratch)), target=target, requirements=requirements, into=into)
     shutil.rmtree(into / "bin", ignore_errors=True)
     for notes in into.glob("*.dist-info"):
         for name in _NOTES:
@@ -75,16 +91,29 @@ def gather(project: Path, *, target: Target, requirements: Path | None, into: Pa
         shutil.copyfile(project / file, into / file)
 
 
-def _install(wheel: Path, *, target: Target, requirements: Path | None, into: Path, scratch: Path) -> None:
+def _install_all(wheel: Path, *, target: Target, requirements: Path | None, into: Path) -> None:
+    """Install, and again with what holds only on the target: all at once, so that pip finds versions that fit together."""
+    also: list[str] = []
+    while True:
+        into.mkdir(parents=True)
+        _install(wheel, target=target, requirements=requirements, also=list(also), into=into)
+        more = [each for each in left_out(into, target=target, requirements=requirements) if each not in also]
+        if not more:
+            return
+        also += more
+        shutil.rmtree(into)
+
+
+def _install(wheel: Path, *, target: Target, requirements: Path | None, also: list[str], into: Path) -> None:
     """Let pip install into a folder. Only wheels: what is built here would be for this machine."""
     if find_spec("pip") is None:
         raise ConfigurationError("building the zip needs pip in this environment: python -m ensurepip, or uv pip install pip")
-    constraint = scratch / "constraints.txt"
+    constraint = wheel.with_name("constraints.txt")
     constraint.write_text(f"offpoll @ {wheel.as_uri()}\n")  # also where the requirements name offpoll, with or without an extra
     command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-compile", "--quiet"]
     command += ["--target", str(into), "--only-binary", ":all:", "--implementation", "cp", "--python-version", target.python]
     command += [part for platform in target.platforms for part in ("--platform", platform)]
-    command += ["--constraint", str(constraint), str(wheel)] + (["--requirement", str(requirements)] if requirements else [])
+    command += ["--constraint", str(constraint), str(wheel), *also] + (["--requirement", str(requirements)] if requirements else [])
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter
     if done.returncode != 0:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()[-3:]
