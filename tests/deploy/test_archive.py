@@ -35,6 +35,13 @@ def test_other_contents_have_another_digest(tmp_path: Path) -> None:
     assert len({each.digest for each in made}) == 3
 
 
+def test_bytecode_counts_only_by_its_name(tmp_path: Path) -> None:
+    """Its bytes are not promised to be the same twice; what it was made from is counted."""
+    made = [packed(tmp_path / each, **{"a.py": "1", "a.cpython-315.pyc": each}) for each in ("a", "b")]
+    assert made[0].digest == made[1].digest
+    assert packed(tmp_path / "c", **{"a.py": "1"}).digest != made[0].digest
+
+
 def test_everybody_may_read_it(tmp_path: Path) -> None:
     """Lambda runs the code as a user of its own, whatever the umask was here."""
     with zipfile.ZipFile(packed(tmp_path, one="1").path) as archive:

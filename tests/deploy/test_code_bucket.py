@@ -77,6 +77,14 @@ def test_somebody_else_s() -> None:
         code.exists()
 
 
+def test_in_another_region() -> None:
+    """Lambda would refuse the zip in the middle of the deployment."""
+    code, script = bucket("mine")
+    script.add_response("head_bucket", {"BucketRegion": "us-east-1"})
+    with pytest.raises(ConfigurationError, match="bucket mine is in us-east-1, and Lambda takes code only from a bucket in eu-west-1"):
+        code.exists()
+
+
 def test_a_named_one_is_not_made() -> None:
     """It was meant to be there."""
     code, script = bucket("mine")

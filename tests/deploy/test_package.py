@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import marshal
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -76,7 +78,8 @@ def test_for_lambda_s_machine(project: Path, tmp_path: Path) -> None:
     assert archive.unzipped < UNZIPPED_LIMIT / 5
     assert {"shop.py", "offpoll/functions/__init__.py", "offpoll/aws/template.yaml"} <= set(names)
     left_out = ("offpoll/cli/", "offpoll/testing/", "bin/", ".env", "test_shop.py", "fastapi/", "uvicorn/", "boto")
-    assert [name for name in names if name.startswith(left_out) or "__pycache__" in name] == []
+    assert [name for name in names if name.startswith(left_out) or name.startswith(("offpoll/cli/", "offpoll/deploy/"))] == []
+    assert {name.split(".")[-2] for name in names if name.endswith(".pyc")} <= {"cpython-315"}
 
 
 def test_it_needs_nothing_that_lambda_has_not(project: Path, tmp_path: Path) -> None:
@@ -128,6 +131,16 @@ class TestWithoutPip:
 
         monkeypatch.setattr(package, "_install", install)
         (project / "shop.py").write_text("import thing")
+
+    def test_bytecode_of_lambda_s_python(self, project: Path, tmp_path: Path) -> None:
+        """Where this is Lambda's Python: a cold start would make it each time. It is not compared with times, and names /var/task."""
+        archive = built(project, HERE, tmp_path / "zip")
+        with zipfile.ZipFile(archive.path) as made:
+            bytecode = made.read(f"__pycache__/shop.cpython-3{sys.version_info.minor}.pyc")
+        assert bytecode[4:8] == b"\x01\0\0\0"  # PEP 552: by hash, unchecked
+        assert marshal.loads(bytecode[16:]).co_filename == "/var/task/shop.py"
+        other = built(project, LAMBDA, tmp_path / "other")
+        assert other.digest != archive.digest or shutil.which("python3.15")
 
     def test_what_is_this_machine_s_stays_here(self, project: Path, tmp_path: Path) -> None:
         """Scripts, paths and times of the installation are no part of it."""

@@ -161,7 +161,7 @@ def _plan(display: Display, reference: str, *, stack: str, region: str | None, g
         found = find_stack(cloudformation, stack)
         if found is not None:
             found.check_deployable()
-        code = CodeBucket.named(bucket, account=account)
+        code = CodeBucket.named(bucket or (found.parameters.get("CodeBucket") if found else None), account=account)
         code.exists()
     plan = _Plan(
         name=stack,
@@ -188,6 +188,8 @@ def _packed(display: Display, plan: _Plan, *, requirements: Path | None, into: P
         package = build(Path.cwd(), module=plan.module, target=target, requirements=named, into=into)
     archive = package.archive
     display.say(f"  {archive.files} files, {archive.size / 1e6:.1f} MB; {archive.unzipped / 1e6:.1f} MB unzipped", style="dim")
+    if not package.compiled:
+        display.say(f"  without bytecode, which halves a cold start: there is no {target.runtime} here to make it", style="dim")
     for name in package.missing:
         display.say(f"  {name} is imported, and is not in the zip: add what brings it to {named or beside}", style="yellow")
     return archive
@@ -234,6 +236,7 @@ def _applied(display: Display, plan: _Plan, archive: Archive, proposal: Proposal
     from offpoll.deploy.stack import find_stack
 
     key, cloudformation = plan.bucket.key(archive, stack=plan.name), plan.cloudformation
+    reached.left = "the stack was not changed; the zip may be in its bucket"
     try:
         with display.step(f"bringing the zip to s3://{plan.bucket.name}/{key}"):
             plan.bucket.upload(archive, key=key)

@@ -67,6 +67,7 @@ def _remove(display: Display, account: Account, found: Stack, reached: Stage, *,
     from offpoll.deploy.account import speaking_to
     from offpoll.deploy.events import last_event
     from offpoll.deploy.removal import operations_left, stored_in
+    from offpoll.deploy.stack import find_stack
 
     cloudformation = account.client("cloudformation")
     after = last_event(cloudformation, found.id)
@@ -84,6 +85,9 @@ def _remove(display: Display, account: Account, found: Stack, reached: Stage, *,
     if not agree("Go on?", yes=yes):
         raise OffpollError("nothing was changed")
     reached.left = f"CloudFormation goes on by itself. Repeat the command to see how it ends: offpoll destroy --stack {found.name}"
+    now = find_stack(cloudformation, found.id)
+    if now is None or now.status == "DELETE_COMPLETE":
+        return  # somebody else's deletion has ended meanwhile
     with speaking_to("CloudFormation"):
         cloudformation.delete_stack(StackName=found.id)
     ending = watch(display, cloudformation, found.id, after=after)

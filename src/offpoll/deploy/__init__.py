@@ -3,7 +3,7 @@
     parameters      what the template may be given; refuses what it could not be deployed with
     limits          a service's kinds against the parameters: timeouts, attempts
     target          a Lambda runtime and architecture: which wheels run there
-    package         the zip: own_wheel + project + requirements (markers) → contents, missing → archive
+    package         the zip: own_wheel + project + requirements (markers) → bytecode → contents, missing → archive
     account         credentials, region, account: who deploys, and the errors of AWS as ours
     code_bucket     where zips are kept
     stack           its state, and whether it is ours to change

@@ -22,7 +22,8 @@ class Archive:
 
     Attributes:
         path: the zip.
-        digest: of the contents, 32 hex digits. Not of the zip: another release of zlib packs other bytes.
+        digest: of the contents, 32 hex digits. Not of the zip: another release of zlib packs other bytes. Not of bytecode: it follows from
+            its source, but Python does not promise the same bytes; only that there is some counts.
         size, unzipped: bytes.
         files: how many there are.
     """
@@ -45,7 +46,8 @@ def pack(folder: Path, path: Path) -> Archive:
         for name in names:
             content = (folder / name).read_bytes()
             unzipped += len(content)
-            digest.update(hashlib.sha256(name.encode()).digest() + hashlib.sha256(content).digest())
+            counted = b"" if name.endswith(".pyc") else content
+            digest.update(hashlib.sha256(name.encode()).digest() + hashlib.sha256(counted).digest())
             entry = zipfile.ZipInfo(name, _LONG_AGO)
             entry.create_system, entry.external_attr, entry.compress_type = 3, _MODE << 16, zipfile.ZIP_DEFLATED
             archive.writestr(entry, content)

@@ -35,7 +35,8 @@ class CodeBucket:
     @classmethod
     def named(cls, name: str | None, *, account: Account) -> CodeBucket:
         """Return the named bucket, or the account's own for the region. Asks nobody."""
-        return cls(name=name or f"offpoll-{account.id}-{account.region}", ours=name is None, account=account)
+        own = f"offpoll-{account.id}-{account.region}"
+        return cls(name=name or own, ours=name in (None, own), account=account)
 
     def key(self, archive: Archive, *, stack: str) -> str:
         """Return where an archive belongs. Other contents, another key: that is what makes CloudFormation deploy them."""
@@ -45,18 +46,23 @@ class CodeBucket:
         """Tell whether it is there, and the account's.
 
         Raises:
-            ConfigurationError: it is somebody else's, or one that the user named is missing.
+            ConfigurationError: it is somebody else's, in another region, or one that the user named is missing.
         """
         from botocore.exceptions import ClientError  # noqa: PLC0415 - takes 0.3 s
 
         try:
-            self._s3().head_bucket(Bucket=self.name, ExpectedBucketOwner=self.account.id)
+            answer = self._s3().head_bucket(Bucket=self.name, ExpectedBucketOwner=self.account.id)
         except ClientError as error:
             code, _ = refusal(error)
             if code in ("404", "NoSuchBucket") and self.ours:
                 return False
             why = "there is no such bucket" if code in ("404", "NoSuchBucket") else f"it is not this account's, or not to be read ({code})"
             raise ConfigurationError(f"bucket {self.name}: {why}; name another with --bucket, in {self.account.region}") from error
+        region = answer.get("BucketRegion", self.account.region)
+        if region != self.account.region:
+            raise ConfigurationError(
+                f"bucket {self.name} is in {region}, and Lambda takes code only from a bucket in {self.account.region}"
+            )
         return True
 
     def upload(self, archive: Archive, *, key: str) -> bool:

@@ -4,7 +4,7 @@ Decides how they come together for a target. pip chooses and fetches the wheels,
 
     own_wheel ─┐                               ▼ markers: once more, with what holds only there
     requirements.txt ─┴─ pip install --target ─┐
-    the project's files ───────────────────────┴─ contents checked ─ archive
+    the project's files ───────────────────────┴─ bytecode ─ contents checked ─ archive
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from offpoll.deploy.archive import Archive, pack
+from offpoll.deploy.bytecode import compile_for
 from offpoll.deploy.contents import check_contents
 from offpoll.deploy.markers import left_out
 from offpoll.deploy.missing import missing
@@ -39,10 +40,12 @@ class Package:
     Attributes:
         archive: the zip.
         missing: modules that the project imports, and that are not in it.
+        compiled: whether it has bytecode; without, each cold start makes it again.
     """
 
     archive: Archive
     missing: list[str]
+    compiled: bool
 
 
 def build(project: Path, *, module: str, target: Target, requirements: Path | None, into: Path) -> Package:
@@ -66,9 +69,10 @@ def build(project: Path, *, module: str, target: Target, requirements: Path | No
             raise ConfigurationError(
                 f"{module} is neither in {project} nor comes with the requirements: run the command in the folder of the service"
             )
+        compiled = compile_for(target, folder)
         check_contents(folder, target=target)
         absent = missing((project / each for each in project_files(project)), contents=folder)
-        return Package(archive=pack(folder, into / "functions.zip"), missing=absent)
+        return Package(archive=pack(folder, into / "functions.zip"), missing=absent, compiled=compiled)
 
 
 def gather(project: Path, *, target: Target, requirements: Path | None, into: Path) -> None:
