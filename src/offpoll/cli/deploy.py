@@ -144,11 +144,8 @@ class _Done:
 
 def _plan(display: Display, reference: str, *, stack: str, region: str | None, given: list[str], bucket: str | None) -> _Plan:
     """Check everything that can be checked before anything is made."""
-    from offpoll.deploy.account import Account
-    from offpoll.deploy.code_bucket import CodeBucket
     from offpoll.deploy.limits import check_limits
     from offpoll.deploy.parameters import Template, read_assignments
-    from offpoll.deploy.stack import find_stack
     from offpoll.settings import Settings
     from offpoll.wiring import load_app
 
@@ -156,13 +153,7 @@ def _plan(display: Display, reference: str, *, stack: str, region: str | None, g
     template.check(values)
     kinds = load_app(reference).kinds(Settings())
     with display.step("asking AWS who this is and what there is"):
-        account = Account.find(region=region)
-        cloudformation = account.client("cloudformation")
-        found = find_stack(cloudformation, stack)
-        if found is not None:
-            found.check_deployable()
-        code = CodeBucket.named(bucket or (found.parameters.get("CodeBucket") if found else None), account=account)
-        code.exists()
+        account, cloudformation, found, code = _there(stack, region=region, bucket=bucket)
     plan = _Plan(
         name=stack,
         module=reference.partition(":")[0],
@@ -176,6 +167,22 @@ def _plan(display: Display, reference: str, *, stack: str, region: str | None, g
     )
     check_limits(kinds.values(), worker_timeout=int(plan.value("WorkerTimeout")), most_attempts=int(plan.value("MostAttempts")))
     return plan
+
+
+def _there(stack: str, *, region: str | None, bucket: str | None) -> tuple[Account, Any, Stack | None, CodeBucket]:
+    """Look at what there is. Whatever a deployment could not go on from is refused."""
+    from offpoll.deploy.account import Account
+    from offpoll.deploy.code_bucket import CodeBucket
+    from offpoll.deploy.stack import find_stack
+
+    account = Account.find(region=region)
+    cloudformation = account.client("cloudformation")
+    found = find_stack(cloudformation, stack)
+    if found is not None:
+        found.check_deployable()
+    code = CodeBucket.named(bucket or (found.parameters.get("CodeBucket") if found else None), account=account)
+    code.exists()
+    return account, cloudformation, found, code
 
 
 def _packed(display: Display, plan: _Plan, *, requirements: Path | None, into: Path) -> Archive:
