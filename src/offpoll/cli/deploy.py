@@ -81,8 +81,8 @@ def deploy(
     AWS_PROFILE, AWS_ACCESS_KEY_ID, AWS_REGION.
 
     The outputs go to stdout, all else to stderr. Exit codes: 0 deployed, or nothing to do; 1 it failed, and it says which resource and why,
-    or you said no, or somebody else is changing the stack; 2 refused before anything was changed: a parameter, a service, credentials, a stack in a state
-    that it cannot leave by itself; 130 interrupted: it says what goes on.
+    or you said no, or somebody else is changing the stack; 2 refused before anything was changed: a parameter, a service, credentials, a
+    stack in a state that it cannot leave by itself; 130 interrupted: it says what goes on.
 
     Example: `offpoll deploy orders:app --stack orders --region eu-west-1`
     """
