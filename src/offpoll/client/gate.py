@@ -10,6 +10,7 @@ import re
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from math import inf
 from typing import TypeAlias
 
@@ -118,6 +119,7 @@ def without_query(url: str) -> str:
     return url.partition("?")[0]
 
 
+@lru_cache(maxsize=64)  # the API's own address is one of two that each request to it compares
 def _parts(url: str) -> tuple[str, str, str, str]:
     """Return scheme, host, port and path as written; of no host at all where this is not a URL that all parsers read alike."""
     match = _URL.fullmatch(url)

@@ -50,6 +50,7 @@ def _upper_edge(bucket: int) -> float:
     return RATIO**bucket
 
 
+@cache
 def _middle(bucket: int) -> float:
     return (_upper_edge(bucket - 1) + _upper_edge(bucket)) / 2
 
