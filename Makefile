@@ -13,7 +13,7 @@ OPERATIONS ?= 100000
 SEED ?=
 MINUTES ?= 2
 
-.PHONY: help setup demo test bench explore simulate chaos lint docs clean
+.PHONY: help setup demo test bench explore simulate chaos lint scan docs clean
 
 help:
 	@echo "make setup   create $(VENV) with everything for development"
@@ -24,6 +24,7 @@ help:
 	@echo "make simulate  the whole system under faults, on virtual time (OPERATIONS=…, SEED=…)"
 	@echo "make chaos     real processes, killed and frozen at random (MINUTES=…)"
 	@echo "make lint    linters, types, layers"
+	@echo "make scan    the AWS template, by checkov (installs it once, 265 MB)"
 	@echo "make docs    write the settings' table into docs/configuration.md"
 	@echo "make clean   remove what these made"
 
@@ -75,6 +76,14 @@ lint: $(DEVELOPED)
 	$(BIN)/hadolint --failure-threshold style Dockerfile
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# checkov pins an old boto3, so it lives in an environment of its own (265 MB). What it may skip says why in the template's Metadata.
+SCAN := build/scan
+scan: $(DEVELOPED)
+	@mkdir -p $(SCAN)
+	@test -x $(SCAN)/venv/bin/checkov || { $(BIN)/python -m venv $(SCAN)/venv && $(SCAN)/venv/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30; }
+	@$(BIN)/python -c 'import json; from tests.aws.cloudformation import translated; print(json.dumps(translated()))' > $(SCAN)/template.json
+	$(SCAN)/venv/bin/checkov -f $(SCAN)/template.json --framework cloudformation --skip-download --compact --quiet
 
 docs: $(DEVELOPED)
 	$(BIN)/python docs/settings_table.py

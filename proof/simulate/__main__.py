@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import ExitStack
 
-from proof.simulate.run import WAVE, Standing, Totals, run
+from proof.simulate.run import WAVE, Standing, Totals, run, waves
 
 __all__ = ["main"]
 
@@ -41,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--wave", type=int, metavar="K", help="run only this wave of the run, as it is numbered in a timeline")
     parser.add_argument("--log", metavar="FILE", help="write every event there")
     given = parser.parse_args(arguments)
+    if given.wave is not None and not 0 <= given.wave < waves(given.operations):
+        parser.error(f"--wave {given.wave}: {given.operations:,} operations have the waves 0 to {waves(given.operations) - 1}")
     seed = given.seed if given.seed is not None else int.from_bytes(os.urandom(4), "big")
     if given.seed is None:
         _say(f"seed {seed}")

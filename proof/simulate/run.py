@@ -16,7 +16,7 @@ from typing import IO, get_args
 from proof.simulate.ledger import Category, Ledger, Violation
 from proof.simulate.wave import Wave, run_wave
 
-__all__ = ["EVERY", "WAVE", "Standing", "Totals", "run", "timeline"]
+__all__ = ["EVERY", "WAVE", "Standing", "Totals", "run", "timeline", "waves"]
 
 #: Operations in a wave: enough to spread what the end of one costs, few enough that its world stays in the processor's cache: with four
 #: times as many an operation costs a quarter more.
@@ -77,6 +77,11 @@ class Totals:
         counts = {category: len(operations) for category, operations in self.broken.items()}
         faults = dict(sorted(self.faults.items()))
         return json.dumps({"operations": self.operations, "seed": self.seed, "faults": faults, **counts})
+
+
+def waves(operations: int) -> int:
+    """Return in how many waves so many operations are run."""
+    return -(-operations // WAVE)
 
 
 def run(*, operations: int, seed: int, only: int | None, log: IO[str] | None, progress: Callable[[Standing], object]) -> Iterator[Totals]:

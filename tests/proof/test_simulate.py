@@ -125,6 +125,9 @@ def test_one_wave_of_a_run(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     _, last, _ = simulate(capsys, "--wave", "1", "--log", str(tmp_path / "wave"), operations=120, seed=3)
     assert last["operations"] == 40
     assert (tmp_path / "wave").read_text() in (tmp_path / "run").read_text()
+    with pytest.raises(SystemExit, match="2"):
+        main(["--wave", "3", "--operations", "120"])
+    assert "the waves 0 to 2" in capsys.readouterr().err
 
 
 def test_it_says_how_far_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
