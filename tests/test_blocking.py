@@ -16,6 +16,7 @@ from offpoll.blocking import BlockingBoard
 from offpoll.board import StatusBoard
 from offpoll.errors import OperationNotFound
 from offpoll.memory_store import MemoryDocumentStore
+from offpoll.queue import Depth
 from offpoll.service import Offpoll, Service
 from offpoll.settings import Settings
 
@@ -54,6 +55,29 @@ def test_the_calls() -> None:
         with pytest.raises(OperationNotFound):
             blocking.resubmit(ID)
     assert threads() == 0
+
+
+def test_nothing_goes_on_after_it() -> None:
+    """A look at the counters that is under way when it is closed ends with it, after the lifespan."""
+    events: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan(app: Offpoll) -> AsyncIterator[None]:
+        yield
+        events.append("down")
+
+    async def slow() -> Depth:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            events.append("ended")
+        return Depth()
+
+    slowly = service(lifespan)
+    slowly.dependencies.queue.depth = slow  # type: ignore[method-assign]
+    with slowly.blocking as blocking:
+        blocking.submit("order", 5)
+    assert events == ["down", "ended"]
 
 
 def test_the_lifespan_is_entered_and_left() -> None:

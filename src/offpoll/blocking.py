@@ -36,7 +36,7 @@ class _Blocking:
         """End the connections and the thread."""
         if self._thread.is_alive():
             try:
-                self._wait(self._stack.aclose())
+                self._wait(self._end())
             finally:
                 self._loop.call_soon_threadsafe(self._loop.stop)
                 self._thread.join()
@@ -47,6 +47,17 @@ class _Blocking:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    async def _end(self) -> None:
+        """Leave the contexts; then end what still runs here, as `asyncio.run` does: a look at the counters, for which nobody waits."""
+        try:
+            await self._stack.aclose()
+        finally:
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+            await asyncio.sleep(0)  # connections that were dropped tell their protocols in the loop's next round
 
     def _wait(self, call: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result()
