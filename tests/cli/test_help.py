@@ -89,3 +89,20 @@ def test_what_is_not_installed_is_named_with_its_extra(folder: Path, missing: st
     assert ended.returncode == 2
     assert f'pip install "{extras}"' in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_how_the_process_ends(loaded: bool) -> None:
+    """With threads of the HTTP library about, the interpreter is not taken down under them; all that was written is, with the same code."""
+    program = (
+        "import atexit, sys, types\n"
+        f"if {loaded}: sys.modules['pyreqwest'] = types.ModuleType('pyreqwest')\n"
+        "atexit.register(print, 'taken down')\n"
+        "from offpoll.cli.main import run\n"
+        "run()\n"
+    )
+    for argument, code in (("--version", 0), ("--nonsense", 2)):
+        ended = subprocess.run([sys.executable, "-c", program, argument], capture_output=True, text=True, check=False)
+        assert ended.returncode == code
+        assert ("taken down" in ended.stdout) is not loaded
+        assert len(ended.stdout + ended.stderr) > 5

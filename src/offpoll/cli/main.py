@@ -12,11 +12,13 @@ The exit codes:
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import NoReturn
 
 from offpoll.errors import ConfigurationError, DependencyRefused, OffpollError
 
-__all__ = ["main"]
+__all__ = ["main", "run"]
 
 FAILED = 1
 MISUSED = 2
@@ -37,6 +39,22 @@ _EXTRAS = {
     "uvicorn": "server",
     "yaml": "aws",
 }
+
+
+def run() -> NoReturn:
+    """Run the command line in a process of its own, and end that process."""
+    code: int | str | None = 0
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code
+    if "pyreqwest" in sys.modules and not isinstance(code, str):
+        # Its threads outlive a closed client by a moment. One that lets go of an object while the interpreter is being taken down aborts
+        # the process, with all done and said: "PyGILState_Release: thread state must be current when releasing".
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code or 0)
+    sys.exit(code)
 
 
 def main() -> None:
@@ -66,4 +84,4 @@ def _end(text: str, code: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run()
