@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
@@ -12,6 +13,10 @@ from tests.servers import Server, ceph, ministack, require_ceph
 
 # botocore reads this once, when it is imported. With CRT it orders the query of a presigned URL differently.
 os.environ["BOTO_DISABLE_CRT"] = "true"
+
+# A shell lets what it runs in the background ignore Ctrl-C, and what that starts inherits it: also the commands that are interrupted here.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 T = TypeVar("T")
 
