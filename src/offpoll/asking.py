@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from offpoll.document import Document
+from offpoll.document import Document, links_at
 from offpoll.errors import ApiError
 from offpoll.exchange import Answer
 from offpoll.operation import Status, is_kind, is_operation_id
@@ -23,8 +23,7 @@ def operation_url(document: Document, name: Literal["self", "status_link", "canc
         return href
     if not is_kind(document.kind) or not is_operation_id(document.id):
         raise ApiError(f"the status document has no {name!r} link, and none can be made for kind {document.kind!r}", status=0)
-    own = f"{base_url}/{document.kind}/{document.id}"
-    return {"self": own, "status_link": own + "/status-link", "cancel": own + "/cancel"}[name]
+    return links_at(base_url, kind=document.kind, operation_id=document.id)[name]
 
 
 def read_operation(answer: Answer, *, document: Document) -> Document | None:

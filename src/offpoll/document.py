@@ -18,7 +18,7 @@ from offpoll.fitting import MAX_BYTES, MAX_MESSAGE, base_url_that_fits, cut, enc
 from offpoll.instant import from_wire, to_wire
 from offpoll.operation import TERMINAL, TRANSITIONS, Record, Status, Submission
 
-__all__ = ["MAX_BYTES", "SPEC", "Document", "Estimate", "PollHint", "Progress", "links", "project", "queued"]
+__all__ = ["MAX_BYTES", "SPEC", "Document", "Estimate", "PollHint", "Progress", "links", "links_at", "project", "queued"]
 
 SPEC = "offpoll/1"
 
@@ -219,7 +219,12 @@ def links(submission: Submission) -> dict[str, str]:
     """Return the absolute links of an operation; none where no API's address is known, or where that is too long to stand here thrice."""
     if not base_url_that_fits(submission.base_url):
         return {}
-    own = f"{submission.base_url}/{submission.kind}/{submission.operation_id}"
+    return links_at(submission.base_url, kind=submission.kind, operation_id=submission.operation_id)
+
+
+def links_at(base_url: str, *, kind: str, operation_id: str) -> dict[str, str]:
+    """Return where an API of this address has an operation."""
+    own = f"{base_url}/{kind}/{operation_id}"
     return {"self": own, "status_link": own + "/status-link", "cancel": own + "/cancel"}
 
 

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from offpoll.instant import to_wire
+
 __all__ = ["AboutFilter", "JsonLines", "about"]
 
 _about: ContextVar[dict[str, str]] = ContextVar("offpoll_log_about", default={})  # noqa: B039 - never changed, only replaced
@@ -55,9 +57,8 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         fields = {
-            "timestamp": at,
+            "timestamp": to_wire(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),

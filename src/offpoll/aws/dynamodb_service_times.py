@@ -40,6 +40,9 @@ KEPT = timedelta(days=7)
 #: How often one report is tried against other writers. What is not written then is written with the next one.
 TRIES = 6
 
+#: What reading an item raises where it is not as `_write` writes it.
+_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -118,7 +121,7 @@ class DynamoServiceTimes:
             return ()
         try:
             return _spans(item)
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except _UNREADABLE as error:
             raise self._calls.service.garbage(answer) from error
 
 
@@ -134,7 +137,7 @@ def _item(item: Mapping[str, Any] | None) -> tuple[str | None, tuple[Span, ...]]
         return None, ()
     try:
         return token, () if not item else _spans(item)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+    except _UNREADABLE:
         return token, ()
 
 

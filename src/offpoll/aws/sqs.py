@@ -18,7 +18,7 @@ from offpoll.errors import ConfigurationError, DependencyError, DependencyRefuse
 from offpoll.fitting import quote
 from offpoll.queue import MAX_DELAY, MAX_VISIBILITY, Delivery, Depth, Envelope
 
-__all__ = ["SqsQueue"]
+__all__ = ["DEPTH_ATTRIBUTES", "SqsQueue"]
 
 #: Entries of one batch (SendMessageBatch, DeleteMessageBatch, ChangeMessageVisibilityBatch).
 MAX_ENTRIES = 10
@@ -35,7 +35,8 @@ GRACE = 5.0
 #: The receipt, or the message behind it, is no more: deleted, or delivered again to somebody else.
 _GONE = frozenset({"ReceiptHandleIsInvalid", "MessageNotInflight"})
 
-_DEPTHS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
+#: A queue's counters: visible, in flight, delayed.
+DEPTH_ATTRIBUTES = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
 
 #: What differs between the messages of one verb, as JSON members: an entry of a batch, or most of a lone call.
 _Members = str
@@ -115,12 +116,12 @@ class SqsQueue:
         await self._hides.call(f'"ReceiptHandle":{quote(delivery.receipt)},"VisibilityTimeout":{_visibility(round(seconds))}')
 
     async def depth(self) -> Depth:
-        answer = await self._calls.call("GetQueueAttributes", {"QueueUrl": self._url, "AttributeNames": list(_DEPTHS)})
+        answer = await self._calls.call("GetQueueAttributes", {"QueueUrl": self._url, "AttributeNames": list(DEPTH_ATTRIBUTES)})
         if answer.status != 200:
             raise self._refusal(answer)
         try:
             attributes = self._calls.read(answer)["Attributes"]
-            visible, in_flight, delayed = (int(attributes[name]) for name in _DEPTHS)
+            visible, in_flight, delayed = (int(attributes[name]) for name in DEPTH_ATTRIBUTES)
         except (KeyError, TypeError, ValueError) as error:
             raise self._calls.service.garbage(answer) from error
         return Depth(visible=visible, in_flight=in_flight, delayed=delayed)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from offpoll.cli.main import INTERRUPTED
 from offpoll.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from offpoll.deploy.events import Ending, Event
 
 __all__ = ["Region", "StackName", "Stage", "Yes", "agree", "stage", "watch", "why"]
-
-#: What an interrupted command ends with, as shells say it of SIGINT.
-INTERRUPTED = 130
 
 
 def _stack_name(value: str) -> str:

@@ -104,7 +104,7 @@ class Crowd(Generic[T]):
         try:
             event = flow.send(reply)
         except StopIteration as end:
-            self._end(number, end.value)
+            self._succeed(number, end.value)
         except ClientError as error:
             self.fail(number, error)
         else:
@@ -115,19 +115,20 @@ class Crowd(Generic[T]):
 
     def fail(self, number: int, error: ClientError) -> None:
         """End a wait with an error."""
-        self._flows[number] = None
-        self.left -= 1
-        self.ended.append((number, Waited(ticket=self._tickets[number], _error=error)))
+        self._end(number, Waited(ticket=self._tickets[number], _error=error))
 
-    def _end(self, number: int, body: bytes) -> None:
+    def _succeed(self, number: int, body: bytes) -> None:
         try:
             value = self._read(body)
         except ClientError as error:
             self.fail(number, error)
-            return
+        else:
+            self._end(number, Waited(ticket=self._tickets[number], _value=value))
+
+    def _end(self, number: int, waited: Waited[T]) -> None:
         self._flows[number] = None
         self.left -= 1
-        self.ended.append((number, Waited(ticket=self._tickets[number], _value=value)))
+        self.ended.append((number, waited))
 
 
 def capped(max_in_flight: Any) -> int:

@@ -37,11 +37,8 @@ class Archive:
 
 def pack(folder: Path, path: Path) -> Archive:
     """Pack a folder: names in order, no times, no owners."""
-    digest, unzipped, names = (
-        hashlib.sha256(),
-        0,
-        sorted(each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file()),
-    )
+    names = sorted(each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file())
+    digest, unzipped = hashlib.sha256(), 0
     with zipfile.ZipFile(path, "w") as archive:
         for name in names:
             content = (folder / name).read_bytes()

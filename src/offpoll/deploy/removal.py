@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from offpoll.aws.sqs import DEPTH_ATTRIBUTES
 from offpoll.deploy.account import Account, refusal, speaking_to
 from offpoll.deploy.events import events_since
 from offpoll.deploy.stack import Stack, find_stack
@@ -73,15 +74,12 @@ def past_stacks(cloudformation: Any, name: str) -> list[Stack]:
 
 def operations_left(account: Account, outputs: Mapping[str, str]) -> int:
     """Return about how many operations wait or are under way: messages of the queue, which goes with the stack."""
-    url, names = (
-        outputs.get("QueueUrl"),
-        ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed"),
-    )
+    url = outputs.get("QueueUrl")
     if not url:
         return 0
     with speaking_to("SQS"):
-        said = account.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(names))["Attributes"]
-    return sum(int(said.get(name, 0)) for name in names)
+        said = account.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(DEPTH_ATTRIBUTES))["Attributes"]
+    return sum(int(said.get(name, 0)) for name in DEPTH_ATTRIBUTES)
 
 
 def delete_data(account: Account, kept: Kept, *, show: Callable[[int], None]) -> bool:
