@@ -23,7 +23,8 @@ from offpoll.instant import later, to_milliseconds, utc_now
 from offpoll.lateness import Weight
 from offpoll.poll_plan import plan
 from offpoll.queue import Depth, Queue
-from offpoll.service_times import ServiceTimes
+from offpoll.service_times import REPORT_INTERVAL, ServiceTimes
+from offpoll.settings import Settings
 
 __all__ = ["MAX_AGE", "Forecast"]
 
@@ -32,9 +33,6 @@ MAX_AGE = 5.0
 
 #: Where nobody asked for long, or nothing answered, counts get older. Behind so many seconds they tell nothing more of that.
 OLDEST = 60.0
-
-#: Workers hand on what they measured this often (work/timing.py), seconds: what is younger is not complete.
-REPORTED = 10.0
 
 #: The rate counts completions of the last 30 s, or of twice as long, and so on, until there are a hundred: their deviation is then 10 %.
 WINDOWS = (30.0, 60.0, 120.0, 240.0, 480.0)
@@ -61,7 +59,7 @@ _NOTHING = Histogram({})
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What is said of each operation of a kind that is accepted between two looks: distances from now. `seen` is what it follows from."""
+    """What is said of each operation of a kind that is accepted between two looks: what it follows from, and distances from now."""
 
     depth: Depth
     measured: _Measured
@@ -100,6 +98,20 @@ class Forecast:
         self._capacity = Capacity(configured=self.concurrency)
         self._depth = Cached(Depth(), self._look, max_age=MAX_AGE)
         self._measured = Cached(_Measured(by_kind={}, mixed=_NOTHING, spans=()), self._read, max_age=MAX_AGE)
+
+    @classmethod
+    def of(
+        cls, settings: Settings, *, queue: Queue, service_times: ServiceTimes, kinds: Collection[str], clock: Callable[[], datetime]
+    ) -> Forecast:
+        """Return a forecast that guesses as the settings say."""
+        return cls(
+            queue=queue,
+            service_times=service_times,
+            expected_service_time=settings.expected_service_time,
+            concurrency=settings.concurrency,
+            kinds=kinds,
+            clock=clock,
+        )
 
     def accepted(self, kind: str, *, now: datetime, lateness_weight: Weight) -> tuple[Estimate, PollHint]:
         """Forecast an operation that is enqueued now, to the millisecond. Needs a running loop."""
@@ -191,7 +203,7 @@ class Forecast:
         Only while work waits does the rate of completions tell what workers can do. Otherwise it tells how much there was to do.
         """
         for window in WINDOWS:
-            if self._capacity.backlog < window + REPORTED:
+            if self._capacity.backlog < window + REPORT_INTERVAL:
                 break
             counted = self._finished(measured, window=window)
             if counted >= ENOUGH:
@@ -200,7 +212,7 @@ class Forecast:
 
     def _finished(self, measured: _Measured, *, window: float) -> float:
         """Return how many operations finished within so many seconds, up to the last report that everybody has made."""
-        until = self.clock() - timedelta(seconds=REPORTED)
+        until = self.clock() - timedelta(seconds=REPORT_INTERVAL)
         return completions(measured.spans, since=until - timedelta(seconds=window), until=until)
 
     def _service_times(self, kind: str, measured: _Measured) -> Histogram:

@@ -178,14 +178,7 @@ class Service:
         self._blocking: BlockingService | None = None
         self._making = threading.Lock()
         board, records, lived = dependencies.board, dependencies.records, lifetime(settings, self.kinds)
-        forecast = Forecast(
-            queue=dependencies.queue,
-            service_times=dependencies.service_times,
-            expected_service_time=settings.expected_service_time,
-            concurrency=settings.concurrency,
-            kinds=self.kinds,
-            clock=clock,
-        )
+        forecast = Forecast.of(settings, queue=dependencies.queue, service_times=dependencies.service_times, kinds=self.kinds, clock=clock)
         self._submitter = Submitter(
             board=board,
             queue=dependencies.queue,

@@ -8,7 +8,10 @@ from typing import Protocol
 
 from offpoll.estimate.history import Span, extended
 
-__all__ = ["MemoryServiceTimes", "ServiceTimes"]
+__all__ = ["REPORT_INTERVAL", "MemoryServiceTimes", "ServiceTimes"]
+
+#: Seconds between two reports of one process, one small update for each kind: what is younger is not complete.
+REPORT_INTERVAL = 10.0
 
 
 class ServiceTimes(Protocol):

@@ -13,14 +13,12 @@ from datetime import datetime, timedelta
 from offpoll.dependencies import Dependencies
 from offpoll.estimate.history import Calibration, Span, calibration, completions, faded
 from offpoll.queue import Depth
+from offpoll.service_times import REPORT_INTERVAL
 
 __all__ = ["KindStats", "Stats", "look"]
 
 #: Completions are those of the last hour, the rate that of the last five minutes, seconds.
 COUNTED, RATED = 3600.0, 300.0
-
-#: Workers report every 10 s: what is younger is not complete, seconds.
-REPORTED = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +70,7 @@ async def look(dependencies: Dependencies, kinds: Iterable[str], *, now: datetim
 
 def of_kind(spans: Sequence[Span], *, now: datetime) -> KindStats:
     """Return what spans say of their kind."""
-    measured, until = faded(spans, now), now - timedelta(seconds=REPORTED)
+    measured, until = faded(spans, now), now - timedelta(seconds=REPORT_INTERVAL)
     p10, p50, p90 = (measured.quantile(share) if measured.total else None for share in (0.1, 0.5, 0.9))
     return KindStats(
         completions=completions(spans, since=now - timedelta(seconds=COUNTED), until=now),

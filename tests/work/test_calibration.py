@@ -13,7 +13,7 @@ from offpoll.errors import Fail
 from offpoll.estimate.history import Span
 from offpoll.operation import Outcome, Status
 from offpoll.records import Undecided
-from offpoll.work.timing import FLUSH_INTERVAL
+from offpoll.service_times import REPORT_INTERVAL
 
 
 def spans(one: Lab) -> list[Span]:
@@ -22,7 +22,7 @@ def spans(one: Lab) -> list[Span]:
 
 def counts(one: Lab) -> tuple[int, int, int]:
     """Let the workers report, and return how many ended inside, early and late."""
-    one.system.advance(FLUSH_INTERVAL + 1)
+    one.system.advance(REPORT_INTERVAL + 1)
     reported = spans(one)
     inside, early, late = (sum(getattr(span, name) for span in reported) for name in ("inside", "early", "late"))
     return inside, early, late

@@ -12,8 +12,8 @@ from tests.spans import measured
 from tests.work.scripted import Handler
 
 from offpoll.errors import ConfigurationError
+from offpoll.service_times import REPORT_INTERVAL
 from offpoll.work.heartbeat import Heartbeat
-from offpoll.work.timing import FLUSH_INTERVAL
 from offpoll.work.worker import LAST_FLUSH
 
 
@@ -102,7 +102,7 @@ def test_whatever_fails_flushing_goes_on(error: Exception | None) -> None:
         on_times.fail("add", error=error)
         one.until_done(one.submit())
         one.until_done(one.submit())
-        one.system.advance(2 * FLUSH_INTERVAL + 1)
+        one.system.advance(2 * REPORT_INTERVAL + 1)
         assert on_times.count("add") >= 2
         assert measured(one.system).mean == pytest.approx(4)
         assert measured(one.system).total == pytest.approx(2, rel=0.02)

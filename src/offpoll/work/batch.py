@@ -22,9 +22,9 @@ from datetime import datetime, timedelta
 
 from offpoll.dependencies import Dependencies
 from offpoll.errors import ConfigurationError, DependencyError
-from offpoll.forecast import Forecast
 from offpoll.kind import Kind
 from offpoll.queue import Delivery, Queue
+from offpoll.service_times import REPORT_INTERVAL
 from offpoll.settings import Settings
 from offpoll.work.ambient import Ambient
 from offpoll.work.claim import Claimer
@@ -33,10 +33,9 @@ from offpoll.work.heartbeat import Heartbeat, HeartbeatTask
 from offpoll.work.in_time import LEAVE_BEFORE, TimeLeft, begin, within
 from offpoll.work.job import Job
 from offpoll.work.outage import Outage
-from offpoll.work.parking import Parking
 from offpoll.work.process import Processor
 from offpoll.work.publish import Publisher
-from offpoll.work.timing import FLUSH_INTERVAL, ServiceTimesBuffer
+from offpoll.work.timing import ServiceTimesBuffer
 
 __all__ = ["RESERVE", "Batches"]
 
@@ -83,15 +82,7 @@ class Batches:
         self.kinds, self.settings, self.lifetime, self.runner = kinds, settings, lifetime, runner
         self.ambient = ambient or Ambient()
         self.timing = ServiceTimesBuffer(dependencies.service_times, clock=self.ambient.clock, metrics=dependencies.metrics)
-        forecast = Forecast(
-            queue=dependencies.queue,
-            service_times=dependencies.service_times,
-            expected_service_time=settings.expected_service_time,
-            concurrency=settings.concurrency,
-            kinds=kinds,
-            clock=self.ambient.clock,
-        )
-        self.publisher = Publisher(board=dependencies.board, forecast=forecast, max_updates=settings.max_updates, clock=self.ambient.clock)
+        self.publisher = Publisher.of(dependencies, settings=settings, kinds=kinds, clock=self.ambient.clock)
         self._dependencies = dependencies
         self._flushed_at: datetime | None = None
 
@@ -113,7 +104,7 @@ class Batches:
     async def _flush(self, time_left: TimeLeft) -> None:
         """Hand on what was measured. Not after every batch: a hint is not worth a request for each short operation."""
         now = self.ambient.clock()
-        if self._flushed_at is not None and now - self._flushed_at < timedelta(seconds=FLUSH_INTERVAL):
+        if self._flushed_at is not None and now - self._flushed_at < timedelta(seconds=REPORT_INTERVAL):
             return
         self._flushed_at = now
         try:
@@ -187,14 +178,10 @@ class _Batch:
             claimer=claimer,
             runner=batches.runner,
             outage=outage,
-            parking=Parking.of(dependencies, batches.lifetime, queue=dependencies.queue),
             timing=batches.timing,
             jobs=self._jobs,
-            lease=lease,
             backoff=batches.settings.backoff,
-            token=ambient.token,
-            random=ambient.random,
-            monotonic=ambient.monotonic,
+            ambient=ambient,
         )
 
     @asynccontextmanager

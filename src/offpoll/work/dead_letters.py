@@ -43,7 +43,11 @@ class DeadLetters:
     dependencies: Dependencies
     kinds: Mapping[str, Kind]
     claimer: Claimer
-    parking: Parking
+
+    @property
+    def parking(self) -> Parking:
+        """Where a message goes that cannot be read."""
+        return Parking.of(self.dependencies, self.claimer.lifetime, queue=self.dependencies.dead_letters)
 
     async def settle(self, delivery: Delivery) -> None:
         """Settle one. Raises nothing: what cannot be settled stays in the queue."""

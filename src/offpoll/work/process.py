@@ -8,7 +8,7 @@ A crash between any two of them leaves a message, whose next delivery finds the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 
 from offpoll.dependencies import Dependencies
@@ -25,6 +25,7 @@ from offpoll.kind import Kind
 from offpoll.operation import Outcome, Record, Status
 from offpoll.queue import Delivery, Message
 from offpoll.records import Update
+from offpoll.work.ambient import Ambient
 from offpoll.work.claim import Claimer, input_to_keep
 from offpoll.work.handle import Ended, Errored, HandlerRunner, Stopped, too_large
 from offpoll.work.job import MARGIN, Job, Stop
@@ -53,10 +54,9 @@ class Processor:
 
     Args:
         kinds: by name.
+        claimer: takes operations, for its lease.
         jobs: by token; the heartbeat tends what is in there.
-        lease, backoff: seconds.
-        token: gives a fresh one for each delivery.
-        random: numbers from 0 to 1.
+        backoff: seconds.
     """
 
     dependencies: Dependencies
@@ -64,14 +64,15 @@ class Processor:
     claimer: Claimer
     runner: HandlerRunner
     outage: Outage
-    parking: Parking
     timing: ServiceTimesBuffer
     jobs: dict[str, Job]
-    lease: float
     backoff: float
-    token: Callable[[], str]
-    random: Callable[[], float]
-    monotonic: Callable[[], float]
+    ambient: Ambient
+
+    @property
+    def parking(self) -> Parking:
+        """Where a message goes that cannot be read."""
+        return Parking.of(self.dependencies, self.claimer.lifetime, queue=self.dependencies.queue)
 
     async def process(self, delivery: Delivery) -> None:
         """Work on a delivery. Raises nothing: what goes wrong is on the message, which comes back."""
@@ -89,8 +90,8 @@ class Processor:
         if self.outage.stopping:  # received while the worker was told to stop
             await self._give_back(delivery, seconds=0.0)
             return
-        now, kind = self.monotonic(), self.kinds[message.submission.kind]
-        job = Job(delivery=delivery, message=message, kind=kind, token=self.token(), beat_at=now, tried_at=now)
+        now, kind = self.ambient.monotonic(), self.kinds[message.submission.kind]
+        job = Job(delivery=delivery, message=message, kind=kind, token=self.ambient.token(), beat_at=now, tried_at=now)
         self.jobs[job.token] = job
         try:
             await self._guarded(delivery, self._work(job), job)
@@ -114,7 +115,7 @@ class Processor:
     # --- the steps -------------------------------------------------------------------------------
 
     async def _work(self, job: Job) -> None:
-        operation_id, begun = job.message.submission.operation_id, self.monotonic()
+        operation_id, begun = job.message.submission.operation_id, self.ambient.monotonic()
         verdict = await self.outage.through(
             lambda: self.claimer.claim(job.message, token=job.token, attempts=job.kind.attempts), what=f"operation {operation_id}: claim"
         )
@@ -125,8 +126,9 @@ class Processor:
             case Decided(record=record):
                 await self._finish(job, record)
             case Mine(record=record):
-                job.claimed_at, job.lease_ends, job.record = begun, begun + self.lease, record
-                lapsing = self.monotonic() >= job.lease_ends - self.lease * MARGIN  # the answer was lost, and the table was down for long
+                lease = self.claimer.lease
+                job.claimed_at, job.lease_ends, job.record = begun, begun + lease, record
+                lapsing = self.ambient.monotonic() >= job.lease_ends - lease * MARGIN  # the answer was lost, the table was down for long
                 if not lapsing or await self._still_mine(job):
                     await self._handle(job)
 
@@ -156,10 +158,10 @@ class Processor:
         assert held is not None  # noqa: S101 - only claimed jobs are handled
 
         async def renew() -> Update:
-            begun = self.monotonic()
-            update = await self.dependencies.records.renew(submission.operation_id, held=held, lease=self.lease)
+            begun = self.ambient.monotonic()
+            update = await self.dependencies.records.renew(submission.operation_id, held=held, lease=self.claimer.lease)
             if update.applied:
-                job.lease_ends = begun + self.lease
+                job.lease_ends = begun + self.claimer.lease
             return update
 
         update = await self.outage.through(renew, what=f"operation {submission.operation_id}: renew")
@@ -174,7 +176,7 @@ class Processor:
         operation_id = job.message.submission.operation_id
         update = await self.outage.through(lambda: self._record(job, outcome), what=f"operation {operation_id}: decide")
         if update.record is not None and update.record.done:
-            await self._finish(job, update.record, took=self.monotonic() - job.claimed_at if update.applied else None)
+            await self._finish(job, update.record, took=self.ambient.monotonic() - job.claimed_at if update.applied else None)
         else:
             log.warning("operation %s: this attempt was overtaken; its result is dropped", operation_id)
             await job.close()
@@ -205,7 +207,7 @@ class Processor:
             await self._decide(job, exhausted(held.attempt, cause=code))
         else:
             longest = min(LONGEST_BACKOFF, self.backoff * 2 ** (held.attempt - 1))
-            await self._release(job, backoff=longest * (1 + self.random()) / 2)
+            await self._release(job, backoff=longest * (1 + self.ambient.random()) / 2)
 
     async def _release(self, job: Job, *, backoff: float) -> None:
         """Give the claim up. The backoff is in the record's lease, so that nobody starts sooner, whatever the queue does."""

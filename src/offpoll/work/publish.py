@@ -11,15 +11,17 @@ three. A PUT costs 12.5 GETs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from offpoll.board import StatusBoard
+from offpoll.dependencies import Dependencies
 from offpoll.document import Document, Progress
 from offpoll.forecast import Forecast
 from offpoll.operation import Record, Status
 from offpoll.poll_plan import MAX_PAUSE, MIN_INTERVAL
+from offpoll.settings import Settings
 from offpoll.work.job import Job
 
 __all__ = ["Publisher", "next_due"]
@@ -42,6 +44,12 @@ class Publisher:
     forecast: Forecast
     max_updates: int
     clock: Callable[[], datetime]
+
+    @classmethod
+    def of(cls, dependencies: Dependencies, *, settings: Settings, kinds: Collection[str], clock: Callable[[], datetime]) -> Publisher:
+        """Return what publishes for a worker of these kinds."""
+        forecast = Forecast.of(settings, queue=dependencies.queue, service_times=dependencies.service_times, kinds=kinds, clock=clock)
+        return cls(board=dependencies.board, forecast=forecast, max_updates=settings.max_updates, clock=clock)
 
     def wants(self, job: Job) -> bool:
         """Tell whether there is something to do about a job now: its document was never read, or its readers are about to look."""

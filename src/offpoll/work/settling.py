@@ -14,7 +14,6 @@ from offpoll.settings import Settings
 from offpoll.work.claim import Claimer
 from offpoll.work.dead_letters import SLOTS, DeadLetters
 from offpoll.work.in_time import LEAVE_BEFORE, TimeLeft, begin, within
-from offpoll.work.parking import Parking
 
 __all__ = ["Settling"]
 
@@ -47,6 +46,5 @@ class Settling:
     async def settle(self, deliveries: Sequence[Delivery], *, queue: Queue, time_left: TimeLeft) -> None:
         """Settle a batch. What is not deleted from the queue then comes back; see `Batches.work`."""
         dependencies = replace(self._dependencies, dead_letters=queue)
-        parking = Parking.of(dependencies, self._claimer.lifetime, queue=queue)
-        one = DeadLetters(dependencies=dependencies, kinds=self._kinds, claimer=self._claimer, parking=parking)
+        one = DeadLetters(dependencies=dependencies, kinds=self._kinds, claimer=self._claimer)
         await within(time_left() - LEAVE_BEFORE, begin(deliveries, one.settle, slots=SLOTS))

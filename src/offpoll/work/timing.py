@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from offpoll.document import Estimate
 from offpoll.errors import OffpollError
@@ -13,16 +15,23 @@ from offpoll.estimate.history import Span
 from offpoll.metrics import ENDED_EARLY, ENDED_INSIDE, ENDED_LATE, Metrics, NoMetrics
 from offpoll.service_times import ServiceTimes
 
-__all__ = ["FLUSH_INTERVAL", "ServiceTimesBuffer"]
+__all__ = ["ServiceTimesBuffer"]
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two flushes of one process (one small update for each kind).
-FLUSH_INTERVAL = 10.0
+
+class _Observed(NamedTuple):
+    """One operation's end: when, after how many seconds, and whether inside, before or after what was promised (0 or 1 each)."""
+
+    at: datetime
+    seconds: float
+    inside: int
+    early: int
+    late: int
 
 
 class ServiceTimesBuffer:
-    """Sums up what was observed since the last flush.
+    """Keeps what was observed since the last flush, and sums it up then: there are many ends to one flush.
 
     Args:
         service_times: where it goes.
@@ -35,7 +44,8 @@ class ServiceTimesBuffer:
         self._clock = clock
         self._metrics = metrics or NoMetrics()
         self._flushed_at = clock()
-        self._spans: dict[str, Span] = {}
+        self._observed: dict[str, list[_Observed]] = {}
+        self._unwritten: dict[str, Span] = {}
 
     def observe(self, kind: str, seconds: float, *, promised: Estimate | None = None, finished_at: datetime | None = None) -> None:
         """Note that an operation of a kind took so long.
@@ -46,24 +56,15 @@ class ServiceTimesBuffer:
             promised: the estimate that its submitter was given, None where that is not known any more.
             finished_at: when it ended.
         """
-        inside, early, late = _judged(promised, finished_at)
-        self._gather(
-            kind,
-            Span(
-                began_at=self._flushed_at,
-                ended_at=self._clock(),
-                buckets={bucket_of(seconds): 1},
-                seconds=seconds,
-                inside=inside,
-                early=early,
-                late=late,
-            ),
-        )
+        self._observed.setdefault(kind, []).append(_Observed(self._clock(), seconds, *_judged(promised, finished_at)))
 
     async def flush(self) -> None:
         """Hand on what was observed; keep it where that fails, whatever the reason."""
-        spans, self._spans = self._spans, {}
-        self._flushed_at = self._clock()
+        spans, self._unwritten = self._unwritten, {}
+        for kind, observed in self._observed.items():
+            span = _span(observed, began_at=self._flushed_at)
+            spans[kind] = spans[kind].merged(span) if kind in spans else span
+        self._observed, self._flushed_at = {}, self._clock()
         for kind, span in spans.items():
             try:
                 await self._service_times.add(kind, span)
@@ -71,18 +72,26 @@ class ServiceTimesBuffer:
                 # A hint may be late: what could not be written is added to what comes next.
                 unexpected = not isinstance(error, OffpollError)
                 log.warning("service times not written, kept for the next time: %s", error, exc_info=unexpected)
-                self._gather(kind, span)
+                self._unwritten[kind] = span
             else:
                 self._count(kind, span)
-
-    def _gather(self, kind: str, span: Span) -> None:
-        before = self._spans.get(kind)
-        self._spans[kind] = span if before is None else before.merged(span)
 
     def _count(self, kind: str, span: Span) -> None:
         for name, count in ((ENDED_INSIDE, span.inside), (ENDED_EARLY, span.early), (ENDED_LATE, span.late)):
             if count:
                 self._metrics.count(name, count, kind=kind)
+
+
+def _span(observed: Sequence[_Observed], *, began_at: datetime) -> Span:
+    return Span(
+        began_at=began_at,
+        ended_at=max(each.at for each in observed),
+        buckets=Counter(bucket_of(each.seconds) for each in observed),
+        seconds=sum(each.seconds for each in observed),
+        inside=sum(each.inside for each in observed),
+        early=sum(each.early for each in observed),
+        late=sum(each.late for each in observed),
+    )
 
 
 def _judged(promised: Estimate | None, finished_at: datetime | None) -> tuple[int, int, int]:

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from offpoll.dependencies import Dependencies
-from offpoll.forecast import Forecast
 from offpoll.kind import Kind
+from offpoll.service_times import REPORT_INTERVAL
 from offpoll.settings import Settings
 from offpoll.work.ambient import Ambient
 from offpoll.work.claim import Claimer
@@ -19,10 +19,9 @@ from offpoll.work.heartbeat import Heartbeat, HeartbeatRunner
 from offpoll.work.job import Job, Stop
 from offpoll.work.loop import LONG_POLL, Loop
 from offpoll.work.outage import Outage
-from offpoll.work.parking import Parking
 from offpoll.work.process import Processor
 from offpoll.work.publish import Publisher
-from offpoll.work.timing import FLUSH_INTERVAL, ServiceTimesBuffer
+from offpoll.work.timing import ServiceTimesBuffer
 
 __all__ = ["Ambient", "Worker"]
 
@@ -87,8 +86,7 @@ class Worker:
             )
         ]
         if dead_letters:
-            parking = Parking.of(dependencies, lifetime, queue=dependencies.dead_letters)
-            settle = DeadLetters(dependencies=dependencies, kinds=kinds, claimer=claimer, parking=parking).settle
+            settle = DeadLetters(dependencies=dependencies, kinds=kinds, claimer=claimer).settle
             self._loops.append(
                 Loop(
                     name="dead letters",
@@ -156,35 +154,21 @@ class Worker:
             claimer=claimer,
             runner=runner,
             outage=self._outage,
-            parking=Parking.of(dependencies, claimer.lifetime, queue=dependencies.queue),
             timing=self._timing,
             jobs=self._jobs,
-            lease=self._settings.lease,
             backoff=self._settings.backoff,
-            token=self._ambient.token,
-            random=self._ambient.random,
-            monotonic=self._ambient.monotonic,
+            ambient=self._ambient,
         )
 
     @asynccontextmanager
     async def _make_heartbeat(self) -> AsyncIterator[Heartbeat]:
         settings = self._settings
         async with self._heartbeat_dependencies() as dependencies:
-            forecast = Forecast(
-                queue=dependencies.queue,
-                service_times=dependencies.service_times,
-                expected_service_time=settings.expected_service_time,
-                concurrency=settings.concurrency,
-                kinds=self._kinds,
-                clock=self._ambient.clock,
-            )
             yield Heartbeat(
                 jobs=self._jobs,
                 records=dependencies.records,
                 queue=dependencies.queue,
-                publisher=Publisher(
-                    board=dependencies.board, forecast=forecast, max_updates=settings.max_updates, clock=self._ambient.clock
-                ),
+                publisher=Publisher.of(dependencies, settings=settings, kinds=self._kinds, clock=self._ambient.clock),
                 lease=settings.lease,
                 monotonic=self._ambient.monotonic,
             )
@@ -198,5 +182,5 @@ class Worker:
 
     async def _flush(self) -> None:
         while True:
-            await asyncio.sleep(FLUSH_INTERVAL)
+            await asyncio.sleep(REPORT_INTERVAL)
             await self._timing.flush()
