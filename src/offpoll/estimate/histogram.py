@@ -21,6 +21,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from itertools import accumulate
+from operator import mul
 
 __all__ = ["RELATIVE_ERROR", "Histogram", "bucket_of", "exponential"]
 
@@ -55,6 +56,11 @@ def _middle(bucket: int) -> float:
     return (_upper_edge(bucket - 1) + _upper_edge(bucket)) / 2
 
 
+def _sum(weights: Mapping[int, float]) -> float:
+    """Return the weighted sum of the buckets' middles, seconds."""
+    return sum(map(mul, weights.values(), map(_middle, weights)))
+
+
 class Histogram:
     """A distribution of durations. Within a bucket it is even. Must not be changed once made.
 
@@ -74,14 +80,15 @@ class Histogram:
     @cached_property
     def mean(self) -> float:
         """The mean in seconds; 0 where there is nothing."""
-        return self._scale * self._by_buckets(1) / self.total if self.total else 0.0
+        return self._scale * self._told / self.total if self.total else 0.0
 
     @cached_property
     def variance(self) -> float:
         """The variance in seconds²; 0 where there is nothing."""
         if not self.total:
             return 0.0
-        return self._scale**2 * max(0.0, self._by_buckets(2) / self.total - (self._by_buckets(1) / self.total) ** 2)
+        squares = sum(weight * _middle(bucket) ** 2 for bucket, weight in self.weights.items())
+        return self._scale**2 * max(0.0, squares / self.total - (self._told / self.total) ** 2)
 
     def share_below(self, seconds: float) -> float:
         """Return the share that takes at most so long: the distribution function."""
@@ -113,7 +120,7 @@ class Histogram:
             low, high = _upper_edge(bucket - 1), _upper_edge(bucket)
             if high > limit:
                 weights[bucket] = weight * min(1.0, (high - limit) / (high - low))
-        return Histogram(weights, seconds=self._scale * sum(weight * _middle(bucket) for bucket, weight in weights.items()))
+        return Histogram(weights, seconds=self._scale * _sum(weights))
 
     def scaled(self, weight: float) -> Histogram:
         """Return the same distribution with another total weight."""
@@ -135,10 +142,14 @@ class Histogram:
     @cached_property
     def _scale(self) -> float:
         """By what the buckets are moved."""
-        told = self._by_buckets(1)
-        if self._seconds is None or not told:
+        if self._seconds is None or not self._told:
             return 1.0
-        return min(1 + RELATIVE_ERROR, max(1 - RELATIVE_ERROR, self._seconds / told))
+        return min(1 + RELATIVE_ERROR, max(1 - RELATIVE_ERROR, self._seconds / self._told))
+
+    @cached_property
+    def _told(self) -> float:
+        """The weighted sum of the durations, as far as the buckets tell, unmoved."""
+        return _sum(self.weights)
 
     @cached_property
     def _edges(self) -> tuple[list[float], list[float], list[float]]:
@@ -146,10 +157,6 @@ class Histogram:
         lower = [_upper_edge(bucket - 1) for bucket in self.weights]
         upper = [_upper_edge(bucket) for bucket in self.weights]
         return lower, upper, list(accumulate(self.weights.values(), initial=0.0))
-
-    def _by_buckets(self, power: int) -> float:
-        """Return the weighted sum of the durations, or of their squares, as far as the buckets tell, unmoved."""
-        return sum(weight * _middle(bucket) ** power for bucket, weight in self.weights.items())
 
 
 def exponential(mean: float) -> Histogram:
