@@ -17,9 +17,8 @@ from proof.simulate.shop import KINDS, TIMEOUT
 
 __all__ = ["CLIENTS", "Person"]
 
-#: How many there are at once: as many as keep the workers busy. 500 take as much virtual time for as many operations, and 200 more; those
-#: too many only wait, and in an outage ask again and again.
-CLIENTS = 300
+#: How many there are at once.
+CLIENTS = 500
 
 #: Seconds between two orders of one client, about; of a handler, about.
 THINK, WORK = 4.0, 1.0

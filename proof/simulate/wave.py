@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import length_hint
 
@@ -58,17 +59,8 @@ def run_wave(seed: str, operations: int, *, look: Callable[[int, Ledger], object
     loop = Clockwork()
     ledger = Ledger(time=loop.time)
     faults = _FaultsInOffpoll(ledger)
-    loggers = [logging.getLogger(name) for name in ("offpoll", "asyncio")]
-    for logger in loggers:
-        logger.addHandler(faults)
-        logger.propagate = False
-    try:
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(_world(seed, operations, loop, ledger, look))
-    finally:
-        for logger in loggers:
-            logger.removeHandler(faults)
-            logger.propagate = True
+    with _heard(faults), asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(_world(seed, operations, loop, ledger, look))
     return Wave(ledger=ledger, seconds=loop.time())
 
 
@@ -147,11 +139,29 @@ def _twins(loop: Clockwork, dice: Dice, ledger: Ledger, settings: Settings) -> T
     )
 
 
+@contextmanager
+def _heard(faults: logging.Handler) -> Iterator[None]:
+    """Give a handler the errors that are logged, and nobody anything else: there would be thousands of warnings."""
+    loggers = [logging.getLogger(name) for name in ("offpoll", "asyncio")]
+    before = [(logger, logger.level, logger.propagate) for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.addHandler(faults)
+            logger.propagate = False
+            logger.setLevel(logging.ERROR)
+        yield
+    finally:
+        for logger, level, propagate in before:
+            logger.removeHandler(faults)
+            logger.propagate = propagate
+            logger.setLevel(level)
+
+
 class _FaultsInOffpoll(logging.Handler):
-    """Takes an exception that offpoll caught and logged, and did not expect, as what it is: a fault in offpoll."""
+    """Takes an exception that offpoll caught and logged as an error, and did not expect, as what it is: a fault in offpoll."""
 
     def __init__(self, ledger: Ledger) -> None:
-        super().__init__(level=logging.WARNING)
+        super().__init__()
         self._ledger = ledger
 
     def handle(self, record: logging.LogRecord) -> bool:

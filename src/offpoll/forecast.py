@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from offpoll.cached import Cached
 from offpoll.document import Estimate, PollHint
 from offpoll.estimate.capacity import Capacity
-from offpoll.estimate.histogram import Histogram
+from offpoll.estimate.histogram import Histogram, exponential
 from offpoll.estimate.history import Span, completions, faded
 from offpoll.estimate.remaining import Remaining, of_queued, of_running, service_times
 from offpoll.estimate.wait import Ahead, Wait, wait_of
@@ -47,14 +47,12 @@ FARTHEST = 1_209_600.0
 
 @dataclass(frozen=True, kw_only=True)
 class _Measured:
-    """What workers measured, as of one read: service times by kind, of all kinds, and the spans for the rate."""
+    """What is known as of one read: service times by kind and of all kinds, how many were measured, and the spans for the rate."""
 
     by_kind: Mapping[str, Histogram]
     mixed: Histogram
+    total: float
     spans: Sequence[Span]
-
-
-_NOTHING = Histogram({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,8 @@ class Forecast:
         self._kinds = set(self.kinds)
         self._capacity = Capacity(configured=self.concurrency)
         self._depth = Cached(Depth(), self._look, max_age=MAX_AGE)
-        self._measured = Cached(_Measured(by_kind={}, mixed=_NOTHING, spans=()), self._read, max_age=MAX_AGE)
+        self._guess = exponential(self.expected_service_time)
+        self._measured = Cached(_Measured(by_kind={}, mixed=self._guess, total=0.0, spans=()), self._read, max_age=MAX_AGE)
 
     @classmethod
     def of(
@@ -182,14 +181,13 @@ class Forecast:
         )
 
     def _wait(self, depth: Depth, measured: _Measured, older: int) -> Wait:
-        mixed = service_times(measured.mixed, guess=self.expected_service_time)
         rate, counted = self._rate(measured)
         return wait_of(
             Ahead(
                 messages=depth.visible + depth.delayed + depth.in_flight,
                 slots=self._capacity.slots,
-                mean=mixed.mean,
-                variance=mixed.variance,
+                mean=measured.mixed.mean,
+                variance=measured.mixed.variance,
                 rate=rate,
                 throughput=self._finished(measured, window=THROUGHPUT_WINDOW) / THROUGHPUT_WINDOW,
                 counted=counted,
@@ -208,7 +206,7 @@ class Forecast:
             counted = self._finished(measured, window=window)
             if counted >= ENOUGH:
                 return counted / window, counted
-        return None, max(1.0, measured.mixed.total)
+        return None, max(1.0, measured.total)
 
     def _finished(self, measured: _Measured, *, window: float) -> float:
         """Return how many operations finished within so many seconds, up to the last report that everybody has made."""
@@ -216,7 +214,7 @@ class Forecast:
         return completions(measured.spans, since=until - timedelta(seconds=window), until=until)
 
     def _service_times(self, kind: str, measured: _Measured) -> Histogram:
-        return service_times(measured.by_kind.get(kind, _NOTHING), guess=self.expected_service_time)
+        return measured.by_kind.get(kind, self._guess)
 
     async def _look(self) -> Depth:
         depth = await self.queue.depth()
@@ -228,8 +226,9 @@ class Forecast:
         kinds = sorted(self._kinds)
         spans = dict(zip(kinds, await asyncio.gather(*(self.service_times.spans(kind) for kind in kinds)), strict=True))
         now, everything = self.clock(), [span for each in spans.values() for span in each]
-        by_kind = {kind: faded(each, now) for kind, each in spans.items()}
-        return _Measured(by_kind=by_kind, mixed=faded(everything, now), spans=everything)
+        guess, mixed = self.expected_service_time, faded(everything, now)
+        by_kind = {kind: service_times(faded(each, now), guess=guess) for kind, each in spans.items()}
+        return _Measured(by_kind=by_kind, mixed=service_times(mixed, guess=guess), total=mixed.total, spans=everything)
 
 
 def _milliseconds(seconds: float) -> timedelta:

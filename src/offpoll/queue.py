@@ -193,7 +193,6 @@ class _Held:
     visible_at: float
     receives: int = 0
     receipt: str = ""
-    order: int = 0
 
 
 @dataclass(kw_only=True)
@@ -216,7 +215,7 @@ class MemoryQueue:
 
     async def send(self, envelope: Envelope, *, delay: float = 0.0) -> None:
         number = next(self.receipts)
-        self._held[number] = _Held(envelope=envelope, visible_at=_now() + min(delay, MAX_DELAY), order=number)
+        self._held[number] = _Held(envelope=envelope, visible_at=_now() + min(delay, MAX_DELAY))
         self._arrived.set()
 
     async def receive(self, *, limit: int, wait: float) -> Sequence[Delivery]:
@@ -254,8 +253,6 @@ class MemoryQueue:
         deliveries: list[Delivery] = []
         spent: list[int] = []
         for number, held in self._held.items():
-            if len(deliveries) == limit:
-                break
             if held.visible_at > now:
                 continue
             if self.dead_letters is not None and held.receives >= self.max_receives:
@@ -265,6 +262,8 @@ class MemoryQueue:
             held.receipt = f"{number}.{next(self.receipts)}"
             held.visible_at = now + self.visibility
             deliveries.append(Delivery(envelope=held.envelope, receipt=held.receipt, receives=held.receives))
+            if len(deliveries) == limit:
+                break
         for envelope in [self._held.pop(number).envelope for number in spent]:
             if self.dead_letters is not None:
                 await self.dead_letters.send(envelope)

@@ -75,8 +75,8 @@ class Ticket:
         return headers
 
     @classmethod
-    def from_answer(cls, *, status: int, headers: Mapping[str, str], body: bytes) -> Ticket:
-        """Read a 202 answer: its status, its headers (names in any case) and its body.
+    def from_answer(cls, *, status: int, headers: Mapping[str, str], body: bytes, received: float | None = None) -> Ticket:
+        """Read a 202 answer: its status, its headers (names in any case) and its body; `received` as in a ticket.
 
         Raises:
             ApiError: the API refused, or this is not an offpoll answer.
@@ -95,6 +95,7 @@ class Ticket:
             retry_after=answer.retry_after or 0,
             operation_location="operation-location" in answer.headers,
             answered_at=answer.date,
+            received=received,
         )
 
     def to_json(self) -> str:

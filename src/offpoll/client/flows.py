@@ -135,8 +135,7 @@ class Flows:
             answer = yield from self._ask(fetch)
         except ApiUnavailable as error:
             raise ApiUnavailable(f"{error}. The operation may have been accepted: repeat it with idempotency_key={key!r}") from None
-        ticket = Ticket.from_answer(status=answer.status, headers=answer.headers, body=answer.body)
-        return replace(ticket, received=self.monotonic())
+        return Ticket.from_answer(status=answer.status, headers=answer.headers, body=answer.body, received=self.monotonic())
 
     def resume(self, url: str) -> Flow[Ticket]:
         """Return a ticket of an operation of which only the address is known, or only a status link.

@@ -58,7 +58,7 @@ def _middle(bucket: int) -> float:
 
 def _sum(weights: Mapping[int, float]) -> float:
     """Return the weighted sum of the buckets' middles, seconds."""
-    return sum(map(mul, weights.values(), map(_middle, weights)))
+    return sum(map(mul, weights.values(), map(_middle, weights)), 0.0)
 
 
 class Histogram:

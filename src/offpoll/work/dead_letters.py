@@ -57,7 +57,8 @@ class DeadLetters:
             await self._or_later(delivery, str(error))
         except Exception as error:
             # Not a DependencyError: a fault in offpoll. It stays in the queue for whoever mends that.
-            log.warning("a dead letter stays for now: %s", error, exc_info=not isinstance(error, DependencyError))
+            fault = not isinstance(error, DependencyError)
+            log.log(logging.ERROR if fault else logging.WARNING, "a dead letter stays for now: %s", error, exc_info=fault)
             await self._later(delivery, LATER)
 
     async def _settle(self, delivery: Delivery) -> None:

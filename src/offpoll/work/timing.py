@@ -70,8 +70,9 @@ class ServiceTimesBuffer:
                 await self._service_times.add(kind, span)
             except Exception as error:
                 # A hint may be late: what could not be written is added to what comes next.
-                unexpected = not isinstance(error, OffpollError)
-                log.warning("service times not written, kept for the next time: %s", error, exc_info=unexpected)
+                fault = not isinstance(error, OffpollError)
+                level = logging.ERROR if fault else logging.WARNING
+                log.log(level, "service times not written, kept for the next time: %s", error, exc_info=fault)
                 self._unwritten[kind] = span
             else:
                 self._count(kind, span)
