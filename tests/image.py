@@ -7,12 +7,15 @@ an engine: this machine's Python and distribution stand for the base image's, an
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,10 +26,10 @@ __all__ = ["PATH", "Image", "Mount", "build", "can_build"]
 #: From, to, ro or rw.
 Mount: TypeAlias = tuple[Path, str, str]
 
-#: Where this machine's Python is: the base image's stands in /usr/local.
+#: Where this machine's Python is.
 PYTHON = Path(sys.base_prefix)
 
-PATH = f"{PYTHON}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 #: What a base image has in /etc that these steps need: users, name resolution, certificates.
 ETC = ("group", "gshadow", "hosts", "ld.so.cache", "login.defs", "nsswitch.conf", "passwd", "resolv.conf", "shadow", "ssl")
@@ -66,6 +69,16 @@ exec chroot --userspec="$user" "$root" /usr/bin/setpriv --pdeathsig KILL /usr/bi
 _WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
 
+@cache
+def base() -> Path:
+    """Make what stands for the base image's /usr/local: `python` and `pip`, which a distribution's own Python has not, and no package."""
+    folder = Path(tempfile.mkdtemp(prefix="offpoll-base-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)  # a container's user is another than this test's
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    return folder
+
+
 def can_build() -> bool:
     """Tell whether this machine lets us."""
     return (
@@ -80,7 +93,7 @@ class Image:
 
     root: Path
     context: Path
-    environ: dict[str, str] = field(default_factory=lambda: {"PATH": PATH})
+    environ: dict[str, str] = field(default_factory=lambda: {"PATH": f"{base()}/bin:{PATH}"})
     folder: str = "/"
     user: str = "0"
     entrypoint: list[str] = field(default_factory=list)
@@ -126,7 +139,7 @@ class Image:
 
     def _base_mounts(self) -> list[Mount]:
         own = [] if PYTHON.is_relative_to("/usr") else [(PYTHON, str(PYTHON), "ro")]
-        return [(Path("/usr"), "/usr", "ro"), (Path("/dev"), "/dev", "rw"), *own]
+        return [(Path("/usr"), "/usr", "ro"), (Path("/dev"), "/dev", "rw"), (base(), str(base()), "ro"), *own]
 
 
 def build(
