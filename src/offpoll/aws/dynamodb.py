@@ -13,6 +13,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from offpoll.aws.endpoints import Endpoint
@@ -22,6 +23,7 @@ from offpoll.aws.store_clock import StoreClock
 from offpoll.aws.table import table_calls, table_remedies
 from offpoll.aws.wire import Wire
 from offpoll.errors import ConfigurationError
+from offpoll.fitting import encode, quote
 from offpoll.instant import to_wire
 from offpoll.operation import Outcome, Record, Submission
 from offpoll.records import Claim, Guard, Idle, Update
@@ -47,6 +49,7 @@ class DynamoRecords:
 
     def __init__(self, wire: Wire, *, endpoint: Endpoint, table: str, region: str) -> None:
         self._table = table
+        self._named = f'{{"TableName":{quote(table)},'
         self._calls = table_calls(wire, endpoint=endpoint, region=region)
         self._clock = StoreClock(wire.monotonic)
         self._remedies = table_remedies(table, region)
@@ -111,7 +114,7 @@ class DynamoRecords:
         await self.get("offpoll-check")
 
     async def _update(self, operation_id: str, change: _Change) -> Update:
-        answer = await self._calls.call("UpdateItem", {"TableName": self._table, **change.fields(operation_id)})
+        answer = await self._calls.call_text("UpdateItem", f"{self._named}{change.written(operation_id)}}}")
         if answer.status == 200:
             self._learn(answer)
             record = self._record(answer, self._calls.read(answer).get("Attributes"), None)
@@ -169,23 +172,32 @@ class _Change:
         self.set(**submission_values(submission), expires_at=ttl(expires_at), **values)
         self.remove(*(name for name in ATTRIBUTES if name not in self._set))
 
-    def fields(self, operation_id: str) -> dict[str, Any]:
-        """Write the call. Every name goes through `#`, because `token`, `owner` and others are DynamoDB's reserved words."""
+    def written(self, operation_id: str) -> str:
+        """Write the call's fields but the table as JSON text, without the braces."""
         condition, values = _condition(self.guard, self.now)
-        expression = "SET " + ", ".join(f"#{name} = :{name}" for name in self._set)
-        if self._removed:
-            expression += " REMOVE " + ", ".join(f"#{name}" for name in self._removed)
         values.update({f":{name}": value for name, value in self._set.items()})
-        used = [name for name in ("id", *ATTRIBUTES) if f"#{name}" in expression or f"#{name}" in condition]
-        return {
-            "Key": {"id": text(operation_id)},
-            "UpdateExpression": expression,
-            "ConditionExpression": condition,
-            "ExpressionAttributeNames": {f"#{name}": name for name in used},
-            "ExpressionAttributeValues": values,
-            "ReturnValues": "ALL_NEW",
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
+        common = _common(condition, tuple(self._set), self._removed)
+        return f'"Key":{{"id":{{"S":{quote(operation_id)}}}}},"ExpressionAttributeValues":{encode(values)},{common}'
+
+
+@lru_cache(maxsize=64)  # there are half a dozen: a claim, a first claim, a renewal, …
+def _common(condition: str, changed: tuple[str, ...], removed: tuple[str, ...]) -> str:
+    """Write what calls share that change and remove the same attributes under the same condition.
+
+    Every name goes through `#`, because `token`, `owner` and others are DynamoDB's reserved words.
+    """
+    expression = "SET " + ", ".join(f"#{name} = :{name}" for name in changed)
+    if removed:
+        expression += " REMOVE " + ", ".join(f"#{name}" for name in removed)
+    used = [name for name in ("id", *ATTRIBUTES) if f"#{name}" in expression or f"#{name}" in condition]
+    fields = {
+        "UpdateExpression": expression,
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": {f"#{name}": name for name in used},
+        "ReturnValues": "ALL_NEW",
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    return encode(fields)[1:-1]
 
 
 def _condition(guard: Guard, now: datetime) -> tuple[str, dict[str, Value]]:
