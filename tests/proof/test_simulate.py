@@ -20,6 +20,7 @@ from offpoll.document import Document
 from offpoll.errors import Conflict
 from offpoll.operation import Record
 from offpoll.records import Claim, Guard, holds
+from offpoll.service_times import MemoryServiceTimes
 from offpoll.work import claim
 from offpoll.work.job import Job
 from offpoll.work.process import Processor
@@ -87,6 +88,18 @@ def no_lease(look: Callable[..., Any]) -> Callable[..., Any]:
         return look(*(replace(each, lease_until=None) if isinstance(each, Record) else each for each in args), **kwargs)
 
     return blind
+
+
+def test_a_survived_fault_is_found(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception that offpoll does not expect, catches and logs is a violation, though every operation ends."""
+
+    async def stumble(self: MemoryServiceTimes, kind: str, span: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(MemoryServiceTimes, "add", stumble)
+    code, last, before = simulate(capsys, operations=40, seed=1)
+    assert (code, last["stuck"]) == (1, 1)
+    assert "a fault in offpoll: service times not written" in before
 
 
 @pytest.mark.parametrize(

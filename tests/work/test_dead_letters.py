@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from tests.lab import Lab, lab, single
 
 from offpoll.operation import Outcome, Status
@@ -187,8 +188,8 @@ def test_another_input_is_parked() -> None:
         assert one.document(operation_id).revision == 1
 
 
-def test_outages_and_faults_leave_it_there() -> None:
-    """Whatever fails, the dead letter stays, and is settled when that is over; the worker lives."""
+def test_outages_and_faults_leave_it_there(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever fails, the dead letter stays, and is settled when that is over. A fault in offpoll is logged as an error."""
     faults: list[Any] = [None, ZeroDivisionError("a bug")]
     for error in faults:
         with lab(single(handle), workers=0) as one:
@@ -199,6 +200,9 @@ def test_outages_and_faults_leave_it_there() -> None:
             one.system.advance(200)
             assert len(one.system.dead_letters.peek()) == 1
             assert one.until_done(operation_id, within=2000).attempt == 1
+    told = [(each.levelname, each.exc_info and each.exc_info[0]) for each in caplog.records if "a dead letter stays" in each.message]
+    assert ("ERROR", ZeroDivisionError) in told
+    assert {level for level, error in told if not error} == {"WARNING"}
 
 
 def test_canceled_while_dead() -> None:

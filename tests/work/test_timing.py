@@ -73,6 +73,22 @@ def test_a_flush_that_fails_is_made_up_for() -> None:
     run_virtual(main())
 
 
+@pytest.mark.parametrize(("error", "level"), [(None, "WARNING"), (ZeroDivisionError("a bug"), "ERROR")])
+def test_a_flush_that_fails_is_told(error: Exception | None, level: str, caplog: pytest.LogCaptureFixture) -> None:
+    """An outage is a warning; a fault in offpoll an error, with its traceback. Neither stops whoever flushes."""
+
+    async def main() -> None:
+        times = MemoryServiceTimes()
+        buffer = ServiceTimesBuffer(times, clock=now)
+        buffer.observe("order", 2)
+        Faults(times).fail("add", error=error)
+        await buffer.flush()
+
+    run_virtual(main())
+    (told,) = caplog.records
+    assert (told.levelname, bool(told.exc_info)) == (level, error is not None)
+
+
 @pytest.mark.parametrize(("after", "counts"), [(4.9, (0, 1, 0)), (5.0, (1, 0, 0)), (9.0, (1, 0, 0)), (9.1, (0, 0, 1)), (None, (0, 0, 0))])
 def test_how_right_the_estimate_was(after: float | None, counts: tuple[int, int, int]) -> None:
     """An end between earliest and latest is inside, else early or late; without a promise, or an instant, it is not judged."""
