@@ -112,7 +112,7 @@ class Line:
             raise Crashed
         if machine.dice.on:
             roll = self._random()
-            if self.cut_until and self._time() < self.cut_until:
+            if self._time() < self.cut_until:
                 raise await self._cut()
             if roll < _CALLS.any:
                 return await self._rolled(_CALLS.pick(roll), verb, about, lambda: effect(*args, **kwargs))

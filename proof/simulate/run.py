@@ -18,8 +18,8 @@ from proof.simulate.wave import Wave, run_wave
 
 __all__ = ["EVERY", "WAVE", "Standing", "Totals", "run", "timeline", "waves"]
 
-#: Operations in a wave: enough to spread what the end of one costs, few enough that its world stays in the processor's cache: with four
-#: times as many an operation costs a quarter more.
+#: Operations in a wave: enough to spread what its beginning and end cost (with half as many, an operation costs a fifth more; with four
+#: times as many, as much), few enough that one in which something is wrong is soon run again.
 WAVE = 2_500
 
 #: Real seconds between two looks at how far a wave is, at least: whoever watches wants to see it live.

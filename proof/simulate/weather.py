@@ -23,8 +23,8 @@ PARTITION, OUTAGE = 60.0, 25.0
 #: How far the clients are, when the APIs are deployed anew and when the workers are: orders of the new kind come before anybody knows it.
 APIS_AT, WORKERS_AT = 0.2, 0.3
 
-#: Events, each as often as it stands here. An outage for all comes every half minute, and takes half of that: were there more of them, most
-#: of what is simulated would be clients that ask again.
+#: Events, each as often as it stands here. An outage for all comes every half minute, and takes half of that: with twice as many, nearly
+#: half of all submits are repetitions.
 EVENTS = ("partition",) * 8 + ("outage",) + ("kill",) * 2 + ("restart",) + ("clock_step",) * 3 + ("junk_message",) * 2
 
 

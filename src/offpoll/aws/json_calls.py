@@ -11,10 +11,9 @@ from typing import Any
 
 from offpoll.aws.service import Answer, Service
 from offpoll.aws.wire import DEADLINE, PATIENCE, Wire
+from offpoll.fitting import encode
 
 __all__ = ["JsonCalls"]
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class JsonCalls:
@@ -35,7 +34,7 @@ class JsonCalls:
 
     async def call(self, verb: str, fields: Mapping[str, Any], *, deadline: float = DEADLINE, patience: float = PATIENCE) -> Answer:
         """Make one call and return its answer. Raises as `Wire.call` does."""
-        return await self.call_text(verb, _encode(fields), deadline=deadline, patience=patience)
+        return await self.call_text(verb, encode(fields), deadline=deadline, patience=patience)
 
     async def call_text(self, verb: str, text: str, *, deadline: float = DEADLINE, patience: float = PATIENCE) -> Answer:
         """Make one call whose fields are JSON text already."""
