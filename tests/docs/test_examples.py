@@ -35,7 +35,7 @@ def how(*ways: str) -> pytest.MarkDecorator:
 
 @pytest.fixture
 def modules(monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Give a function that loads a `file:` block as a module for one test; the README's `orders` is there from the start."""
+    """Give a function that loads a `file:` block as a module for one test; docs/service.md's `orders` is there from the start."""
 
     def load(block: Block) -> types.ModuleType:
         module = types.ModuleType(block.file.removesuffix(".py"))
@@ -49,7 +49,7 @@ def modules(monkeypatch: pytest.MonkeyPatch) -> Load:
 
 @pytest.fixture
 def orders(modules: object) -> Iterator[System]:
-    """The README's service, in memory."""
+    """The orders of docs/service.md, in memory."""
     with system(sys.modules["orders"].app) as running:
         yield running
 
@@ -67,7 +67,7 @@ def test_every_python_block_says_how_it_is_run() -> None:
 
 @how("run")
 def test_client_examples_run(block: Block, orders: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The README's service answers them, in memory."""
+    """The orders of docs/service.md answer them, in memory."""
     monkeypatch.setattr(offpoll, "Client", lambda url: orders.client, raising=False)
     monkeypatch.setattr(offpoll, "AsyncClient", lambda url: orders.async_client, raising=False)
     names: dict[str, Any] = {}

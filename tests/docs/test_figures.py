@@ -42,7 +42,7 @@ def costs() -> dict[str, float]:
 
 def test_the_costs_add_up() -> None:
     """The sums of both tables follow from the prices."""
-    text = page("README.md")
+    text = page("docs/costs.md")
     api, store = (rows(part, "|")[-1] for part in text.split("<!-- cost -->")[1:3])
     sums = [float(each) for cell in (*api, *store) for each in re.findall(r"\*\*([0-9.]+)\*\*", cell)]
     assert sums == [
@@ -52,7 +52,7 @@ def test_the_costs_add_up() -> None:
 
 def test_the_break_evens_follow_from_the_prices() -> None:
     """Polls for each operation from which PUTs and GETs cost less than the API's polls."""
-    table = rows(page("README.md"), "<!-- break-even -->")
+    table = rows(page("docs/costs.md"), "<!-- break-even -->")
     for row, name in zip(table, ("rest", "http", "url"), strict=False):
         for cell, writes in zip(row[1:], (2, 3), strict=True):
             polls = writes * PRICE["put"] / (costs()[name] / MILLION - PRICE["get"])
