@@ -2,7 +2,7 @@
 
 Decides the key of a document and the one rule of publishing: a document's rank only grows. Must not know S3, records or workers.
 
-    StatusBoard     open, publish, show: the algorithm, the same over every store
+    AsyncStatusBoard     open, publish, show: the algorithm, the same over every store
     DocumentStore   create, replace, read, sign: what a store has to be able to do
 """
 
@@ -17,14 +17,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from offpoll.document import Document, Estimate, PollHint, Progress, project, queued
-from offpoll.errors import ConfigurationError, DependencyUnavailable, DigestMismatch, DocumentChanged, DocumentExists
+from offpoll.document import Document, Estimate, PollHint, project, queued
+from offpoll.errors import ConfigurationError, DependencyUnavailable, DigestMismatch, DocumentChanged, DocumentExists, InvalidInput
 from offpoll.instant import to_milliseconds, utc_now
+from offpoll.json_types import to_json
 from offpoll.link import StatusLink
 from offpoll.link_lifetime import LinkLifetime
-from offpoll.operation import PUBLIC, TERMINAL, Outcome, Record, Status, Submission, is_kind, is_operation_id, is_owner
+from offpoll.operation import PUBLIC, TERMINAL, Outcome, Progress, Record, Status, Submission, is_kind, is_operation_id, is_owner
 
-__all__ = ["DocumentStore", "StatusBoard", "Stored"]
+__all__ = ["AsyncStatusBoard", "DocumentStore", "Stored"]
 
 #: How often one publish looks again after another writer won. Each round somebody's rank grew, so a handful is plenty.
 ROUNDS = 16
@@ -64,7 +65,7 @@ class Stored:
 
 
 @dataclass(kw_only=True)
-class StatusBoard:
+class AsyncStatusBoard:
     """The status documents of a service.
 
     Args:
@@ -160,17 +161,18 @@ class StatusBoard:
         status: Status | str,
         attempt: int = 1,
         progress: Progress | None = None,
-        result: str | None = None,
+        result: object = None,
         error: Mapping[str, Any] | None = None,
         poll: PollHint | None = None,
     ) -> Document:
         """Publish what a worker of one's own knows. Never goes backwards; terminal is final.
 
         Where there is a record (our worker), use `show`: this face has no authority behind it, so of two workers with the same `attempt`
-        that end differently, the first one's document stays. `result` is JSON text.
+        that end differently, the first one's document stays. `result` is an object with a JSON form; bytes are JSON already.
 
         Raises:
-            ConfigurationError: there is no document, `open` it first; or the status or the attempt is not a worker's.
+            ConfigurationError: there is no document, `open` it first; or the status or the attempt is not a worker's; or the result has
+                no JSON form.
             MalformedDocument: what is stored there is not a status document.
             DependencyUnavailable, DependencyRefused: by the store.
         """
@@ -179,6 +181,7 @@ class StatusBoard:
         stored = await self.read(self.key(operation_id, owner=owner))
         if stored is None:
             raise ConfigurationError(f"operation {operation_id} of {owner!r} has no status document: open it before publishing")
+        text = None if result is None else _result_text(result)
         before, now, status = stored.document, to_milliseconds(self.clock()), Status(status)
         done = status in TERMINAL
         record = Record(
@@ -186,7 +189,7 @@ class StatusBoard:
             attempt=attempt,
             started_at=before.started_at or now,
             finished_at=now if done else None,
-            outcome=Outcome(status=status, result=result, error=error) if done else None,
+            outcome=Outcome(status=status, result=text, error=error) if done else None,
             expires_at=before.expires_at or before.created_at + timedelta(seconds=self.window),
         )
         shown = await self.show(record, held=stored, progress=progress, poll=poll or before.poll, show_result=True)
@@ -307,6 +310,13 @@ class StatusBoard:
             return Stored(document=document, etag=await self.store.replace(key, document.to_bytes(), etag=current.etag))
         except (DocumentExists, DocumentChanged):
             return None
+
+
+def _result_text(result: object) -> str:
+    try:
+        return to_json(result)
+    except InvalidInput as error:
+        raise ConfigurationError(f"the result cannot be published: {error}") from error
 
 
 def segment(owner: str) -> str:

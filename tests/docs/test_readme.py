@@ -17,8 +17,8 @@ from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
-from tests.docs.pages import ROOT, Block, blocks, page
-from tests.servers import free_port
+from tests.support.pages import ROOT, Block, blocks, page
+from tests.support.servers import free_port
 
 README = [block for block in blocks("bash", "python") if block.page == ROOT / "README.md"]
 

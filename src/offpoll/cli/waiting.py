@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from offpoll.cli.main import INTERRUPTED, MISUSED
-from offpoll.errors import ApiError, ApiUnavailable, ClientError, OperationCanceled, OperationFailed, WaitTimeout
+from offpoll.errors import ApiError, ApiUnavailable, ClientError, InvalidInput, OperationCanceled, OperationFailed, WaitTimeout
 
 if TYPE_CHECKING:
     from offpoll.cli.watch import Watch
@@ -78,7 +78,7 @@ def run(main: Callable[[], Coroutine[Any, Any, None]], *, found: Found, watch: W
         if isinstance(error, WaitTimeout):
             _say(found.again)
         raise typer.Exit(EXIT_CODES[outcome]) from None
-    except ValueError as error:  # an input that is no JSON, which only its encoder sees
+    except InvalidInput as error:  # JSON text in a string, or NaN: nothing was sent
         _say(f"usage: {error}")
         raise typer.Exit(MISUSED) from None
     raise typer.Exit(0)

@@ -1,6 +1,6 @@
 """The polling client: submit an operation, wait for it at the object store, fetch its result.
 
-Knows no board, queue or worker. What a client decides is in `flows` and `offpoll.polling`; `Client` and `AsyncClient` only drive it.
+Knows no board, queue or worker. What a client decides is in `flows` and `offpoll.client.polling`; `Client` and `AsyncClient` only drive it.
 Exports are loaded when they are used, so that a sync program does not pay for asyncio.
 """
 
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from offpoll.client.asynchronous import AsyncClient
     from offpoll.client.blocking import Client
-    from offpoll.client.crowd import Waited
+    from offpoll.client.schedule import WaitResult
     from offpoll.client.transport import AsyncHttpTransport, AsyncTransport, HttpTransport, Transport
     from offpoll.ticket import Ticket
 
-__all__ = ["AsyncClient", "AsyncHttpTransport", "AsyncTransport", "Client", "HttpTransport", "Ticket", "Transport", "Waited"]
+__all__ = ["AsyncClient", "AsyncHttpTransport", "AsyncTransport", "Client", "HttpTransport", "Ticket", "Transport", "WaitResult"]
 
 
 def __getattr__(name: str) -> Any:
@@ -28,10 +28,10 @@ def __getattr__(name: str) -> Any:
         from offpoll.client.blocking import Client  # noqa: PLC0415 - so that the package itself is free
 
         return Client
-    if name == "Waited":
-        from offpoll.client.crowd import Waited  # noqa: PLC0415 - the same
+    if name == "WaitResult":
+        from offpoll.client.schedule import WaitResult  # noqa: PLC0415 - the same
 
-        return Waited
+        return WaitResult
     if name in ("AsyncHttpTransport", "AsyncTransport", "HttpTransport", "Transport"):
         from offpoll.client import transport  # noqa: PLC0415 - the same
 
