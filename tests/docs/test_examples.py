@@ -20,8 +20,7 @@ from tests.support.memory import memory_dependencies
 from tests.support.pages import PYTHON, Block, blocks, named
 
 import offpoll
-from offpoll import AsyncService, AsyncStatusBoard, Offpoll, Settings
-from offpoll.blocking import StatusBoard
+from offpoll import AsyncService, AsyncStatusBoard, Offpoll, Service, Settings, StatusBoard
 from offpoll.memory_store import MemoryDocumentStore
 from offpoll.testing import System, run, system
 
@@ -54,9 +53,8 @@ def orders(modules: object) -> Iterator[System]:
         yield running
 
 
-def memory_service(app: Offpoll) -> AsyncService:
-    dependencies = memory_dependencies()
-    return AsyncService(app, settings=Settings(secret="0" * 32), dependencies=dependencies)
+def memory_service(app: Offpoll) -> Service:
+    return Service(AsyncService(app, settings=Settings(secret="0" * 32), dependencies=memory_dependencies()))
 
 
 def test_every_python_block_says_how_it_is_run() -> None:
@@ -158,7 +156,7 @@ def test_the_own_api_examples_answer(modules: Load, monkeypatch: pytest.MonkeyPa
     """Routes under a prefix know callers, refuse strangers, and make links that lead to them."""
     for block in (block for block in PYTHON if block.file == "shop.py"):
         with system(sys.modules["orders"].app) as running:
-            monkeypatch.setattr(offpoll, "connect", lambda app, service=running.service: service, raising=False)
+            monkeypatch.setattr(offpoll, "async_connect", lambda app, service=running.service: service, raising=False)
             api = modules(block).api
             status, _ = running.run(post(api, "/v1/order", authorization=None))
             assert status == 401
