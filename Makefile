@@ -25,7 +25,7 @@ help:
 	@echo "make chaos     real processes, killed and frozen at random (MINUTES=…)"
 	@echo "make lint    linters, types, layers, prose"
 	@echo "make scan    the AWS template, by checkov (installs it once, 265 MB)"
-	@echo "make docs    write the settings' table into docs/configuration.md"
+	@echo "make docs    write the generated tables and pictures into docs/"
 	@echo "make clean   remove what these made"
 
 # Two stamps: the demo needs a part of what development does. Both follow the pinned versions; the sources are installed in place.
@@ -88,6 +88,7 @@ scan: $(DEVELOPED)
 
 docs: $(DEVELOPED)
 	$(BIN)/python docs/settings_table.py
+	$(BIN)/python docs/layers.py
 
 clean:
 	rm -rf $(VENV) build dist .offpoll .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

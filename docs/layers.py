@@ -4,35 +4,68 @@ from __future__ import annotations
 
 from configparser import ConfigParser
 from pathlib import Path
-from textwrap import wrap
 
 PAGE = Path(__file__).with_name("architecture.md")
 RULES = Path(__file__).parent.parent / ".importlinter"
 
-#: Columns inside the frame.
-WIDTH = 96
+#: Columns of the frame.
+WIDTH = 90
+
+#: Storeys: what the floors from this one down have in common.
+STOREYS = {
+    "layers": {
+        "cli": "what people run",
+        "wiring": "puts an app and its adapters together",
+        "http.asgi": "HTTP",
+        "blocking": "a connected app",
+        "operators": "the use cases",
+        "aws": "adapters",
+        "board": "protocols, each with its in-memory twin",
+        "ticket": "what clients and servers exchange",
+        "kind": "rules: no I/O, no clock of their own",
+        "errors": "every error",
+    },
+    "aws": {
+        "chain": "credentials",
+        "s3": "adapters, one verb a call",
+        "wire": "one signed call",
+        "connections": "bytes",
+    },
+}
 
 
 def floors(contract: str) -> list[list[str]]:
-    """Return the rooms of each floor, the top one first, without what all their names begin with."""
+    """Return the rooms of each floor, the top one first, without the beginning that all their names share."""
     rules = ConfigParser()
     rules.read(RULES)
-    names = [line.split("|") for line in rules[f"importlinter:contract:{contract}"]["layers"].split("\n") if line.strip()]
+    lines = rules[f"importlinter:contract:{contract}"]["layers"].split()
     prefix = "offpoll." if contract == "layers" else f"offpoll.{contract}."
-    return [[name.strip().removeprefix(prefix) for name in floor] for floor in names]
+    text = " ".join(lines).replace(" | ", "|")
+    return [[name.removeprefix(prefix) for name in floor.split("|")] for floor in text.split()]
 
 
 def picture(contract: str) -> str:
-    """Return a tower, one floor in each frame."""
-    rows = [wrap("   ".join(floor), WIDTH) for floor in floors(contract)]
-    between = f"    ├{'─' * (WIDTH + 2)}┤\n"
-    drawn = between.join("".join(f"    │ {line:<{WIDTH}} │\n" for line in row) for row in rows)
-    return f"    ┌{'─' * (WIDTH + 2)}┐\n{drawn}    └{'─' * (WIDTH + 2)}┘\n"
+    """Return a tower with a frame around each storey.
+
+    Raises:
+        KeyError: a storey begins at a room that no floor begins with.
+    """
+    storeys = dict(STOREYS[contract])
+    drawn = []
+    for floor in floors(contract):
+        if floor[0] in storeys:
+            title = f"─ {storeys.pop(floor[0])} "
+            left, right = ("├", "┤") if drawn else ("┌", "┐")
+            drawn.append(f"{left}{title:─<{WIDTH}}{right}")
+        drawn.append(f"│  {'   '.join(floor):<{WIDTH - 2}}│")
+    if storeys:
+        raise KeyError(f"no floor begins with {', '.join(storeys)}")
+    return "".join(f"    {line}\n" for line in [*drawn, f"└{'─' * WIDTH}┘"])
 
 
 def with_pictures(page: str) -> str:
     """Return the page with the pictures of today."""
-    for contract in ("layers", "aws"):
+    for contract in STOREYS:
         begin, end = f"<!-- {contract}: begin (make docs) -->\n", f"<!-- {contract}: end -->\n"
         before, _, rest = page.partition(begin)
         _, _, after = rest.partition(end)

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import re
 
+import pytest
 from tests.support.pages import PAGES, ROOT, SOURCE, blocks, page, rows
 
 from offpoll import Settings, errors
@@ -15,15 +16,33 @@ from offpoll.operation import TRANSITIONS
 _JSON = blocks("json")
 
 
-def test_the_table_of_settings_is_current() -> None:
-    """`make docs` has been run after the last change of a setting."""
-    path = ROOT / "docs" / "settings_table.py"
-    spec = importlib.util.spec_from_file_location("settings_table", path)
+@pytest.mark.parametrize(("tool", "rewrite"), [("settings_table", "with_table"), ("layers", "with_pictures")])
+def test_what_is_generated_is_current(tool: str, rewrite: str) -> None:
+    """`make docs` has been run after the last change of a setting, or of `.importlinter`."""
+    spec = importlib.util.spec_from_file_location(tool, ROOT / "docs" / f"{tool}.py")
     assert spec is not None
     assert spec.loader is not None
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    assert tool.PAGE.read_text() == tool.with_table(tool.PAGE.read_text())
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.PAGE.read_text() == getattr(module, rewrite)(module.PAGE.read_text())
+
+
+def test_every_room_has_a_paragraph() -> None:
+    """Whatever stands in `src/offpoll` is in architecture.md, and what is named there stands there."""
+    rooms = page("docs/architecture.md").partition("## The rooms")[2].partition("## Tests and proofs")[0]
+    told = set(re.findall(r"`([a-z_0-9/]+)`", rooms.partition("### Inside")[0]))
+    source = ROOT / "src/offpoll"
+    there = {f"{path.stem}/" if path.is_dir() else path.stem for path in source.iterdir() if path.suffix in {"", ".py"}}
+    assert {name for name in there if not name.startswith("_")} - told == set()
+    named = {name.rstrip("/") for name in re.findall(r"`((?:[a-z_]+/)+[a-z_0-9]*)`", rooms) if not name.startswith(("tests", "docs"))}
+    assert {name for name in named if not list(source.glob(f"{name}*"))} == set()
+
+
+def test_files_that_are_named_exist() -> None:
+    """Where a page sends its reader, something is."""
+    for each in PAGES:
+        for name in re.findall(r"`((?:src|bench|proof|contrib|examples|tests)/[\w/.-]+)`", each.read_text()):
+            assert (ROOT / name).exists(), (each, name)
 
 
 def test_settings_that_are_named_exist() -> None:
