@@ -98,7 +98,7 @@ def faults(page: Path, text: str) -> Iterator[Fault]:
     for number, sentence in sentences(plain):
         if words(sentence) > LONGEST_SENTENCE:
             yield Fault(page, number, f'{words(sentence)} words in one sentence, more than {LONGEST_SENTENCE}: "{sentence[:60]}…"')
-    for result in LintFile(page.name, plain).lint():
+    for result in LintFile(page.name, plain or " ").lint():
         if result.check_result.check_path not in EXCEPTIONS:
             yield Fault(page, result.pos[0], f"{result.check_result.check_path}: {result.check_result.message}")
 
