@@ -32,7 +32,7 @@ def prose() -> ModuleType:
         ("Whoever holds a link can read.", 1, "name the person"),
         ("It lives for\nso\nmany seconds.", 2, "give the number"),
         ("It is the worker that renews.", 1, "put the agent first"),
-        ("Once.\n\n" + " ".join(f"d{number}" for number in range(36)) + ".", 3, "words in one sentence"),
+        ("Once.\n\n" + "\n".join(f"d{number}" for number in range(36)) + ".", 3, "words in one sentence"),
         ("This is very good.", 1, "weasel_words"),
         ("The the worker.", 1, "lexical_illusions"),
     ],
