@@ -102,9 +102,9 @@ class Terminals:
             self.said["client.py"] = self._type("python client.py").splitlines()
         elif code.startswith("make "):
             self.played.append("make")  # from a clone, which this folder is not
-        elif code.startswith("pip install"):
+        elif "pip install" in code:
             self.played.append("pip")
-            extras = re.findall(r"offpoll\[(\w+)\]", code)
+            extras = re.findall(r"(?:offpoll|\.)\[(\w+)\]", code)
             assert set(extras) <= set(metadata("offpoll").get_all("Provides-Extra") or [])
         elif code.startswith("offpoll dev"):
             self.played.append("dev")
