@@ -69,7 +69,7 @@ def prose(text: str) -> str:
         before = line
         kept.append("" if fence or fenced or indented or line.startswith("<!--") else line)
     number = itertools.count()  # so that two pieces of code are no repeated word
-    plain = re.sub(r"`[^`]*`", lambda code: f"c{next(number)}c" + "\n" * code[0].count("\n"), "\n".join(kept))
+    plain = re.sub(r"`[^`]*`", lambda code: f"q{next(number)}z" + "\n" * code[0].count("\n"), "\n".join(kept))
     return re.sub(r"\]\([^)]*\)|\]\[\w+\]", "", plain).replace("[", "").replace("*", "")
 
 
