@@ -56,7 +56,8 @@ class Fault(NamedTuple):
 
 def pages() -> list[Path]:
     """List every page that people read."""
-    return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("examples/*/README.md")])
+    folders = ("", "docs/", "docs/decisions/", "examples/*/", "src/offpoll/cli/skeleton/")
+    return sorted(path for folder in folders for path in ROOT.glob(f"{folder}*.md"))
 
 
 def prose(text: str) -> str:
