@@ -38,6 +38,17 @@ def test_every_room_has_a_paragraph() -> None:
     assert {name for name in named if not list(source.glob(f"{name}*"))} == set()
 
 
+@pytest.mark.parametrize("folder", ["docs", "docs/decisions"])
+def test_every_page_is_in_its_index(folder: str) -> None:
+    """A decision under its own title, too."""
+    index = page(f"{folder}/README.md")
+    for path in sorted((ROOT / folder).glob("*.md")):
+        if path.name != "README.md":
+            assert f"({path.name})" in index
+            number, _, title = path.read_text().partition("\n")[0].removeprefix("# ").partition(". ")
+            assert folder == "docs" or f"| [{number}]({path.name}) | {title} |" in index
+
+
 def test_files_that_are_named_exist() -> None:
     """Where a page sends its reader, something is."""
     for each in PAGES:
