@@ -51,7 +51,7 @@ def offpoll() -> FastAPI:
 
 def boto3() -> FastAPI:
     """Make the peer; uvicorn calls this in the API's process."""
-    from accept_boto3 import api
+    from bench.accept_boto3 import api
 
     return _accountable(api)
 

@@ -91,7 +91,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 def boto3(aws: str, messages: int) -> Callable[[], float]:
     """Return the same measurement of the loop over boto3."""
-    from accept_boto3 import QUEUE_URL, s3, session, sqs, wire
+    from bench.accept_boto3 import QUEUE_URL, s3, session, sqs, wire
 
     dynamodb = session.client("dynamodb")
 

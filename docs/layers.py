@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from configparser import ConfigParser
 from pathlib import Path
+from textwrap import wrap
 
 PAGE = Path(__file__).with_name("architecture.md")
 RULES = Path(__file__).parent.parent / ".importlinter"
@@ -11,7 +12,7 @@ RULES = Path(__file__).parent.parent / ".importlinter"
 #: Columns of the frame.
 WIDTH = 90
 
-#: Storeys: what the floors from this one down have in common.
+#: Storeys: what the floors from the one with this room down have in common.
 STOREYS = {
     "layers": {
         "cli": "what people run",
@@ -48,18 +49,18 @@ def picture(contract: str) -> str:
     """Return a tower with a frame around each storey.
 
     Raises:
-        KeyError: a storey begins at a room that no floor begins with.
+        KeyError: a storey begins at a room that is not there.
     """
     storeys = dict(STOREYS[contract])
     drawn = []
     for floor in floors(contract):
-        if floor[0] in storeys:
-            title = f"─ {storeys.pop(floor[0])} "
+        for room in storeys.keys() & set(floor):
+            title = f"─ {storeys.pop(room)} "
             left, right = ("├", "┤") if drawn else ("┌", "┐")
             drawn.append(f"{left}{title:─<{WIDTH}}{right}")
-        drawn.append(f"│  {'   '.join(floor):<{WIDTH - 2}}│")
+        drawn += [f"│  {line:<{WIDTH - 2}}│" for line in wrap("   ".join(floor), WIDTH - 4)]
     if storeys:
-        raise KeyError(f"no floor begins with {', '.join(storeys)}")
+        raise KeyError(f"no floor has the room {', '.join(storeys)}")
     return "".join(f"    {line}\n" for line in [*drawn, f"└{'─' * WIDTH}┘"])
 
 

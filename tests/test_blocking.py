@@ -14,8 +14,8 @@ from tests.support.memory import memory_dependencies
 from offpoll.app import Offpoll
 from offpoll.blocking import Service, StatusBoard
 from offpoll.board import AsyncStatusBoard
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.errors import OperationNotFound
-from offpoll.memory_store import MemoryDocumentStore
 from offpoll.queue import Depth
 from offpoll.service import AsyncService
 from offpoll.settings import Settings

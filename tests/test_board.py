@@ -12,8 +12,8 @@ from tests.support.faults import Faults
 
 from offpoll.board import AsyncStatusBoard
 from offpoll.document import Document, Estimate, PollHint
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.errors import ConfigurationError, DependencyUnavailable, DigestMismatch, DocumentExists
-from offpoll.memory_store import MemoryDocumentStore
 from offpoll.operation import Outcome, Progress, Record, Status, Submission
 from offpoll.testing import run_virtual
 

@@ -12,9 +12,9 @@ import pytest
 from tests.support.faults import Faults
 
 from offpoll.board import AsyncStatusBoard
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.errors import DependencyUnavailable, DocumentChanged
 from offpoll.measured import MeasuredRecords, MeasuredStore
-from offpoll.memory_store import MemoryDocumentStore
 from offpoll.operation import Outcome, Status, Submission
 from offpoll.records import Claim, Idle, MemoryRecords
 

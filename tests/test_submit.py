@@ -16,10 +16,10 @@ from tests.support.faults import Faults
 
 from offpoll.board import AsyncStatusBoard, Stored
 from offpoll.document import Document
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.errors import DependencyUnavailable, DocumentExists, InvalidIdempotencyKey, KeyReused
 from offpoll.forecast import Forecast
 from offpoll.keyed_hash import KeyedHash
-from offpoll.memory_store import MemoryDocumentStore
 from offpoll.operation import Outcome, Record, Status, is_operation_id
 from offpoll.queue import MemoryQueue, Message
 from offpoll.service_times import MemoryServiceTimes

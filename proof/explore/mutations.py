@@ -12,7 +12,7 @@ from typing import Any
 
 from offpoll import board, document, records
 from offpoll.board import AsyncStatusBoard, Stored
-from offpoll.memory_store import MemoryDocumentStore
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.operation import Outcome, Record, Status
 from offpoll.records import Claim, Guard, Idle, MemoryRecords, Undecided
 from offpoll.submit import Submitter

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from offpoll.app import Offpoll
 from offpoll.board import AsyncStatusBoard
 from offpoll.dependencies import Dependencies
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.http.endpoint import Endpoint
 from offpoll.link_lifetime import LinkLifetime
-from offpoll.memory_store import MemoryDocumentStore
 from offpoll.queue import MemoryQueue
 from offpoll.records import MemoryRecords
 from offpoll.service import AsyncService

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.exchange import Fetch, NoAnswer, Response
 from offpoll.http.endpoint import Request, read_all
-from offpoll.memory_store import MemoryDocumentStore
 from offpoll.testing.system import API
 from proof.simulate.dice import REQUESTS, Dice, Shares
 from proof.simulate.fleet import Fleet

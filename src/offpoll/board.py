@@ -1,9 +1,6 @@
 """The status board: where status documents live, how one is published, and how a reader gets at it.
 
 Decides the key of a document and the one rule of publishing: a document's rank only grows. Must not know S3, records or workers.
-
-    AsyncStatusBoard     open, publish, show: the algorithm, the same over every store
-    DocumentStore   create, replace, read, sign: what a store has to be able to do
 """
 
 from __future__ import annotations
@@ -15,9 +12,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from offpoll.document import Document, Estimate, PollHint, project, queued
+from offpoll.document_store import DocumentStore
 from offpoll.errors import ConfigurationError, DependencyUnavailable, DigestMismatch, DocumentChanged, DocumentExists, InvalidInput
 from offpoll.instant import to_milliseconds, utc_now
 from offpoll.json_types import to_json
@@ -25,7 +23,7 @@ from offpoll.link import StatusLink
 from offpoll.link_lifetime import LinkLifetime
 from offpoll.operation import PUBLIC, TERMINAL, Outcome, Progress, Record, Status, Submission, is_kind, is_operation_id, is_owner
 
-__all__ = ["AsyncStatusBoard", "DocumentStore", "Stored"]
+__all__ = ["AsyncStatusBoard", "Stored"]
 
 #: How often one publish looks again after another writer won. Each round somebody's rank grew, so a handful is plenty.
 ROUNDS = 16
@@ -35,25 +33,6 @@ ROUNDS = 16
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 _PLAIN_OWNER = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-
-class DocumentStore(Protocol):
-    """A store of small objects with conditional writes and presigned reads.
-
-    Every verb that does I/O raises DependencyUnavailable where the effect is unknown, DependencyRefused where the store says no.
-    """
-
-    async def create(self, key: str, body: bytes) -> str:
-        """Write a new object and return its etag. Raises DocumentExists where there is one."""
-
-    async def replace(self, key: str, body: bytes, *, etag: str) -> str:
-        """Overwrite the object that has this etag and return the new one. Raises DocumentChanged where it has another, or is gone."""
-
-    async def read(self, key: str) -> tuple[bytes, str] | None:
-        """Return an object and its etag, None where there is none or it is hidden (S3 answers 403 then, without ListBucket)."""
-
-    def sign(self, key: str, *, lifetime: float) -> StatusLink:
-        """Presign a GET. It ends after `lifetime` seconds or with the signer's credentials, whichever comes first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,8 +22,9 @@ from offpoll.aws.s3 import S3DocumentStore
 from offpoll.aws.sqs import SqsQueue
 from offpoll.aws.sts import assumed_role
 from offpoll.aws.wire import Wire
-from offpoll.board import AsyncStatusBoard, DocumentStore
+from offpoll.board import AsyncStatusBoard
 from offpoll.dependencies import Dependencies
+from offpoll.document_store import DocumentStore
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.link_lifetime import LinkLifetime
 from offpoll.measured import MeasuredRecords, MeasuredStore

@@ -19,7 +19,7 @@ from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.s3 import S3DocumentStore
 from offpoll.aws.sqs import SqsQueue
 from offpoll.aws.wire import Wire
-from offpoll.memory_store import MemoryDocumentStore
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.queue import MemoryQueue
 from offpoll.records import MemoryRecords
 from offpoll.service_times import MemoryServiceTimes

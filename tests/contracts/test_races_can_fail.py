@@ -13,8 +13,8 @@ import pytest
 from offpoll import records as rules
 from offpoll.board import AsyncStatusBoard, Stored
 from offpoll.document import project
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.errors import DocumentChanged
-from offpoll.memory_store import MemoryDocumentStore
 from offpoll.operation import Record
 from offpoll.queue import Delivery, MemoryQueue
 from offpoll.records import Claim, Guard, Idle, MemoryRecords, Undecided

@@ -21,7 +21,7 @@ from tests.support.pages import PYTHON, Block, blocks, named
 
 import offpoll
 from offpoll import AsyncService, AsyncStatusBoard, Offpoll, Service, Settings, StatusBoard
-from offpoll.memory_store import MemoryDocumentStore
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.testing import System, run, system
 
 Load: TypeAlias = Callable[[Block], types.ModuleType]

@@ -6,7 +6,7 @@ from typing import Any
 
 from offpoll.board import AsyncStatusBoard
 from offpoll.dependencies import Dependencies
-from offpoll.memory_store import MemoryDocumentStore
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.queue import MemoryQueue
 from offpoll.records import MemoryRecords
 from offpoll.service_times import MemoryServiceTimes

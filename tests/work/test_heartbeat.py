@@ -11,9 +11,9 @@ import pytest
 from tests.support.faults import Faults
 
 from offpoll.board import AsyncStatusBoard
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.forecast import Forecast
 from offpoll.kind import Kind
-from offpoll.memory_store import MemoryDocumentStore
 from offpoll.operation import Outcome, Status, Submission
 from offpoll.queue import MemoryQueue, Message
 from offpoll.records import Claim, MemoryRecords, Undecided

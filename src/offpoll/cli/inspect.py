@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from offpoll.cli.main import FAILED, MISUSED
+from offpoll.cli.exit_codes import FAILED, MISUSED
 from offpoll.cli.options import OperationId, Owner
 from offpoll.errors import DependencyRefused
 from offpoll.operation import PUBLIC

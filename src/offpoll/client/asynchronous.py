@@ -12,8 +12,8 @@ from typing import Any, Self, TypeVar, cast, overload
 from offpoll.client.driver_async import OnUpdate, drive, tell
 from offpoll.client.flows import Finished, Flows, advance, new_key
 from offpoll.client.request_guard import AsyncAuth, RequestGuard, without_query
-from offpoll.client.results import result_reader
-from offpoll.client.schedule import WaitResult, WaitSchedule, capped
+from offpoll.client.results import WaitResult, result_reader
+from offpoll.client.schedule import WaitSchedule, capped
 from offpoll.client.transport import AsyncHttpTransport, AsyncTransport, Ca, refuse_both
 from offpoll.document import Document
 from offpoll.exchange import Event, Fetch, Flow, Reply, Response, Shown, Wait

@@ -11,7 +11,8 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from offpoll.client.schedule import WaitResult, WaitSchedule
+from offpoll.client.results import WaitResult
+from offpoll.client.schedule import WaitSchedule
 from offpoll.document import Document
 from offpoll.errors import ClientError
 from offpoll.exchange import Fetch, NoAnswer, Response, Shown

@@ -9,48 +9,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
+from offpoll.client.results import WaitResult
 from offpoll.errors import ClientError, ConfigurationError
 from offpoll.exchange import Fetch, Flow, Reply, Shown, Wait
 from offpoll.ticket import Ticket
 
-__all__ = ["WaitResult", "WaitSchedule", "capped"]
+__all__ = ["WaitSchedule", "capped"]
 
 #: Turns after which a driver looks elsewhere: beginning ten thousand waits takes a good part of a second, and others live on that loop.
 AT_A_TIME = 100
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WaitResult(Generic[T_co]):
-    """How the wait for one of many tickets ended; it reads as a `concurrent.futures.Future` that is done.
-
-    Attributes:
-        ticket: the ticket, the very object that was given.
-    """
-
-    ticket: Ticket
-    _value: T_co | None = field(default=None, repr=False)
-    _error: ClientError | None = None
-
-    def result(self) -> T_co:
-        """Return the operation's result.
-
-        Raises:
-            ClientError: what `wait` would have raised.
-        """
-        if self._error is not None:
-            raise self._error
-        return cast("T_co", self._value)
-
-    def exception(self) -> ClientError | None:
-        """Return what `wait` would have raised; None where there is a result."""
-        return self._error
 
 
 class WaitSchedule(Generic[T]):

@@ -15,10 +15,10 @@ from offpoll.app import Authorize, Offpoll
 from offpoll.board import AsyncStatusBoard
 from offpoll.client import AsyncClient, Client
 from offpoll.dependencies import Dependencies
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.exchange import Fetch, NoAnswer, Response
 from offpoll.http.endpoint import Endpoint, Request, read_all
 from offpoll.link_lifetime import LinkLifetime
-from offpoll.memory_store import MemoryDocumentStore
 from offpoll.queue import SPARE_RECEIVES, MemoryQueue
 from offpoll.records import MemoryRecords
 from offpoll.service import AsyncService

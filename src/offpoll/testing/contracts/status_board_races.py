@@ -15,8 +15,9 @@ from datetime import timedelta
 
 import pytest
 
-from offpoll.board import AsyncStatusBoard, DocumentStore
+from offpoll.board import AsyncStatusBoard
 from offpoll.document import Document, Estimate, PollHint
+from offpoll.document_store import DocumentStore
 from offpoll.link import StatusLink
 from offpoll.operation import Outcome, Progress, Record, Status, Submission
 from offpoll.testing.contracts.running import WRITERS, Running

@@ -1,4 +1,4 @@
-"""The in-memory twin of a document store, with an HTTP face so that a client can follow its links. Knows no service."""
+"""What a store of status documents must be able to do, and one in memory, with an HTTP face so that a client can follow its links."""
 
 from __future__ import annotations
 
@@ -9,15 +9,35 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit
 
 from offpoll.errors import DocumentChanged, DocumentExists
 from offpoll.instant import from_wire, to_wire, utc_now
 from offpoll.link import StatusLink
 
-__all__ = ["MemoryDocumentStore"]
+__all__ = ["DocumentStore", "MemoryDocumentStore"]
 
 _ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
+
+
+class DocumentStore(Protocol):
+    """A store of small objects with conditional writes and presigned reads.
+
+    Every verb that does I/O raises DependencyUnavailable where the effect is unknown, DependencyRefused where the store says no.
+    """
+
+    async def create(self, key: str, body: bytes) -> str:
+        """Write a new object and return its etag. Raises DocumentExists where there is one."""
+
+    async def replace(self, key: str, body: bytes, *, etag: str) -> str:
+        """Overwrite the object that has this etag and return the new one. Raises DocumentChanged where it has another, or is gone."""
+
+    async def read(self, key: str) -> tuple[bytes, str] | None:
+        """Return an object and its etag, None where there is none or it is hidden (S3 answers 403 then, without ListBucket)."""
+
+    def sign(self, key: str, *, lifetime: float) -> StatusLink:
+        """Presign a GET. It ends after `lifetime` seconds or with the signer's credentials, whichever comes first."""
 
 
 @dataclass(kw_only=True)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from offpoll.memory_store import MemoryDocumentStore
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.testing import run_virtual
 
 KEY = "status/Zo\u00eb & co/5f2b"
