@@ -9,7 +9,7 @@ import re
 import pytest
 from tests.support.pages import PAGES, ROOT, SOURCE, blocks, page, rows
 
-from offpoll import Settings, errors
+from offpoll import Settings, errors, functions
 from offpoll.document import MAX_BYTES, Document
 from offpoll.operation import TRANSITIONS
 
@@ -47,6 +47,19 @@ def test_every_page_is_in_its_index(folder: str) -> None:
             assert f"({path.name})" in index
             number, _, title = path.read_text().partition("\n")[0].removeprefix("# ").partition(". ")
             assert folder == "docs" or f"| [{number}]({path.name}) | {title} |" in index
+
+
+def test_names_in_the_package_exist() -> None:
+    """Each dotted name leads to a module, or to something in one; Lambda's entry points are made when they are asked for."""
+    loggers = {"offpoll.access"}
+    for each in [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]:
+        for name in set(re.findall(r"`(offpoll(?:\.\w+)+)`", each.read_text())) - loggers:
+            assert name.removeprefix("offpoll.functions.") in functions.__all__ or resolves(name), (each, name)
+
+
+def resolves(name: str) -> bool:
+    module, _, last = name.rpartition(".")
+    return hasattr(importlib.import_module(module), last) or importlib.util.find_spec(name) is not None
 
 
 def test_files_that_are_named_exist() -> None:
