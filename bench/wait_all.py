@@ -1,10 +1,10 @@
-"""What waiting for 10,000 operations at once costs one `AsyncClient`: memory and CPU a ticket, requests in flight, none forgotten.
+"""Measures what one `AsyncClient` pays to wait for 10,000 operations at once: memory and CPU for each ticket, requests in flight.
 
-`wait_all` against a stub store and API in another process, beside the obvious way: a task for each ticket that awaits `client.wait`, and
-a semaphore in front of the network. Both have the same cap. All tickets are saved ones, so that all are due at once: the worst burst there
-is. Each way runs in a process of its own. CPU is user and system, of that process; memory is the growth of its resident set.
+It compares `wait_all` with the obvious way: a task for each ticket that awaits `client.wait`, and a semaphore in front of the network. Both
+have the same cap, and talk to a stub store and API in another process. The tickets were saved, so all are due at once: the worst possible
+burst. Each way runs in a separate process. CPU is that process's user and system time; memory is the growth of its resident set.
 
-The bench fails where a request over the cap was under way, or an operation was forgotten or fetched twice.
+The bench fails if more requests than the cap were in flight, or if an operation was forgotten or fetched twice.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from offpoll.ticket import Ticket
 HERE = Path(__file__).parent
 CAP = 32
 
-#: As long as the query of a link that temporary credentials signed.
+#: As long as the query of a link signed with temporary credentials.
 QUERY = "X-Amz-Signature=" + "a" * 64 + "&X-Amz-Security-Token=" + "t" * 700
 
 
@@ -51,7 +51,7 @@ def stub(seconds: float) -> Iterator[str]:
 
 
 def tickets(origin: str, numbers: range) -> Iterator[Ticket]:
-    """Make tickets as they are read from where they were saved."""
+    """Make tickets as if they had been saved and read again."""
     expires_at = datetime.now(UTC) + timedelta(hours=1)
     for number in numbers:
         identifier = f"{number:032x}"
@@ -66,7 +66,7 @@ def resident() -> int:
 
 
 class Capped:
-    """The network behind a semaphore, for the tasks."""
+    """The network behind a semaphore, for the way with tasks."""
 
     def __init__(self) -> None:
         self._network, self._room = AsyncHttpTransport(), asyncio.Semaphore(CAP)
@@ -112,10 +112,9 @@ async def _wait(way: str, origin: str, given: list[Ticket]) -> tuple[list[Any], 
 
 
 def child(way: str, origin: str, count: int) -> None:
-    """Wait one way, and print what it cost."""
-    asyncio.run(
-        WAYS[way](origin, list(tickets(origin, range(WARM, WARM + 50))))
-    )  # connections, imports and the allocator's first pages: unmeasured
+    """Wait in one way, and print the cost."""
+    # Connections, imports and the allocator's first pages are not measured.
+    asyncio.run(WAYS[way](origin, list(tickets(origin, range(WARM, WARM + 50)))))
     begun = resident()
     given = list(tickets(origin, range(count)))
     held = resident() - begun
@@ -127,7 +126,7 @@ def child(way: str, origin: str, count: int) -> None:
 
 
 def measure(way: str, count: int, seconds: float) -> dict[str, float]:
-    """Measure one way, in a process and against a stub of its own."""
+    """Measure one way, with a new process and a new stub."""
     with stub(seconds) as origin:
         command = [sys.executable, __file__, "--child", way, origin, str(count)]
         said = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
@@ -179,7 +178,7 @@ def main() -> None:
             "cap": CAP,
             "forgotten": ours["forgotten"],
         }
-        # How many polls there are depends on how fast the machine gets through them, so CPU is compared by the request.
+        # A faster machine polls more often, so CPU is compared by the request.
         ours["request"], theirs["request"] = (said["cpu"] / (said["polls"] + count) for said in (ours, theirs))
         names = {"tasks, CPU a request": "request", "tasks, memory": "wait"}
         ratios = {name: round(theirs[figure] / ours[figure], 2) for name, figure in names.items()}
