@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.support.deployment import Deployment
 
-HERE = Path(__file__).parent
+SUPPORT = Path(__file__).parents[1] / "support"
 
 #: Runs one order through the functions: submit, receive as Lambda's mapping does, work twice (the first answer is lost), read by link.
 ROUND = """if True:
@@ -66,10 +66,10 @@ def test_an_order_through_the_functions(deploy: Callable[..., Deployment]) -> No
     iam.put_user_policy(UserName=user, PolicyName="sign", PolicyDocument=json.dumps({"Statement": [assuming]}))
     environ = {
         **deployment.variables,
-        "OFFPOLL_APP": "apps:app",
+        "OFFPOLL_APP": "app_for_integration:app",
         "OFFPOLL_TIMEOUT": "60",
         "OFFPOLL_SIGNER_ROLE_ARN": arn,
-        "PYTHONPATH": f"{HERE}:{deployment.variables.get('PYTHONPATH', '')}",
+        "PYTHONPATH": f"{SUPPORT}:{deployment.variables.get('PYTHONPATH', '')}",
     }
     done = subprocess.run([sys.executable, "-c", ROUND], env=environ, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

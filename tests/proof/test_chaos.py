@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.processes import PATIENCE, Watched
+from tests.support.process_watch import PATIENCE, ProcessWatch
 
 pytestmark = pytest.mark.ministack
 
@@ -56,7 +56,7 @@ def test_nothing_is_lost_doubled_regressed_or_stuck(start: Start, tmp_path: Path
 def test_ctrl_c_ends_everything(start: Start, tmp_path: Path) -> None:
     """Ctrl-C in the middle of a run gives exit code 130, and leaves no process and no folder."""
     process = start("--minutes", "5", "--seed", "1", stderr=subprocess.STDOUT)
-    group = Watched()
+    group = ProcessWatch()
     group.read_until(process, "everything is up")
     group.see(process.pid)
     assert len(group.pids) >= 6  # itself, the embedded AWS, the API, three workers; the children of one of them

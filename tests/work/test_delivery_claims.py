@@ -10,8 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.support.handlers import Handler, outcome_of, settled
 from tests.support.lab import Lab, lab, single
+from tests.support.scripted_handler import ScriptedHandler
 
 from offpoll.operation import Operation, Outcome, Status
 from offpoll.records import Undecided
@@ -69,7 +69,7 @@ class Handlers:
 
 def test_a_claim_that_was_lost_before_it_was_known() -> None:
     """The same where somebody else has claimed meanwhile, by the time it asks: no handler begins, and the message is left alone."""
-    handler = Handler()
+    handler = ScriptedHandler()
     with lab(single(handler.function())) as one:
         one.on_records.fail("claim", after=True)
         one.on_records.fail("claim", times=8)
@@ -88,7 +88,7 @@ def test_a_claim_that_was_lost_before_it_was_known() -> None:
 
 def test_the_lease_counts_from_before_the_claim() -> None:
     """A claim that is answered late leaves so much less of its lease: nobody knows when in between it took effect."""
-    with lab(single(Handler(seconds=100).function())) as one:
+    with lab(single(ScriptedHandler(seconds=100).function())) as one:
         one.on_records.meanwhile("claim", sleeping(5), after=True)
         one.submit()
         one.system.advance(5.2)
@@ -100,7 +100,7 @@ def test_the_lease_counts_from_before_the_claim() -> None:
 @pytest.mark.parametrize(("timeout", "status"), [(110, "failed"), (130, "succeeded")])
 def test_a_rerun_gets_the_rest_of_the_timeout(timeout: float, status: str) -> None:
     """After a lapse the handler runs again for what is left of its attempt's timeout; the outage between does not count."""
-    handler = Handler(seconds=100)
+    handler = ScriptedHandler(seconds=100)
     with lab(single(handler.function(), timeout=timeout)) as one:
         operation_id = one.submit()
         one.system.advance(5)
@@ -134,7 +134,7 @@ class RunsOn:
 
 def test_a_cancel_does_not_wait_for_a_thread() -> None:
     """Of a decided operation the outcome is shown and the message deleted while its handler still runs; only the slot waits."""
-    with lab(single(Handler().function()), concurrency=1) as one:
+    with lab(single(ScriptedHandler().function()), concurrency=1) as one:
         runner = RunsOn(Stop.DECIDED)
         object.__setattr__(processor(one), "runner", runner)
         operation_id = one.submit()
@@ -161,7 +161,7 @@ def test_a_cancel_does_not_wait_for_a_thread() -> None:
 
 def test_a_copy_meets_the_backoff() -> None:
     """A second copy of the message, delivered at once after a failed attempt, starts nothing before the backoff has ended."""
-    handler = Handler(RuntimeError(), seconds=0.0)
+    handler = ScriptedHandler(RuntimeError(), seconds=0.0)
     with lab(single(handler.function()), workers=2) as one:
         operation_id = one.submit(key="k")
         one.system.advance(0.5)
@@ -171,13 +171,13 @@ def test_a_copy_meets_the_backoff() -> None:
         assert handler.began == [1]
         assert one.until_done(operation_id, within=10).attempt == 2
         one.system.advance(60)
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 @pytest.mark.parametrize(("random", "seconds"), [(0.0, 2.0), (1.0, 4.0)])
 def test_the_backoffs_jitter(random: float, seconds: float) -> None:
     """A backoff lasts between half and all of what it may."""
-    with lab(single(Handler(RuntimeError(), seconds=0.0).function()), workers=0) as one:
+    with lab(single(ScriptedHandler(RuntimeError(), seconds=0.0).function()), workers=0) as one:
         one.system._random = SimpleNamespace(random=lambda: random)  # type: ignore[assignment]
         one.system.start_worker()
         began = one.system.loop.now()
@@ -192,7 +192,7 @@ def test_the_backoffs_jitter(random: float, seconds: float) -> None:
 
 def test_a_release_that_came_too_late() -> None:
     """Where another attempt began before the release, the message is its holder's: it is not hidden with this one's backoff."""
-    handler = Handler(RuntimeError(), seconds=1.0)
+    handler = ScriptedHandler(RuntimeError(), seconds=1.0)
     with lab(single(handler.function())) as one:
         operation_id = one.submit()
 
@@ -209,7 +209,7 @@ def test_a_release_that_came_too_late() -> None:
 
 def test_a_release_after_a_decision() -> None:
     """Where the operation was decided before the release, its outcome is shown and the message deleted at once."""
-    with lab(single(Handler(RuntimeError()).function())) as one:
+    with lab(single(ScriptedHandler(RuntimeError()).function())) as one:
         operation_id = one.submit()
 
         async def cancel() -> None:
@@ -219,13 +219,13 @@ def test_a_release_after_a_decision() -> None:
 
         one.on_records.meanwhile("release", cancel)
         one.system.advance(1.5)
-        assert outcome_of(one, operation_id).status == "canceled"
-        settled(one, operation_id)
+        assert one.outcome(operation_id).status == "canceled"
+        one.assert_settled(operation_id)
 
 
 def test_a_release_whose_answer_was_lost() -> None:
     """It counts: the message comes back when the backoff has ended, not when its visibility does."""
-    handler = Handler(RuntimeError(), seconds=0.0)
+    handler = ScriptedHandler(RuntimeError(), seconds=0.0)
     with lab(single(handler.function())) as one:
         one.on_records.fail("release", after=True)
         operation_id = one.submit()
@@ -237,7 +237,7 @@ def test_a_release_whose_answer_was_lost() -> None:
 
 def test_a_beat_under_way_does_not_undo_the_giving_back() -> None:
     """A beat that hides the message late, while it is given back, is waited for: the next attempt begins after its backoff."""
-    handler = Handler(RuntimeError(), seconds=12.0)
+    handler = ScriptedHandler(RuntimeError(), seconds=12.0)
     with lab(single(handler.function())) as one:
         one.on_queue.meanwhile("hide", sleeping(3))
         one.submit()
@@ -247,7 +247,7 @@ def test_a_beat_under_way_does_not_undo_the_giving_back() -> None:
 
 def test_a_beat_under_way_does_not_meet_the_deletion() -> None:
     """A beat that is under way at the end is over before the message is deleted, and no other one begins."""
-    with lab(single(Handler(seconds=12.0).function())) as one:
+    with lab(single(ScriptedHandler(seconds=12.0).function())) as one:
         one.on_queue.meanwhile("hide", sleeping(3))
         seen: list[tuple[bool, bool]] = []
 
@@ -262,7 +262,7 @@ def test_a_beat_under_way_does_not_meet_the_deletion() -> None:
 
 def test_a_delivery_that_comes_while_stopping() -> None:
     """What was received while the worker was told to stop is given back at once, unclaimed."""
-    handler = Handler()
+    handler = ScriptedHandler()
     with lab(single(handler.function()), workers=1) as one:
         one.system.advance(1)
         it, work = one.system._workers[0][0], processor(one)
