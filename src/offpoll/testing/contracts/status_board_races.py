@@ -131,7 +131,7 @@ class StatusBoardRaces(Running):
 
     def _queued(self, board: AsyncStatusBoard, operation: Submission) -> None:
         hint = PollHint(not_before=operation.created_at, interval=1.0)
-        self.run(board.create(operation, estimate=Estimate(), poll=hint))
+        self.run(board.ensure(operation, estimate=Estimate(), poll=hint))
 
     def _stored(self, board: AsyncStatusBoard, operation: Submission) -> Document:
         found = self.run(board.read(operation.status_key))
