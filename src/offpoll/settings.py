@@ -1,6 +1,6 @@
-"""One frozen Settings. Decides each value: an argument beats an `OFFPOLL_*` variable beats the default.
+"""All settings in one frozen `Settings`. An argument beats an `OFFPOLL_*` variable, which beats the default.
 
-AWS's own variables (credentials, region, endpoints) are not settings: they are read where every SDK reads them. Does no I/O.
+AWS's own variables (credentials, region, endpoints) are not settings: they are read where every SDK reads them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _setting(default: Any, doc: str, *, secret: bool = False) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Described:
-    """One setting for people: its name, the variable, its value (masked where secret), where that came from, and what it does."""
+    """One setting for people: its name, its variable, its value (masked if secret), where that came from, and what it does."""
 
     name: str
     variable: str
@@ -34,7 +34,7 @@ class Described:
 
 
 class SettingsArguments(TypedDict, total=False):
-    """The settings as keyword arguments: each beats its variable. `Settings` says what each does; `app` is for Lambda's environment."""
+    """The settings as keyword arguments; each beats its variable. `Settings` says what each does. `app` is for Lambda's environment."""
 
     bucket: str
     prefix: str
@@ -81,62 +81,62 @@ class Settings:
         "Keys operation ids and digests; at least 32 bytes, the same in every process that submits. Changing it unbinds idempotency keys.",
         secret=True,
     )
-    app: str = _setting("", "The service of a Lambda function, as `orders:app`. Elsewhere the command line names it.")
+    app: str = _setting("", "The app of a Lambda function, such as `orders:app`. Elsewhere the command line names it.")
     public_url: str = _setting("", "The API's own address for links. Default: the address each request came to.")
     public_store_endpoint: str = _setting(
         "",
-        "The object store's address in status links, where clients reach it by another one than the server does.",
+        "The object store's address in status links, if clients reach it at another address than the server does.",
     )
     addressing_style: str = _setting("auto", "How a URL names the bucket: `path`, `virtual`, or `auto` (virtual on AWS, path elsewhere).")
     signer_role_arn: str = _setting(
-        "", "Role that signs status links, which may do nothing but read documents. Default: the API's own credentials sign them."
+        "", "Role that signs status links; it may only read documents. Default: the API's own credentials sign them."
     )
     link_lifetime_floor: float = _setting(
         600.0,
-        "How long a status link works at least. It covers three times what is left until the latest end that is expected; the floor leaves "
-        "time for a second attempt after a crash, for clocks that differ, and to read the end late.",
+        "How long a status link works at least. It covers three times the time left until the latest expected end; the floor leaves time "
+        "for a second attempt after a crash, for clocks that differ, and for reading the end late.",
     )
     link_lifetime_cap: float = _setting(
         21_600.0,
-        f"How long a status link works at most, up to {MAX_LINK_LIFETIME:.0f}. Whoever finds a link can use it for so long; clients renew "
-        "it when an operation takes longer.",
+        f"How long a status link works at most, up to {MAX_LINK_LIFETIME:.0f}. Anybody who finds a link can use it for that long; clients "
+        "renew it when an operation takes longer.",
     )
     operation_location: bool = _setting(False, "Send `Operation-Location: <status link>` with a 202, which azure-core's LROPoller follows.")
     lateness_weight: float | str = _setting(
         DEFAULT_WEIGHT,
-        "How many polls it is worth to learn earlier that an operation is done: by one second (`4`), or by as long as the "
-        "operation is expected to take (`30/duration`: the same few polls, whether that is seconds or minutes).",
+        "How many polls you would pay to learn of an operation's end one second earlier (`4`), or one expected duration earlier "
+        "(`30/duration`: the same few polls, whether an operation takes seconds or minutes).",
     )
     expected_service_time: float = _setting(5.0, "Guess for how long one operation takes, until workers have measured it.")
     timeout: float = _setting(
         900.0,
-        f"How long one attempt of a handler may take, where its kind does not say. At most {MAX_TIMEOUT:.0f} (SQS's 12 h less 5 min).",
+        f"How long one attempt of a handler may take, unless its kind says so. At most {MAX_TIMEOUT:.0f} (SQS's 12 h less 5 min).",
     )
-    attempts: int = _setting(3, "How many attempts an operation gets, where its kind does not say.")
+    attempts: int = _setting(3, "How many attempts an operation gets, unless its kind says so.")
     backoff: float = _setting(
         2.0,
-        "Pause after the first failed attempt; it doubles each time, with full jitter over its upper half, up to 15 min.",
+        "Pause after the first failed attempt. It doubles each time, up to 15 min, with full jitter over its upper half.",
     )
     concurrency: int = _setting(8, "How many operations one worker process runs at once; also how many the estimate assumes at least.")
     lease: float = _setting(
         60.0,
-        "How long a claim is believed alive without a renewal. A killed worker's operation waits this long. Renewed every third of it.",
+        "How long a claim counts as alive without a renewal. A killed worker's operation waits this long. Renewed every third of it.",
     )
-    max_updates: int = _setting(30, "How many times at most an operation publishes progress, over all its attempts. A PUT costs 12.5 GETs.")
+    max_updates: int = _setting(30, "How often an operation publishes progress at most, over all its attempts. A PUT costs 12.5 GETs.")
     input_limit: int = _setting(128 * 1024, f"Largest request body, at most {MAX_INPUT_LIMIT}.")
     result_limit: int = _setting(MAX_RESULT_LIMIT, f"Largest result, at most {MAX_RESULT_LIMIT}.")
     message_window: float = _setting(
         10 * _DAY,
-        "An operation older than this is `failed` (`expired`) instead of begun. The queue keeps messages as long.",
+        "An operation older than this becomes `failed` (`expired`) instead of starting. The queue keeps messages as long.",
     )
     record_window: float = _setting(
         14 * _DAY,
-        "How long a record counts, the longest timeout added. Also the idempotency window. More than the "
-        "message window, less than the document's.",
+        "How long a record counts, plus the longest timeout. Also the idempotency window. More than the message window, less than the "
+        "document window.",
     )
     metrics: str = _setting(
         "log",
-        "How alarms are fed: `log` (by the log alone), or `emf`: also by a JSON line for each count, which CloudWatch Logs reads.",
+        "What feeds alarms: `log` (the log alone), or `emf` (also a JSON line for each count, which CloudWatch Logs reads).",
     )
     document_window: float = _setting(16 * _DAY, "How long status documents are kept. The bucket's lifecycle rule must agree.")
 
@@ -173,7 +173,7 @@ class Settings:
         """Refuse to go on without these settings.
 
         Raises:
-            ConfigurationError: it lists the variables that are missing.
+            ConfigurationError: it lists the missing variables.
         """
         missing = [PREFIX + name.upper() for name in names if not getattr(self, name)]
         if missing:
@@ -190,39 +190,28 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         if name not in converters or variable != variable.upper():
             nearest = _nearest(name, {each: PREFIX + each.upper() for each in converters})
             raise ConfigurationError(f"{variable} is not a setting of offpoll{nearest}. `offpoll config` lists them all")
+        convert, needed = converters[name]
         try:
-            values[name] = converters[name](text.strip())
+            values[name] = convert(text.strip())
         except ValueError:
             shown = "(hidden)" if name == "secret" else repr(text)
-            raise ConfigurationError(f"{variable}={shown} cannot be read: {converters[name].__doc__}") from None
+            raise ConfigurationError(f"{variable}={shown} cannot be read: {needed}") from None
     return values
 
 
-def _converters() -> dict[str, Callable[[str], Any]]:
+def _converters() -> dict[str, tuple[Callable[[str], Any], str]]:
     hints = get_type_hints(Settings)
     return {each.name: _CONVERTERS[hints[each.name]] for each in fields(Settings)}
 
 
-def _number(text: str) -> float:
-    """a number is needed"""
-    return float(text)
-
-
 def _number_or_text(text: str) -> float | str:
-    """a number or text is needed"""
     try:
         return float(text)
     except ValueError:
         return text
 
 
-def _whole(text: str) -> int:
-    """a whole number is needed"""
-    return int(text)
-
-
 def _flag(text: str) -> bool:
-    """true or false is needed"""
     if text.lower() not in _FLAGS:
         raise ValueError(text)
     return _FLAGS[text.lower()]
@@ -230,20 +219,21 @@ def _flag(text: str) -> bool:
 
 _FLAGS: Mapping[str, bool] = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
-_CONVERTERS: Mapping[Any, Callable[[str], Any]] = {
-    str: str,
-    float: _number,
-    float | str: _number_or_text,
-    int: _whole,
-    bool: _flag,
+#: By a setting's type: what reads a variable, and what to say if it cannot.
+_CONVERTERS: Mapping[Any, tuple[Callable[[str], Any], str]] = {
+    str: (str, "text is needed"),
+    float: (float, "a number is needed"),
+    float | str: (_number_or_text, "a number or text is needed"),
+    int: (int, "a whole number is needed"),
+    bool: (_flag, "true or false is needed"),
 }
 
-#: What may stand for a float.
+#: Types that may stand for a float.
 _ACCEPTED: Mapping[Any, Any] = {float: int | float, float | str: int | float | str}
 
 
 def _nearest(name: str, known: Mapping[str, str]) -> str:
-    import difflib  # noqa: PLC0415 - only where something is already wrong
+    import difflib  # noqa: PLC0415 - only if something is wrong already
 
     close = difflib.get_close_matches(name, known, n=1)
     return f" (did you mean {known[close[0]]}?)" if close else ""
@@ -267,5 +257,4 @@ def _check_types(settings: Settings) -> None:
         value = getattr(settings, name)
         if not isinstance(value, _ACCEPTED.get(type_, type_)) or (isinstance(value, bool) and type_ is not bool):
             shown = "(hidden)" if name == "secret" else repr(value)
-            needed = "text is needed" if type_ is str else _CONVERTERS[type_].__doc__
-            raise ConfigurationError(f"{PREFIX}{name.upper()}={shown} is of the wrong type: {needed}")
+            raise ConfigurationError(f"{PREFIX}{name.upper()}={shown} is of the wrong type: {_CONVERTERS[type_][1]}")
