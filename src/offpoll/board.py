@@ -22,6 +22,7 @@ from offpoll.json_types import to_json
 from offpoll.link import StatusLink
 from offpoll.link_lifetime import LinkLifetime
 from offpoll.operation import PUBLIC, TERMINAL, Outcome, Progress, Record, Status, Submission, is_kind, is_operation_id, is_owner
+from offpoll.settings import Settings
 
 __all__ = ["AsyncStatusBoard", "Stored"]
 
@@ -60,6 +61,12 @@ class AsyncStatusBoard:
     link_lifetime: LinkLifetime = field(default_factory=LinkLifetime)
     window: float = 14 * 86_400.0
     clock: Callable[[], datetime] = utc_now
+
+    @classmethod
+    def of(cls, settings: Settings, *, store: DocumentStore, clock: Callable[[], datetime] = utc_now) -> AsyncStatusBoard:
+        """Make a board from the settings."""
+        lifetime = LinkLifetime(floor=settings.link_lifetime_floor, cap=settings.link_lifetime_cap)
+        return cls(store=store, prefix=settings.prefix, link_lifetime=lifetime, window=settings.record_window, clock=clock)
 
     # --- where ---------------------------------------------------------------------------------
 

@@ -26,7 +26,6 @@ from offpoll.board import AsyncStatusBoard
 from offpoll.dependencies import Dependencies
 from offpoll.document_store import DocumentStore
 from offpoll.errors import ConfigurationError, DependencyUnavailable
-from offpoll.link_lifetime import LinkLifetime
 from offpoll.measured import MeasuredRecords, MeasuredStore
 from offpoll.metrics import EmfMetrics, Metrics, NoMetrics
 from offpoll.records import Records
@@ -186,10 +185,8 @@ def _board(connection: _Connection, settings: Settings, *, links: bool = True) -
         signer=_signer(connection, settings.signer_role_arn) if links and settings.signer_role_arn else None,
         prefix=settings.prefix,
     )
-    lifetime = LinkLifetime(floor=settings.link_lifetime_floor, cap=settings.link_lifetime_cap)
     measured: DocumentStore = store if metrics is None else MeasuredStore(store, metrics=metrics)
-    board = AsyncStatusBoard(store=measured, prefix=settings.prefix, link_lifetime=lifetime, window=settings.record_window)
-    return board, store
+    return AsyncStatusBoard.of(settings, store=measured), store
 
 
 def make_worker(
