@@ -70,7 +70,7 @@ class Offpoll:
             kind: its name, and its path in the API: `order` → `POST /order`.
             timeout: seconds one attempt may take; after that the operation is `failed` (`timed_out`).
             attempts: how many attempts an operation gets when its handler raises or its worker dies.
-            lateness_weight: how many polls you would pay to learn of the end one second earlier (`4`), or one expected duration earlier
+            lateness_weight: how many polls an earlier answer is worth: one second earlier (`4`), or earlier by the expected duration
                 (`"30/duration"`).
             show_result: show the result in the status document. Off by default: a document holds nothing sensitive.
 
