@@ -131,12 +131,12 @@ def dependencies(settings: Settings, *, environ: Mapping[str, str], links: bool 
         records=measured,
         service_times=DynamoServiceTimes(wire, endpoint=dynamodb, table=table, region=region),
         metrics=metrics or NoMetrics(),
-        check=lambda: _all(store.check(), operations.check(), records.check()),
+        check=lambda: _check_all(store.check(), operations.check(), records.check()),
         close=wire.close,
     )
 
 
-async def _all(*checks: Awaitable[None]) -> None:
+async def _check_all(*checks: Awaitable[None]) -> None:
     """Make all checks, then raise what is wrong, a refusal before an outage.
 
     A check left under way would outlive the loop of a process that ends at the first refusal.
