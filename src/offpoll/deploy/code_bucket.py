@@ -96,11 +96,8 @@ def _has(s3: Any, key: str, owner: dict[str, str]) -> bool:
     try:
         s3.head_object(**owner, Key=key)
     except ClientError as error:
-        if refusal(error)[0] in (
-            "404",
-            "403",
-            "NoSuchKey",
-        ):  # 403 hides a missing key from callers who may not list; a second upload is harmless
+        # 403 hides a missing key from callers who may not list; a second upload is harmless.
+        if refusal(error)[0] in ("404", "403", "NoSuchKey"):
             return False
         raise
     return True
