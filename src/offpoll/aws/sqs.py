@@ -68,16 +68,7 @@ class SqsQueue:
         self._opening = f'{{"QueueUrl":{quote(url)},'
         self._visibility = {} if visibility is None else {"VisibilityTimeout": _visibility(math.ceil(visibility))}
         self._calls = JsonCalls(wire, AwsService("SQS", name="sqs", region=region, endpoint=endpoint), target="AmazonSQS")
-        missing = f"queue {url} does not exist in region {region}: set {setting} or create it"
-        denied = f"grant sqs:SendMessage, ReceiveMessage, DeleteMessage, ChangeMessageVisibility and GetQueueAttributes on {url}"
-        self._remedies: Mapping[str, str] = {
-            "QueueDoesNotExist": missing,
-            "AWS.SimpleQueueService.NonExistentQueue": missing,
-            "NonExistentQueue": missing,
-            "InvalidAddress": f"{url} is not a queue's URL: set {setting}",
-            "AccessDenied": denied,
-            "AccessDeniedException": denied,
-        }
+        self._remedies = _remedies(url, region, setting=setting)
         self._sends = Batcher(
             one=self._send_one,
             many=lambda items: self._many("SendMessageBatch", items),
@@ -187,6 +178,20 @@ class SqsQueue:
 
     def _refusal(self, response: AwsResponse) -> DependencyRefused:
         return self._calls.service.refusal(response, self._remedies)
+
+
+def _remedies(url: str, region: str, *, setting: str) -> Mapping[str, str]:
+    """Return what the operator can do about an error, by its code."""
+    missing = f"queue {url} does not exist in region {region}: set {setting} or create it"
+    denied = f"grant sqs:SendMessage, ReceiveMessage, DeleteMessage, ChangeMessageVisibility and GetQueueAttributes on {url}"
+    return {
+        "QueueDoesNotExist": missing,
+        "AWS.SimpleQueueService.NonExistentQueue": missing,
+        "NonExistentQueue": missing,
+        "InvalidAddress": f"{url} is not a queue's URL: set {setting}",
+        "AccessDenied": denied,
+        "AccessDeniedException": denied,
+    }
 
 
 def _visibility(seconds: int) -> int:

@@ -99,16 +99,13 @@ def propose(
         DependencyError: a call to CloudFormation failed.
     """
     is_new = stack is None or stack.is_new
-    kept = [] if stack is None or is_new else [each for each in stack.parameters if each in template.parameters and each not in given]
-    parameters: list[dict[str, Any]] = [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
-    parameters += [{"ParameterKey": key, "UsePreviousValue": True} for key in kept]
     with speaking_to("CloudFormation"):
         made = cloudformation.create_change_set(
             StackName=name,
             ChangeSetName=f"offpoll-{uuid.uuid4().hex[:12]}",
             ChangeSetType="CREATE" if is_new else "UPDATE",
             TemplateBody=template.body,
-            Parameters=parameters,
+            Parameters=_parameters(template, None if is_new else stack, given),
             Capabilities=list(CAPABILITIES),
         )
     proposal = Proposal(id=made["Id"], stack_id=made["StackId"], is_new=is_new, changes=())
@@ -117,6 +114,13 @@ def propose(
     except BaseException:  # Ctrl-C too: after a proposal left behind, the next one would seem to update a stack in review
         proposal.discard(cloudformation)
         raise
+
+
+def _parameters(template: Template, stack: Stack | None, given: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the given parameters, and the stack's others with their values as they are."""
+    kept = [each for each in (stack.parameters if stack else ()) if each in template.parameters and each not in given]
+    parameters: list[dict[str, Any]] = [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
+    return parameters + [{"ParameterKey": key, "UsePreviousValue": True} for key in kept]
 
 
 def _planned(cloudformation: Any, proposal: Proposal, sleep: Callable[[float], None]) -> Proposal:

@@ -87,7 +87,7 @@ def _deliveries(event: Mapping[str, Any]) -> Mapping[str, Delivery]:
     try:
         return {record["messageId"]: _delivery(record) for record in event["Records"]}
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"this is no batch of SQS ({error!r}): check what invokes the function") from error
+        raise ValueError(f"this is not a batch of SQS ({error!r}): check what invokes the function") from error
 
 
 def _delivery(record: Mapping[str, Any]) -> Delivery:

@@ -53,7 +53,7 @@ def request_of(event: Mapping[str, Any], *, kinds: Collection[str]) -> Request:
         method, path, headers = event["httpMethod"], context.get("path") or event.get("path", "/"), _headers_1(event)
     else:
         raise ValueError(
-            "this is no event of an HTTP API, a REST API with proxy integration, or a function URL: check what invokes the function"
+            "this is not an event of an HTTP API, a REST API with proxy integration, or a function URL: check what invokes the function"
         )
     headers.setdefault("host", context.get("domainName") or "")
     before, route = _split(method, [part for part in path.split("/") if part], kinds)
