@@ -120,7 +120,7 @@ FIGURES = {
         f"at most the function's less {batch.RESERVE:g} s",
         f"waits until {batch.STOP_BEFORE:g} s before the end",
         f"{batch.FLUSH_WITHIN:g} s ─── end of the function",
-        f"Its session lasts {says(sts.CHAINED, 3600, 'an hour')}",
+        f"Its session lasts {says(sts.CHAINED_SESSION, 3600, 'an hour')}",
     ],
     "docs/deploy.md": [
         f"over `WorkerTimeout` - {batch.RESERVE:g} s",
