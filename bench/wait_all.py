@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from bench.report import cpu_seconds, options, table
+from bench.report import cpu_seconds, finish, options, table
 from bench.wait_stub import WARM, document
 
 from offpoll.client import AsyncClient, AsyncHttpTransport
@@ -137,52 +137,36 @@ def measure(way: str, count: int, seconds: float) -> dict[str, float]:
     return said  # type: ignore[no-any-return]
 
 
+def row(way: str, said: dict[str, float], count: int) -> tuple[object, ...]:
+    """Return a way's row of the table under `HEADS`."""
+    memory = (f"{said[name] / 1024:.1f}" for name in ("ticket", "wait"))
+    cpu = (f"{said['cpu'] / units * 1e6:.0f}" for units in (count, said["polls"] + count))
+    return way, *memory, *cpu, f"{said['polls'] / count:.1f}", said["most"], said["connections"], f"{said['wall']:.1f}"
+
+
+HEADS = "", "KiB a ticket", "KiB a wait", "CPU µs a ticket", "CPU µs a request", "polls a ticket", "most in flight", "connections", "s"
+
+
 def main() -> None:
     given = options(__doc__ or "")
     count, seconds = given.pick(10_000, 1_000), float(given.pick(20, 2))
     found = {way: measure(way, count, seconds) for way in WAYS}
-    rows = [
-        (
-            way,
-            f"{said['ticket'] / 1024:.1f}",
-            f"{said['wait'] / 1024:.1f}",
-            f"{said['cpu'] / count * 1e6:.0f}",
-            f"{said['cpu'] / (said['polls'] + count) * 1e6:.0f}",
-            f"{said['polls'] / count:.1f}",
-            said["most"],
-            said["connections"],
-            f"{said['wall']:.1f}",
-        )
-        for way, said in found.items()
-    ]
-    heads = (
-        "",
-        "KiB a ticket",
-        "KiB a wait",
-        "CPU µs a ticket",
-        "CPU µs a request",
-        "polls a ticket",
-        "most in flight",
-        "connections",
-        "s",
-    )
-    table(f"{count:,} operations that end within {seconds:.0f} s, {CAP} requests in flight at most", heads, rows)
+    rows = [row(way, said, count) for way, said in found.items()]
+    table(f"{count:,} operations that end within {seconds:.0f} s, {CAP} requests in flight at most", HEADS, rows)
     ours, theirs = found["wait_all"], found["a task for each ticket"]
-    if given.json:
-        figures = {
-            "tickets": count,
-            "kib_per_ticket": round(ours["ticket"] / 1024, 2),
-            "kib_per_wait": round(ours["wait"] / 1024, 2),
-            "cpu_us_per_ticket": round(ours["cpu"] / count * 1e6),
-            "in_flight": ours["most"],
-            "cap": CAP,
-            "forgotten": ours["forgotten"],
-        }
-        # A faster machine polls more often, so CPU is compared by the request.
-        ours["request"], theirs["request"] = (said["cpu"] / (said["polls"] + count) for said in (ours, theirs))
-        names = {"tasks, CPU a request": "request", "tasks, memory": "wait"}
-        ratios = {name: round(theirs[figure] / ours[figure], 2) for name, figure in names.items()}
-        print(json.dumps({"bench": "wait_all", "ratios": ratios, **figures}))
+    # A faster machine polls more often, so CPU is compared by the request.
+    ours["request"], theirs["request"] = (said["cpu"] / (said["polls"] + count) for said in (ours, theirs))
+    ratios = {name: theirs[figure] / ours[figure] for name, figure in {"tasks, CPU a request": "request", "tasks, memory": "wait"}.items()}
+    figures = {
+        "tickets": count,
+        "kib_per_ticket": round(ours["ticket"] / 1024, 2),
+        "kib_per_wait": round(ours["wait"] / 1024, 2),
+        "cpu_us_per_ticket": round(ours["cpu"] / count * 1e6),
+        "in_flight": ours["most"],
+        "cap": CAP,
+        "forgotten": ours["forgotten"],
+    }
+    finish("wait_all", ratios, given, **figures)
 
 
 if __name__ == "__main__":

@@ -81,6 +81,21 @@ async def run(options: Options, deployment: Deployment, *, tell: Callable[[str],
         chronicle=chronicle,
         garbage=lambda: asyncio.to_thread(stores.send_garbage),
     )
+    try:
+        depths = await _until_quiet(options, customers, chaos, stores, tell=tell)
+    finally:
+        await watched.close()
+    evidence = await asyncio.to_thread(
+        _gather, stores, depths, customers=customers.customers, sightings=watched.seen, folder=deployment.folder,
+        garbage=chaos.counts["garbage_message"], lease=options.lease,
+    )  # fmt: skip
+    return Finished(evidence=evidence, faults=dict(chaos.counts), events=chronicle.events)
+
+
+async def _until_quiet(
+    options: Options, customers: swarm.Swarm, chaos: faults.Chaos, stores: Stores, *, tell: Callable[[str], None]
+) -> dict[str, int]:
+    """Let customers and faults come, then wait for quiet. Return how many messages each queue holds."""
     tell(f"everything is up; orders and faults for {options.seconds:g} s")
     progress = asyncio.create_task(_tell(customers, chaos, tell))
     try:
@@ -88,15 +103,9 @@ async def run(options: Options, deployment: Deployment, *, tell: Callable[[str],
         tell(f"no more faults, no more orders: everything has {options.settle:g} s to end")
         until = time.monotonic() + options.settle
         await customers.done(within=options.settle)
-        hidden = await _quiet(stores, until=until)
+        return await _quiet(stores, until=until)
     finally:
         progress.cancel()
-        await watched.close()
-    evidence = await asyncio.to_thread(
-        _gather, stores, hidden, customers=customers.customers, sightings=watched.seen, folder=deployment.folder,
-        garbage=chaos.counts["garbage_message"], lease=options.lease,
-    )  # fmt: skip
-    return Finished(evidence=evidence, faults=dict(chaos.counts), events=chronicle.events)
 
 
 async def _quiet(stores: Stores, *, until: float) -> dict[str, int]:

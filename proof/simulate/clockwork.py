@@ -45,7 +45,7 @@ class _Call(list[Any]):
 
 
 class Clockwork(VirtualLoop):
-    """A virtual loop that runs what is ready, and else jumps to the next timer. One that would wait for ever raises RuntimeError."""
+    """A virtual loop that runs everything ready, then jumps to the next timer. It raises RuntimeError instead of waiting for ever."""
 
     _ready: deque[_Call]
     _stopping: bool

@@ -82,7 +82,7 @@ class Disturbances:
                 self.ledger.fault("clock_step", machine.name, answer=f"{machine.skew:+.1f} s")
             case _:
                 self.ledger.fault("junk_message", "world")
-                await self.fleet.twins.queue.send(Envelope(body="junk", attributes={"from": "somebody else"}))
+                await self.fleet.twins.queue.send(Envelope(body="junk", attributes={"from": "a stranger"}))
 
     def _cut(self, machine: Machine, service: str, seconds: float, *, refusing: bool) -> None:
         line = machine.lines[service]

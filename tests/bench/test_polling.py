@@ -73,7 +73,7 @@ class TestOptimum:
                 assert -1e-9 < costs[0] / costs[1] - 1 < 1e-3
 
     @pytest.mark.parametrize("error", [0.0, 0.3])
-    def test_nobody_is_cheaper(self, error):
+    def test_nothing_is_cheaper(self, error):
         """Neither our plan nor any client's schedule costs less than the optimum with the same estimate."""
         workload = simulate("mixed", MIXES["mixed"], load=0.85, servers=4, arrivals=6_000, cell=0.02, seed=1)
         known = list(seen(workload, error=error, points=12))

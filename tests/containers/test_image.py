@@ -23,7 +23,7 @@ from tests.support.container import Container, Network, network
 from tests.support.dockerfile import parse
 from tests.support.image import Image, build, can_build
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 #: Seconds for something to come up, on a machine that does other things as well.
 PATIENCE = 60.0

@@ -113,7 +113,7 @@ PLANTED: dict[str, tuple[str, dict[str, Any]]] = {
     "no document": ("lost", {"documents": {}}),
     "no effect": ("lost", {"effects": []}),
     "failed without a reason": ("lost", ended(Status.FAILED, code="attempts_exhausted")),
-    "canceled by nobody": ("lost", ended(Status.CANCELED)),
+    "canceled without a request": ("lost", ended(Status.CANCELED)),
     "a request refused": ("lost", {"customers": [customer(refused=["500"])]}),
     "garbage that is gone": ("lost", {"garbage": 1}),
     "no outcome recorded": ("doubled", {"records": {}}),
@@ -135,7 +135,7 @@ PLANTED: dict[str, tuple[str, dict[str, Any]]] = {
     "a message that is left": ("stuck", {"messages": [message("operations")]}),
     "a message that is in flight": ("stuck", {"hidden": {"operations": 1}}),
     "an order that is parked": ("stuck", {"messages": [message("parking")]}),
-    "a dead letter of nobody": ("stuck", {"messages": [message("dead letters", operation_id="")]}),
+    "a dead letter of no operation": ("stuck", {"messages": [message("dead letters", operation_id="")]}),
 }
 
 

@@ -95,17 +95,8 @@ class Container:
         """Run a command in the container, as `docker exec` and HEALTHCHECK do."""
         variables = [f"{name}={value}" for name, value in self._image.environ.items()]
         user, _, group = self._image.user.partition(":")
-        inside = [
-            "nsenter",
-            f"--target={self.first}",
-            "--mount",
-            "--pid",
-            "--net",
-            "--root",
-            "--wd",
-            f"--setuid={user}",
-            f"--setgid={group or 0}",
-        ]
+        spaces = ["--mount", "--pid", "--net", "--root", "--wd"]
+        inside = ["nsenter", f"--target={self.first}", *spaces, f"--setuid={user}", f"--setgid={group or 0}"]
         return subprocess.run(
             [*inside, "/usr/bin/env", "-i", *variables, *command], check=False, capture_output=True, text=True, timeout=timeout
         )

@@ -124,22 +124,8 @@ class Image:
         user = self.user if ":" in self.user else f"{self.user}:0"
         enter = [str(self.root), access, user, self.folder, str(len(every)), *(str(part) for mount in every for part in mount)]
         variables = [f"{name}={value}" for name, value in {**self.environ, **environ}.items()]
-        return [
-            *_WITH_US,
-            *where,
-            "unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "sh",
-            "-c",
-            _ENTER,
-            "sh",
-            *enter,
-            *variables,
-            *command,
-        ]
+        isolated = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+        return [*_WITH_US, *where, *isolated, "sh", "-c", _ENTER, "sh", *enter, *variables, *command]
 
     def _base_mounts(self) -> list[Mount]:
         own = [] if PYTHON.is_relative_to("/usr") else [(PYTHON, str(PYTHON), "ro")]

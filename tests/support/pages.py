@@ -26,7 +26,7 @@ from typing import Any
 
 __all__ = ["PAGES", "PYTHON", "ROOT", "SOURCE", "Block", "blocks", "named", "page", "rows"]
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 SOURCE = "\n".join(path.read_text() for path in sorted((ROOT / "src").rglob("*.py")))
 
