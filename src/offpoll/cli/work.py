@@ -94,9 +94,9 @@ def _runner(app: Offpoll, reference: str, settings: Settings, processes: int) ->
     if not processes:
         return _here(app, settings)
     from offpoll.wiring import load_app
-    from offpoll.work.children.pool import Processes
+    from offpoll.work.children.pool import ChildPool
 
-    return Processes(reference, load=load_app, processes=processes, result_limit=settings.result_limit)
+    return ChildPool(reference, load=load_app, processes=processes, result_limit=settings.result_limit)
 
 
 @asynccontextmanager
