@@ -27,7 +27,7 @@ from offpoll.errors import ConfigurationError, HandlerStopped
 from offpoll.kind import Kind
 from offpoll.operation import Progress
 from offpoll.settings import Settings
-from offpoll.work.children.messages import HEADER, Application, Done, ChildSetup, Halt, Ready, Report, Run, Unable, pack, unpack
+from offpoll.work.children.messages import HEADER, Application, ChildSetup, Done, Halt, Ready, Report, Run, Unable, pack, unpack
 from offpoll.work.handle import Ended, Errored, HandlerCalls
 from offpoll.work.job import Job, Stop
 

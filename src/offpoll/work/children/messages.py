@@ -22,7 +22,7 @@ from offpoll.settings import Settings
 from offpoll.work.handle import Ended, Errored
 from offpoll.work.job import Stop
 
-__all__ = ["HEADER", "Application", "Done", "ChildSetup", "Halt", "Ready", "Report", "Run", "Unable", "pack", "unpack"]
+__all__ = ["HEADER", "Application", "ChildSetup", "Done", "Halt", "Ready", "Report", "Run", "Unable", "pack", "unpack"]
 
 #: The header of each pickle: its length in bytes.
 HEADER = struct.Struct("!I")

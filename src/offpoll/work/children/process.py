@@ -21,7 +21,7 @@ from typing import Any
 from offpoll.errors import ConfigurationError
 from offpoll.operation import Progress
 from offpoll.work.children.child import LEFT_TO_PARENT, LINGER, serve
-from offpoll.work.children.messages import HEADER, Done, ChildSetup, Halt, Ready, Report, Run, Unable, pack, unpack
+from offpoll.work.children.messages import HEADER, ChildSetup, Done, Halt, Ready, Report, Run, Unable, pack, unpack
 from offpoll.work.handle import GRACE, Ended, Errored
 from offpoll.work.job import Job, Stop
 
