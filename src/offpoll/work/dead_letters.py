@@ -67,8 +67,8 @@ class DeadLetters:
         except (DigestMismatch, MalformedDocument) as error:
             await self._park(delivery, str(error))
         except Exception as error:
-            # Anything but a DependencyError is a fault in offpoll. The message stays until somebody fixes that.
-            fault = not isinstance(error, DependencyError)
+            # Anything but a dependency's or the operator's fault is a fault in offpoll. The message stays until somebody fixes that.
+            fault = not isinstance(error, DependencyError | ConfigurationError)
             log.log(logging.ERROR if fault else logging.WARNING, "a dead letter stays for now: %s", error, exc_info=fault)
             await self._later(delivery, LATER)
 

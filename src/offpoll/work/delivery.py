@@ -12,7 +12,15 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 
 from offpoll.dependencies import Dependencies
-from offpoll.errors import DependencyError, DependencyRefused, DigestMismatch, MalformedDocument, MalformedMessage, UnsupportedMessage
+from offpoll.errors import (
+    ConfigurationError,
+    DependencyError,
+    DependencyRefused,
+    DigestMismatch,
+    MalformedDocument,
+    MalformedMessage,
+    UnsupportedMessage,
+)
 from offpoll.kind import Kind
 from offpoll.log_lines import about
 from offpoll.operation import Outcome, Record, Status
@@ -130,8 +138,9 @@ class DeliveryProcessor:
         except (DigestMismatch, MalformedDocument) as error:
             await self._guarded(delivery, self.parking.park(delivery, str(error)))
         except Exception as error:
-            # Anything but a DependencyError is a fault in offpoll. Other operations go on; too many deliveries make this one a dead letter.
-            log.error("message given back: %s", error, exc_info=not isinstance(error, DependencyError))
+            # Anything but a dependency's or the operator's fault is a fault in offpoll. Other operations go on; after too many deliveries
+            # this one is a dead letter.
+            log.error("message given back: %s", error, exc_info=not isinstance(error, DependencyError | ConfigurationError))
             if job is not None:
                 await job.close()
             await self._give_back(delivery, seconds=GIVE_BACK)
