@@ -73,16 +73,16 @@ def deploy(
 ) -> None:
     """Deploy to AWS, or update a deployment: API Gateway, three Lambda functions, SQS, DynamoDB and the documents' bucket.
 
-    Run it in the app's folder. The zip for the functions gets its files, this offpoll, and what `requirements.txt` names, as wheels for
+    Run it in the app's folder. The functions' zip gets the app's files, this offpoll and the packages in `requirements.txt`, as wheels for
     Lambda's Python and architecture: the newest and arm64, unless you pass `-p Runtime=python3.13 -p Architecture=x86_64`. The command
     shows all changes before it makes any, and updates workers before the API. Without anything new it changes nothing.
 
     docs/deploy.md lists the parameters. A parameter that you do not pass keeps the stack's value. The command finds credentials as every
     AWS tool does: AWS_PROFILE, AWS_ACCESS_KEY_ID, AWS_REGION.
 
-    The outputs go to stdout, everything else to stderr. Exit codes: 0 deployed, or nothing to do; 1 failed (it names the resource and the
-    cause), or you said no, or another process is changing the stack; 2 refused before any change: a parameter, an app, credentials, a stack
-    that is stuck; 130 interrupted: it says what continues.
+    The outputs go to stdout, everything else to stderr. Exit codes: 0 deployed, or nothing to do; 1 failed (the message names the resource
+    and the cause), you said no, or another process is changing the stack; 2 refused before any change: a parameter, an app, credentials, a
+    stack that is stuck; 130 interrupted: the message says what continues.
 
     Example: `offpoll deploy orders:app --stack orders --region eu-west-1`
     """

@@ -64,9 +64,9 @@ def work(
         raise typer.BadParameter("with --processes, each process works on one operation at a time: leave out --concurrency")
     at_once = processes or concurrency
     settings = Settings.load(environ=os.environ, concurrency=at_once) if at_once else Settings.load(environ=os.environ)
-    service = load_app(app)
+    loaded = load_app(app)
     with asyncio.Runner(loop_factory=_loop_factory()) as loop:
-        loop.run(_work(service, settings, runner=_runner(service, app, settings, processes), dead_letters=dead_letters))
+        loop.run(_work(loaded, settings, runner=_runner(loaded, app, settings, processes), dead_letters=dead_letters))
         _leave_after(LINGER, code=0)
 
 
