@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.faults import Faults
+from tests.support.faults import Faults
 
-from offpoll.board import StatusBoard
-from offpoll.document import Document, Estimate, PollHint, Progress
+from offpoll.board import AsyncStatusBoard
+from offpoll.document import Document, Estimate, PollHint
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.errors import ConfigurationError, DependencyUnavailable, DigestMismatch, DocumentExists
-from offpoll.memory_store import MemoryDocumentStore
-from offpoll.operation import Outcome, Record, Status, Submission
+from offpoll.operation import Outcome, Progress, Record, Status, Submission
 from offpoll.testing import run_virtual
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -29,7 +28,7 @@ class Board:
     def __init__(self) -> None:
         self.store = MemoryDocumentStore(clock=lambda: NOW)
         self.faults = Faults(self.store)
-        self.board = StatusBoard(store=self.store, clock=lambda: NOW)
+        self.board = AsyncStatusBoard(store=self.store, clock=lambda: NOW)
         self.submission = Submission(
             operation_id=ID, kind="order", owner="public", status_key=self.board.key(ID), digest="d", base_url="", created_at=NOW
         )
@@ -51,7 +50,7 @@ class Board:
 
 def test_keys() -> None:
     """A plain owner stands in the key; any other by its digest, marked by a dot, which no plain owner has."""
-    board = StatusBoard(store=MemoryDocumentStore())
+    board = AsyncStatusBoard(store=MemoryDocumentStore())
     assert board.key(ID) == f"status/public/{ID}"
     odd = board.key(ID, owner="a/../b").split("/")
     assert (len(odd), odd[1][0]) == (3, ".")
@@ -262,7 +261,7 @@ def test_open_and_publish() -> None:
         assert await board.open(ID, kind="report") == link
         running = await board.publish(ID, status="running", progress=Progress(fraction=0.5, message="half"))
         assert (running.status, running.poll) == ("running", PollHint(not_before=NOW + timedelta(seconds=20), interval=5))
-        done = await board.publish(ID, status="succeeded", result=json.dumps({"rows": 3}))
+        done = await board.publish(ID, status="succeeded", result={"rows": 3})
         assert (done.result, done.done) == ({"rows": 3}, True)
         assert await board.publish(ID, status="failed", attempt=2, error={"code": "late"}) == done
 

@@ -13,11 +13,12 @@ from typing import Any
 import pydantic
 import pytest
 
-from offpoll.context import Operation
 from offpoll.errors import ConfigurationError, InvalidInput, InvalidJSON
 from offpoll.kind import Kind, canonical
 from offpoll.lateness import MAX_WEIGHT, PerDuration, read_weight
-from offpoll.settings import MAX_ATTEMPTS, MAX_TIMEOUT, Settings
+from offpoll.operation import Operation
+from offpoll.setting_ranges import MAX_ATTEMPTS, MAX_TIMEOUT
+from offpoll.settings import Settings
 
 
 class Order(pydantic.BaseModel):

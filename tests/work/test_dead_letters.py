@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.lab import Lab, lab, single
+from tests.support.lab import Lab, lab, single
 
 from offpoll.operation import Outcome, Status
 from offpoll.queue import Envelope, Message
