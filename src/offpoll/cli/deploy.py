@@ -74,7 +74,7 @@ def deploy(
     """Deploy to AWS, or bring a deployment up to date: API Gateway, three Lambda functions, SQS, DynamoDB, and the bucket of the documents.
 
     Run it in the folder of the service: its files, what `requirements.txt` names and this offpoll become the functions' zip, with wheels
-    for Lambda's Python and architecture, the newest and arm64 unless you say `-p Runtime=python3.13 -p Architecture=x86_64`. What would
+    for Lambda's Python and architecture, 3.13 and arm64 unless you say `-p Runtime=python3.12 -p Architecture=x86_64`. What would
     change is shown before anything is; workers are updated before the API. Repeating it with nothing new changes nothing.
 
     Parameters are in docs/deploy.md. One that is not given stays as the stack has it. Credentials are found as every AWS tool finds them:
