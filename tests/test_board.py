@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from tests.support.faults import Faults
 
 from offpoll.board import AsyncStatusBoard
@@ -20,6 +21,10 @@ from offpoll.testing import run_virtual
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 ID = "0123456789abcdef" * 2
 HINTS: dict[str, Any] = {"estimate": Estimate(mean=NOW), "poll": PollHint(not_before=NOW, interval=2.0)}
+
+
+class Rows(BaseModel):
+    rows: int
 
 
 class Board:
@@ -277,6 +282,34 @@ def test_what_a_worker_does_not_publish(arguments: dict[str, Any]) -> None:
         await board.open(ID, kind="report")
         with pytest.raises(ConfigurationError, match="a worker publishes"):
             await board.publish(ID, **arguments)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("result", "shown"), [({"rows": 3}, {"rows": 3}), ("done", "done"), (b'{"rows": 3}', {"rows": 3}), (7, 7), (Rows(rows=3), {"rows": 3})]
+)
+def test_a_result_is_an_object(result: object, shown: object) -> None:
+    """A result is published as the JSON of an object, a pydantic model's too; bytes are JSON already."""
+
+    async def main() -> None:
+        board = Board().board
+        await board.open(ID, kind="report")
+        assert (await board.publish(ID, status="succeeded", result=result)).result == shown
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("result", ['{"rows": 3}', "[1]", object(), float("nan"), b"{"], ids=repr)
+def test_what_is_no_result(result: object) -> None:
+    """JSON text in a `str` would be read as a string, and other things have no JSON form: they are refused, and nothing is published."""
+
+    async def main() -> None:
+        board = Board().board
+        await board.open(ID, kind="report")
+        with pytest.raises(ConfigurationError, match="result"):
+            await board.publish(ID, status="succeeded", result=result)
+        assert not (await board.publish(ID, status="running")).done
 
     run_virtual(main())
 

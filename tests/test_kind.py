@@ -223,6 +223,15 @@ def test_objects_as_inputs() -> None:
 # --- results ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("text", ['{"a": 1}', " [1]"])
+def test_json_text_is_no_object(text: str) -> None:
+    """JSON text in a `str` is refused, for typed and untyped handlers: the handler would be given a string. A plain text is a value."""
+    for handler in (handle, no_annotation):
+        with pytest.raises(InvalidInput, match="bytes"):
+            Kind.of("order", handler).dump_input(text)
+    assert Kind.of("order", no_annotation).dump_input("{not json}") == '"{not json}"'
+
+
 def test_results() -> None:
     """A result is checked against what the handler says it returns, and written as JSON."""
     at = datetime(2030, 1, 1, tzinfo=UTC)

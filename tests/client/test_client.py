@@ -20,6 +20,7 @@ import offpoll.ticket
 from offpoll import Client, Offpoll
 from offpoll.errors import ApiError, ApiUnavailable, ConfigurationError, InvalidInput, OperationCanceled, OperationFailed, WaitTimeout
 from offpoll.exchange import NoAnswer, Response
+from offpoll.json_types import to_json
 from offpoll.testing import system
 from offpoll.ticket import Ticket
 
@@ -124,6 +125,13 @@ class TestSubmit:
         with pytest.raises(InvalidInput, match=r"JSON"):
             make().submit("order", input)
         assert world.seen == []
+
+    def test_json_text_is_no_object(self, make, world):
+        """JSON text in a `str` is refused; its bytes are the JSON that they are."""
+        with pytest.raises(InvalidInput, match="bytes"):
+            make().submit("order", '{"sku": "A1"}')
+        assert world.seen == []
+        assert json.loads(to_json(b'{"sku": "A1"}')) == {"sku": "A1"}
 
     def test_kind_is_a_kind(self, make):
         """A kind cannot lead the request elsewhere."""
@@ -539,7 +547,6 @@ def test_a_transport_has_its_own_proxy(make):
 
 def test_body_of_a_submit_is_compact():
     """Inputs are sent without spaces, non-ASCII as JSON escapes."""
-    from offpoll.json_types import to_json
 
     assert json.loads(to_json({"name": "Zoë"})) == {"name": "Zoë"}
     assert to_json({"a": [1, 2]}) == '{"a":[1,2]}'

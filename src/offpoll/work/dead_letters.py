@@ -62,8 +62,8 @@ class DeadLetters:
         except (DigestMismatch, MalformedDocument) as error:
             await self._or_later(delivery, str(error))
         except Exception as error:
-            # Not a DependencyError: a fault in offpoll. It stays in the queue for whoever mends that.
-            fault = not isinstance(error, DependencyError)
+            # Anything but a dependency's or the operator's fault is a fault in offpoll. The letter stays in the queue until it is mended.
+            fault = not isinstance(error, DependencyError | ConfigurationError)
             log.log(logging.ERROR if fault else logging.WARNING, "a dead letter stays for now: %s", error, exc_info=fault)
             await self._later(delivery, LATER)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from offpoll.dependencies import Dependencies
 from offpoll.errors import (
+    ConfigurationError,
     DependencyError,
     DependencyRefused,
     DigestMismatch,
@@ -137,8 +138,9 @@ class DeliveryProcessor:
         except (DigestMismatch, MalformedDocument) as error:
             await self._guarded(delivery, self.parking.park(delivery, str(error)))
         except Exception as error:
-            # Not a DependencyError: a fault in offpoll. Other operations go on, and after too many deliveries this one is a dead letter.
-            log.error("message given back: %s", error, exc_info=not isinstance(error, DependencyError))
+            # Anything but a dependency's or the operator's fault is a fault in offpoll. Other operations go on, and after too many
+            # deliveries this one is a dead letter.
+            log.error("message given back: %s", error, exc_info=not isinstance(error, DependencyError | ConfigurationError))
             if job is not None:
                 await job.close()
             await self._give_back(delivery, seconds=GIVE_BACK)
