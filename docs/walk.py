@@ -4,15 +4,14 @@ The walk is the README's: an async client submits an order, waits until a worker
 (`offpoll.testing.system`). Virtual time, fixed randomness: the figures are the same on every machine and every Python.
 
 - *submit*: `client.submit(…)`, the API's side included.
-- *work*: a worker starts, receives the order, runs the handler (two reports of progress, 2 s after each), renews its lease and publishes;
-  `client.wait(…)` polls the document until it is done, and returns the result.
+- *work*: a worker starts, runs the handler (two reports of progress, 2 s after each) and publishes, while `client.wait(…)` polls.
 - *GET*: `client.result(ticket)`, the API's side included, after the order has succeeded.
 
 A file counts once a walk. A call counts once, however often its coroutine pauses. Comprehensions are no calls, since Python 3.12 made them
 part of their function. Code that dataclasses generate has no file. Another order goes first, uncounted, and loads what is loaded late.
 
-    python docs/walk.py           the table of docs/architecture.md
-    python docs/walk.py --json    {"submit": {"files": …, "calls": …}, "work": …, "GET": …}
+    python docs/walk.py           print the table; --json: {"submit": {"files": …, "calls": …}, "work": …, "GET": …}
+    python docs/walk.py --write   write it into architecture.md, as `make docs` does; a test compares
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
@@ -34,6 +33,9 @@ T = TypeVar("T")
 
 #: What this script counted at commit 8f31f96, before the modules moved into rooms.
 BEFORE = {"submit": (31, 240), "work": (41, 1698), "GET": (18, 95)}
+
+PAGE = Path(__file__).with_name("architecture.md")
+BEGIN, END = "<!-- walk: begin (make docs) -->\n", "<!-- walk: end -->\n"
 
 SOURCE = str(Path(offpoll.__file__).parent)
 COMPREHENSIONS = {"<listcomp>", "<setcomp>", "<dictcomp>"}
@@ -65,16 +67,8 @@ async def create_order(order: Order, operation: Operation) -> Confirmation:
     return Confirmation(number=order.quantity)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Walk:
-    """How many files were entered, and how many calls were made."""
-
-    files: int
-    calls: int
-
-
-def counted(step: Callable[[], T]) -> tuple[T, Walk]:
-    """Do something, and count what it walks through."""
+def counted(step: Callable[[], T]) -> tuple[T, dict[str, int]]:
+    """Do something, and count the files and the calls that it walks through."""
     frames: set[FrameType] = set()  # kept, so that no two are the same object
 
     def note(frame: FrameType, event: str, _: Any) -> None:
@@ -87,16 +81,16 @@ def counted(step: Callable[[], T]) -> tuple[T, Walk]:
         result = step()
     finally:
         sys.setprofile(None)
-    return result, Walk(files=len({frame.f_code.co_filename for frame in frames}), calls=len(frames))
+    return result, {"files": len({frame.f_code.co_filename for frame in frames}), "calls": len(frames)}
 
 
-def walk() -> dict[str, Walk]:
+def walk() -> dict[str, dict[str, int]]:
     """Walk with one order, through a service that nobody has used."""
     _once()
     return _once()
 
 
-def _once() -> dict[str, Walk]:
+def _once() -> dict[str, dict[str, int]]:
     with system(app, workers=0) as world:
         client = world.async_client
         ticket, submit = counted(lambda: world.run(client.submit("order", {"sku": "A1", "quantity": 2}, idempotency_key="walk")))
@@ -110,9 +104,18 @@ def table() -> str:
     lines = ["| walk | before | now |", "|---|---|---|"]
     for name, now in walk().items():
         files, calls = BEFORE[name]
-        lines.append(f"| {name} | {files} files, {calls:,} calls | {now.files} files, {now.calls:,} calls |")
+        lines.append(f"| {name} | {files} files, {calls:,} calls | {now['files']} files, {now['calls']:,} calls |")
     return "\n".join(lines) + "\n"
 
 
+def with_table(page: str) -> str:
+    """Return the page with the table of today."""
+    before, _, rest = page.partition(BEGIN)
+    return f"{before}{BEGIN}\n{table()}\n{END}{rest.partition(END)[2]}"
+
+
 if __name__ == "__main__":
-    print(json.dumps({name: asdict(each) for name, each in walk().items()}) if "--json" in sys.argv else table().rstrip())
+    if "--write" in sys.argv:
+        PAGE.write_text(with_table(PAGE.read_text()))
+    else:
+        print(json.dumps(walk()) if "--json" in sys.argv else table().rstrip())
