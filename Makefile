@@ -79,6 +79,7 @@ lint: $(DEVELOPED)
 	$(BIN)/ruff format --check .
 	$(BIN)/hadolint --failure-threshold style Dockerfile
 	$(BIN)/mypy
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/python docs/prose.py
 

@@ -180,6 +180,10 @@ class AsyncClient:
             if isinstance(event, Shown):
                 yield event.document
 
+    @overload
+    async def result(self, ticket: Ticket, *, result_type: type[T]) -> T: ...
+    @overload
+    async def result(self, ticket: Ticket, *, result_type: Any = None) -> Any: ...
     async def result(self, ticket: Ticket, *, result_type: Any = None) -> Any:
         """Return the result of an operation that is done; see `Client.result`."""
         return result_reader(result_type)(await self._run(self._flows.result(ticket)))

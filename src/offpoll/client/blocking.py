@@ -26,6 +26,7 @@ __all__ = ["Client"]
 MAX_IN_FLIGHT = 8
 
 T = TypeVar("T")
+OnUpdate = Callable[[Document], object]
 
 
 class Client:
@@ -105,26 +106,10 @@ class Client:
         return self._run(self._flows.resume(url))
 
     @overload
-    def wait(
-        self, ticket: Ticket, *, timeout: float | None = 300.0, on_update: Callable[[Document], object] | None = None, result_type: type[T]
-    ) -> T: ...
+    def wait(self, ticket: Ticket, *, timeout: float | None = 300.0, on_update: OnUpdate | None = None, result_type: type[T]) -> T: ...
     @overload
-    def wait(
-        self,
-        ticket: Ticket,
-        *,
-        timeout: float | None = 300.0,
-        on_update: Callable[[Document], object] | None = None,
-        result_type: Any = None,
-    ) -> Any: ...
-    def wait(
-        self,
-        ticket: Ticket,
-        *,
-        timeout: float | None = 300.0,
-        on_update: Callable[[Document], object] | None = None,
-        result_type: Any = None,
-    ) -> Any:
+    def wait(self, ticket: Ticket, *, timeout: float | None = 300.0, on_update: OnUpdate | None = None, result_type: Any = None) -> Any: ...
+    def wait(self, ticket: Ticket, *, timeout: float | None = 300.0, on_update: OnUpdate | None = None, result_type: Any = None) -> Any:
         """Wait until the operation is done and return its result.
 
         Args:
@@ -148,7 +133,7 @@ class Client:
         tickets: Iterable[Ticket],
         *,
         timeout: float | None = 300.0,
-        on_update: Callable[[Document], object] | None = None,
+        on_update: OnUpdate | None = None,
         result_type: type[T],
         max_in_flight: int = MAX_IN_FLIGHT,
     ) -> list[WaitResult[T]]: ...
@@ -158,7 +143,7 @@ class Client:
         tickets: Iterable[Ticket],
         *,
         timeout: float | None = 300.0,
-        on_update: Callable[[Document], object] | None = None,
+        on_update: OnUpdate | None = None,
         result_type: Any = None,
         max_in_flight: int = MAX_IN_FLIGHT,
     ) -> list[WaitResult[Any]]: ...
@@ -167,7 +152,7 @@ class Client:
         tickets: Iterable[Ticket],
         *,
         timeout: float | None = 300.0,
-        on_update: Callable[[Document], object] | None = None,
+        on_update: OnUpdate | None = None,
         result_type: Any = None,
         max_in_flight: int = MAX_IN_FLIGHT,
     ) -> list[WaitResult[Any]]:
@@ -197,7 +182,7 @@ class Client:
         tickets: Iterable[Ticket],
         *,
         timeout: float | None = 300.0,
-        on_update: Callable[[Document], object] | None = None,
+        on_update: OnUpdate | None = None,
         result_type: type[T],
         max_in_flight: int = MAX_IN_FLIGHT,
     ) -> Iterator[WaitResult[T]]: ...
@@ -207,7 +192,7 @@ class Client:
         tickets: Iterable[Ticket],
         *,
         timeout: float | None = 300.0,
-        on_update: Callable[[Document], object] | None = None,
+        on_update: OnUpdate | None = None,
         result_type: Any = None,
         max_in_flight: int = MAX_IN_FLIGHT,
     ) -> Iterator[WaitResult[Any]]: ...
@@ -216,7 +201,7 @@ class Client:
         tickets: Iterable[Ticket],
         *,
         timeout: float | None = 300.0,
-        on_update: Callable[[Document], object] | None = None,
+        on_update: OnUpdate | None = None,
         result_type: Any = None,
         max_in_flight: int = MAX_IN_FLIGHT,
     ) -> Iterator[WaitResult[Any]]:
@@ -239,6 +224,10 @@ class Client:
             if isinstance(event, Shown):
                 yield event.document
 
+    @overload
+    def result(self, ticket: Ticket, *, result_type: type[T]) -> T: ...
+    @overload
+    def result(self, ticket: Ticket, *, result_type: Any = None) -> Any: ...
     def result(self, ticket: Ticket, *, result_type: Any = None) -> Any:
         """Return the result of an operation that is done.
 
@@ -269,7 +258,7 @@ class Client:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
-    def _run(self, flow: Flow[T], on_update: Callable[[Document], object] | None = None) -> T:
+    def _run(self, flow: Flow[T], on_update: OnUpdate | None = None) -> T:
         reply: Reply = None
         while not isinstance(event := advance(flow, reply), Finished):
             reply = self._perform(event)
@@ -299,7 +288,7 @@ class Client:
         tickets: Iterable[Ticket],
         *,
         timeout: float | None,
-        on_update: Callable[[Document], object] | None,
+        on_update: OnUpdate | None,
         result_type: Any,
         max_in_flight: int,
     ) -> Iterator[tuple[int, WaitResult[Any]]]:
