@@ -165,7 +165,6 @@ async def board_use() -> None:
         assert_type(found.document, Document)
         submission = board.submission_of(found.document, owner="me")
         poll = PollHint(not_before=START, interval=2.0)
-        assert_type(await board.create(submission, estimate=Estimate(mean=START), poll=poll), Stored)
         assert_type(await board.ensure(submission, estimate=Estimate(), poll=poll), tuple[Stored, bool])
         assert_type(await board.show(Record(submission=submission, expires_at=START), held=found), Stored | None)
 
