@@ -74,7 +74,7 @@ def deploy(
     """Deploy to AWS, or update a deployment: API Gateway, three Lambda functions, SQS, DynamoDB and the documents' bucket.
 
     Run it in the app's folder. The functions' zip gets the app's files, this offpoll and the packages in `requirements.txt`, as wheels for
-    Lambda's Python and architecture: the newest and arm64, unless you pass `-p Runtime=python3.13 -p Architecture=x86_64`. The command
+    Lambda's Python and architecture: 3.13 and arm64, unless you pass `-p Runtime=python3.12 -p Architecture=x86_64`. The command
     shows all changes before it makes any, and updates workers before the API. Without anything new it changes nothing.
 
     docs/deploy.md lists the parameters. A parameter that you do not pass keeps the stack's value. The command finds credentials as every

@@ -26,6 +26,7 @@ __all__ = ["Client"]
 MAX_IN_FLIGHT = 8
 
 T = TypeVar("T")
+OnUpdate = Callable[[Document], object]
 
 
 class Client:

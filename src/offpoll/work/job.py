@@ -131,8 +131,8 @@ class Job:
             state=state,
             traceparent=self.message.traceparent,
             tracestate=self.message.tracestate,
-            _report=self.report,
-            _checkpoint=(lambda: None) if self.kind.is_async else self.checkpoint,
+            report=self.report,
+            checkpoint=(lambda: None) if self.kind.is_async else self.checkpoint,
         )
 
     def report(self, progress: Progress) -> None:
