@@ -22,7 +22,7 @@ def records_ignored() -> AbstractContextManager[object]:
         if decided.record is not None and decided.record.done:
             await self._finish(delivery, decided.record, show_result=kind.show_result)
 
-    return patch.object(DeadLetters, "_judged", blind)
+    return patch.object(DeadLetters, "_settle_by_record", blind)
 
 
 def delete_first() -> AbstractContextManager[object]:
