@@ -1,4 +1,4 @@
-"""A pool of child processes, jobs for it, and what tests ask of both. Also imported by the programs that tests start."""
+"""A pool of child processes, jobs for it, and what tests ask of both. Programs that tests start import it too."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def make_job(apps: ModuleType, kind: str, input: Any = None, *, attempt: int = 1
 
 
 async def until(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110 - what is waited for has no event
+    while not condition():  # noqa: ASYNC110 - the condition has no event to wait for
         await asyncio.sleep(0.01)
 
 
@@ -72,7 +72,7 @@ async def pid(runner: Processes, apps: ModuleType) -> int:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
+    """Tell whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

@@ -12,7 +12,7 @@ SUPPORT = Path(__file__).parents[2] / "support"
 
 @pytest.fixture
 def apps(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The services, importable here and in children, who are given this `sys.path`."""
+    """The apps, importable here and in children, which inherit this `sys.path`."""
     monkeypatch.syspath_prepend(str(SUPPORT))
     import apps_for_children  # type: ignore[import-not-found,unused-ignore]
 

@@ -22,7 +22,7 @@ from offpoll.work.job import Stop
 
 
 def test_result(apps: ModuleType) -> None:
-    """A handler runs in another process, with that process's lifespan state and the job's attempt."""
+    """A handler runs in another process, with the lifespan's state of that process and the job's attempt."""
 
     async def main() -> None:
         async with running(apps) as runner:
@@ -36,7 +36,7 @@ def test_result(apps: ModuleType) -> None:
 
 
 def test_sizes(apps: ModuleType) -> None:
-    """A result as large as allowed arrives; a larger one is the outcome `result_too_large`."""
+    """The largest allowed result arrives; a larger one becomes the outcome `result_too_large`."""
 
     async def main() -> None:
         async with running(apps) as runner:
@@ -50,7 +50,7 @@ def test_sizes(apps: ModuleType) -> None:
 
 
 def test_fail(apps: ModuleType) -> None:
-    """`Fail` arrives with its code, message and members; an input that cannot be parsed is an outcome, too."""
+    """`Fail` arrives with its code, message and members; an invalid input is an outcome, too."""
 
     async def main() -> None:
         async with running(apps) as runner:
@@ -69,7 +69,7 @@ def test_fail(apps: ModuleType) -> None:
     [("KeyError", "KeyError"), ("StopIteration", "RuntimeError"), ("SystemExit", "SystemExit"), ("HandlerStopped", "CancelledError")],
 )
 def test_exception(apps: ModuleType, raised: str, code: str) -> None:
-    """Whatever a handler raises ends the attempt, and not the child."""
+    """Whatever a handler raises ends the attempt but not the child."""
 
     async def main() -> None:
         async with running(apps) as runner:
@@ -81,7 +81,7 @@ def test_exception(apps: ModuleType, raised: str, code: str) -> None:
 
 
 def test_odd_member(apps: ModuleType) -> None:
-    """A `Fail` with a member that is not JSON, and could not leave the process, is the outcome it would be without children."""
+    """A `Fail` with a member that cannot leave the process has the same outcome as without children."""
 
     async def main() -> None:
         async with running(apps) as runner:
@@ -94,7 +94,7 @@ def test_odd_member(apps: ModuleType) -> None:
 
 
 def test_progress(apps: ModuleType) -> None:
-    """Progress arrives while the handler runs; what one call leaves out stays as it was."""
+    """Progress arrives while the handler runs; a call that omits the fraction keeps it."""
 
     async def main() -> None:
         async with running(apps) as runner:
@@ -109,7 +109,7 @@ def test_progress(apps: ModuleType) -> None:
 
 
 def test_gil(apps: ModuleType) -> None:
-    """While a handler holds the GIL of its process, the parent's loop goes on, and so do the other children."""
+    """While a handler holds the GIL of its process, the parent's loop and the other children go on."""
 
     async def main() -> None:
         turns = 0
@@ -134,7 +134,7 @@ def test_gil(apps: ModuleType) -> None:
 
 
 def test_more_jobs_than_children(apps: ModuleType) -> None:
-    """Jobs wait for a free child; each gets its own answer."""
+    """Jobs wait for a free child, and each gets its own result."""
 
     async def main() -> None:
         async with running(apps, 2) as runner:
@@ -156,7 +156,7 @@ def test_more_jobs_than_children(apps: ModuleType) -> None:
     ],
 )
 def test_cannot_start(apps: ModuleType, reference: str, load: Any, words: str) -> None:
-    """A service that does not start in a child is refused at once, with the child's own words; no process is left."""
+    """If an app does not start in a child, the pool raises at once with the child's own words, and leaves no process."""
 
     async def main() -> None:
         with pytest.raises(ConfigurationError, match=words):
@@ -168,13 +168,13 @@ def test_cannot_start(apps: ModuleType, reference: str, load: Any, words: str) -
 
 
 def test_none_is_refused(apps: ModuleType) -> None:
-    """No children: refused."""
+    """A pool of no children is refused."""
     with pytest.raises(ConfigurationError, match="0 processes"):
         Processes("app", load=apps.load, processes=0, result_limit=1)
 
 
 def test_close(apps: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """At the end every child leaves its lifespan; no process is left."""
+    """At the end every child leaves its lifespan, and no process remains."""
     monkeypatch.setenv("APPS_FOR_CHILDREN_LEFT", str(tmp_path / "left"))
 
     async def main() -> None:
@@ -189,7 +189,7 @@ def test_close(apps: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def test_close_kills(apps: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A child that does not end when it should is killed."""
+    """A child that does not end in time is killed."""
     monkeypatch.setattr("offpoll.work.children.process.LINGER", 0.2)
 
     async def main() -> None:

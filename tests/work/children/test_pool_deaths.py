@@ -1,4 +1,4 @@
-"""Child processes that die, and children whose parent dies."""
+"""Child processes that die, and child processes whose parent dies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUPPORT = Path(__file__).parents[2] / "support"
 
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGSEGV", "exit"])
 def test_death(apps: ModuleType, how: str) -> None:
-    """A child that dies under a handler ends the attempt, and is replaced."""
+    """If a child dies under a handler, the attempt ends and the child is replaced."""
 
     async def main() -> None:
         async with running(apps) as runner:
@@ -33,7 +33,7 @@ def test_death(apps: ModuleType, how: str) -> None:
 
 
 def test_death_with_a_fork_left(apps: ModuleType) -> None:
-    """A death is noticed although a process that the handler forked holds the connection open."""
+    """The parent notices a child's death even if a process that its handler forked holds the connection open."""
 
     async def main() -> None:
         async with running(apps) as runner:
@@ -44,7 +44,7 @@ def test_death_with_a_fork_left(apps: ModuleType) -> None:
 
 
 def test_death_while_idle(apps: ModuleType) -> None:
-    """A child that dies between two handlers is replaced."""
+    """A child that dies while idle is replaced."""
 
     async def main() -> None:
         async with running(apps) as runner:
@@ -60,7 +60,7 @@ def test_death_while_idle(apps: ModuleType) -> None:
 
 
 def test_restart_that_fails(apps: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A replacement whose lifespan fails is tried again; what waits for a child waits on."""
+    """If a replacement's lifespan fails, the pool starts another one, and jobs keep waiting for it."""
     monkeypatch.setenv("APPS_FOR_CHILDREN_COUNT", str(tmp_path / "count"))
 
     async def main() -> None:
@@ -91,7 +91,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("kind", ["report", "report_until_stopped", "block"])
 def test_parent_dies(kind: str, tmp_path: Path) -> None:
-    """When the parent is killed, its children end, idle or busy, whether the handler stops or not."""
+    """When the parent is killed, its children end, idle or busy, even if a handler does not stop."""
     script = tmp_path / "parent.py"
     script.write_text(PARENT.format(support=str(SUPPORT), kind=kind))
     with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as parent:
@@ -107,7 +107,7 @@ def test_parent_dies(kind: str, tmp_path: Path) -> None:
 
 
 def test_loop_torn_down(tmp_path: Path) -> None:
-    """A program whose loop ends without closing its children ends all the same, and they with it."""
+    """If a program's loop ends without closing the pool, the program still ends, and so do the children."""
     script = tmp_path / "parent.py"
     text = PARENT.format(support=str(SUPPORT), kind="block").replace("        await busy\n", "        raise SystemExit(5)\n")
     left_open = "for runner in [await children.Processes('app', load=apps.load, processes=2, result_limit=9).__aenter__()]:"

@@ -1,4 +1,4 @@
-"""Stopping handlers in child processes: by word first, by force if that does not help."""
+"""Stopping handlers in child processes: they are told first, and killed if that does not help."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from offpoll.work.job import Stop
 @pytest.mark.parametrize("kind", ["report", "report_until_stopped"])
 @pytest.mark.parametrize("reason", [Stop.LOST, Stop.DECIDED, Stop.LAPSED, Stop.SHUTDOWN])
 def test_stop(apps: ModuleType, kind: str, reason: Stop) -> None:
-    """A coroutine is cancelled, a plain function stops at its next progress(); the child stays."""
+    """A stop cancels a coroutine, and ends a plain function at its next `progress()`; the child stays."""
 
     async def main() -> None:
         async with running(apps) as runner:
@@ -34,7 +34,7 @@ def test_stop(apps: ModuleType, kind: str, reason: Stop) -> None:
 
 
 def test_result_in_spite_of_a_stop(apps: ModuleType) -> None:
-    """A result that comes although the handler was told to stop counts."""
+    """A result counts even if the handler was told to stop."""
 
     async def main() -> None:
         async with running(apps) as runner:
@@ -50,7 +50,7 @@ def test_result_in_spite_of_a_stop(apps: ModuleType) -> None:
 
 @pytest.mark.parametrize(("kind", "stays"), [("sleep", True), ("never_report", False)])
 def test_timeout(apps: ModuleType, kind: str, stays: bool) -> None:
-    """An attempt over its timeout is `timed_out`; where the handler does not stop, its child is replaced."""
+    """An attempt over its timeout is `timed_out`; if the handler does not stop, its child is replaced."""
 
     async def main() -> None:
         async with running(apps) as runner:
@@ -68,7 +68,7 @@ def test_timeout(apps: ModuleType, kind: str, stays: bool) -> None:
 
 @pytest.mark.parametrize("kind", ["block", "hold_gil_for_ever"])
 def test_stop_by_force(apps: ModuleType, kind: str, tmp_path: Path) -> None:
-    """A handler that does not stop is killed with its child: nothing of it runs once it is vacated, and the runner works on."""
+    """A handler that does not stop is killed with its child: once `vacated` returns nothing of it runs, and the pool works on."""
 
     async def main() -> None:
         async with running(apps) as runner:
@@ -86,7 +86,7 @@ def test_stop_by_force(apps: ModuleType, kind: str, tmp_path: Path) -> None:
 
 
 def test_stop_while_waiting(apps: ModuleType) -> None:
-    """A job that waits for a free child can be stopped, and takes none."""
+    """A job that is stopped while it waits for a free child takes none."""
 
     async def main() -> None:
         async with running(apps) as runner:
@@ -104,7 +104,7 @@ def test_stop_while_waiting(apps: ModuleType) -> None:
 
 
 def test_signals(apps: ModuleType) -> None:
-    """SIGTERM and SIGINT, which reach the whole group, do not end a handler; they do end what it started itself."""
+    """SIGTERM and SIGINT, which reach the whole group, do not end a handler, but do end processes that it started."""
 
     async def main() -> None:
         async with running(apps) as runner:
@@ -115,7 +115,7 @@ def test_signals(apps: ModuleType) -> None:
 
 
 def test_cancelled_run(apps: ModuleType) -> None:
-    """Where nobody waits for a run any more, its child is killed: what runs unobserved could not be fenced."""
+    """Cancelling a run kills its child, because a handler that runs unobserved could not be fenced."""
 
     async def main() -> None:
         async with running(apps) as runner:
