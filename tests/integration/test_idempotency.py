@@ -10,7 +10,7 @@ from tests.support.deployment import Deployment, await_true, request
 
 
 def test_64_of_each_body_at_once(deploy: Callable[..., Deployment]) -> None:
-    """One key, two bodies, 64 times each at once: one operation; the other body gets 422 each time and is never handled."""
+    """One key with two bodies, 64 times each at once, makes one operation; the other body always gets 422 and is never handled."""
     deployment = deploy(lease=3)  # the 63 duplicates that meet the claim wait for its lease to end
     deployment.serve()
 
@@ -31,7 +31,7 @@ def test_64_of_each_body_at_once(deploy: Callable[..., Deployment]) -> None:
 
 
 def test_same_key_another_time_and_another_owner(deploy: Callable[..., Deployment]) -> None:
-    """The same key and body give the same id, also when it is done, and then with Retry-After 0; another owner's equal key another one."""
+    """The same key and body give the same id, even once done, then with Retry-After 0; another owner's same key gives another."""
     deployment = deploy()
     deployment.serve()
     deployment.work()
