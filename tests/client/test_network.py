@@ -210,7 +210,7 @@ def test_a_cancellation_is_not_lost(plain: StubService) -> None:
         ended = []
         try:
             for passes in range(1, 9):
-                await transport.send(fetch)  # a connection that is kept
+                await transport.send(fetch)  # leaves a connection open
                 plain.hold.clear()
                 task = asyncio.create_task(transport.send(fetch))
                 await asyncio.sleep(0)

@@ -85,7 +85,7 @@ class TestStore:
         assert run.waits[1:] == [2.0, 2.0, 2.0]
         assert run.shown == [done()]
 
-    def test_not_modified_out_of_the_blue(self):
+    def test_not_modified_without_an_etag(self):
         """A 304 to a request without an etag is trouble, because there is no document yet."""
         assert Run([NOT_MODIFIED]).polling.trouble != ""
 
@@ -144,7 +144,7 @@ class TestEndedLink:
         assert run.fetches[-1].url == FRESH
         assert run.result == done()
 
-    def test_every_link_ends_some_day(self):
+    def test_a_fresh_link_expires_too(self):
         """A fresh link that worked and then expires is renewed again."""
         run = Run([EXPIRED, fresh_link(), shows(document()), EXPIRED, fresh_link(), shows(done())])
         assert run.steps.count("POST api link") == 2

@@ -94,7 +94,7 @@ class TestMisread:
         assert run.result == done()
 
     @pytest.mark.parametrize("other", [*OTHERS.values(), DENIED, MISSING, EXPIRED], ids=[*OTHERS, "denied", "missing", "expired"])
-    def test_not_for_ever(self, other):
+    def test_polling_gives_up(self, other):
         """If it lasts, a clear error ends the wait; until then there is a pause before every poll and few requests to the API."""
         waits, asked = [], []
 

@@ -68,7 +68,7 @@ class TestFallback:
         assert run.result == done()
         assert min(run.waits[3:]) == 60.0
 
-    def test_what_the_api_plans(self):
+    def test_the_hint_of_the_api(self):
         """A hint in the API's document can postpone the next poll, but not advance it."""
         later = document(revision=2, poll=PollHint(not_before=NOW + timedelta(seconds=100), interval=2.0))
         run = Run([TIMEOUT, TIMEOUT, TIMEOUT, shows(later, status=202, date=NOW + timedelta(seconds=20))], random=0.0)
@@ -100,7 +100,7 @@ class TestFallback:
         assert run.result == done()
         assert run.waits[4:] == [API_INTERVAL] * 51
 
-    def test_a_link_that_ends_meanwhile(self):
+    def test_a_link_that_expires_meanwhile(self):
         """If the link has expired when the store returns, a fresh link leads back to the store."""
         run = Run([TIMEOUT, TIMEOUT, TIMEOUT, SLOW_DOWN, EXPIRED, fresh_link(), shows(self.RUNNING), shows(done())])
         assert run.steps[7:] == ["wait", "GET store", "POST api link", "GET store", "wait", "GET store"]

@@ -38,7 +38,7 @@ class TestCredentials:
             "//api.test",
         ],
     )
-    def test_they_stay_with_the_api(self, make, world, elsewhere):
+    def test_other_origins(self, make, world, elsewhere):
         """A client with credentials does not follow a link to another origin; the error says whom they are for."""
         ticket = world.ticket(document=world.document(links={"self": f"{elsewhere}/order/{ID}"}))
         with pytest.raises(ApiError, match=r"credentials are for https://api\.test"):

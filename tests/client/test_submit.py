@@ -26,7 +26,7 @@ class TestSubmit:
         assert len(sent.headers["Idempotency-Key"]) == 32
 
     @pytest.mark.parametrize("trouble", [BROKEN, unavailable(503), unavailable(502), unavailable(504), unavailable(429)])
-    def test_retries_are_the_same_request(self, make, world, trouble):
+    def test_retries_repeat_the_request(self, make, world, trouble):
         """The client repeats a submit that got no answer, with the same key and body."""
         world.on("POST /order", trouble, trouble, world.accepted())
         make().submit("order", {"sku": "A1"})
@@ -113,7 +113,7 @@ class TestSubmit:
         assert world.seen == []
         assert json.loads(to_json(b'{"sku": "A1"}')) == {"sku": "A1"}
 
-    def test_kind_is_a_kind(self, make):
+    def test_an_invalid_kind(self, make):
         """A kind cannot redirect the request to another path."""
         with pytest.raises(ConfigurationError, match="kind"):
             make().submit("../admin", {})

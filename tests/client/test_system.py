@@ -101,7 +101,7 @@ def test_the_store_is_out_of_reach(order: Callable[..., Any]) -> None:
     assert [each.progress for each in shown if each.progress]
 
 
-def test_the_store_is_there_again(order: Callable[..., Any]) -> None:
+def test_the_store_returns(order: Callable[..., Any]) -> None:
     """When the firewall opens, the polls go back to the store, and the client asks the API only for the result."""
     with system(shop()) as made:
         firewall = Firewall(made)

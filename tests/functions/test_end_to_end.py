@@ -85,7 +85,7 @@ def test_a_part_of_a_batch_fails() -> None:
         assert service.work() == 3
         assert service.answers == [{"batchItemFailures": [{"itemIdentifier": "m1"}]}]
         assert [service.lab.document(each).done for each in ids] == [True, False, True]
-        assert service.work() == 0  # the backoff: 4 s, its lower half, and a little more
+        assert service.work() == 0  # the backoff lasts 2 s, half of its limit, and a second for the store's clock
         service.lab.system.advance(3.1)
         assert service.work() == 1
         assert service.lab.document(ids[1]).attempt == 2
@@ -164,7 +164,7 @@ def test_a_message_that_cannot_be_parked() -> None:
         assert service.worker(event, service.context()) == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
 
 
-def test_an_event_of_something_else() -> None:
+def test_an_event_of_another_source() -> None:
     """A function connected to another source raises an error that names the events it expects."""
     with deployed(single(doubled)) as service:
         with pytest.raises(ValueError, match="no batch of SQS"):

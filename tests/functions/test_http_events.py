@@ -181,7 +181,7 @@ def test_authorize_is_given_headers_and_claims() -> None:
         assert f"status/ada/{ticket['id']}" in service.lab.system.store._objects
 
 
-def test_links_begin_where_the_client_came_in() -> None:
+def test_links_start_with_the_address_that_the_client_used() -> None:
     """The document's links and the `Location` header include the base path."""
 
     async def handler(number: int) -> int:

@@ -100,7 +100,7 @@ def test_a_body_over_the_limit_is_not_read_whole(kind: str, prefix: str) -> None
 @pytest.mark.parametrize(
     ("method", "path", "expected"), [("GET", "/nothing/at/all", 404), ("DELETE", "/order", 405), ("GET", "/order", 405)]
 )
-def test_what_the_router_refuses_is_a_problem_document_too(method: str, path: str, expected: int) -> None:
+def test_router_errors_are_problem_documents(method: str, path: str, expected: int) -> None:
     """An unknown path or a wrong method gets a problem document, like every other error."""
     status, headers, problem = call(api_of("application"), method, path)
     assert (status, headers[b"content-type"], problem["status"]) == (expected, b"application/problem+json", expected)

@@ -49,7 +49,7 @@ def test_failed_and_canceled() -> None:
 
 
 @pytest.mark.parametrize("path", ["/order/{}", "/order/{}/status-link", "/order/{}/cancel"])
-def test_what_is_not_there(path: str) -> None:
+def test_not_found(path: str) -> None:
     """An id that is unknown, malformed, another kind's or another owner's is a 404, and decides nothing."""
 
     async def owner(caller: Caller) -> str:

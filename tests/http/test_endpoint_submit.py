@@ -112,7 +112,7 @@ def test_bad_input(body: Any, pointer: str) -> None:
         assert (at.lab.writes, at.lab.messages) == (0, 0)
 
 
-def test_too_large_by_its_own_word() -> None:
+def test_content_length_over_the_limit() -> None:
     """A body whose Content-Length is over the limit is refused before any of it is read."""
 
     async def read(limit: int) -> bytes:
@@ -126,7 +126,7 @@ def test_too_large_by_its_own_word() -> None:
 
 
 @pytest.mark.parametrize("length", [None, "5", "-1", "x", "٣"])
-def test_too_large_by_its_length(length: str | None) -> None:
+def test_a_body_over_the_limit(length: str | None) -> None:
     """A body with no Content-Length, or a wrong one, is refused as soon as it is over the limit."""
     given: list[int] = []
 

@@ -64,7 +64,7 @@ def test_reasons_stay_in_the_log(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", [ConfigurationError("why"), DependencyRefused("S3", "why")], ids=repr)
-def test_what_operators_have_to_mend(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_wrong_setup(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     """A service with a wrong setup answers 503 with Retry-After, logs why, and does not claim that nothing took effect."""
     answer = problem_of(error)
     fields = json.loads(answer.body)

@@ -1,7 +1,7 @@
 """A deployment from beginning to end by offpoll's commands: on the embedded AWS, which enforces its policies, over TLS only.
 
-All tests share one deployment and run in this order. docs/deploy.md says what the embedded AWS cannot show: its functions run on
-its own Python and find its packages, it drops lifecycle rules and TTL, and only a `Host` header reaches its API by name.
+All tests share one deployment and run in this order. docs/deploy.md says what the embedded AWS cannot show. Its functions run on
+its own Python and find its packages. It drops lifecycle rules and TTL, and only a `Host` header reaches its API by name.
 """
 
 from __future__ import annotations

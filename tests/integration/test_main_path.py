@@ -17,7 +17,7 @@ def curl(*arguments: str) -> str:
     return subprocess.run(["curl", "-sS", "--max-time", "30", *arguments], check=True, capture_output=True, text=True).stdout
 
 
-def test_curl_alone_drives_it(deploy: Callable[..., Deployment]) -> None:
+def test_curl_is_enough(deploy: Callable[..., Deployment]) -> None:
     """curl alone can POST, poll the link and GET the order; the API's access log has only two requests for the operation."""
     deployment = deploy()
     api = deployment.serve()
@@ -46,7 +46,7 @@ def test_the_python_client(deploy: Callable[..., Deployment]) -> None:
     assert len(hosts) > 2
 
 
-def test_errors_travel_to_the_client(deploy: Callable[..., Deployment]) -> None:
+def test_errors_reach_the_client(deploy: Callable[..., Deployment]) -> None:
     """`Fail` keeps its code, the text of other exceptions stays secret, and a result that is too large fails at once."""
     deployment = deploy(OFFPOLL_BACKOFF="0.1", OFFPOLL_EXPECTED_SERVICE_TIME="0.2")
     deployment.serve()

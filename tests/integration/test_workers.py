@@ -64,7 +64,7 @@ def test_sigterm_drains_and_a_second_one_stops(deploy: Callable[..., Deployment]
         await_true(deployment.notes, "the handler to begin")
         worker.popen.terminate()
         worker.await_line("draining")
-        assert worker.popen.poll() is None, "it drains: what runs may finish"
+        assert worker.popen.poll() is None, "a draining worker must let its handler finish"
         worker.popen.terminate()
         assert worker.popen.wait(30) == 0
         deployment.work()

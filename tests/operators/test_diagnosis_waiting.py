@@ -7,7 +7,7 @@ from tests.support.inspections import claim, handle, look, said, text
 from tests.support.lab import lab, single
 
 
-def test_nobody_has_claimed_it() -> None:
+def test_not_claimed_yet() -> None:
     """A queued operation without a record waits for a delivery; if its message is missing, repeating the POST sends one."""
     with lab(single(handle), workers=0) as one:
         operation_id = one.submit()

@@ -35,7 +35,7 @@ def test_of_a_service() -> None:
         assert (found.queue.visible, found.queue.in_flight, found.parking.visible) == (4, 2, 0)
 
 
-def test_of_which_time() -> None:
+def test_periods() -> None:
     """Completions cover the last hour and the rate the last five minutes, as far as workers have reported."""
     spans = [
         span(*[1.0] * 40, until=NOW - timedelta(seconds=5000)),

@@ -18,7 +18,7 @@ from offpoll.work.children.pool import Processes
 from offpoll.work.handle import Ended, Errored, Stopped
 from offpoll.work.job import Job
 
-#: Seconds after which a test hangs.
+#: Seconds after which a test counts as hanging.
 BOUND = 60.0
 
 

@@ -40,7 +40,7 @@ def test_a_short_operation_costs_two_writes() -> None:
         assert one.writes == 2
 
 
-def test_a_longer_one_costs_few() -> None:
+def test_a_long_operation_costs_few_writes() -> None:
     """A long operation is written at most once for each time that its readers look, shortly before that."""
     with lab(single(reporting(seconds=120))) as one:
         operation_id = one.submit()
@@ -116,7 +116,7 @@ def test_the_same_progress_is_not_new() -> None:
         assert one.writes == 3
 
 
-def test_there_is_a_cap() -> None:
+def test_cap_on_updates() -> None:
     """However long an operation runs and however much it reports, it publishes at most `max_updates` times."""
     with lab(single(reporting(seconds=800)), max_updates=4) as one:
         one.until_done(one.submit())

@@ -90,7 +90,7 @@ def test_a_failed_flush_is_logged(error: Exception | None, level: str, caplog: p
 
 
 @pytest.mark.parametrize(("after", "counts"), [(4.9, (0, 1, 0)), (5.0, (1, 0, 0)), (9.0, (1, 0, 0)), (9.1, (0, 0, 1)), (None, (0, 0, 0))])
-def test_how_right_the_estimate_was(after: float | None, counts: tuple[int, int, int]) -> None:
+def test_accuracy_of_estimates(after: float | None, counts: tuple[int, int, int]) -> None:
     """An end between earliest and latest is inside, else early or late; without an estimate or an instant it is not judged."""
 
     async def main() -> None:

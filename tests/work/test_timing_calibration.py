@@ -42,7 +42,7 @@ def test_an_end_is_judged_by_what_the_202_said(seconds: float, expected: tuple[i
         assert counts(one) == expected
 
 
-def test_without_progress_documents_too() -> None:
+def test_an_end_without_progress() -> None:
     """An operation that publishes no progress is judged too, and its document is still read only once."""
 
     async def handle(number: int) -> int:
@@ -86,7 +86,7 @@ def test_a_cancellation_does_not_count() -> None:
         assert spans(one) == []
 
 
-def test_a_cancellation_that_was_faster() -> None:
+def test_a_cancellation_just_before_the_result() -> None:
     """If a cancel is decided just before the result, the operation does not count either."""
 
     async def handle(number: int) -> int:

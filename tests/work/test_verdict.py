@@ -53,7 +53,7 @@ def test_mine() -> None:
         assert verdict(mine) == Mine(record=mine)
 
 
-def test_nobody_is_not_me() -> None:
+def test_no_token_is_not_mine() -> None:
     """The dead-letter consumer has no token, and neither has a released record: that is no claim of its own."""
     assert verdict(record(token=None, lease_until=LAPSED), token=None) == Begin(seen=1)
 

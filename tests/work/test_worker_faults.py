@@ -81,7 +81,7 @@ def test_a_loop_that_breaks_ends_the_worker(queue: str) -> None:
         given_back(one, operation_id, handler)
 
 
-def test_a_table_that_hangs_does_not_hold_up_the_end() -> None:
+def test_a_table_that_hangs_does_not_delay_the_end() -> None:
     """Service times are a hint: a worker that ends in an outage does not wait long to report them."""
     with lab(single(Handler(seconds=1.0).function())) as one:
         on_times = Faults(one.system.service_times)
@@ -95,7 +95,7 @@ def test_a_table_that_hangs_does_not_hold_up_the_end() -> None:
 
 
 @pytest.mark.parametrize("error", [None, ConfigurationError("no credentials"), ZeroDivisionError("a bug")], ids=repr)
-def test_whatever_fails_flushing_goes_on(error: Exception | None) -> None:
+def test_flushing_goes_on_after_any_error(error: Exception | None) -> None:
     """Whatever the error was, the next report adds the service times that the failed one could not."""
     with lab(single(Handler(seconds=4.0).function())) as one:
         on_times = Faults(one.system.service_times)
