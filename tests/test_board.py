@@ -44,8 +44,9 @@ class Board:
     def ended(self, status: Status = Status.SUCCEEDED, *, attempt: int = 1) -> Record:
         return self.record(attempt=attempt, outcome=Outcome(status=status))
 
-    async def create(self) -> None:
-        await self.board.create(self.submission, **HINTS)
+    async def create(self) -> bool:
+        _, created = await self.board.ensure(self.submission, **HINTS)
+        return created
 
     async def document(self) -> Document:
         stored = await self.board.read(self.submission.status_key)
@@ -67,10 +68,10 @@ def test_create_once() -> None:
 
     async def main() -> None:
         board = Board()
-        await board.create()
-        with pytest.raises(DocumentExists):
-            await board.create()
+        assert await board.create()
+        assert not await board.create()
         assert (await board.document()).revision == 1
+        assert board.faults.count("create") == 2
 
     run_virtual(main())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 
 from offpoll import errors
@@ -12,8 +13,8 @@ def test_the_drawing_is_the_tree() -> None:
     """Every error is drawn at the top of the module, below its base."""
     drawn: dict[str, str] = {}
     above: dict[int, str] = {-1: ""}
-    for line in (errors.__doc__ or "").splitlines():
-        found = re.match(r"^ {4}([│├└─ ]*)([A-Z]\w+)\b", line)
+    for line in (inspect.getdoc(errors) or "").splitlines()[1:]:
+        found = re.match(r"([│├└─ ]*)([A-Z]\w+)\b", line)
         if found:
             depth = len(found[1]) // 4
             above[depth] = found[2]

@@ -214,7 +214,7 @@ def test_a_kind_that_the_service_has_not() -> None:
         service = one.system.service
         del service.kinds["order"]
         service.kinds["report"] = single(Shop().handle).kinds(service.settings)["order"]
-        with pytest.raises(ConfigurationError, match="'order', which this service has not: report"):
+        with pytest.raises(ConfigurationError, match="'order', which this app does not have: report"):
             resubmit(one, old)
 
 

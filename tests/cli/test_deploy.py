@@ -49,7 +49,7 @@ class TestBeforeAnythingIsAsked:
             (("shop:app", "-p", "AllowedCidrs=10.0.0.0"), "parameter AllowedCidrs cannot be '10.0.0.0': CIDR blocks"),
             (("shop:app", "-p", "AllowedCidrs=10.0.0.1/8"), "write 10.0.0.0/8 or 10.0.0.1/32"),
             (("shop:app", "-p", "WorkerTimeout=61"), "parameter WorkerTimeout cannot be '61': one of 60,"),
-            (("shop",), "'shop' does not name a service: write module:attribute"),
+            (("shop",), "'shop' does not name an app: write module:attribute"),
             (("nowhere:app",), "there is no module 'nowhere'"),
             (("shop:Order",), "shop:Order is a ModelMetaclass, not an Offpoll"),
             (("broken:app",), "broken cannot be imported: ZeroDivisionError: division by zero"),

@@ -67,7 +67,7 @@ def test_a_kind_that_the_service_has_not(offpoll: Run, resources: dict[str, str]
     """The wrong MODULE:APP: exit code 2."""
     ended = offpoll("resubmit", failed(resources, kind="report"), "shop:app", "--owner", "ada", **resources)
     assert (ended.code, ended.out) == (2, "")
-    assert "'report', which this service has not: order" in ended.err
+    assert "'report', which this app does not have: order" in ended.err
 
 
 @pytest.mark.parametrize("service", ["S3", "SQS", "DYNAMODB"])

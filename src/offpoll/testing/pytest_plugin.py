@@ -13,7 +13,7 @@ __all__ = ["offpoll_system"]
 
 @pytest.fixture
 def offpoll_system() -> Iterator[Callable[..., Any]]:
-    """Give a function that starts a service in memory: `system = offpoll_system(app)`; arguments as for `offpoll.testing.system`."""
+    """Provide a function that starts a service in memory: `system = offpoll_system(app)`; arguments as for `offpoll.testing.system`."""
     from offpoll.testing.system import system  # noqa: PLC0415 - pytest loads this plugin in every project that has offpoll installed
 
     with ExitStack() as stack:
