@@ -301,7 +301,7 @@ def test_a_result_is_an_object(result: object, shown: object) -> None:
     run_virtual(main())
 
 
-@pytest.mark.parametrize("result", ['{"rows": 3}', "[1]", object(), float("nan"), b"{"], ids=repr)
+@pytest.mark.parametrize("result", ['{"rows": 3}', "[1]", complex(1, 2), float("nan"), b"{"], ids=repr)
 def test_what_is_no_result(result: object) -> None:
     """JSON text in a `str` would be read as a string, and other things have no JSON form: they are refused, and nothing is published."""
 

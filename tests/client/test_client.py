@@ -46,7 +46,7 @@ class TestClient:
         [
             (lambda world: world.shows(world.document(), 202), "not done yet"),
             (lambda world: world.json({"title": "No such operation"}, 404), "No such operation"),
-            (lambda world: Response(status=200, headers={"content-type": "text/html"}, body=b"<html>"), "not how offpoll answers"),
+            (lambda world: Response(status=200, headers={"content-type": "text/html"}, body=b"<html>"), "it is not offpoll's"),
         ],
     )
     def test_no_result(self, make, world, answer, words):

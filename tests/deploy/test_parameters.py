@@ -30,7 +30,7 @@ def test_defaults_can_be_deployed() -> None:
     target = Target(
         runtime=TEMPLATE.value("Runtime", given={}, before={}), architecture=TEMPLATE.value("Architecture", given={}, before={})
     )
-    assert (target.runtime, target.machine) == ("python3.15", "aarch64")
+    assert (target.runtime, target.machine) == ("python3.13", "aarch64")
 
 
 @pytest.mark.parametrize("runtime", TEMPLATE.parameters["Runtime"]["AllowedValues"])

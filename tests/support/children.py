@@ -14,7 +14,7 @@ from typing import Any
 from offpoll.operation import Record, Status, Submission
 from offpoll.queue import Delivery, Message
 from offpoll.settings import Settings
-from offpoll.work.children.pool import Processes
+from offpoll.work.children.pool import ChildPool
 from offpoll.work.handle import Ended, Errored, Stopped
 from offpoll.work.job import Job
 
@@ -23,8 +23,8 @@ BOUND = 60.0
 
 
 @asynccontextmanager
-async def running(apps: ModuleType, processes: int = 1, *, reference: str = "app", load: Any = None) -> AsyncIterator[Processes]:
-    async with Processes(reference, load=load or apps.load, processes=processes, result_limit=350 * 1024) as runner:
+async def running(apps: ModuleType, processes: int = 1, *, reference: str = "app", load: Any = None) -> AsyncIterator[ChildPool]:
+    async with ChildPool(reference, load=load or apps.load, processes=processes, result_limit=350 * 1024) as runner:
         yield runner
 
 
@@ -52,14 +52,14 @@ async def until(condition: Callable[[], object]) -> None:
         await asyncio.sleep(0.01)
 
 
-async def begun(runner: Processes, job: Job) -> asyncio.Task[Ended | Errored | Stopped]:
+async def begun(runner: ChildPool, job: Job) -> asyncio.Task[Ended | Errored | Stopped]:
     """Start a run whose handler reports progress, and wait for that."""
     run = asyncio.create_task(runner.run(job))
     await until(lambda: job.progress)
     return run
 
 
-async def result(runner: Processes, job: Job) -> Any:
+async def result(runner: ChildPool, job: Job) -> Any:
     ended = await runner.run(job)
     assert isinstance(ended, Ended), ended
     assert ended.outcome.status is Status.SUCCEEDED, ended
@@ -67,7 +67,7 @@ async def result(runner: Processes, job: Job) -> Any:
     return json.loads(ended.outcome.result or "")
 
 
-async def pid(runner: Processes, apps: ModuleType) -> int:
+async def pid(runner: ChildPool, apps: ModuleType) -> int:
     return int((await result(runner, make_job(apps, "where")))["running_in"])
 
 

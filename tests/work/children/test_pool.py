@@ -16,7 +16,7 @@ from tests.support.children import alive, bounded, make_job, pid, result, runnin
 from offpoll.errors import ConfigurationError
 from offpoll.operation import Progress
 from offpoll.wiring import load_app
-from offpoll.work.children.pool import Processes
+from offpoll.work.children.pool import ChildPool
 from offpoll.work.handle import Ended, Errored, Stopped
 from offpoll.work.job import Stop
 
@@ -170,7 +170,7 @@ def test_cannot_start(apps: ModuleType, reference: str, load: Any, words: str) -
 def test_none_is_refused(apps: ModuleType) -> None:
     """A pool of no children is refused."""
     with pytest.raises(ConfigurationError, match="0 processes"):
-        Processes("app", load=apps.load, processes=0, result_limit=1)
+        ChildPool("app", load=apps.load, processes=0, result_limit=1)
 
 
 def test_close(apps: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_loop_torn_down(tmp_path: Path) -> None:
     """If a program's loop ends without closing the pool, the program still ends, and so do the children."""
     script = tmp_path / "parent.py"
     text = PARENT.format(support=str(SUPPORT), kind="block").replace("        await busy\n", "        raise SystemExit(5)\n")
-    left_open = "for runner in [await children.Processes('app', load=apps.load, processes=2, result_limit=9).__aenter__()]:"
+    left_open = "for runner in [await children.ChildPool('app', load=apps.load, processes=2, result_limit=9).__aenter__()]:"
     script.write_text(text.replace("async with children.running(apps, 2) as runner:", left_open))
     with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
         assert parent.stdout is not None
