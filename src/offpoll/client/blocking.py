@@ -26,7 +26,6 @@ __all__ = ["Client"]
 MAX_IN_FLIGHT = 8
 
 T = TypeVar("T")
-OnUpdate = Callable[[Document], object]
 
 
 class Client:

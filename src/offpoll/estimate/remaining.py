@@ -127,6 +127,8 @@ def _quantile(wait: QueueWait, service: Histogram, share: float) -> float:
     """Return a quantile of the sum of wait and service time, seconds."""
     points, own = wait.points, service.quantile(share)
     low, high = points[0] + own, points[-1] + own  # the sum's quantile if the wait were always its shortest, or its longest
+    if low == high:  # an idle system
+        return low
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
         if sum(service.share_below(middle - each) for each in points) < share * len(points):
