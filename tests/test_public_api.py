@@ -1,4 +1,4 @@
-"""What `import offpoll` gives, and what it costs."""
+"""The names in `import offpoll`, and the cost of importing it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEAVY = ("boto3", "botocore", "fastapi", "starlette", "typer", "rich", "pydantic
 
 
 def test_all_is_pinned() -> None:
-    """A name that comes or goes is a decision, written down here."""
+    """Adding or removing a public name is a decision, recorded here."""
     assert sorted(offpoll.__all__) == [
         "ApiError",
         "ApiUnavailable",
@@ -50,14 +50,14 @@ def test_all_is_pinned() -> None:
 
 
 @pytest.mark.parametrize("name", offpoll.__all__)
-def test_every_name_is_there(name: str) -> None:
-    """Each public name can be loaded, and `dir` shows it."""
+def test_every_name_can_be_loaded(name: str) -> None:
+    """Each public name can be loaded, and `dir` lists it."""
     assert getattr(offpoll, name) is not None
     assert name in dir(offpoll)
 
 
 def test_an_unknown_name() -> None:
-    """A name that is not public is missing as from any module."""
+    """A private or unknown name raises AttributeError, as in any module."""
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = offpoll.Nothing
 
@@ -68,10 +68,10 @@ def loaded(code: str) -> set[str]:
 
 
 def test_importing_pulls_in_nothing_heavy() -> None:
-    """The package alone is nearly free."""
+    """Importing the package alone loads nothing heavy."""
     assert not loaded("import offpoll") & set(HEAVY)
 
 
 def test_a_client_needs_no_server() -> None:
-    """A client loads neither a web framework nor an AWS SDK nor pydantic."""
+    """A client loads no web framework, no AWS SDK and no pydantic."""
     assert not loaded("from offpoll import Client, AsyncClient, Ticket, Fail, WaitTimeout") & set(HEAVY[:-1])
