@@ -46,6 +46,8 @@ def test_outage(status: int, outage: bool) -> None:
 
 
 class TestReadOperation:
+    """What a response to GET says about the operation."""
+
     @pytest.mark.parametrize(
         "answer",
         [
@@ -58,7 +60,6 @@ class TestReadOperation:
             problem(409, operation_status="failed"),
         ],
     )
-    """What a response to GET says about the operation."""
     def test_responses_that_say_nothing(self, answer: Response) -> None:
         """Only JSON with 200, or a 404 problem with an `operation_status`, says that an operation ended."""
         assert read_operation(answer, document=document()) is None

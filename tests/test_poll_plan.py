@@ -15,8 +15,9 @@ from offpoll.poll_plan import MAX_ESTIMATE, MAX_INTERVAL, MAX_SPREADS, MIN_INTER
 
 
 class TestFormula:
-    @pytest.mark.parametrize(("earliest", "mean", "weight"), [(2, 10, 1), (0.3, 3, 0.25), (10, 100, 4), (0, 5, 1)])
     """First poll and interval."""
+
+    @pytest.mark.parametrize(("earliest", "mean", "weight"), [(2, 10, 1), (0.3, 3, 0.25), (10, 100, 4), (0, 5, 1)])
     def test_absolute(self, earliest, mean, weight):
         """The interval is sqrt(1.6 (mean - p10) / λ), and the first poll is one interval after p10."""
         made = plan(earliest=earliest, mean=mean, lateness_weight=weight)
@@ -40,6 +41,7 @@ class TestFormula:
 
 class TestLimits:
     """Bounds of the plan, and odd values."""
+
     def test_floor_and_cap(self):
         """Every interval is between a fifth of a second and a minute, whatever the estimate."""
         assert plan(earliest=0.0, mean=0.0, lateness_weight=1.0).interval == MIN_INTERVAL
@@ -80,8 +82,9 @@ class TestLimits:
 
 
 class TestPause:
-    @given(st.floats(0, 0.999), st.floats(0, 1), st.floats(1.5, 60))
     """The pause before a client's next poll."""
+
+    @given(st.floats(0, 0.999), st.floats(0, 1), st.floats(1.5, 60))
     def test_a_poll_at_its_time_is_not_followed_by_another(self, fraction, random, interval):
         """`Date` is cut to whole seconds, so a poll right after `not_before` seems early. It is not repeated in the same second."""
         second = datetime(2030, 1, 1, tzinfo=UTC)
