@@ -1,4 +1,4 @@
-"""Where answers end. Which bytes are answers at all is tested over sockets, in `test_connections`."""
+"""Where HTTP/1.1 responses end, and which bytes are responses at all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from offpoll.aws.http1 import read_body, read_head
 
 
 def body_of(answer: bytes) -> bytes | None:
-    """Return the body of an answer that came in one piece; None where it is not whole."""
+    """Return the body of a response that arrived in one piece, or None if it is incomplete."""
     found = read_head(answer)
     body = None if found is None else read_body(found[0].size, found[1], ended=False)
     return None if body is None else body[0]
@@ -17,7 +17,7 @@ def body_of(answer: bytes) -> bytes | None:
 
 @given(st.binary(max_size=60), st.lists(st.integers(1, 9), max_size=8))
 def test_chunks_in_any_pieces(body: bytes, cuts: list[int]) -> None:
-    """A chunked body is what was put in, however it was cut; with its last byte missing it is not whole yet."""
+    """A chunked body is read whole, however it was cut; without its last byte it is incomplete."""
     chunks, rest = [], body
     for cut in cuts:
         if rest[:cut]:
@@ -30,15 +30,15 @@ def test_chunks_in_any_pieces(body: bytes, cuts: list[int]) -> None:
 
 
 @given(st.binary(max_size=60), st.binary(max_size=20))
-def test_what_follows_a_body(body: bytes, rest: bytes) -> None:
-    """What comes after a body of a given length is told apart from it: such a connection is not kept."""
+def test_bytes_after_a_body(body: bytes, rest: bytes) -> None:
+    """Bytes after a body of a given length are told apart from it, so that such a connection is not kept."""
     found = read_head(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body + rest)
     assert found is not None
     assert read_body(found[0].size, found[1], ended=False) == (body, rest)
 
 
 def test_the_head() -> None:
-    """Names are lowered, white space around values is dropped, and of a name that came twice the last stays."""
+    """Names become lower case, white space around values is dropped, and the last of two equal names wins."""
     found = read_head(b"HTTP/1.1 404 Not Found\r\nDate:  now \r\nX-A: 1\r\nx-a: 2\r\nempty:\r\nContent-Length: 0\r\n\r\n")
     assert found is not None
     head, rest = found
