@@ -14,7 +14,6 @@ from offpoll.aws.credentials import Credentials, StaticCredentials
 from offpoll.aws.dynamodb import DynamoRecords
 from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.items import epoch, from_item, ttl
-from offpoll.aws.store_clock import DRIFT, StoreClock
 from offpoll.aws.wire import Wire
 from offpoll.errors import DependencyRefused, DependencyUnavailable, OffpollError
 from offpoll.operation import Submission
@@ -49,47 +48,6 @@ async def table(replies: Sequence[Reply], use: Callable[[DynamoRecords], Corouti
             return error, server.asked
         finally:
             await wire.close()
-
-
-def test_bounds_err_late() -> None:
-    """The store's time lies between the bounds, whatever a response's Date was cut from and whenever it was written."""
-    for cut in (0.0, 0.4, 0.999):
-        for written in (10.0, 10.7, 12.0):  # between sending at 10 and receiving at 12
-            now = [12.0]
-            clock = StoreClock(lambda now=now: now[0])
-            clock.learn(DATE, sent=10.0, received=12.0)
-            for later in (12.0, 17.5, 100.0):
-                now[0] = later
-                true = DATE + timedelta(seconds=cut + later - written)
-                assert clock.earliest() <= true <= clock.latest()
-
-
-def test_bounds_narrow() -> None:
-    """Responses just before and just after a full second narrow the time to a few milliseconds."""
-    now = [20.0]
-    clock = StoreClock(lambda: now[0])
-    clock.learn(DATE, sent=10.0, received=10.01)
-    assert clock.latest() - clock.earliest() > timedelta(seconds=1)
-    clock.learn(DATE + timedelta(seconds=1), sent=10.02, received=10.03)
-    assert clock.latest() - clock.earliest() < timedelta(seconds=0.05)
-
-
-def test_bounds_widen_with_time() -> None:
-    """Two clocks drift apart, so the bounds of an old reading widen."""
-    now = [10.0]
-    clock = StoreClock(lambda: now[0])
-    clock.learn(DATE, sent=10.0, received=10.0)
-    before = clock.latest() - clock.earliest()
-    now[0] += 10_000.0
-    assert clock.latest() - clock.earliest() == pytest.approx(before + timedelta(seconds=2 * DRIFT * 10_000), abs=timedelta(milliseconds=5))
-
-
-def test_a_clock_that_was_set() -> None:
-    """When responses contradict earlier ones, the newer ones count."""
-    clock = StoreClock(lambda: 20.0)
-    clock.learn(DATE, sent=19.0, received=19.0)
-    clock.learn(DATE + timedelta(hours=1), sent=20.0, received=20.0)
-    assert clock.earliest() >= DATE + timedelta(minutes=59)
 
 
 def test_the_time_is_read_once(run: Run) -> None:
