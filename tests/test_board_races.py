@@ -103,7 +103,7 @@ def test_a_stale_etag_leads_to_a_new_read() -> None:
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_a_lost_response_is_recognised(exists: bool) -> None:
+def test_a_lost_answer_is_recognised(exists: bool) -> None:
     """A write that took effect but came back as a conflict, after a retry below the board, is recognised and not repeated."""
 
     async def main() -> None:

@@ -49,7 +49,7 @@ class TestReadOperation:
     """What a response to GET says about the operation."""
 
     @pytest.mark.parametrize(
-        "answer",
+        "response",
         [
             Response(status=200, headers={"content-type": "text/html"}, body=b"<html>"),
             Response(status=200, headers={"content-type": "application/json"}, body=b"{"),
@@ -60,9 +60,9 @@ class TestReadOperation:
             problem(409, operation_status="failed"),
         ],
     )
-    def test_responses_that_say_nothing(self, answer: Response) -> None:
+    def test_responses_that_say_nothing(self, response: Response) -> None:
         """Only JSON with 200, or a 404 problem with an `operation_status`, says that an operation ended."""
-        assert read_operation(answer, document=document()) is None
+        assert read_operation(response, document=document()) is None
 
     def test_succeeded(self) -> None:
         """200 with JSON means that the operation succeeded."""

@@ -87,7 +87,7 @@ def test_its_links_are_the_failed_one_s() -> None:
 
 
 def test_repeating_it_makes_no_second_operation() -> None:
-    """Resubmitting again returns the same new operation, whoever does it and however far the operation is."""
+    """Resubmitting again returns the same new operation, for every caller and at every stage of the operation."""
     shop = Shop()
     with lab(single(shop.handle)) as one:
         old = failed(one)

@@ -110,8 +110,8 @@ def test_a_separate_role_signs_links() -> None:
 
     async def use() -> None:
         end = utc_now().replace(microsecond=0) + timedelta(minutes=30)
-        answer = ASSUMED % end.isoformat().replace("+00:00", "Z").encode()
-        async with Scripted([Reply(200, answer)]) as sts, Scripted([Reply(200, b"", {"ETag": '"e"'})]) as s3:
+        response = ASSUMED % end.isoformat().replace("+00:00", "Z").encode()
+        async with Scripted([Reply(200, response)]) as sts, Scripted([Reply(200, b"", {"ETag": '"e"'})]) as s3:
             environ = {**ENVIRON, "AWS_ENDPOINT_URL_STS": sts.origin, "AWS_ENDPOINT_URL_S3": s3.origin}
             settings = Settings(**SET, signer_role_arn=ROLE, link_lifetime_floor=3600.0)
             api = dependencies(settings, environ=environ)

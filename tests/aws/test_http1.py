@@ -16,9 +16,9 @@ from offpoll.aws.http1 import Response, read_body, read_head
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
-def body_of(answer: bytes) -> bytes | None:
+def body_of(response: bytes) -> bytes | None:
     """Return the body of a response that arrived in one piece, or None if it is incomplete."""
-    found = read_head(answer)
+    found = read_head(response)
     body = None if found is None else read_body(found[0].size, found[1], ended=False)
     return None if body is None else body[0]
 
@@ -78,7 +78,7 @@ WHOLE = {
     "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n1\r\no\r\n1;x=y\r\nk\r\n0\r\n\r\n",
     "chunks and trailers": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\na: b\r\nc: d\r\n\r\n",
     "chunks that look like an end": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n0\r\n\r\n\r\n0\r\n\r\n",
-    "an interim answer first": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 X\r\nlink: y\r\n\r\n" + OK,
+    "an interim response first": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 X\r\nlink: y\r\n\r\n" + OK,
     "no reason": b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok",
 }
 BODIES = {"no body": b"", "not modified, with the length of what there would be": b"", "chunks that look like an end": b"0\r\n\r\n"}
@@ -108,7 +108,7 @@ def test_a_body_without_a_length(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"220 smtp.example.com ESMTP\r\n",
         b"HTTP/2 200\r\n\r\n",
@@ -128,9 +128,9 @@ def test_a_body_without_a_length(run: Run) -> None:
     ],
     ids=range(15),
 )
-def test_bytes_that_are_not_http(run: Run, answer: bytes) -> None:
+def test_bytes_that_are_not_http(run: Run, response: bytes) -> None:
     """Bytes that are not HTTP/1.1, or are longer than anything AWS sends, are no response."""
-    found = response_of(run, answer, None)
+    found = response_of(run, response, None)
     assert isinstance(found, Unreachable)
     assert "not HTTP" in str(found)
 

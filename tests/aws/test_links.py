@@ -72,8 +72,8 @@ def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, bytes, di
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     request = urllib.request.Request(url, data=data, method=method, headers=sent)
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            return answer.status, answer.read(), {name.lower(): value for name, value in answer.headers.items()}
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return response.status, response.read(), {name.lower(): value for name, value in response.headers.items()}
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read(), {name.lower(): value for name, value in error.headers.items()}

@@ -86,8 +86,8 @@ class Store:
             connection = http.client.HTTPSConnection(parts.netloc, source_address=(source, 0), timeout=30, context=trusted)
         try:
             connection.request("GET", f"{parts.path}?{parts.query}")
-            answer = connection.getresponse()
-            return answer.status, answer.read()
+            response = connection.getresponse()
+            return response.status, response.read()
         finally:
             connection.close()
 

@@ -190,8 +190,8 @@ def test_the_api_signs_with_a_role_that_only_reads(stack: Stack, run: Run) -> No
         return link.href, signing
 
     href, signing = run(use())
-    with urllib.request.urlopen(href, timeout=30) as answer:
-        assert answer.read() == b"signed"
+    with urllib.request.urlopen(href, timeout=30) as response:
+        assert response.read() == b"signed"
     keys = {
         "aws_access_key_id": signing.access_key,
         "aws_secret_access_key": signing.secret_key,

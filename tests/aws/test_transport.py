@@ -42,8 +42,8 @@ def test_through_the_proxy(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     async def use() -> None:
         async with Scripted([Reply(200, b"stored", {"ETag": '"e"'})]) as proxy:
             monkeypatch.setenv("HTTP_PROXY", proxy.origin)
-            answer = await call(AWAY)
-            assert (answer.status, answer.body, answer.headers["etag"]) == (200, b"stored", '"e"')
+            response = await call(AWAY)
+            assert (response.status, response.body, response.headers["etag"]) == (200, b"stored", '"e"')
             (asked,) = proxy.asked
             assert (asked.method, asked.target, asked.body) == ("PUT", f"{AWAY}/b/k?a=b", b"xy")
             assert asked.headers["x-y"] == "z"

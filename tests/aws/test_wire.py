@@ -55,9 +55,9 @@ async def call(replies: Sequence[Reply], **options: Any) -> tuple[AwsResponse | 
 )
 def test_passing_trouble_is_retried(run: Run, trouble: Reply) -> None:
     """After an error that does not concern the request, the same request is sent again."""
-    answer, asked, _ = run(call([trouble, trouble, OK]))
-    assert isinstance(answer, AwsResponse)
-    assert answer.status == 200
+    response, asked, _ = run(call([trouble, trouble, OK]))
+    assert isinstance(response, AwsResponse)
+    assert response.status == 200
     assert [(each.method, each.target, each.body) for each in asked] == [("PUT", "/b/k", b"x")] * 3
 
 
@@ -74,9 +74,9 @@ def test_three_tries_and_no_more(run: Run) -> None:
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 412])
 def test_a_refusal_is_not_retried(run: Run, status: int) -> None:
     """An error that concerns the request itself is final."""
-    answer, asked, _ = run(call([s3_error(status, "Whatever")]))
-    assert isinstance(answer, AwsResponse)
-    assert (answer.status, answer.fault.code, len(asked)) == (status, "Whatever", 1)
+    response, asked, _ = run(call([s3_error(status, "Whatever")]))
+    assert isinstance(response, AwsResponse)
+    assert (response.status, response.fault.code, len(asked)) == (status, "Whatever", 1)
 
 
 def test_every_try_is_signed_anew(run: Run) -> None:
@@ -113,8 +113,8 @@ def test_deadline_ends_the_retries(run: Run) -> None:
 
 def test_retry_after_zero_is_retried(run: Run) -> None:
     """A service that asks for a retry at once is retried."""
-    answer, asked, _ = run(call([Reply(503, b"", {"Retry-After": "0"}), OK]))
-    assert isinstance(answer, AwsResponse)
+    response, asked, _ = run(call([Reply(503, b"", {"Retry-After": "0"}), OK]))
+    assert isinstance(response, AwsResponse)
     assert len(asked) == 2
 
 
@@ -161,9 +161,9 @@ def test_expired_credentials_are_renewed_once(run: Run) -> None:
         async with Scripted(replies) as server:
             wire = Wire(FetchedCredentials(fetch), random=lambda: 0.0)
             service = AwsService("S3", name="s3", region="eu-west-1", endpoint=AwsEndpoint.parse(server.origin))
-            answer = await wire.call(service, "GET", "/b/k", headers={})
+            response = await wire.call(service, "GET", "/b/k", headers={})
             await wire.close()
-            return answer.status, [asked.headers["authorization"].split("Credential=")[1][:5] for asked in server.asked]
+            return response.status, [asked.headers["authorization"].split("Credential=")[1][:5] for asked in server.asked]
 
     assert run(calls([s3_error(400, "ExpiredToken"), OK])) == (200, ["AKIA1", "AKIA2"])
     assert run(calls([json_error(400, "ExpiredTokenException")])) == (400, ["AKIA1", "AKIA2"])
@@ -171,16 +171,16 @@ def test_expired_credentials_are_renewed_once(run: Run) -> None:
 
 def test_expired_static_credentials_are_not_retried(run: Run) -> None:
     """If there are no other credentials, the first response stands."""
-    answer, asked, _ = run(call([s3_error(400, "ExpiredToken")]))
-    assert isinstance(answer, AwsResponse)
+    response, asked, _ = run(call([s3_error(400, "ExpiredToken")]))
+    assert isinstance(response, AwsResponse)
     assert len(asked) == 1
 
 
 def test_redirects_are_not_followed(run: Run) -> None:
     """A signature holds for one host, so a redirect is returned as the response."""
-    answer, asked, _ = run(call([s3_error(307, "TemporaryRedirect", Location="http://127.0.0.1:1/x")]))
-    assert isinstance(answer, AwsResponse)
-    assert (answer.status, len(asked)) == (307, 1)
+    response, asked, _ = run(call([s3_error(307, "TemporaryRedirect", Location="http://127.0.0.1:1/x")]))
+    assert isinstance(response, AwsResponse)
+    assert (response.status, len(asked)) == (307, 1)
 
 
 def test_nobody_listens(run: Run) -> None:
@@ -199,10 +199,10 @@ def test_nobody_listens(run: Run) -> None:
 
 def test_the_services_time(run: Run) -> None:
     """A response has the service's own time, and the times of sending and receiving."""
-    answer, _, _ = run(call([OK]))
-    assert isinstance(answer, AwsResponse)
-    assert answer.date == datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
-    assert answer.sent <= answer.received
+    response, _, _ = run(call([OK]))
+    assert isinstance(response, AwsResponse)
+    assert response.date == datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
+    assert response.sent <= response.received
 
 
 def test_cancelled_call_leaves_the_wire_usable(run: Run) -> None:
@@ -217,8 +217,8 @@ def test_cancelled_call_leaves_the_wire_usable(run: Run) -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            answer = await wire.call(service, "GET", "/b/k", headers={})
+            response = await wire.call(service, "GET", "/b/k", headers={})
             await wire.close()
-            return answer.status
+            return response.status
 
     assert run(calls()) == 200

@@ -130,10 +130,10 @@ def responds(url: str) -> bytes:
     end = time.monotonic() + PATIENCE
     while True:
         try:
-            with urllib.request.urlopen(url, timeout=5) as answered:
-                return bytes(answered.read())
+            with urllib.request.urlopen(url, timeout=5) as response:
+                return bytes(response.read())
         except OSError:
-            assert time.monotonic() < end, f"nothing answers at {url}"
+            assert time.monotonic() < end, f"nothing responds at {url}"
             time.sleep(0.05)
 
 

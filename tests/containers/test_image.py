@@ -129,7 +129,7 @@ def test_a_derived_image_has_the_app_and_its_packages(image: Image, tmp_path: Pa
     (tmp_path / "made").mkdir()
     made = build(parse(text), stage.name, images={stage.base: image}, context=tmp_path, ignored=ignored, work=tmp_path / "made")
     started = ran(made, *made.entrypoint, *made.command)
-    assert (started.returncode, "OFFPOLL_BUCKET" in started.stderr) == (2, True), started.stderr  # it was loaded, and has no settings yet
+    assert (started.returncode, "OFFPOLL_BUCKET" in started.stderr) == (2, True), started.stderr  # the app loaded, but has no settings yet
     assert (made.command[:2], made.user) == (["serve", "orders:app"], "10001:10001")
 
 

@@ -19,15 +19,15 @@ ID = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/offpoll-1/1"
 GIVEN = {"App": "orders:app", "CodeBucket": "b", "CodeKey": "k"}
 
 
-def scripted(kind: str, *answers: dict[str, Any], expected: Any = ANY, keeps: bool = True) -> tuple[Any, Any]:
+def scripted(kind: str, *responses: dict[str, Any], expected: Any = ANY, keeps: bool = True) -> tuple[Any, Any]:
     """A CloudFormation that responds to each call and, unless the change set is kept, expects its deletion."""
     cloudformation, script = client("cloudformation")
     asked = {"ChangeSetType": kind, "StackName": "shop", "ChangeSetName": ANY, "TemplateBody": ANY, "Parameters": expected}
     script.add_response(
         "create_change_set", {"Id": ID, "StackId": STACK_ID}, {**asked, "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]}
     )
-    for answer in answers:
-        script.add_response("describe_change_set", answer, {"ChangeSetName": ID})
+    for response in responses:
+        script.add_response("describe_change_set", response, {"ChangeSetName": ID})
     if not keeps:
         script.add_response("delete_change_set", {}, {"ChangeSetName": ID})
         if kind == "CREATE":

@@ -17,8 +17,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 class Peer:
     """A server that sends the given pieces for each request. CLOSE ends the connection; None sends nothing more."""
 
-    def __init__(self, *response_of: Sequence[bytes | None], tls: ssl.SSLContext | None = None) -> None:
-        self.response_of = list(response_of)
+    def __init__(self, *responses: Sequence[bytes | None], tls: ssl.SSLContext | None = None) -> None:
+        self.responses = list(responses)
         self.asked: list[bytes] = []
         self.connections = 0
         self._tls = tls
@@ -55,7 +55,7 @@ class Peer:
         head = await reader.readuntil(b"\r\n\r\n")
         length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
         self.asked.append(head + await reader.readexactly(int(length or b"0")))
-        for piece in self.response_of.pop(0) if len(self.response_of) > 1 else self.response_of[0]:
+        for piece in self.responses.pop(0) if len(self.responses) > 1 else self.responses[0]:
             if piece is None:
                 await asyncio.Event().wait()
             elif piece == CLOSE:
