@@ -73,7 +73,7 @@ def test_forms_of_a_result(result: object, shown: object) -> None:
     run_virtual(main())
 
 
-@pytest.mark.parametrize("result", ['{"rows": 3}', "[1]", object(), float("nan"), b"{"], ids=repr)
+@pytest.mark.parametrize("result", ['{"rows": 3}', "[1]", complex(1, 2), float("nan"), b"{"], ids=repr)
 def test_invalid_results(result: object) -> None:
     """A `str` with JSON text would become a JSON string, and some objects have no JSON form. Both are refused, and nothing is published."""
 

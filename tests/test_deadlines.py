@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
 
 import pytest
 
@@ -51,16 +54,21 @@ def test_who_is_discarded_is_not_told() -> None:
 
 def test_nobody_waits_nothing_is_armed() -> None:
     """With the last one gone the timer is gone too: a loop at rest has nothing left to wait for."""
-    loop = VirtualLoop()
+    armed: list[asyncio.TimerHandle] = []
+
+    class Loop(VirtualLoop):
+        def call_at(self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
+            armed.append(super().call_at(when, callback, *args, context=context))
+            return armed[-1]
 
     async def main() -> None:
         deadlines, sleeper = Deadlines(), Sleeper()
         deadlines.add(sleeper, until=5.0)
         deadlines.discard(sleeper)
 
-    loop.run_until_complete(main())
-    assert [handle for handle in loop._scheduled if not handle.cancelled()] == []  # type: ignore[attr-defined]
-    loop.close()
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(main())
+    assert [(handle.when(), handle.cancelled()) for handle in armed] == [(5.0, True)]
 
 
 def test_who_waits_again_when_told() -> None:

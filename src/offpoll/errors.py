@@ -78,7 +78,7 @@ class RequestError(OffpollError):
     def __init_subclass__(cls, *, status: int, code: str, title: str) -> None:
         cls.status, cls.code, cls.title = status, code, title
 
-    def __init__(self, detail: str, **members: Any) -> None:
+    def __init__(self, detail: str, **members: object) -> None:
         super().__init__(detail)
         self.detail = detail
         self.members = members
@@ -225,7 +225,7 @@ class Fail(OffpollError):
         members: further members of the error (RFC 9457 extension members), JSON values.
     """
 
-    def __init__(self, code: str, message: str, **members: Any) -> None:
+    def __init__(self, code: str, message: str, **members: object) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message

@@ -199,15 +199,29 @@ class Operation:
     _checkpoint: Callable[[], None] = field(default=lambda: None, repr=False)
 
     @classmethod
-    def of(cls, submission: Submission, *, attempt: int, **rest: Any) -> Operation:
-        """Make the operation of a submission. `_report` takes each progress, `_checkpoint` raises if the handler must stop."""
+    def of(
+        cls,
+        submission: Submission,
+        *,
+        attempt: int,
+        state: Any,
+        traceparent: str = "",
+        tracestate: str = "",
+        report: Callable[[Progress], None] = _ignore,
+        checkpoint: Callable[[], None] = lambda: None,
+    ) -> Operation:
+        """Make the operation of a submission. `report` takes each progress, `checkpoint` raises if the handler must stop."""
         return cls(
             id=submission.operation_id,
             kind=submission.kind,
             owner=submission.owner,
             attempt=attempt,
             created_at=submission.created_at,
-            **rest,
+            state=state,
+            traceparent=traceparent,
+            tracestate=tracestate,
+            _report=report,
+            _checkpoint=checkpoint,
         )
 
     def progress(self, fraction: float | None = None, message: str | None = None) -> None:

@@ -144,11 +144,11 @@ def test_functions_are_made_from_one_zip() -> None:
         assert properties(name, Tracing="true")["TracingConfig"] == {"Mode": "Active"}
 
 
-def test_the_runtime_is_the_newest_python() -> None:
-    """The runtime is the newest Python that the pinned SDK knows; arm64 is the cheaper architecture."""
+def test_the_runtimes_are_lambdas_pythons() -> None:
+    """The runtimes are all of the pinned SDK's Pythons from 3.11 on; test_pythons.py tests the default. arm64 is cheaper than x86_64."""
     known = botocore.session.get_session().get_service_model("lambda").shape_for("Runtime").enum
-    newest = max((each for each in known if each.startswith("python")), key=lambda each: [int(part) for part in each[6:].split(".")])
-    assert source()["Parameters"]["Runtime"]["Default"] == newest
+    pythons = {each for each in known if each.startswith("python3.") and int(each.rpartition(".")[2]) >= 11}
+    assert set(source()["Parameters"]["Runtime"]["AllowedValues"]) == pythons
     assert source()["Parameters"]["Architecture"]["Default"] == "arm64"
 
 

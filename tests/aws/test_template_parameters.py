@@ -84,8 +84,8 @@ def test_parameters_that_need_each_other() -> None:
     """A domain needs its certificate; a certificate, a zone or VPC endpoints alone have no effect and are refused."""
     certificate = EVERYTHING["CertificateArn"]
     assert "needs CertificateArn" in one(refusals(DomainName="api.example.com"))
-    assert "mean nothing without DomainName" in one(refusals(CertificateArn=certificate))
-    assert "mean nothing without DomainName" in one(refusals(HostedZoneId="Z1"))
+    assert "have no effect without DomainName" in one(refusals(CertificateArn=certificate))
+    assert "have no effect without DomainName" in one(refusals(HostedZoneId="Z1"))
     assert "without AllowedCidrs" in one(refusals(AllowedVpcEndpoints="vpce-0a"))
     assert refusals() == refusals(**EVERYTHING) == refusals(DomainName="api.example.com", CertificateArn=certificate) == []
 

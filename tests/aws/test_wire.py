@@ -97,7 +97,7 @@ def test_every_try_is_signed_anew(run: Run) -> None:
 
 def test_no_response_in_time(run: Run) -> None:
     """A silent peer is retried while time is left, and then is an outage."""
-    error, asked, service = run(call([HANG], deadline=0.4, patience=0.1))
+    error, asked, service = run(call([HANG], deadline=0.4, try_timeout=0.1))
     assert isinstance(error, DependencyUnavailable)
     assert len(asked) == 3
     assert service.budget.tokens == RetryBudget.CAPACITY - 2 * RetryBudget.COST_TIMEOUT

@@ -394,7 +394,7 @@ class TestTheRest:
         [
             (lambda world: world.shows(world.document(), 202), "not done yet"),
             (lambda world: world.json({"title": "No such operation"}, 404), "No such operation"),
-            (lambda world: Response(status=200, headers={"content-type": "text/html"}, body=b"<html>"), "not how offpoll answers"),
+            (lambda world: Response(status=200, headers={"content-type": "text/html"}, body=b"<html>"), "it is not offpoll's"),
         ],
     )
     def test_no_result(self, make, world, answer, words):

@@ -474,7 +474,7 @@ class TestMisread:
                     asked.append(event.to)
                     reply = other if event.to == "store" else SLOW_DOWN
 
-        with pytest.raises(ApiError, match=f"may go on, but its status cannot be read, {GIVE_UP} times") as caught:
+        with pytest.raises(ApiError, match=f"may go on, but its status was unreadable {GIVE_UP} times") as caught:
             drive()
         assert caught.value.status == other.status
         assert len(waits) == GIVE_UP

@@ -9,7 +9,7 @@ import pytest
 
 from offpoll import ConfigurationError
 from offpoll.deploy import contents
-from offpoll.deploy.contents import check_contents, elf_machine, missing
+from offpoll.deploy.contents import check_contents, elf_machine, missing_modules
 from offpoll.deploy.target import Target
 
 ARM = Target(runtime="python3.13", architecture="arm64")
@@ -93,4 +93,4 @@ def test_a_forgotten_requirement(tmp_path: Path) -> None:
         (contents / name).touch()
     for name, text in (("orders.py", SERVICE), ("template.py", "{{ no Python }}"), ("data.json", "import numpy")):
         (tmp_path / name).write_text(text)
-    assert missing(sorted(tmp_path.glob("*.*")), contents=contents) == ["requests", "yaml"]
+    assert missing_modules(sorted(tmp_path.glob("*.*")), contents=contents) == ["requests", "yaml"]

@@ -20,7 +20,7 @@ from tests.cli.conftest import SERVICE
 from offpoll import ConfigurationError, OffpollError
 from offpoll.deploy import package
 from offpoll.deploy.contents import UNZIPPED_LIMIT, elf_machine
-from offpoll.deploy.package import build, holds, project_files
+from offpoll.deploy.package import build, has_module, project_files
 from offpoll.deploy.target import Target
 
 #: The template's defaults.
@@ -199,4 +199,4 @@ def test_whether_a_module_is_there(tmp_path: Path, module: str, there: bool) -> 
     (tmp_path / "shop").mkdir()
     (tmp_path / "orders.py").touch()
     (tmp_path / "shop" / "api.py").touch()
-    assert holds(tmp_path, module) is there
+    assert has_module(tmp_path, module) is there

@@ -10,7 +10,7 @@ import pytest
 
 from offpoll.deploy import package
 from offpoll.deploy.package import gather
-from offpoll.deploy.target import Target, left_out
+from offpoll.deploy.target import Target, missing_requirements
 
 LAMBDA = Target(runtime="python3.15", architecture="arm64")
 
@@ -33,20 +33,20 @@ def test_requirements_of_lambda_alone(tmp_path: Path) -> None:
         'wanted; extra == "more"',
         "always",
     )
-    assert left_out(tmp_path, target=LAMBDA, requirements=None) == ["arm", "newer[fast]<3,>=2"]
+    assert missing_requirements(tmp_path, target=LAMBDA, requirements=None) == ["arm", "newer[fast]<3,>=2"]
 
 
 def test_an_installed_requirement_is_not_repeated(tmp_path: Path) -> None:
     """Its name counts in any spelling."""
     installed(tmp_path, "service", 'Type.Extensions; python_version >= "3.15"')
     installed(tmp_path, "type_extensions")
-    assert left_out(tmp_path, target=LAMBDA, requirements=None) == []
+    assert missing_requirements(tmp_path, target=LAMBDA, requirements=None) == []
 
 
 def test_the_projects_requirements(tmp_path: Path) -> None:
     """Lines of requirements.txt have markers too; lines that only pip can read are left to pip."""
     (tmp_path / "requirements.txt").write_text('-r other.txt\n\n./local\nnewer==1 ; python_version >= "3.15"  # why\nplain\n')
-    assert left_out(tmp_path, target=LAMBDA, requirements=tmp_path / "requirements.txt") == ["newer==1"]
+    assert missing_requirements(tmp_path, target=LAMBDA, requirements=tmp_path / "requirements.txt") == ["newer==1"]
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 15), reason="here the marker holds for pip as well")

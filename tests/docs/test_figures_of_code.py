@@ -116,11 +116,11 @@ FIGURES = {
     ],
     "docs/functions.md": [
         f"After a rest of more than {connections.POOL_IDLE:g} s",
-        f"hidden for that time and {batch.AFTER_THE_END:g} s more",
+        f"hidden for that time and {batch.AFTER_DEADLINE:g} s more",
         f"at most the function's less {batch.RESERVE:g} s",
         f"waits until {batch.STOP_BEFORE:g} s before the end",
         f"{batch.FLUSH_WITHIN:g} s ─── end of the function",
-        f"Its session lasts {says(sts.CHAINED, 3600, 'an hour')}",
+        f"Its session lasts {says(sts.CHAINED_SESSION, 3600, 'an hour')}",
     ],
     "docs/deploy.md": [
         f"over `WorkerTimeout` - {batch.RESERVE:g} s",

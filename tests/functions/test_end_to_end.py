@@ -167,7 +167,7 @@ def test_a_message_that_cannot_be_parked() -> None:
 def test_an_event_of_something_else() -> None:
     """Whoever connected the function to another source is told; of a batch, all comes back."""
     with deployed(single(doubled)) as service:
-        with pytest.raises(ValueError, match="no batch of SQS"):
+        with pytest.raises(ValueError, match="not a batch of SQS"):
             service.worker({"source": "aws.events"}, service.context())
-        with pytest.raises(ValueError, match="no event of an HTTP API"):
+        with pytest.raises(ValueError, match="not an event of an HTTP API"):
             service.api({"Records": []}, service.context())

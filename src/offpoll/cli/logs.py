@@ -1,4 +1,4 @@
-"""Where log lines go and what they look like: logs to stderr, the access log to stdout, times in UTC."""
+"""Configures logging: logs go to stderr, the access log goes to stdout, and times are in UTC."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["LEVELS", "AccessLog", "configure"]
 
 LEVELS = ("debug", "info", "warning", "error")
 
-#: In the access log: the client went away before it was answered. No status of HTTP's, and no fault of the service's.
+#: In the access log: the client went away before it got a response. This is no HTTP status, and no fault of the service.
 GONE = 499
 
 access = logging.getLogger("offpoll.access")
@@ -27,10 +27,10 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def configure(level: str) -> None:
-    """Set up logging, where the program has not done so itself."""
+    """Set up logging, unless the program has done so itself."""
     logging.basicConfig(level=level.upper(), handlers=[_handler(sys.stderr, "%(asctime)s %(levelname)s %(name)s: %(message)s")])
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
-    for chatty in ("boto3", "botocore"):  # on info they tell where each client found its credentials
+    for chatty in ("boto3", "botocore"):  # at info they log where each client found its credentials
         logging.getLogger(chatty).setLevel(logging.WARNING)
     if not access.handlers:
         access.addHandler(_handler(sys.stdout, "%(asctime)s %(message)s"))
@@ -58,35 +58,35 @@ class _TextLines(logging.Formatter):
 
 
 class AccessLog:
-    """Wraps an ASGI application and writes one line a request.
+    """Wraps an ASGI application and writes one line per request.
 
         2030-01-01T00:00:00Z 127.0.0.1 "POST /order" 202 3.1 ms → /order/0123…
 
-    The path comes without its query, and of the answer only the `Location`: no status link gets into the log.
+    A line has the path without its query, and of the response headers only `Location`: no status link gets into the log.
     """
 
     def __init__(self, app: Asgi) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request as the application does, and write its line."""
+        """Pass a request to the application, and write its line."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         started = time.perf_counter()
-        answered: dict[str, Any] = {"status": GONE, "headers": ()}
+        response: dict[str, Any] = {"status": GONE, "headers": ()}
 
         async def noting(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                answered.update(status=message["status"], headers=message.get("headers", ()))
+                response.update(status=message["status"], headers=message.get("headers", ()))
             await send(message)
 
         try:
             await self._app(scope, receive, noting)
         except Exception:
-            answered.update(status=500 if answered["status"] == GONE else answered["status"])
+            response.update(status=500 if response["status"] == GONE else response["status"])
             raise
         finally:
-            _write(scope, answered["status"], _location(answered["headers"]), time.perf_counter() - started)
+            _write(scope, response["status"], _location(response["headers"]), time.perf_counter() - started)
 
 
 def _write(scope: Scope, status: int, location: str, seconds: float) -> None:

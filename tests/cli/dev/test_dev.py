@@ -70,7 +70,7 @@ def test_a_child_that_dies_ends_all_of_it(start: Start, name: str) -> None:
     os.kill(next(pid for pid in group.pids if name in command_line(pid) and pid != process.pid), signal.SIGKILL)
     output = group.read_to_end(process)
     assert process.returncode == 1
-    assert "ended by itself, with exit code -9" in output
+    assert "ended by itself with exit code -9" in output
     group.assert_gone(ports=[port])
 
 

@@ -25,7 +25,7 @@ from offpoll.operation import Progress, Record, Status, Submission
 from offpoll.queue import Delivery, Message
 from offpoll.settings import Settings
 from offpoll.wiring import load_app
-from offpoll.work.children.pool import Processes
+from offpoll.work.children.pool import ChildPool
 from offpoll.work.handle import Ended, Errored, Stopped
 from offpoll.work.job import Job, Stop
 
@@ -44,8 +44,8 @@ def apps(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @asynccontextmanager
-async def running(apps: ModuleType, processes: int = 1, *, reference: str = "app", load: Any = None) -> AsyncIterator[Processes]:
-    async with Processes(reference, load=load or apps.load, processes=processes, result_limit=350 * 1024) as runner:
+async def running(apps: ModuleType, processes: int = 1, *, reference: str = "app", load: Any = None) -> AsyncIterator[ChildPool]:
+    async with ChildPool(reference, load=load or apps.load, processes=processes, result_limit=350 * 1024) as runner:
         yield runner
 
 
@@ -73,14 +73,14 @@ async def until(condition: Callable[[], object]) -> None:
         await asyncio.sleep(0.01)
 
 
-async def begun(runner: Processes, job: Job) -> asyncio.Task[Ended | Errored | Stopped]:
+async def begun(runner: ChildPool, job: Job) -> asyncio.Task[Ended | Errored | Stopped]:
     """Start a run whose handler reports progress, and wait for that."""
     run = asyncio.create_task(runner.run(job))
     await until(lambda: job.progress)
     return run
 
 
-async def result(runner: Processes, job: Job) -> Any:
+async def result(runner: ChildPool, job: Job) -> Any:
     ended = await runner.run(job)
     assert isinstance(ended, Ended), ended
     assert ended.outcome.status is Status.SUCCEEDED, ended
@@ -88,7 +88,7 @@ async def result(runner: Processes, job: Job) -> Any:
     return json.loads(ended.outcome.result or "")
 
 
-async def pid(runner: Processes, apps: ModuleType) -> int:
+async def pid(runner: ChildPool, apps: ModuleType) -> int:
     return int((await result(runner, make_job(apps, "where")))["running_in"])
 
 
@@ -390,7 +390,7 @@ def test_cannot_start(apps: ModuleType, reference: str, load: Any, words: str) -
 def test_none_is_refused(apps: ModuleType) -> None:
     """No children: refused."""
     with pytest.raises(ConfigurationError, match="0 processes"):
-        Processes("app", load=apps.load, processes=0, result_limit=1)
+        ChildPool("app", load=apps.load, processes=0, result_limit=1)
 
 
 def test_signals(apps: ModuleType) -> None:
@@ -490,7 +490,7 @@ def test_loop_torn_down(tmp_path: Path) -> None:
     text = PARENT.format(here=str(HERE), tests=str(Path(__file__).parent), kind="block").replace(
         "        await busy\n", "        raise SystemExit(5)\n"
     )
-    left_open = "for runner in [await t.Processes('app', load=apps.load, processes=2, result_limit=9).__aenter__()]:"
+    left_open = "for runner in [await t.ChildPool('app', load=apps.load, processes=2, result_limit=9).__aenter__()]:"
     script.write_text(text.replace("async with t.running(apps, 2) as runner:", left_open))
     with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
         assert parent.stdout is not None
