@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.support.memory import memory_dependencies
+from tests.support.memory_dependencies import memory_dependencies
 
 from offpoll.app import Offpoll
 from offpoll.blocking import Service, StatusBoard

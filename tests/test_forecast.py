@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.support.faults import Faults
-from tests.support.spans import span
+from tests.support.service_time_spans import span
 
 from offpoll.document import Estimate
 from offpoll.forecast import FARTHEST, Forecast

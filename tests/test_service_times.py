@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.spans import span
+from tests.support.service_time_spans import span
 
 from offpoll.service_times import MemoryServiceTimes
 from offpoll.testing import run_virtual

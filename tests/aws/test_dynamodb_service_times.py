@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.support.scripted_aws import Asked, Reply, Scripted, json_error
-from tests.support.spans import span
+from tests.support.service_time_spans import span
 
 from offpoll.aws.credentials import Credentials, StaticCredentials
 from offpoll.aws.dynamodb_service_times import SHARDS, TRIES, DynamoServiceTimes

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.support.client_network import StubService, service
 from tests.support.servers import Server
+from tests.support.stub_api import StubApi, stub_api
 
 #: The smallest possible app.
 SERVICE = """
@@ -47,9 +47,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def api() -> Iterator[StubService]:
+def api() -> Iterator[StubApi]:
     """An API with its store, on this machine; the test sets its responses."""
-    with service() as running:
+    with stub_api() as running:
         yield running
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.support.deployed_operations import submit
-from tests.support.spans import span
+from tests.support.service_time_spans import span
 
 from offpoll.instant import utc_now
 from offpoll.settings import Settings

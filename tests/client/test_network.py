@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import trustme
-from tests.support.client_network import ID, ORDER, SIGNATURE, StubService, proxy, service
+from tests.support.stub_api import ID, ORDER, SIGNATURE, StubApi, proxy, stub_api
 
 from offpoll.client import AsyncClient, AsyncHttpTransport, Client, HttpTransport
 from offpoll.errors import ApiError, ApiUnavailable, ConfigurationError, OffpollError, WaitTimeout
@@ -50,21 +50,21 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
-def secure(authority: trustme.CA) -> Iterator[StubService]:
+def secure(authority: trustme.CA) -> Iterator[StubApi]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    with service(context) as running:
+    with stub_api(context) as running:
         yield running
 
 
 @pytest.fixture
-def plain() -> Iterator[StubService]:
-    with service() as running:
+def plain() -> Iterator[StubApi]:
+    with stub_api() as running:
         yield running
 
 
 class TestAuthority:
-    def test_as_a_path_or_as_bytes(self, order: Ordered, secure: StubService, authority: trustme.CA, tmp_path: Path) -> None:
+    def test_as_a_path_or_as_bytes(self, order: Ordered, secure: StubApi, authority: trustme.CA, tmp_path: Path) -> None:
         """A client trusts your own authority beside the system's, wherever in a bundle it stands; without it, it sends nothing."""
         bundle = "# Zoë's own\n".encode() + trustme.CA().cert_pem.bytes() + authority.cert_pem.bytes()
         (tmp_path / "ca.pem").write_bytes(bundle)
@@ -74,7 +74,7 @@ class TestAuthority:
         for ca in (bundle, tmp_path / "ca.pem", str(tmp_path / "ca.pem")):
             assert order(secure.base, ca=ca) == ORDER
 
-    def test_of_the_environment(self, order: Ordered, secure: StubService, authority: trustme.CA, tmp_path: Path, monkeypatch: Any) -> None:
+    def test_of_the_environment(self, order: Ordered, secure: StubApi, authority: trustme.CA, tmp_path: Path, monkeypatch: Any) -> None:
         """A client reads `SSL_CERT_FILE`, as OpenSSL's own programs do."""
         (tmp_path / "ca.pem").write_bytes(authority.cert_pem.bytes())
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
@@ -89,20 +89,20 @@ class TestAuthority:
 
 
 class TestProxy:
-    def test_tunnel(self, order: Ordered, secure: StubService, authority: trustme.CA) -> None:
+    def test_tunnel(self, order: Ordered, secure: StubApi, authority: trustme.CA) -> None:
         """With https the proxy sees only hosts: neither links nor credentials."""
         with proxy() as (address, lines):
             assert order(secure.base, ca=authority.cert_pem.bytes(), proxy=f"http://user:pa55word@{address}") == ORDER
         assert set(lines) == {"CONNECT " + secure.base.removeprefix("https://")}
         assert not [headers for _, _, headers in secure.seen if "proxy-authorization" in headers]
 
-    def test_plain(self, order: Ordered, plain: StubService) -> None:
+    def test_plain(self, order: Ordered, plain: StubApi) -> None:
         """With http, requests go to the proxy with their whole address."""
         with proxy() as (address, lines):
             assert order(plain.base, proxy=f"http://user:pa55word@{address}") == ORDER
         assert lines == [f"POST {plain.base}/order", f"GET {plain.base}/store/{ID}", f"GET {plain.base}/order/{ID}"]
 
-    def test_of_the_environment(self, order: Ordered, plain: StubService, monkeypatch: Any) -> None:
+    def test_of_the_environment(self, order: Ordered, plain: StubApi, monkeypatch: Any) -> None:
         """Without the argument, a client uses the environment's proxy and respects `NO_PROXY`."""
         with proxy() as (address, lines):
             monkeypatch.setenv("HTTP_PROXY", f"http://user:pa55word@{address}")
@@ -112,7 +112,7 @@ class TestProxy:
             assert order(plain.base) == ORDER
             assert len(lines) == 3
 
-    def test_refused(self, order: Ordered, secure: StubService, authority: trustme.CA) -> None:
+    def test_refused(self, order: Ordered, secure: StubApi, authority: trustme.CA) -> None:
         """A proxy's refusal is no answer of the API; the error names neither the proxy's password nor the token."""
         password = "wr0" + "ng"
         with proxy() as (address, _), pytest.raises(ApiUnavailable) as caught:
@@ -147,7 +147,7 @@ class TestInTheStoresPlace:
     )
 
     @pytest.mark.parametrize(("name", "status", "headers", "body"), ANSWERS, ids=[each[0] for each in ANSWERS])
-    def test_a_safe_wait(self, order: Ordered, plain: StubService, name: str, status: int, headers: dict[str, str], body: bytes) -> None:
+    def test_a_safe_wait(self, order: Ordered, plain: StubApi, name: str, status: int, headers: dict[str, str], body: bytes) -> None:
         """The wait goes on until its time is up, follows no redirect, and never sends the API's credentials to the store."""
         if name == "unknown status":
             body = plain.document("queued").to_bytes().replace(b'"queued","done":false', b'"pondering","done":true')
@@ -159,7 +159,7 @@ class TestInTheStoresPlace:
         assert [path for _, path, sent in plain.seen if path.startswith("/store/") and "authorization" in sent] == []
 
     @pytest.mark.parametrize("status", [301, 302, 307, 308])
-    def test_a_redirect_of_the_api(self, order: Ordered, plain: StubService, status: int) -> None:
+    def test_a_redirect_of_the_api(self, order: Ordered, plain: StubApi, status: int) -> None:
         """A client does not follow the API's redirect either; the error names where it leads."""
         plain.api = (status, {"Location": f"{plain.base}/elsewhere?x={SIGNATURE}"}, b"")
         with pytest.raises(ApiError, match="/elsewhere', which is not followed"):
@@ -167,7 +167,7 @@ class TestInTheStoresPlace:
         assert plain.asked() == ["POST /order"]
 
 
-def test_links_stay_secret(order: Ordered, plain: StubService, caplog: pytest.LogCaptureFixture) -> None:
+def test_links_stay_secret(order: Ordered, plain: StubApi, caplog: pytest.LogCaptureFixture) -> None:
     """Neither the debug logs nor an error's traceback contain a link's signature or a token."""
     plain.store, plain.pending = (403, {}, b"<Error><Code>AccessDenied</Code></Error>"), True
     told: list[tuple[str, str, int]] = []
@@ -179,7 +179,7 @@ def test_links_stay_secret(order: Ordered, plain: StubService, caplog: pytest.Lo
     assert TOKEN not in written
 
 
-def test_many_at_once(plain: StubService) -> None:
+def test_many_at_once(plain: StubApi) -> None:
     """The sync client's threads share one transport, and every wait ends with its result."""
     with Client(plain.base) as client:
         tickets = [client.submit("order", {}) for _ in range(20)]
@@ -187,7 +187,7 @@ def test_many_at_once(plain: StubService) -> None:
     assert [waited.result() for waited in ended] == [ORDER] * 20
 
 
-def test_leaving_early(plain: StubService) -> None:
+def test_leaving_early(plain: StubApi) -> None:
     """Leaving the sync client's loop early leaves no thread behind, and the client still works."""
     with Client(plain.base) as client:
         tickets = [client.submit("order", {}) for _ in range(8)]
@@ -201,7 +201,7 @@ def test_leaving_early(plain: StubService) -> None:
     assert not [each for each in threading.enumerate() if each.name.startswith("offpoll-client")]
 
 
-def test_a_cancellation_is_not_lost(plain: StubService) -> None:
+def test_a_cancellation_is_not_lost(plain: StubApi) -> None:
     """Ctrl-C or a timeout cancels a request even at the moment at which its answer arrives."""
 
     async def main() -> list[bool]:

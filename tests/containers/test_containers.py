@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from tests.support.compose import environment, interpolate, read_variables
+from tests.support.compose_file import environment, interpolate, read_variables
 from tests.support.dockerfile import Stage, parse
 
 from offpoll import Settings

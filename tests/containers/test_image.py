@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.compose import environment, interpolate, read_variables
+from tests.support.compose_file import environment, interpolate, read_variables
 from tests.support.container import Container, Network, network
 from tests.support.dockerfile import parse
 from tests.support.image import Image, build, can_build
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 #: Seconds for something to start, on a busy machine.
 PATIENCE = 60.0

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.support.lab import single
-from tests.support.lambdas import TIMEOUT, deployed, http_1, http_2
+from tests.support.lambda_runtime import TIMEOUT, deployed, http_1, http_2
 
 from offpoll import Operation
 from offpoll.errors import DependencyUnavailable

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.support.lab import single
-from tests.support.lambdas import HOST, deployed, http_1, http_2
+from tests.support.lambda_runtime import HOST, deployed, http_1, http_2
 
 from offpoll import Unauthorized
 from offpoll.app import Caller

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 from tests.support.lab import single
-from tests.support.lambdas import deployed, http_2
+from tests.support.lambda_runtime import deployed, http_2
 
 
 async def echo(number: int) -> int:

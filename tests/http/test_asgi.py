@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi import Depends, FastAPI, HTTPException
 from pydantic import BaseModel
-from tests.support.memory import memory_dependencies
+from tests.support.memory_dependencies import memory_dependencies
 
 from offpoll import AsyncService, Offpoll, Settings, application, router
 

@@ -66,7 +66,7 @@ def test_an_order_through_the_functions(deploy: Callable[..., Deployment]) -> No
     iam.put_user_policy(UserName=user, PolicyName="sign", PolicyDocument=json.dumps({"Statement": [assuming]}))
     environ = {
         **deployment.variables,
-        "OFFPOLL_APP": "apps_for_integration:app",
+        "OFFPOLL_APP": "app_for_integration:app",
         "OFFPOLL_TIMEOUT": "60",
         "OFFPOLL_SIGNER_ROLE_ARN": arn,
         "PYTHONPATH": f"{SUPPORT}:{deployment.variables.get('PYTHONPATH', '')}",

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from tests.support.lab import lab, single
-from tests.support.spans import span
+from tests.support.service_time_spans import span
 
 from offpoll.operators.stats import look, of_kind
 from offpoll.testing import START

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.support.lab import single
-from tests.support.lambdas import TIMEOUT, Deployed, batch_of, deployed
+from tests.support.lambda_runtime import TIMEOUT, Deployed, batch_of, deployed
 
 from offpoll import Operation
 from offpoll.errors import ConfigurationError

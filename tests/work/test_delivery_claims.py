@@ -10,8 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.support.handlers import Handler, outcome_of, settled
 from tests.support.lab import Lab, lab, single
+from tests.support.scripted_handler import ScriptedHandler
 
 from offpoll.operation import Operation, Outcome, Status
 from offpoll.records import Undecided
@@ -69,7 +69,7 @@ class Handlers:
 
 def test_a_claim_that_was_lost_before_it_was_known() -> None:
     """If another worker has claimed by the time this one asks, it begins no handler and leaves the message alone."""
-    handler = Handler()
+    handler = ScriptedHandler()
     with lab(single(handler.function())) as one:
         one.on_records.fail("claim", after=True)
         one.on_records.fail("claim", times=8)
@@ -88,7 +88,7 @@ def test_a_claim_that_was_lost_before_it_was_known() -> None:
 
 def test_the_lease_counts_from_before_the_claim() -> None:
     """The lease counts from before the claim's call, because a late answer does not say when the claim took effect."""
-    with lab(single(Handler(seconds=100).function())) as one:
+    with lab(single(ScriptedHandler(seconds=100).function())) as one:
         one.on_records.meanwhile("claim", sleeping(5), after=True)
         one.submit()
         one.system.advance(5.2)
@@ -100,7 +100,7 @@ def test_the_lease_counts_from_before_the_claim() -> None:
 @pytest.mark.parametrize(("timeout", "status"), [(110, "failed"), (130, "succeeded")])
 def test_a_rerun_gets_the_rest_of_the_timeout(timeout: float, status: str) -> None:
     """After a lapse the handler runs again for the rest of its attempt's timeout; the outage in between does not count."""
-    handler = Handler(seconds=100)
+    handler = ScriptedHandler(seconds=100)
     with lab(single(handler.function(), timeout=timeout)) as one:
         operation_id = one.submit()
         one.system.advance(5)
@@ -134,7 +134,7 @@ class RunsOn:
 
 def test_a_cancel_does_not_wait_for_a_thread() -> None:
     """After a cancel, the outcome is published and the message deleted while the handler still runs; only the slot waits."""
-    with lab(single(Handler().function()), concurrency=1) as one:
+    with lab(single(ScriptedHandler().function()), concurrency=1) as one:
         runner = RunsOn(Stop.DECIDED)
         object.__setattr__(delivery_processor(one), "runner", runner)
         operation_id = one.submit()
@@ -161,7 +161,7 @@ def test_a_cancel_does_not_wait_for_a_thread() -> None:
 
 def test_a_copy_meets_the_backoff() -> None:
     """A second copy of the message, delivered right after a failed attempt, starts nothing before the backoff has ended."""
-    handler = Handler(RuntimeError(), seconds=0.0)
+    handler = ScriptedHandler(RuntimeError(), seconds=0.0)
     with lab(single(handler.function()), workers=2) as one:
         operation_id = one.submit(key="k")
         one.system.advance(0.5)
@@ -171,13 +171,13 @@ def test_a_copy_meets_the_backoff() -> None:
         assert handler.began == [1]
         assert one.until_done(operation_id, within=10).attempt == 2
         one.system.advance(60)
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 @pytest.mark.parametrize(("random", "seconds"), [(0.0, 2.0), (1.0, 4.0)])
 def test_the_backoffs_jitter(random: float, seconds: float) -> None:
     """A backoff lasts between half and all of its limit."""
-    with lab(single(Handler(RuntimeError(), seconds=0.0).function()), workers=0) as one:
+    with lab(single(ScriptedHandler(RuntimeError(), seconds=0.0).function()), workers=0) as one:
         one.system._random = SimpleNamespace(random=lambda: random)  # type: ignore[assignment]
         one.system.start_worker()
         began = one.system.loop.now()
@@ -192,7 +192,7 @@ def test_the_backoffs_jitter(random: float, seconds: float) -> None:
 
 def test_a_release_that_came_too_late() -> None:
     """If another attempt began before the release, this worker does not hide the message, which is the other's now."""
-    handler = Handler(RuntimeError(), seconds=1.0)
+    handler = ScriptedHandler(RuntimeError(), seconds=1.0)
     with lab(single(handler.function())) as one:
         operation_id = one.submit()
 
@@ -209,7 +209,7 @@ def test_a_release_that_came_too_late() -> None:
 
 def test_a_release_after_a_decision() -> None:
     """If the operation was decided before the release, its outcome is published and the message deleted at once."""
-    with lab(single(Handler(RuntimeError()).function())) as one:
+    with lab(single(ScriptedHandler(RuntimeError()).function())) as one:
         operation_id = one.submit()
 
         async def cancel() -> None:
@@ -219,13 +219,13 @@ def test_a_release_after_a_decision() -> None:
 
         one.on_records.meanwhile("release", cancel)
         one.system.advance(1.5)
-        assert outcome_of(one, operation_id).status == "canceled"
-        settled(one, operation_id)
+        assert one.outcome(operation_id).status == "canceled"
+        one.assert_settled(operation_id)
 
 
 def test_a_release_whose_answer_was_lost() -> None:
     """A release whose answer was lost counts: the message comes back after the backoff, not after its visibility timeout."""
-    handler = Handler(RuntimeError(), seconds=0.0)
+    handler = ScriptedHandler(RuntimeError(), seconds=0.0)
     with lab(single(handler.function())) as one:
         one.on_records.fail("release", after=True)
         operation_id = one.submit()
@@ -237,7 +237,7 @@ def test_a_release_whose_answer_was_lost() -> None:
 
 def test_a_beat_under_way_does_not_undo_the_giving_back() -> None:
     """Giving a message back waits for a heartbeat that is just hiding it, so the next attempt begins after its backoff."""
-    handler = Handler(RuntimeError(), seconds=12.0)
+    handler = ScriptedHandler(RuntimeError(), seconds=12.0)
     with lab(single(handler.function())) as one:
         one.on_queue.meanwhile("hide", sleeping(3))
         one.submit()
@@ -247,7 +247,7 @@ def test_a_beat_under_way_does_not_undo_the_giving_back() -> None:
 
 def test_a_beat_under_way_does_not_meet_the_deletion() -> None:
     """A heartbeat that is under way at the end finishes before the message is deleted, and no other one begins."""
-    with lab(single(Handler(seconds=12.0).function())) as one:
+    with lab(single(ScriptedHandler(seconds=12.0).function())) as one:
         one.on_queue.meanwhile("hide", sleeping(3))
         seen: list[tuple[bool, bool]] = []
 
@@ -262,7 +262,7 @@ def test_a_beat_under_way_does_not_meet_the_deletion() -> None:
 
 def test_a_delivery_that_comes_while_stopping() -> None:
     """A message received while the worker is stopping is given back at once, unclaimed."""
-    handler = Handler()
+    handler = ScriptedHandler()
     with lab(single(handler.function()), workers=1) as one:
         one.system.advance(1)
         worker, processor = one.system._workers[0][0], delivery_processor(one)

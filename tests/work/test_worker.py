@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.support.lab import Lab, lab, single
-from tests.support.spans import measured
+from tests.support.service_time_spans import measured
 
 from offpoll.app import Offpoll
 from offpoll.log_lines import AboutFilter

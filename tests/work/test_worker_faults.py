@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from tests.support.faults import Faults
-from tests.support.handlers import Handler
 from tests.support.lab import Lab, lab, single
-from tests.support.spans import measured
+from tests.support.scripted_handler import ScriptedHandler
+from tests.support.service_time_spans import measured
 
 from offpoll.errors import ConfigurationError
 from offpoll.service_times import REPORT_INTERVAL
@@ -22,7 +22,7 @@ def dismissed(one: Lab) -> tuple[Any, asyncio.Task[None]]:
     return one.system._workers.pop()
 
 
-def given_back(one: Lab, operation_id: str, handler: Handler) -> None:
+def given_back(one: Lab, operation_id: str, handler: ScriptedHandler) -> None:
     """Assert that the handler was stopped, its claim released, and its message made visible again."""
     record = one.record(operation_id)
     assert record is not None
@@ -42,7 +42,7 @@ def test_a_heartbeat_that_dies_ends_the_worker(monkeypatch: pytest.MonkeyPatch) 
         except TimeoutError:
             raise ZeroDivisionError("a bug") from None
 
-    handler = Handler(seconds=1000)
+    handler = ScriptedHandler(seconds=1000)
     with lab(single(handler.function()), workers=0) as one:
         with monkeypatch.context() as patch:
             patch.setattr(Heartbeat, "run", run)
@@ -66,7 +66,7 @@ def test_a_heartbeat_that_dies_ends_the_worker(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("queue", ["queue", "dead_letters"])
 def test_a_loop_that_breaks_ends_the_worker(queue: str) -> None:
     """If a queue cannot be received from through a wrong setup, both loops end, the worker gives back its messages and raises."""
-    handler = Handler(seconds=1000)
+    handler = ScriptedHandler(seconds=1000)
     with lab(single(handler.function()), concurrency=2) as one:
         operation_id = one.submit()
         one.system.advance(1)
@@ -83,7 +83,7 @@ def test_a_loop_that_breaks_ends_the_worker(queue: str) -> None:
 
 def test_a_table_that_hangs_does_not_delay_the_end() -> None:
     """Service times are a hint: a worker that ends in an outage does not wait long to report them."""
-    with lab(single(Handler(seconds=1.0).function())) as one:
+    with lab(single(ScriptedHandler(seconds=1.0).function())) as one:
         on_times = Faults(one.system.service_times)
         on_times.meanwhile("add", lambda: asyncio.sleep(1000))
         one.until_done(one.submit())
@@ -97,7 +97,7 @@ def test_a_table_that_hangs_does_not_delay_the_end() -> None:
 @pytest.mark.parametrize("error", [None, ConfigurationError("no credentials"), ZeroDivisionError("a bug")], ids=repr)
 def test_flushing_goes_on_after_any_error(error: Exception | None) -> None:
     """Whatever the error was, the next report adds the service times that the failed one could not."""
-    with lab(single(Handler(seconds=4.0).function())) as one:
+    with lab(single(ScriptedHandler(seconds=4.0).function())) as one:
         on_times = Faults(one.system.service_times)
         on_times.fail("add", error=error)
         one.until_done(one.submit())

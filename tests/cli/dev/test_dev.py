@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.processes import Watched, command_line
+from tests.support.process_watch import ProcessWatch, command_line
 from tests.support.servers import free_port
 
 pytestmark = pytest.mark.ministack
@@ -26,7 +26,7 @@ def test_once_shows_an_operation_and_leaves_nothing(start: Start, folder: Path) 
     """Exit code 0, a two-line summary, every host that was asked, and neither a process nor a port left."""
     port = free_port()
     process = start("dev", "shop:app", "--once", "--port", str(port))
-    group = Watched()
+    group = ProcessWatch()
     output = group.read_to_end(process)
     assert process.returncode == 0, output
     assert len(re.findall("^API requests: 2$", output, re.MULTILINE)) == 1, output
@@ -49,7 +49,7 @@ def test_a_signal_ends_all_of_it(start: Start, number: int) -> None:
     """A terminate or kill signal leaves neither process nor port."""
     port = free_port()
     process = start("dev", "shop:app", "--no-example", "--port", str(port))
-    group = Watched()
+    group = ProcessWatch()
     group.read_until(process, "Ctrl-C ends everything")
     group.see(process.pid)
     assert len(group.pids) == 4  # itself, the embedded AWS, API, worker
@@ -64,7 +64,7 @@ def test_a_child_that_dies_ends_all_of_it(start: Start, name: str) -> None:
     """The output names the child and its exit code; nothing is left, and the exit code is not 0."""
     port = free_port()
     process = start("dev", "shop:app", "--no-example", "--port", str(port))
-    group = Watched()
+    group = ProcessWatch()
     group.read_until(process, "Ctrl-C ends everything")
     group.see(process.pid)
     os.kill(next(pid for pid in group.pids if name in command_line(pid) and pid != process.pid), signal.SIGKILL)
@@ -80,7 +80,7 @@ def test_an_app_without_an_example_is_told_how_to_add_one(start: Start, folder: 
         "from offpoll import Offpoll\napp = Offpoll()\n@app.operation('order')\ndef order(value: int) -> int:\n    return value\n"
     )
     process = start("dev", "shop:app", "--once", "--port", "0")
-    output = Watched().read_to_end(process)
+    output = ProcessWatch().read_to_end(process)
     assert process.returncode == 1, output
     assert "No example to submit" in output
     assert "examples" in output
@@ -91,7 +91,7 @@ def test_an_example_that_fails_is_a_failure(start: Start, folder: Path) -> None:
     shop = folder / "shop.py"
     shop.write_text(shop.read_text().replace("return {", "from offpoll import Fail; raise Fail('sold_out', 'No.'); return {"))
     process = start("dev", "shop:app", "--once", "--port", "0")
-    output = Watched().read_to_end(process)
+    output = ProcessWatch().read_to_end(process)
     assert process.returncode == 1
     assert "sold_out" in output
 
@@ -103,7 +103,7 @@ def test_a_lifespan_that_fails_ends_it(start: Start, folder: Path) -> None:
         shop.read_text().replace("app = Offpoll()", "def lifespan(app): raise RuntimeError('no table')\napp = Offpoll(lifespan=lifespan)")
     )
     process = start("dev", "shop:app", "--once", "--port", "0")
-    output = Watched().read_to_end(process)
+    output = ProcessWatch().read_to_end(process)
     assert process.returncode == 1
     assert "no table" in output
     assert "ended by itself" in output
@@ -113,7 +113,7 @@ def test_a_lifespan_that_fails_ends_it(start: Start, folder: Path) -> None:
 def test_the_printed_commands_work(start: Start) -> None:
     """The printed commands can be pasted, and need no client."""
     process = start("dev", "shop:app", "--port", "0")
-    output = Watched().read_until(process, "Ctrl-C ends everything")
+    output = ProcessWatch().read_until(process, "Ctrl-C ends everything")
     lines = [line.strip() for line in output.splitlines() if re.match(r"  (API=|curl )", line)]
     assert len(lines) == 3
     ran = subprocess.run(
