@@ -1,4 +1,4 @@
-"""The functions on real servers: events go in, and queue, table and bucket are the embedded AWS's, with the service's own permissions."""
+"""The functions on the embedded AWS's queue, table and bucket, with the service's own permissions."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ ROUND = """if True:
 
 
 def test_an_order_through_the_functions(deploy: Callable[..., Deployment]) -> None:
-    """It is accepted, worked on once although its batch comes twice, and its document is read by a link that the signer's role signed."""
+    """An order is accepted, handled once although its batch comes twice, and read by a link that the signer's role signed."""
     deployment = deploy()
     iam, resources = deployment.boto3("iam"), deployment.resources
     everybody = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
