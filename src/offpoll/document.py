@@ -57,16 +57,8 @@ class PollHint:
     interval: float
 
 
-class _Encoded:
-    """Room for a document's own bytes, beside its fields: a submit needs them twice, for the store and for its answer."""
-
-    __slots__ = ("_bytes",)
-
-    _bytes: bytes
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Document(_Encoded):
+class Document:
     """One status document. `unknown` holds what is not a field here: those of newer writers, and `resubmit_of`. It survives a rewrite."""
 
     id: str
@@ -88,6 +80,7 @@ class Document(_Encoded):
     expires_at: datetime | None = None
     spec: str = SPEC
     unknown: Mapping[str, Any] = field(default_factory=dict)
+    _bytes: bytes | None = field(default=None, init=False, repr=False, compare=False)  # a submit stores them and answers with them
 
     @property
     def done(self) -> bool:
@@ -112,11 +105,11 @@ class Document(_Encoded):
 
     def to_bytes(self) -> bytes:
         """Return the document as it is stored: JSON in ASCII, without spaces."""
-        try:
-            return self._bytes
-        except AttributeError:
-            object.__setattr__(self, "_bytes", _write(self).encode())
-            return self._bytes
+        written = self._bytes
+        if written is None:
+            written = _write(self).encode()
+            object.__setattr__(self, "_bytes", written)
+        return written
 
     @classmethod
     def from_bytes(cls, body: bytes) -> Document:
@@ -260,7 +253,7 @@ def _instant_text(instant: datetime | None) -> str:
     return "null" if instant is None else f'"{to_wire(instant)}"'
 
 
-_KNOWN = frozenset(each.name for each in dataclasses.fields(Document) if each.name != "unknown") | {"done"}
+_KNOWN = frozenset(each.name for each in dataclasses.fields(Document) if each.name not in {"unknown", "_bytes"}) | {"done"}
 
 _STATUSES: frozenset[str] = frozenset(Status)
 

@@ -112,11 +112,13 @@ class Forecast:
             clock=clock,
         )
 
-    def accepted(self, kind: str, *, now: datetime, lateness_weight: Weight) -> tuple[Estimate, PollHint]:
-        """Forecast an operation that is enqueued now, to the millisecond. Needs a running loop."""
+    def accepted(
+        self, kind: str, *, now: datetime, lateness_weight: Weight, loop: asyncio.AbstractEventLoop
+    ) -> tuple[Estimate, PollHint]:
+        """Forecast an operation that is enqueued now, to the millisecond. `loop` is the one that runs."""
         self._kinds.add(kind)
-        depth, measured = self._depth.get(), self._measured.get()
-        older = int(min(OLDEST, self._depth.age) / (2 * MAX_AGE))
+        depth, measured = self._depth.get(loop), self._measured.get(loop)
+        older = int(min(OLDEST, self._depth.age(loop.time())) / (2 * MAX_AGE))
         said = self._said.get(kind)
         if (
             said is None
@@ -152,7 +154,7 @@ class Forecast:
         """
         self._kinds.add(kind)
         now, due = to_milliseconds(now), to_milliseconds(due)
-        rest = _bounded(of_running(self._service_times(kind, self._measured.get()), elapsed=elapsed, fraction=fraction, since=since))
+        rest = _bounded(of_running(self._service_times(kind, self._measured.get(asyncio.get_running_loop())), elapsed=elapsed, fraction=fraction, since=since))
         passed = (due - now).total_seconds()
         after = plan(
             earliest=max(0.0, rest.earliest - passed),

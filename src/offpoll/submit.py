@@ -13,6 +13,7 @@ the caller learns DependencyUnavailable, which means *unknown*; the same idempot
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -92,7 +93,7 @@ class Submitter:
             DependencyRefused: by the store or the queue.
         """
         operation_id = self._operation_id(owner, kind, idempotency_key=idempotency_key, resubmit_of=resubmit_of)
-        now = to_milliseconds(self.clock())
+        now, loop = to_milliseconds(self.clock()), asyncio.get_running_loop()
         submission = Submission(
             operation_id=operation_id,
             kind=kind,
@@ -102,10 +103,10 @@ class Submitter:
             base_url=base_url,
             created_at=now,
         )
-        estimate, poll = self.forecast.accepted(kind, now=now, lateness_weight=lateness_weight)
+        estimate, poll = self.forecast.accepted(kind, now=now, lateness_weight=lateness_weight, loop=loop)
         message = Message(submission=submission, body=body, traceparent=traceparent, tracestate=tracestate)
         try:
-            with TimeLimit(self._deadlines, DEADLINE):
+            with TimeLimit(self._deadlines, DEADLINE, loop):
                 return await self._accept(
                     message, estimate=estimate, poll=poll, expires_at=now + timedelta(seconds=self.lifetime), resubmit_of=resubmit_of
                 )
