@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # One image for the API and for workers: `docker run … offpoll:local serve orders:app --host 0.0.0.0`, `… work orders:app`.
-# An app comes in by `FROM offpoll:local`, or mounted at /app: docs/containers.md. tests/test_image.py runs these steps.
+# An app comes in by `FROM offpoll:local`, or mounted at /app: docs/containers.md. tests/containers/test_image.py runs these steps.
 ARG PYTHON=3.13
 
 # The wheel, and a virtual environment with it. --only-binary: where a wheel is missing this ends, instead of looking for a compiler.

@@ -58,7 +58,7 @@ test: $(DEVELOPED)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'ministack and not ceph' $(ARGS) || [ $$? -eq 5 ]
 
 bench: $(DEVELOPED)
-	@set -e; for bench in presign wire accept work imports polling wait_all calibration cold_start; do echo; echo "== $$bench"; $(BIN)/python bench/$$bench.py $(if $(QUICK),--quick); done
+	@set -e; for bench in presign wire accept work imports polling wait_all calibration cold_start; do echo; echo "== $$bench"; $(BIN)/python -m bench.$$bench $(if $(QUICK),--quick); done
 
 # What they are made of and what they find: docs/proofs.md.
 explore: $(DEVELOPED)
@@ -82,7 +82,7 @@ SCAN := build/scan
 scan: $(DEVELOPED)
 	@mkdir -p $(SCAN)
 	@test -x $(SCAN)/venv/bin/checkov || { $(BIN)/python -m venv $(SCAN)/venv && $(SCAN)/venv/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30; }
-	@$(BIN)/python -c 'import json; from tests.aws.cloudformation import translated; print(json.dumps(translated()))' > $(SCAN)/template.json
+	@$(BIN)/python -c 'import json; from tests.support.cloudformation import translated; print(json.dumps(translated()))' > $(SCAN)/template.json
 	$(SCAN)/venv/bin/checkov -f $(SCAN)/template.json --framework cloudformation --skip-download --compact --quiet
 
 docs: $(DEVELOPED)

@@ -1,4 +1,4 @@
-"""CPU of one accepted request: `offpoll.application(connect(app))` against FastAPI + boto3 (`accept_boto3.py`).
+"""CPU of one accepted request: `offpoll.application(async_connect(app))` against FastAPI + boto3 (`accept_boto3.py`).
 
 Each API is a process of its own with one uvicorn server (uvloop, httptools, no access log); both talk to the same stub of S3 and SQS in
 another process. This process sends both the same orders over a few kept-alive connections. What counts is the CPU time of the API's
@@ -19,12 +19,12 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
 
+from bench.report import finish, measure_pairs, one_core, options, table
+from bench.wire import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, TOKEN, stub
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
-from report import finish, measure_pairs, one_core, options, table
-from wire import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, TOKEN, stub
 
-from offpoll import Offpoll, application, connect
+from offpoll import Offpoll, application, async_connect
 
 CONNECTIONS = 32
 HERE = Path(__file__).parent
@@ -46,12 +46,12 @@ def offpoll() -> FastAPI:
     async def create_order(order: Order) -> Order:
         return order
 
-    return _accountable(application(connect(app)))
+    return _accountable(application(async_connect(app)))
 
 
 def boto3() -> FastAPI:
     """Make the peer; uvicorn calls this in the API's process."""
-    from accept_boto3 import api
+    from bench.accept_boto3 import api
 
     return _accountable(api)
 

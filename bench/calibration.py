@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 from statistics import fmean
 from typing import Any
 
-from report import options
+from bench.report import options
 
 from offpoll import Offpoll
 from offpoll.document import Estimate

@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from report import finish, measure_pairs, one_core, options, table
+from bench.report import finish, measure_pairs, one_core, options, table
 
 FUNCTIONS = ("api", "worker", "dead_letters")
 HEAVY = frozenset({"boto3", "botocore", "fastapi", "starlette", "mangum", "pyreqwest", "typer", "rich", "uvicorn"})

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from report import finish, measure_pairs, one_core, options, table
+from bench.report import finish, measure_pairs, one_core, options, table
 
 HEAVY = ("boto3", "botocore", "fastapi", "starlette", "pydantic", "typer", "rich", "uvicorn")
 OURS = {"import offpoll": "import offpoll", "Client": "from offpoll import Client"}

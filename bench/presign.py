@@ -12,10 +12,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from report import finish, measure_pairs, one_core, options, table
+from bench.report import finish, measure_pairs, one_core, options, table
 
 from offpoll.aws.credentials import Credentials, StaticCredentials
-from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.s3 import S3DocumentStore
 from offpoll.aws.wire import Wire
 
@@ -26,7 +26,7 @@ KEYS = [f"status/public/{number:032x}" for number in range(1000)]
 
 def offpoll() -> Callable[[str], object]:
     credentials = StaticCredentials(Credentials(access_key=ACCESS_KEY, secret_key=SECRET_KEY, session_token=TOKEN))
-    endpoint = Endpoint.parse(f"https://s3.{REGION}.amazonaws.com", custom=False)
+    endpoint = AwsEndpoint.parse(f"https://s3.{REGION}.amazonaws.com", custom=False)
     store = S3DocumentStore(Wire(credentials), endpoint=endpoint, bucket=BUCKET, region=REGION)
     return partial(store.sign, lifetime=3600.0)
 

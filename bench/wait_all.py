@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from report import cpu_seconds, options, table
-from wait_stub import WARM, document
+from bench.report import cpu_seconds, options, table
+from bench.wait_stub import WARM, document
 
 from offpoll.client import AsyncClient, AsyncHttpTransport
 from offpoll.document import Document
-from offpoll.exchange import Answer, Fetch, NoAnswer
+from offpoll.exchange import Fetch, NoAnswer, Response
 from offpoll.link import StatusLink
 from offpoll.ticket import Ticket
 
@@ -71,7 +71,7 @@ class Capped:
     def __init__(self) -> None:
         self._network, self._room = AsyncHttpTransport(), asyncio.Semaphore(CAP)
 
-    async def send(self, fetch: Fetch) -> Answer | NoAnswer:
+    async def send(self, fetch: Fetch) -> Response | NoAnswer:
         async with self._room:
             return await self._network.send(fetch)
 

@@ -20,12 +20,12 @@ from typing import Any
 
 import trustme
 import uvloop
-from report import cpu_seconds, finish, measure_pairs, one_core, options, table
+from bench.report import cpu_seconds, finish, measure_pairs, one_core, options, table
 
 from offpoll.aws.credentials import Credentials, StaticCredentials
-from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.s3 import S3DocumentStore
-from offpoll.aws.service import Service
+from offpoll.aws.service import AwsService
 from offpoll.aws.sqs import SqsQueue
 from offpoll.aws.transport import ByProxy
 from offpoll.aws.wire import Wire
@@ -55,7 +55,7 @@ def stub(*, chain: Path | None = None) -> Iterator[str]:
 class ByPyreqwest(Wire):
     """The same wire on a library's connections."""
 
-    def _connect(self, service: Service) -> ByProxy:
+    def _connect(self, service: AwsService) -> ByProxy:
         found = self._connections[service.endpoint.origin] = ByProxy(service.endpoint.origin, certificates=self._certificates)
         return found
 
@@ -63,7 +63,7 @@ class ByPyreqwest(Wire):
 def ours(origin: str, *, verb: str, rounds: int, trusted: Path | None, make: type[Wire] = Wire) -> Callable[[], float]:
     """Return a measurement of offpoll: seconds of CPU for one call."""
     credentials = StaticCredentials(Credentials(access_key=ACCESS_KEY, secret_key=SECRET_KEY, session_token=TOKEN))
-    endpoint = Endpoint.parse(origin)
+    endpoint = AwsEndpoint.parse(origin)
 
     certificates = None if trusted is None else trusted.read_bytes()
 

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from accept import environment
+from bench.accept import environment
+from bench.report import finish, measure_pairs, one_core, options, table
+from bench.wire import BUCKET, stub
 from pydantic import BaseModel
-from report import finish, measure_pairs, one_core, options, table
-from wire import BUCKET, stub
 
 from offpoll import Offpoll
 from offpoll.settings import Settings
@@ -65,7 +65,7 @@ def offpoll(aws: str, messages: int) -> Callable[[], float]:
             return confirm(order)
 
         own = dependencies(settings, environ=environ)
-        runner = InProcess(state=None, middleware=(), threads=AT_ONCE, result_limit=settings.result_limit, monotonic=time.monotonic)
+        runner = InProcess(state=None, threads=AT_ONCE, result_limit=settings.result_limit, monotonic=time.monotonic)
         worker = make_worker(app, settings=settings, dependencies_here=own, runner=runner, environ=environ, dead_letters=False)
         begin = time.process_time()
         await worker.run()
@@ -91,7 +91,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 def boto3(aws: str, messages: int) -> Callable[[], float]:
     """Return the same measurement of the loop over boto3."""
-    from accept_boto3 import QUEUE_URL, s3, session, sqs, wire
+    from bench.accept_boto3 import QUEUE_URL, s3, session, sqs, wire
 
     dynamodb = session.client("dynamodb")
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import pytest
-from tests.servers import Server, ceph, ministack, require_ceph
+from tests.support.servers import Server, ceph, ministack, require_ceph
 
 # botocore reads this once, when it is imported. With CRT it orders the query of a presigned URL differently.
 os.environ["BOTO_DISABLE_CRT"] = "true"

@@ -5,25 +5,25 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.memory import memory_dependencies
+from tests.support.memory import memory_dependencies
 
-from offpoll.blocking import BlockingBoard
-from offpoll.board import StatusBoard
+from offpoll.app import Offpoll
+from offpoll.blocking import Service, StatusBoard
+from offpoll.board import AsyncStatusBoard
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.errors import OperationNotFound
-from offpoll.memory_store import MemoryDocumentStore
 from offpoll.queue import Depth
-from offpoll.service import Offpoll, Service
+from offpoll.service import AsyncService
 from offpoll.settings import Settings
 
 ID = "0" * 32
 
 
-def service(lifespan: Callable[[Offpoll], Any] | None = None, *, closed: list[str] | None = None) -> Service:
+def service(lifespan: Callable[[Offpoll], Any] | None = None, *, closed: list[str] | None = None) -> AsyncService:
     app = Offpoll(lifespan=lifespan)
 
     @app.operation("order")
@@ -35,7 +35,7 @@ def service(lifespan: Callable[[Offpoll], Any] | None = None, *, closed: list[st
             closed.append("closed")
 
     dependencies = memory_dependencies(close=close)
-    return Service(app, settings=Settings(secret="0" * 32), dependencies=dependencies)
+    return AsyncService(app, settings=Settings(secret="0" * 32), dependencies=dependencies)
 
 
 def threads() -> int:
@@ -44,14 +44,14 @@ def threads() -> int:
 
 def test_the_calls() -> None:
     """Every call of the service is there, and returns and raises what the awaited one does."""
-    with service().blocking as blocking:
+    with Service(service()) as blocking:
         ticket = blocking.submit("order", 5, idempotency_key="k")
         assert blocking.submit("order", 5, idempotency_key="k").operation_id == ticket.operation_id
-        assert blocking.order("order", ticket.operation_id).document.status == "queued"
+        assert blocking.get("order", ticket.operation_id).document.status == "queued"
         assert blocking.status_link("order", ticket.operation_id).href.startswith("https://")
         assert blocking.cancel("order", ticket.operation_id).status == "canceled"
         with pytest.raises(OperationNotFound):
-            blocking.order("order", ID)
+            blocking.get("order", ID)
         with pytest.raises(OperationNotFound):
             blocking.resubmit(ID)
     assert threads() == 0
@@ -75,7 +75,7 @@ def test_nothing_goes_on_after_it() -> None:
 
     slowly = service(lifespan)
     slowly.dependencies.queue.depth = slow  # type: ignore[method-assign]
-    with slowly.blocking as blocking:
+    with Service(slowly) as blocking:
         blocking.submit("order", 5)
     assert events == ["down", "ended"]
 
@@ -90,7 +90,7 @@ def test_the_lifespan_is_entered_and_left() -> None:
         yield "state"
         events.append("down")
 
-    blocking = service(lifespan, closed=events).blocking
+    blocking = Service(service(lifespan, closed=events))
     assert events == ["up"]
     blocking.close()
     blocking.close()
@@ -98,7 +98,7 @@ def test_the_lifespan_is_entered_and_left() -> None:
 
 
 def test_a_lifespan_that_fails() -> None:
-    """Where the lifespan raises, so does `blocking`, and no thread is left; the next use tries again."""
+    """If the lifespan raises, so does `Service`, and no thread is left; the next one tries again."""
     attempts: list[int] = []
     closed: list[str] = []
 
@@ -111,9 +111,9 @@ def test_a_lifespan_that_fails() -> None:
 
     made = service(lifespan, closed=closed)
     with pytest.raises(ZeroDivisionError):
-        _ = made.blocking
+        _ = Service(made)
     assert (threads(), closed) == (0, ["closed"])
-    with made.blocking:
+    with Service(made):
         assert threads() == 1
 
 
@@ -125,33 +125,10 @@ def test_a_lifespan_that_fails_at_the_end() -> None:
         yield
         raise ZeroDivisionError
 
-    blocking = service(lifespan).blocking
+    blocking = Service(service(lifespan))
     with pytest.raises(ZeroDivisionError):
         blocking.close()
     assert threads() == 0
-
-
-def test_threads_share_one() -> None:
-    """Threads that ask for the blocking face at the same time get the same one: its lifespan is entered once."""
-    entered: list[int] = []
-
-    @asynccontextmanager
-    async def lifespan(app: Offpoll) -> AsyncIterator[None]:
-        entered.append(1)
-        for _ in range(2000):  # long enough for every thread to come by, without a pause
-            await asyncio.sleep(0)
-        yield
-
-    made, together = service(lifespan), threading.Barrier(8)
-
-    def use(_: int) -> object:
-        together.wait()
-        return made.blocking
-
-    with ThreadPoolExecutor(8) as pool:
-        found = set(pool.map(use, range(8)))
-    assert (len(found), len(entered)) == (1, 1)
-    made.blocking.close()
 
 
 def test_a_board() -> None:
@@ -161,15 +138,15 @@ def test_a_board() -> None:
     async def close() -> None:
         closed.append("closed")
 
-    with BlockingBoard(StatusBoard(store=MemoryDocumentStore()), close) as board:
+    with StatusBoard(AsyncStatusBoard(store=MemoryDocumentStore()), close) as board:
         assert board.open(ID, kind="order").href.startswith("https://")
-        assert board.publish(ID, status="succeeded", result="1").done
+        assert board.publish(ID, status="succeeded", result=1).done
     assert (closed, threads()) == (["closed"], 0)
 
 
 def test_what_is_refused() -> None:
     """A refusal is raised in the caller's thread, with its type."""
-    with service().blocking as blocking:
+    with Service(service()) as blocking:
         ticket = blocking.submit("order", 5)
         blocking.cancel("order", ticket.operation_id)
         with pytest.raises(OperationNotFound):

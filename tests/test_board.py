@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.faults import Faults
+from pydantic import BaseModel
+from tests.support.faults import Faults
 
-from offpoll.board import StatusBoard
-from offpoll.document import Document, Estimate, PollHint, Progress
+from offpoll.board import AsyncStatusBoard
+from offpoll.document import Document, Estimate, PollHint
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.errors import ConfigurationError, DependencyUnavailable, DigestMismatch, DocumentExists
-from offpoll.memory_store import MemoryDocumentStore
-from offpoll.operation import Outcome, Record, Status, Submission
+from offpoll.operation import Outcome, Progress, Record, Status, Submission
 from offpoll.testing import run_virtual
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 ID = "0123456789abcdef" * 2
 HINTS: dict[str, Any] = {"estimate": Estimate(mean=NOW), "poll": PollHint(not_before=NOW, interval=2.0)}
+
+
+class Rows(BaseModel):
+    rows: int
 
 
 class Board:
@@ -29,7 +33,7 @@ class Board:
     def __init__(self) -> None:
         self.store = MemoryDocumentStore(clock=lambda: NOW)
         self.faults = Faults(self.store)
-        self.board = StatusBoard(store=self.store, clock=lambda: NOW)
+        self.board = AsyncStatusBoard(store=self.store, clock=lambda: NOW)
         self.submission = Submission(
             operation_id=ID, kind="order", owner="public", status_key=self.board.key(ID), digest="d", base_url="", created_at=NOW
         )
@@ -51,7 +55,7 @@ class Board:
 
 def test_keys() -> None:
     """A plain owner stands in the key; any other by its digest, marked by a dot, which no plain owner has."""
-    board = StatusBoard(store=MemoryDocumentStore())
+    board = AsyncStatusBoard(store=MemoryDocumentStore())
     assert board.key(ID) == f"status/public/{ID}"
     odd = board.key(ID, owner="a/../b").split("/")
     assert (len(odd), odd[1][0]) == (3, ".")
@@ -262,7 +266,7 @@ def test_open_and_publish() -> None:
         assert await board.open(ID, kind="report") == link
         running = await board.publish(ID, status="running", progress=Progress(fraction=0.5, message="half"))
         assert (running.status, running.poll) == ("running", PollHint(not_before=NOW + timedelta(seconds=20), interval=5))
-        done = await board.publish(ID, status="succeeded", result=json.dumps({"rows": 3}))
+        done = await board.publish(ID, status="succeeded", result={"rows": 3})
         assert (done.result, done.done) == ({"rows": 3}, True)
         assert await board.publish(ID, status="failed", attempt=2, error={"code": "late"}) == done
 
@@ -278,6 +282,34 @@ def test_what_a_worker_does_not_publish(arguments: dict[str, Any]) -> None:
         await board.open(ID, kind="report")
         with pytest.raises(ConfigurationError, match="a worker publishes"):
             await board.publish(ID, **arguments)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("result", "shown"), [({"rows": 3}, {"rows": 3}), ("done", "done"), (b'{"rows": 3}', {"rows": 3}), (7, 7), (Rows(rows=3), {"rows": 3})]
+)
+def test_a_result_is_an_object(result: object, shown: object) -> None:
+    """A result is published as the JSON of an object, a pydantic model's too; bytes are JSON already."""
+
+    async def main() -> None:
+        board = Board().board
+        await board.open(ID, kind="report")
+        assert (await board.publish(ID, status="succeeded", result=result)).result == shown
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("result", ['{"rows": 3}', "[1]", object(), float("nan"), b"{"], ids=repr)
+def test_what_is_no_result(result: object) -> None:
+    """JSON text in a `str` would be read as a string, and other things have no JSON form: they are refused, and nothing is published."""
+
+    async def main() -> None:
+        board = Board().board
+        await board.open(ID, kind="report")
+        with pytest.raises(ConfigurationError, match="result"):
+            await board.publish(ID, status="succeeded", result=result)
+        assert not (await board.publish(ID, status="running")).done
 
     run_virtual(main())
 

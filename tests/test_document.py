@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offpoll.document import MAX_BYTES, Document, Estimate, PollHint, Progress, links, project, queued
+from offpoll.document import MAX_BYTES, Document, Estimate, PollHint, links, project, queued
 from offpoll.errors import MalformedDocument
-from offpoll.fitting import MAX_BASE_URL, MAX_MESSAGE, json_error
-from offpoll.operation import Outcome, Record, Status, Submission
+from offpoll.limits import MAX_BASE_URL, MAX_MESSAGE, json_error
+from offpoll.operation import Outcome, Progress, Record, Status, Submission
 
 NOW = datetime(2030, 1, 1, 12, 30, 15, 123000, tzinfo=UTC)
 SUBMISSION = Submission(

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.faults import Faults
-from tests.spans import span
+from tests.support.faults import Faults
+from tests.support.spans import span
 
 from offpoll.document import Estimate
 from offpoll.forecast import FARTHEST, Forecast

@@ -13,11 +13,12 @@ from typing import Any
 import pydantic
 import pytest
 
-from offpoll.context import Operation
 from offpoll.errors import ConfigurationError, InvalidInput, InvalidJSON
 from offpoll.kind import Kind, canonical
 from offpoll.lateness import MAX_WEIGHT, PerDuration, read_weight
-from offpoll.settings import MAX_ATTEMPTS, MAX_TIMEOUT, Settings
+from offpoll.operation import Operation
+from offpoll.setting_ranges import MAX_ATTEMPTS, MAX_TIMEOUT
+from offpoll.settings import Settings
 
 
 class Order(pydantic.BaseModel):
@@ -220,6 +221,15 @@ def test_objects_as_inputs() -> None:
 
 
 # --- results ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}', " [1]"])
+def test_json_text_is_no_object(text: str) -> None:
+    """JSON text in a `str` is refused, for typed and untyped handlers: the handler would be given a string. A plain text is a value."""
+    for handler in (handle, no_annotation):
+        with pytest.raises(InvalidInput, match="bytes"):
+            Kind.of("order", handler).dump_input(text)
+    assert Kind.of("order", no_annotation).dump_input("{not json}") == '"{not json}"'
 
 
 def test_results() -> None:

@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from tests.lab import lab, settings, single
+from tests.support.lab import lab, settings, single
 
 from offpoll.document import Estimate
 from offpoll.link_lifetime import LinkLifetime

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.faults import Faults
+from tests.support.faults import Faults
 
-from offpoll.board import StatusBoard
+from offpoll.board import AsyncStatusBoard
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.errors import DependencyUnavailable, DocumentChanged
 from offpoll.measured import MeasuredRecords, MeasuredStore
-from offpoll.memory_store import MemoryDocumentStore
 from offpoll.operation import Outcome, Status, Submission
 from offpoll.records import Claim, Idle, MemoryRecords
 
@@ -112,7 +112,7 @@ def test_publishes_that_met_somebody_elses() -> None:
         with pytest.raises(DocumentChanged):
             await store.replace("k", b"3", etag=etag)
         assert (await store.read("k") or (b"",))[0] == b"2"
-        board = StatusBoard(store=store)
+        board = AsyncStatusBoard(store=store)
         assert (await board.open("0" * 32, kind="order")).href.startswith(f"{below.origin}/status/public/{'0' * 32}?")
 
     asyncio.run(main())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.lab import Lab, lab, settings, single
+from tests.support.lab import Lab, lab, settings, single
 
 from offpoll.document import Document
 from offpoll.errors import (
@@ -21,7 +21,7 @@ from offpoll.errors import (
 from offpoll.keyed_hash import KeyedHash
 from offpoll.operation import is_operation_id
 from offpoll.queue import Envelope, Message
-from offpoll.service import Service
+from offpoll.service import AsyncService
 from offpoll.submit import digest_of, operation_id_of, resubmitted_id_of
 from offpoll.work.parking import Parking
 
@@ -76,7 +76,7 @@ def test_its_links_are_the_failed_one_s() -> None:
             service = one.system.service
             ticket = one.system.run(service.submit("order", 7, base_url="https://old"))
             one.until_done(ticket.operation_id)
-            moved = Service(
+            moved = AsyncService(
                 service.app,
                 settings=settings(public_url=public_url),
                 dependencies=service.dependencies,

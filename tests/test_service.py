@@ -10,13 +10,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.lab import lab, single
+from tests.support.lab import lab, single
 
-from offpoll.context import Operation
+from offpoll.app import Offpoll
 from offpoll.document import PollHint
 from offpoll.errors import ConfigurationError, InputTooLarge, OperationNotFound
+from offpoll.kind import record_lifetime
+from offpoll.operation import Operation
 from offpoll.poll_plan import plan
-from offpoll.service import Offpoll, Service, lifetime
+from offpoll.service import AsyncService
 from offpoll.settings import Settings
 from offpoll.testing import START
 
@@ -48,15 +50,15 @@ def test_what_cannot_be_registered() -> None:
 def test_submitting_needs_a_secret() -> None:
     """A process that submits refuses to start without a secret."""
     with lab(single(handle), workers=0) as one, pytest.raises(ConfigurationError, match="OFFPOLL_SECRET"):
-        Service(single(handle), settings=Settings(), dependencies=one.system.service.dependencies)
+        AsyncService(single(handle), settings=Settings(), dependencies=one.system.service.dependencies)
 
 
 def test_lifetime() -> None:
     """Records live their window and the longest timeout, and never as long as documents."""
     kinds = single(handle, timeout=1000).kinds(Settings())
-    assert lifetime(Settings(), kinds) == Settings().record_window + 1000
+    assert record_lifetime(Settings(), kinds) == Settings().record_window + 1000
     with pytest.raises(ConfigurationError, match="OFFPOLL_DOCUMENT_WINDOW"):
-        lifetime(Settings(document_window=Settings().record_window + 1000), kinds)
+        record_lifetime(Settings(document_window=Settings().record_window + 1000), kinds)
 
 
 def test_submit_from_code() -> None:
@@ -129,7 +131,7 @@ def test_lifespan_and_connections() -> None:
         app = Offpoll(lifespan=lifespan)
         app.operation("order")(handle)
         dependencies = replace(one.system.service.dependencies, close=close)
-        service = Service(app, settings=one.system.service.settings, dependencies=dependencies)
+        service = AsyncService(app, settings=one.system.service.settings, dependencies=dependencies)
 
         async def main() -> None:
             async with service.running() as running:

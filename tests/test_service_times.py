@@ -1,8 +1,8 @@
-"""Service times in memory; what any keeper does is in the contract suite."""
+"""AsyncService times in memory; what any keeper does is in the contract suite."""
 
 from __future__ import annotations
 
-from tests.spans import span
+from tests.support.spans import span
 
 from offpoll.service_times import MemoryServiceTimes
 from offpoll.testing import run_virtual

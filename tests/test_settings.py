@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, get_type_hints
 
 import pytest
 
+from offpoll import Offpoll, async_connect, async_status_board, connect, status_board
 from offpoll.errors import ConfigurationError
-from offpoll.settings import Settings
+from offpoll.settings import Settings, SettingsArguments
 
 
 def test_precedence() -> None:
@@ -95,6 +97,31 @@ def test_wrong_types(arguments: dict[str, Any]) -> None:
     """An argument of the wrong type is refused as a setting is, not later by whoever uses it."""
     with pytest.raises(ConfigurationError, match="wrong type"):
         Settings(**arguments)
+
+
+@pytest.mark.parametrize(("name", "close"), [("buckets", "bucket"), ("bukcet", "bucket"), ("nothing_like_it", "")])
+def test_an_unknown_argument(name: str, close: str) -> None:
+    """A factory that is given a setting that does not exist refuses it as it refuses an unknown variable, and names the nearest one."""
+    for make in (partial(connect, app()), partial(async_connect, app()), status_board, async_status_board):
+        with pytest.raises(ConfigurationError, match=f"{name} is not a setting" + (f".*did you mean {close}" if close else "")):
+            make(environ={}, **{name: "b"})  # type: ignore[operator]
+
+
+def test_every_setting_is_an_argument() -> None:
+    """The factories' typed arguments are the settings, but for the one that only Lambda's environment needs."""
+    settings = get_type_hints(Settings)
+    del settings["app"]
+    assert get_type_hints(SettingsArguments) == settings
+
+
+def app() -> Offpoll:
+    made = Offpoll()
+    made.operation("order")(handle)
+    return made
+
+
+def handle(number: int) -> int:
+    return number
 
 
 def test_need() -> None:

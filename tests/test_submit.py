@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.faults import Faults
+from tests.support.faults import Faults
 
-from offpoll.board import StatusBoard, Stored
+from offpoll.board import AsyncStatusBoard, Stored
 from offpoll.document import Document
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.errors import DependencyUnavailable, DocumentExists, InvalidIdempotencyKey, KeyReused
 from offpoll.forecast import Forecast
 from offpoll.keyed_hash import KeyedHash
-from offpoll.memory_store import MemoryDocumentStore
 from offpoll.operation import Outcome, Record, Status, is_operation_id
 from offpoll.queue import MemoryQueue, Message
 from offpoll.service_times import MemoryServiceTimes
@@ -36,7 +36,7 @@ class Front:
         loop = asyncio.get_running_loop()
         self.now: Callable[[], datetime] = lambda: START + timedelta(seconds=loop.time())
         self.store, self.queue = MemoryDocumentStore(clock=self.now), MemoryQueue()
-        self.board = StatusBoard(store=self.store, clock=self.now)
+        self.board = AsyncStatusBoard(store=self.store, clock=self.now)
         self.on_store, self.on_queue = Faults(self.store), Faults(self.queue)
         forecast = Forecast(queue=self.queue, service_times=MemoryServiceTimes(), expected_service_time=5, concurrency=1)
         self.submitter = Submitter(

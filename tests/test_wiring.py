@@ -10,13 +10,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from tests.aws.scripted import Reply, Scripted
+from tests.support.scripted_aws import Reply, Scripted
 
 from offpoll import Settings
 from offpoll.errors import ConfigurationError, DependencyRefused
 from offpoll.instant import utc_now
 from offpoll.measured import MeasuredRecords, MeasuredStore
-from offpoll.wiring import dependencies, load_app, status_board
+from offpoll.wiring import async_status_board, dependencies, load_app
 
 ENVIRON = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
 SET = {
@@ -54,8 +54,8 @@ def test_every_check_is_awaited_and_a_refusal_comes_first() -> None:
 def test_a_board_needs_a_bucket_and_nothing_else() -> None:
     """Where there is none, the error names the variable; where there is one, links can be made without I/O."""
     with pytest.raises(ConfigurationError, match="OFFPOLL_BUCKET"):
-        status_board(environ=ENVIRON)
-    link = status_board(environ=ENVIRON, bucket="documents").link("status/public/" + "0" * 32)
+        async_status_board(environ=ENVIRON)
+    link = async_status_board(environ=ENVIRON, bucket="documents").link("status/public/" + "0" * 32)
     assert link.href.startswith("http://127.0.0.1:9/documents/status/public/")
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from offpoll.client.transport import AsyncTransport
 from offpoll.document import Document
-from offpoll.exchange import Answer, Fetch, NoAnswer
+from offpoll.exchange import Fetch, NoAnswer, Response
 
 __all__ = ["Sighting", "Watched"]
 
@@ -42,11 +42,11 @@ class Watched:
     monotonic: Callable[[], float]
     seen: defaultdict[str, list[Sighting]] = field(default_factory=lambda: defaultdict(list))
 
-    async def send(self, fetch: Fetch) -> Answer | NoAnswer:
+    async def send(self, fetch: Fetch) -> Response | NoAnswer:
         """Send a request and look at the answer."""
         sent = self.monotonic()
         answer = await self.transport.send(fetch)
-        if fetch.to == "store" and isinstance(answer, Answer) and answer.status == 200:
+        if fetch.to == "store" and isinstance(answer, Response) and answer.status == 200:
             document = Document.from_bytes(answer.body)
             self.seen[document.id].append(Sighting(sent=sent, received=self.monotonic(), document=document))
         return answer

@@ -12,11 +12,12 @@ from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
 
-from offpoll.board import StatusBoard
+from offpoll.app import Offpoll
+from offpoll.board import AsyncStatusBoard
 from offpoll.dependencies import Dependencies
 from offpoll.operation import Outcome, Status
 from offpoll.queue import Delivery
-from offpoll.service import Offpoll, Service, lifetime
+from offpoll.service import AsyncService
 from offpoll.settings import Settings
 from offpoll.work.handle import Ended, Errored, Stopped
 from offpoll.work.heartbeat import Heartbeat, HeartbeatTask
@@ -64,7 +65,7 @@ class Cast:
         world = self.world
         store, records = Gate(self.gates, actor, "store", world.store), Gate(self.gates, actor, "records", world.records)
         return Dependencies(
-            board=StatusBoard(store=store, clock=world.clock),
+            board=AsyncStatusBoard(store=store, clock=world.clock),
             queue=Gate(self.gates, actor, "queue", world.queue),
             dead_letters=Gate(self.gates, actor, "dead", world.dead),
             parking=Gate(self.gates, actor, "parking", world.parking),
@@ -72,9 +73,9 @@ class Cast:
             service_times=world.service_times,
         )
 
-    def service(self, actor: str) -> Service:
+    def service(self, actor: str) -> AsyncService:
         """Return an API. What it only reads as a hint, the depth of the queue, is no gate."""
-        service = Service(self._app, settings=SETTINGS, dependencies=self.dependencies(actor), clock=self.world.clock)
+        service = AsyncService(self._app, settings=SETTINGS, dependencies=self.dependencies(actor), clock=self.world.clock)
         service._submitter.forecast._depth.get = lambda: NO_DEPTH  # type: ignore[method-assign]
         return service
 
@@ -103,7 +104,6 @@ class WorkerActor:
         self.worker = Worker(
             kinds=kinds,
             settings=SETTINGS,
-            lifetime=lifetime(SETTINGS, kinds),
             dependencies=dependencies,
             heartbeat_dependencies=same,
             heartbeat=HeartbeatTask(),
@@ -171,7 +171,7 @@ class Runner:
         async with self.worker._make_heartbeat() as heartbeat:
             now = self._cast.world.loop_time()
             if how == "beat":
-                job.beating, job.tried_at = True, now
+                job.beating, job.last_beat_try = True, now
                 heartbeat._start(heartbeat._beat(job, now), job, "beating")
             else:
                 job.publishing = True

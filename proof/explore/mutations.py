@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from offpoll import board, document, records
-from offpoll.board import StatusBoard, Stored
-from offpoll.memory_store import MemoryDocumentStore
+from offpoll.board import AsyncStatusBoard, Stored
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.operation import Outcome, Record, Status
 from offpoll.records import Claim, Guard, Idle, MemoryRecords, Undecided
 from offpoll.submit import Submitter
 from offpoll.work import claim, verdict
 from offpoll.work.dead_letters import DeadLetters
-from offpoll.work.process import Processor
+from offpoll.work.delivery import DeliveryProcessor
 from offpoll.work.verdict import GiveUp, exhausted
 from offpoll.work.worker import Worker
 from proof.explore.run import Scenario
@@ -57,7 +57,7 @@ def replaced(owner: Any, name: str, new: Any) -> Iterator[None]:
 
 @contextmanager
 def _unconditional_publish() -> Iterator[None]:
-    async def write(self: StatusBoard, key: str, made: document.Document, current: Stored | None) -> Stored | None:
+    async def write(self: AsyncStatusBoard, key: str, made: document.Document, current: Stored | None) -> Stored | None:
         store: Any = self.store
         return Stored(document=made, etag=await store.overwrite(key, made.to_bytes()))
 
@@ -68,22 +68,22 @@ def _unconditional_publish() -> Iterator[None]:
         return await self.replace(key, body, etag=(await self.read(key) or (b"", ""))[1])
 
     MemoryDocumentStore.overwrite = overwrite  # type: ignore[attr-defined]
-    with replaced(StatusBoard, "_write", write):
+    with replaced(AsyncStatusBoard, "_write", write):
         yield
 
 
 @contextmanager
 def _non_terminal_creates() -> Iterator[None]:
-    show = StatusBoard.show
+    show = AsyncStatusBoard.show
 
-    async def creates(self: StatusBoard, record: Record, *, held: Stored | None = None, **given: Any) -> Stored | None:
+    async def creates(self: AsyncStatusBoard, record: Record, *, held: Stored | None = None, **given: Any) -> Stored | None:
         shown = await show(self, record, held=held, **given)
         if shown is None and not record.done:
             made = document.project(record, before=None, updated_at=self.clock())
             return await self._write(record.submission.status_key, made, None)
         return shown
 
-    with replaced(StatusBoard, "show", creates):
+    with replaced(AsyncStatusBoard, "show", creates):
         yield
 
 
@@ -172,37 +172,36 @@ def _exhaustion_under_a_live_lease() -> Iterator[None]:
 
 @contextmanager
 def _publish_before_decide() -> Iterator[None]:
-    decide = Processor._decide
+    decide = DeliveryProcessor._decide
 
-    async def hasty(self: Processor, job: Any, outcome: Outcome) -> None:
+    async def hasty(self: DeliveryProcessor, job: Any, outcome: Outcome) -> None:
         made = replace(job.record, outcome=outcome, finished_at=job.record.started_at)
         await self.dependencies.board.show(made, held=job.shown)
         await decide(self, job, outcome)
 
-    with replaced(Processor, "_decide", hasty):
+    with replaced(DeliveryProcessor, "_decide", hasty):
         yield
 
 
 @contextmanager
 def _delete_before_publish() -> Iterator[None]:
-    async def hasty(self: Processor, job: Any, record: Record, **_: Any) -> None:
+    async def hasty(self: DeliveryProcessor, job: Any, record: Record, **_: Any) -> None:
         await job.close()
         await self.dependencies.queue.delete(job.delivery)
         await self.dependencies.board.show(record, held=job.shown)
 
-    with replaced(Processor, "_finish", hasty):
+    with replaced(DeliveryProcessor, "_finish", hasty):
         yield
 
 
 @contextmanager
 def _worker_name_as_token() -> Iterator[None]:
-    made = Worker._processor
+    made = Worker.__init__
 
-    def named(self: Worker, kinds: Any, dependencies: Any, claimer: Any, runner: Any) -> Processor:
-        self._ambient = replace(self._ambient, token=lambda: "worker")
-        return made(self, kinds, dependencies, claimer, runner)
+    def named(self: Worker, **arguments: Any) -> None:
+        made(self, **{**arguments, "ambient": replace(arguments["ambient"], token=lambda: "worker")})
 
-    with replaced(Worker, "_processor", named):
+    with replaced(Worker, "__init__", named):
         yield
 
 
@@ -219,14 +218,14 @@ def _backoff_only_in_visibility() -> Iterator[None]:
 
 @contextmanager
 def _a_lost_worker_deletes() -> Iterator[None]:
-    handle = Processor._handle
+    handle = DeliveryProcessor._handle
 
-    async def tidy(self: Processor, job: Any) -> None:
+    async def tidy(self: DeliveryProcessor, job: Any) -> None:
         await handle(self, job)
         if job.stop_reason is not None and job.stop_reason.value == "lost":
             await self.dependencies.queue.delete(job.delivery)
 
-    with replaced(Processor, "_handle", tidy):
+    with replaced(DeliveryProcessor, "_handle", tidy):
         yield
 
 
@@ -271,7 +270,7 @@ def _enqueue_before_create() -> Iterator[None]:
 
 @contextmanager
 def _no_second_message() -> Iterator[None]:
-    ensure = StatusBoard.ensure
+    ensure = AsyncStatusBoard.ensure
 
     async def accept(self: Submitter, message: Any, **more: Any) -> Stored:
         stored, created = await ensure(self.board, message.submission, **more)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from offpoll.document import Document
-from offpoll.memory_store import MemoryDocumentStore
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.operation import Outcome, Record, Status, Submission
 from offpoll.queue import Delivery, MemoryQueue
 from offpoll.records import Claim, Guard, MemoryRecords, Update

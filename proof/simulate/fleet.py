@@ -7,14 +7,15 @@ import itertools
 from contextvars import copy_context
 from dataclasses import dataclass, field
 
-from offpoll.board import StatusBoard
+from offpoll.app import Offpoll
+from offpoll.board import AsyncStatusBoard
 from offpoll.dependencies import Dependencies
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.http.endpoint import Endpoint
 from offpoll.link_lifetime import LinkLifetime
-from offpoll.memory_store import MemoryDocumentStore
 from offpoll.queue import MemoryQueue
 from offpoll.records import MemoryRecords
-from offpoll.service import Offpoll, Service
+from offpoll.service import AsyncService
 from offpoll.service_times import MemoryServiceTimes
 from offpoll.settings import Settings
 from offpoll.testing.system import virtual_worker
@@ -182,9 +183,9 @@ class Fleet:
         )
         return virtual_worker(self._service(machine), settings=self.settings, ambient=ambient)
 
-    def _service(self, machine: Machine) -> Service:
+    def _service(self, machine: Machine) -> AsyncService:
         clock, settings, twins = machine.clock, self.settings, self.twins
-        board = StatusBoard(
+        board = AsyncStatusBoard(
             store=FaultyStore(machine, twins.store),
             prefix=settings.prefix,
             link_lifetime=LinkLifetime(floor=settings.link_lifetime_floor, cap=settings.link_lifetime_cap),
@@ -200,4 +201,4 @@ class Fleet:
             service_times=FaultyServiceTimes(machine, twins.service_times),
         )
         shop = self._shops[machine.version]
-        return Service(shop, settings=settings, dependencies=dependencies, clock=clock, random_bytes=self.dice.source.randbytes)
+        return AsyncService(shop, settings=settings, dependencies=dependencies, clock=clock, random_bytes=self.dice.source.randbytes)

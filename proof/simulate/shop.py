@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from offpoll.context import Operation
+from offpoll.app import Caller, Offpoll
 from offpoll.errors import Fail
-from offpoll.http.auth import Caller
-from offpoll.service import Offpoll
+from offpoll.operation import Operation
 from proof.simulate.ledger import Ledger
 from proof.simulate.machine import MACHINE
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextvars import Context
 from datetime import datetime
 
-from offpoll.board import DocumentStore
+from offpoll.document_store import DocumentStore
 from offpoll.estimate.history import Span
 from offpoll.link import StatusLink
 from offpoll.operation import Outcome, Submission

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from offpoll.memory_store import MemoryDocumentStore
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.operation import Record
 from offpoll.records import MemoryRecords, Update
 from proof.simulate.ledger import Ledger, Rank

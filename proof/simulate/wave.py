@@ -19,17 +19,17 @@ from offpoll.queue import SPARE_RECEIVES, MemoryQueue
 from offpoll.service_times import MemoryServiceTimes
 from offpoll.settings import Settings
 from offpoll.testing.system import API
+from proof.simulate.clients import CLIENTS, SimulatedClient
 from proof.simulate.clockwork import Clockwork
 from proof.simulate.dice import Dice
+from proof.simulate.disturbances import Disturbances
+from proof.simulate.final_state import check_final_state
 from proof.simulate.fleet import Fleet, Twins
 from proof.simulate.ledger import Ledger
 from proof.simulate.machine import SLOW, machine_tasks
-from proof.simulate.people import CLIENTS, Person
-from proof.simulate.rest import check_rest
+from proof.simulate.network import ClientNetwork
 from proof.simulate.shop import ATTEMPTS
-from proof.simulate.street import Street
 from proof.simulate.watched import WatchedRecords, WatchedStore
-from proof.simulate.weather import Weather
 
 __all__ = ["Wave", "run_wave"]
 
@@ -77,7 +77,7 @@ async def _world(seed: str, operations: int, loop: Clockwork, ledger: Ledger, lo
         expected_service_time=2.0,
     )
     fleet = Fleet(loop=loop, dice=dice, ledger=ledger, settings=settings, twins=_twins(loop, dice, ledger, settings))
-    weather = Weather(dice=dice, ledger=ledger, fleet=fleet)
+    weather = Disturbances(dice=dice, ledger=ledger, fleet=fleet)
     numbers = iter(range(operations))
 
     def progress() -> float:
@@ -94,7 +94,7 @@ async def _world(seed: str, operations: int, loop: Clockwork, ledger: Ledger, lo
     await asyncio.gather(people, raging, deploying)
     await _settle(fleet)
     looking.cancel()
-    check_rest(ledger, fleet.twins)
+    check_final_state(ledger, fleet.twins)
     await fleet.close()
 
 
@@ -105,12 +105,12 @@ async def _look(look: Callable[[], object]) -> None:
 
 
 async def _people(numbers: Iterator[int], dice: Dice, ledger: Ledger, fleet: Fleet) -> None:
-    street = Street(dice=dice, ledger=ledger, fleet=fleet, store=fleet.twins.store)
+    street = ClientNetwork(dice=dice, ledger=ledger, fleet=fleet, store=fleet.twins.store)
     people = []
     for number in range(min(CLIENTS, 1 + length_hint(numbers) // OF_EACH)):
         owner = f"client-{number}" if number % 16 else f"Zoë's client {number}"  # plain in a key, and not
         client = AsyncClient(API, transport=street, auth={"x-owner": owner}, random=dice.random, retry_timeout=30)
-        people.append(Person(client=client, numbers=numbers, dice=dice, ledger=ledger, fleet=fleet).run())
+        people.append(SimulatedClient(client=client, numbers=numbers, dice=dice, ledger=ledger, fleet=fleet).run())
     await asyncio.gather(*people)
 
 

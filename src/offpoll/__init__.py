@@ -1,9 +1,9 @@
 """offpoll takes status polling away from asynchronous HTTP APIs and gives it to object storage.
 
-A service: `Offpoll`, `Operation`, `Fail`. A client: `Client`, `AsyncClient`. An API of one's own: `connect`. Workers of one's own too:
-`status_board`.
+An app: `Offpoll`, `Operation`, `Fail`. A client: `Client`. Your own API: `connect`. Your own API and workers: `status_board`.
+A bare name blocks; the same name with `Async` or `async_` in front is awaited.
 
-Everything is loaded when it is first used (PEP 562), so that a client does not pay for a server.
+Each name is imported when it is first used (PEP 562), so a client does not pay for a server.
 """
 
 from __future__ import annotations
@@ -12,11 +12,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from offpoll.board import StatusBoard as StatusBoard
+    from offpoll.app import Caller as Caller
+    from offpoll.app import Offpoll as Offpoll
+    from offpoll.blocking import Service as Service
+    from offpoll.blocking import StatusBoard as StatusBoard
+    from offpoll.board import AsyncStatusBoard as AsyncStatusBoard
     from offpoll.client import AsyncClient as AsyncClient
     from offpoll.client import Client as Client
-    from offpoll.client import Waited as Waited
-    from offpoll.context import Operation as Operation
+    from offpoll.client import WaitResult as WaitResult
+    from offpoll.document import Document as Document
+    from offpoll.errors import ApiError as ApiError
+    from offpoll.errors import ApiUnavailable as ApiUnavailable
     from offpoll.errors import ConfigurationError as ConfigurationError
     from offpoll.errors import Fail as Fail
     from offpoll.errors import Forbidden as Forbidden
@@ -27,39 +33,51 @@ if TYPE_CHECKING:
     from offpoll.errors import WaitTimeout as WaitTimeout
     from offpoll.http.asgi import application as application
     from offpoll.http.asgi import router as router
-    from offpoll.service import Offpoll as Offpoll
-    from offpoll.service import Service as Service
+    from offpoll.lookup import Snapshot as Snapshot
+    from offpoll.operation import Operation as Operation
+    from offpoll.operation import Progress as Progress
+    from offpoll.service import AsyncService as AsyncService
     from offpoll.settings import Settings as Settings
     from offpoll.ticket import Ticket as Ticket
-    from offpoll.wiring import blocking_board as blocking_board
+    from offpoll.wiring import async_connect as async_connect
+    from offpoll.wiring import async_status_board as async_status_board
     from offpoll.wiring import connect as connect
     from offpoll.wiring import status_board as status_board
 
 __all__ = [
-    # a service
+    # an app
     "Offpoll",
     "Operation",
     "Fail",
+    "Caller",
+    "Unauthorized",
+    "Forbidden",
     # its API
     "application",
     "router",
     "connect",
+    "async_connect",
     "Service",
+    "AsyncService",
+    "Snapshot",
     "Settings",
-    "Unauthorized",
-    "Forbidden",
-    # the board as a library
+    # the status board as a library
     "status_board",
-    "blocking_board",
+    "async_status_board",
     "StatusBoard",
+    "AsyncStatusBoard",
+    "Document",
+    "Progress",
     # a client
     "Client",
     "AsyncClient",
     "Ticket",
-    "Waited",
+    "WaitResult",
     "OperationFailed",
     "OperationCanceled",
     "WaitTimeout",
+    "ApiError",
+    "ApiUnavailable",
     # every error
     "OffpollError",
     "ConfigurationError",
@@ -68,15 +86,20 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOME = {
-    "offpoll.board": "StatusBoard",
-    "offpoll.client": "AsyncClient Client Waited",
-    "offpoll.context": "Operation",
-    "offpoll.errors": "ConfigurationError Fail Forbidden OffpollError OperationCanceled OperationFailed Unauthorized WaitTimeout",
+    "offpoll.app": "Caller Offpoll",
+    "offpoll.blocking": "Service StatusBoard",
+    "offpoll.board": "AsyncStatusBoard",
+    "offpoll.client": "AsyncClient Client WaitResult",
+    "offpoll.document": "Document",
+    "offpoll.errors": "ApiError ApiUnavailable ConfigurationError Fail Forbidden OffpollError OperationCanceled OperationFailed "
+    "Unauthorized WaitTimeout",
     "offpoll.http.asgi": "application router",
-    "offpoll.service": "Offpoll Service",
+    "offpoll.lookup": "Snapshot",
+    "offpoll.operation": "Operation Progress",
+    "offpoll.service": "AsyncService",
     "offpoll.settings": "Settings",
     "offpoll.ticket": "Ticket",
-    "offpoll.wiring": "blocking_board connect status_board",
+    "offpoll.wiring": "async_connect async_status_board connect status_board",
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names.split()}
 

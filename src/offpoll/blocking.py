@@ -1,24 +1,22 @@
-"""The service and the board for code that does not await (Flask, Django, Celery, a script): thin faces over the async ones."""
+"""`Service` and `StatusBoard`, for code that does not await (Flask, Django, Celery, a script): each wraps its async twin."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from offpoll.board import StatusBoard
-from offpoll.document import Document
-from offpoll.inquire import Order
+from offpoll.board import AsyncStatusBoard
+from offpoll.document import Document, PollHint
 from offpoll.link import StatusLink
-from offpoll.operation import PUBLIC, Status
+from offpoll.lookup import Snapshot
+from offpoll.operation import PUBLIC, Progress, Status
+from offpoll.service import AsyncService
 from offpoll.ticket import Ticket
 
-if TYPE_CHECKING:
-    from offpoll.service import Service
-
-__all__ = ["BlockingBoard", "BlockingService"]
+__all__ = ["Service", "StatusBoard"]
 
 T = TypeVar("T")
 
@@ -63,14 +61,16 @@ class _Blocking:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result()
 
 
-class BlockingService(_Blocking):
-    """A service whose calls block. The app's lifespan is entered at once, and left by `close`.
+class Service(_Blocking):
+    """An app connected to its stores, whose calls block. Make one with `offpoll.connect(app)`.
+
+    It starts a thread and enters the app's lifespan at once; `close` leaves both.
 
     Args:
-        service: used here and nowhere else: connections belong to one event loop.
+        service: used here and nowhere else, since connections belong to one event loop.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: AsyncService) -> None:
         super().__init__()
         self._service = service
         try:
@@ -79,44 +79,94 @@ class BlockingService(_Blocking):
             self.close()
             raise
 
-    def submit(self, kind: str, input: Any, **options: Any) -> Ticket:
-        """Accept an operation; see `Service.submit`."""
-        return self._wait(self._service.submit(kind, input, **options))
+    def submit(
+        self,
+        kind: str,
+        input: object,
+        *,
+        owner: str = PUBLIC,
+        idempotency_key: str | None = None,
+        base_url: str = "",
+        traceparent: str = "",
+        tracestate: str = "",
+    ) -> Ticket:
+        """Accept an operation; see `AsyncService.submit`."""
+        submitting = self._service.submit(
+            kind,
+            input,
+            owner=owner,
+            idempotency_key=idempotency_key,
+            base_url=base_url,
+            traceparent=traceparent,
+            tracestate=tracestate,
+        )
+        return self._wait(submitting)
 
-    def order(self, kind: str, operation_id: str, *, owner: str = PUBLIC) -> Order:
-        """Return an operation; see `Service.order`."""
-        return self._wait(self._service.order(kind, operation_id, owner=owner))
+    def get(self, kind: str, operation_id: str, *, owner: str = PUBLIC) -> Snapshot:
+        """Return an operation; see `AsyncService.get`."""
+        return self._wait(self._service.get(kind, operation_id, owner=owner))
 
     def status_link(self, kind: str, operation_id: str, *, owner: str = PUBLIC) -> StatusLink:
-        """Return a fresh status link; see `Service.status_link`."""
+        """Return a fresh status link; see `AsyncService.status_link`."""
         return self._wait(self._service.status_link(kind, operation_id, owner=owner))
 
     def cancel(self, kind: str, operation_id: str, *, owner: str = PUBLIC) -> Document:
-        """Cancel an operation; see `Service.cancel`."""
+        """Cancel an operation; see `AsyncService.cancel`."""
         return self._wait(self._service.cancel(kind, operation_id, owner=owner))
 
     def resubmit(self, operation_id: str, *, owner: str = PUBLIC) -> Document:
-        """Submit a failed operation again; see `Service.resubmit`."""
+        """Submit a failed operation again; see `AsyncService.resubmit`."""
         return self._wait(self._service.resubmit(operation_id, owner=owner))
 
 
-class BlockingBoard(_Blocking):
-    """A status board whose calls block.
+class StatusBoard(_Blocking):
+    """A status board whose calls block. Make one with `offpoll.status_board()`.
 
     Args:
-        board: used here and nowhere else: connections belong to one event loop.
+        board: used here and nowhere else, since connections belong to one event loop.
         close: ends its connections.
     """
 
-    def __init__(self, board: StatusBoard, close: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, board: AsyncStatusBoard, close: Callable[[], Awaitable[None]]) -> None:
         super().__init__()
         self._board = board
         self._stack.push_async_callback(close)
 
-    def open(self, operation_id: str, *, kind: str, **options: Any) -> StatusLink:
-        """Create the document of an operation and return a link to it; see `StatusBoard.open`."""
-        return self._wait(self._board.open(operation_id, kind=kind, **options))
+    def open(
+        self,
+        operation_id: str,
+        *,
+        kind: str,
+        owner: str = PUBLIC,
+        base_url: str = "",
+        mean: float = 10.0,
+        interval: float = 2.0,
+    ) -> StatusLink:
+        """Create the document of an operation and return a link to it; see `AsyncStatusBoard.open`."""
+        opening = self._board.open(operation_id, kind=kind, owner=owner, base_url=base_url, mean=mean, interval=interval)
+        return self._wait(opening)
 
-    def publish(self, operation_id: str, *, status: Status | str, **options: Any) -> Document:
-        """Publish what a worker knows; see `StatusBoard.publish`."""
-        return self._wait(self._board.publish(operation_id, status=status, **options))
+    def publish(
+        self,
+        operation_id: str,
+        *,
+        status: Status | str,
+        owner: str = PUBLIC,
+        attempt: int = 1,
+        progress: Progress | None = None,
+        result: object = None,
+        error: Mapping[str, Any] | None = None,
+        poll: PollHint | None = None,
+    ) -> Document:
+        """Publish what a worker knows; see `AsyncStatusBoard.publish`."""
+        publishing = self._board.publish(
+            operation_id,
+            status=status,
+            owner=owner,
+            attempt=attempt,
+            progress=progress,
+            result=result,
+            error=error,
+            poll=poll,
+        )
+        return self._wait(publishing)

@@ -1,9 +1,6 @@
 """The status board: where status documents live, how one is published, and how a reader gets at it.
 
 Decides the key of a document and the one rule of publishing: a document's rank only grows. Must not know S3, records or workers.
-
-    StatusBoard     open, publish, show: the algorithm, the same over every store
-    DocumentStore   create, replace, read, sign: what a store has to be able to do
 """
 
 from __future__ import annotations
@@ -15,16 +12,18 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
-from offpoll.document import Document, Estimate, PollHint, Progress, project, queued
-from offpoll.errors import ConfigurationError, DependencyUnavailable, DigestMismatch, DocumentChanged, DocumentExists
+from offpoll.document import Document, Estimate, PollHint, project, queued
+from offpoll.document_store import DocumentStore
+from offpoll.errors import ConfigurationError, DependencyUnavailable, DigestMismatch, DocumentChanged, DocumentExists, InvalidInput
 from offpoll.instant import to_milliseconds, utc_now
+from offpoll.json_types import to_json
 from offpoll.link import StatusLink
 from offpoll.link_lifetime import LinkLifetime
-from offpoll.operation import PUBLIC, TERMINAL, Outcome, Record, Status, Submission, is_kind, is_operation_id, is_owner
+from offpoll.operation import PUBLIC, TERMINAL, Outcome, Progress, Record, Status, Submission, is_kind, is_operation_id, is_owner
 
-__all__ = ["DocumentStore", "StatusBoard", "Stored"]
+__all__ = ["AsyncStatusBoard", "Stored"]
 
 #: How often one publish looks again after another writer won. Each round somebody's rank grew, so a handful is plenty.
 ROUNDS = 16
@@ -36,25 +35,6 @@ PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
 _PLAIN_OWNER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-class DocumentStore(Protocol):
-    """A store of small objects with conditional writes and presigned reads.
-
-    Every verb that does I/O raises DependencyUnavailable where the effect is unknown, DependencyRefused where the store says no.
-    """
-
-    async def create(self, key: str, body: bytes) -> str:
-        """Write a new object and return its etag. Raises DocumentExists where there is one."""
-
-    async def replace(self, key: str, body: bytes, *, etag: str) -> str:
-        """Overwrite the object that has this etag and return the new one. Raises DocumentChanged where it has another, or is gone."""
-
-    async def read(self, key: str) -> tuple[bytes, str] | None:
-        """Return an object and its etag, None where there is none or it is hidden (S3 answers 403 then, without ListBucket)."""
-
-    def sign(self, key: str, *, lifetime: float) -> StatusLink:
-        """Presign a GET. It ends after `lifetime` seconds or with the signer's credentials, whichever comes first."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stored:
     """A document as it was read or written, with the etag for the next conditional write."""
@@ -64,7 +44,7 @@ class Stored:
 
 
 @dataclass(kw_only=True)
-class StatusBoard:
+class AsyncStatusBoard:
     """The status documents of a service.
 
     Args:
@@ -160,17 +140,18 @@ class StatusBoard:
         status: Status | str,
         attempt: int = 1,
         progress: Progress | None = None,
-        result: str | None = None,
+        result: object = None,
         error: Mapping[str, Any] | None = None,
         poll: PollHint | None = None,
     ) -> Document:
         """Publish what a worker of one's own knows. Never goes backwards; terminal is final.
 
         Where there is a record (our worker), use `show`: this face has no authority behind it, so of two workers with the same `attempt`
-        that end differently, the first one's document stays. `result` is JSON text.
+        that end differently, the first one's document stays. `result` is an object with a JSON form; bytes are JSON already.
 
         Raises:
-            ConfigurationError: there is no document, `open` it first; or the status or the attempt is not a worker's.
+            ConfigurationError: there is no document, `open` it first; or the status or the attempt is not a worker's; or the result has
+                no JSON form.
             MalformedDocument: what is stored there is not a status document.
             DependencyUnavailable, DependencyRefused: by the store.
         """
@@ -179,6 +160,7 @@ class StatusBoard:
         stored = await self.read(self.key(operation_id, owner=owner))
         if stored is None:
             raise ConfigurationError(f"operation {operation_id} of {owner!r} has no status document: open it before publishing")
+        text = None if result is None else _result_text(result)
         before, now, status = stored.document, to_milliseconds(self.clock()), Status(status)
         done = status in TERMINAL
         record = Record(
@@ -186,7 +168,7 @@ class StatusBoard:
             attempt=attempt,
             started_at=before.started_at or now,
             finished_at=now if done else None,
-            outcome=Outcome(status=status, result=result, error=error) if done else None,
+            outcome=Outcome(status=status, result=text, error=error) if done else None,
             expires_at=before.expires_at or before.created_at + timedelta(seconds=self.window),
         )
         shown = await self.show(record, held=stored, progress=progress, poll=poll or before.poll, show_result=True)
@@ -307,6 +289,13 @@ class StatusBoard:
             return Stored(document=document, etag=await self.store.replace(key, document.to_bytes(), etag=current.etag))
         except (DocumentExists, DocumentChanged):
             return None
+
+
+def _result_text(result: object) -> str:
+    try:
+        return to_json(result)
+    except InvalidInput as error:
+        raise ConfigurationError(f"the result cannot be published: {error}") from error
 
 
 def segment(owner: str) -> str:

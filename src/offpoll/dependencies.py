@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from offpoll.board import StatusBoard
+from offpoll.board import AsyncStatusBoard
 from offpoll.metrics import Metrics, NoMetrics
 from offpoll.queue import Queue
 from offpoll.records import Records
@@ -34,7 +34,7 @@ class Dependencies:
         close: ends connections.
     """
 
-    board: StatusBoard
+    board: AsyncStatusBoard
     queue: Queue
     dead_letters: Queue
     parking: Queue

@@ -14,30 +14,17 @@ from datetime import datetime
 from typing import Any
 
 from offpoll.errors import MalformedDocument
-from offpoll.fitting import MAX_BYTES, MAX_MESSAGE, base_url_that_fits, cut, encode, error_that_fits, number, quote, result_that_fits
 from offpoll.instant import from_wire, to_wire
-from offpoll.operation import TERMINAL, TRANSITIONS, Record, Status, Submission
+from offpoll.limits import MAX_BYTES, base_url_that_fits, encode, error_that_fits, number, quote, result_that_fits
+from offpoll.operation import TERMINAL, TRANSITIONS, Progress, Record, Status, Submission
 
-__all__ = ["MAX_BYTES", "SPEC", "Document", "Estimate", "PollHint", "Progress", "links", "links_at", "project", "queued"]
+__all__ = ["MAX_BYTES", "SPEC", "Document", "Estimate", "PollHint", "links", "links_at", "project", "queued"]
 
 SPEC = "offpoll/1"
 
 #: The field by which an operation that was submitted again names the failed one. It travels among the unknown fields: no rewrite drops
 #: those, by workers of any version, and no message has to carry it.
 RESUBMIT_OF = "resubmit_of"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
-    """How far the handler says it is: `fraction` from 0 to 1, or None where it only has a message."""
-
-    fraction: float | None = None
-    message: str | None = None
-
-    def fitted(self) -> Progress:
-        """Return the progress as a document shows it: four digits, and as much of the message as fits."""
-        fraction = None if self.fraction is None else round(min(1.0, max(0.0, self.fraction)), 4)
-        return Progress(fraction=fraction, message=None if self.message is None else cut(self.message, MAX_MESSAGE))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -44,40 +44,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 __all__ = [
-    "ApiError",
-    "ApiUnavailable",
-    "ClientError",
-    "ConfigurationError",
-    "Conflict",
-    "DependencyError",
-    "DependencyRefused",
-    "DependencyUnavailable",
-    "DigestMismatch",
-    "DocumentChanged",
-    "DocumentExists",
-    "Fail",
-    "Forbidden",
-    "HandlerStopped",
-    "InputTooLarge",
-    "InvalidIdempotencyKey",
-    "InvalidInput",
-    "InvalidJSON",
-    "KeyReused",
-    "MalformedDocument",
-    "MalformedMessage",
-    "MessageError",
-    "MethodNotAllowed",
-    "NotCancelable",
-    "NotResubmittable",
-    "OffpollError",
-    "OperationCanceled",
-    "OperationFailed",
-    "OperationNotFound",
-    "RequestError",
-    "Unauthorized",
-    "UnsupportedMessage",
-    "WaitTimeout",
-]
+    "ApiError", "ApiUnavailable", "ClientError", "ConfigurationError", "Conflict", "DependencyError", "DependencyRefused",
+    "DependencyUnavailable", "DigestMismatch", "DocumentChanged", "DocumentExists", "Fail", "Forbidden", "HandlerStopped",
+    "InputTooLarge", "InvalidIdempotencyKey", "InvalidInput", "InvalidJSON", "KeyReused", "MalformedDocument", "MalformedMessage",
+    "MessageError", "MethodNotAllowed", "NotCancelable", "NotResubmittable", "OffpollError", "OperationCanceled", "OperationFailed",
+    "OperationNotFound", "RequestError", "Unauthorized", "UnsupportedMessage", "WaitTimeout",
+]  # fmt: skip
 
 
 class OffpollError(Exception):
@@ -105,96 +77,57 @@ class RequestError(OffpollError):
     code: ClassVar[str] = "bad_request"
     title: ClassVar[str] = "The request cannot be accepted"
 
+    def __init_subclass__(cls, *, status: int, code: str, title: str) -> None:
+        cls.status, cls.code, cls.title = status, code, title
+
     def __init__(self, detail: str, **members: Any) -> None:
         super().__init__(detail)
         self.detail = detail
         self.members = members
 
 
-class InvalidJSON(RequestError):
+class InvalidJSON(RequestError, status=400, code="invalid_json", title="The body is not JSON"):
     """The body is not JSON."""
 
-    code = "invalid_json"
-    title = "The body is not JSON"
 
-
-class InvalidIdempotencyKey(RequestError):
+class InvalidIdempotencyKey(RequestError, status=400, code="invalid_idempotency_key", title="The Idempotency-Key cannot be used"):
     """The `Idempotency-Key` header cannot be used as one."""
 
-    code = "invalid_idempotency_key"
-    title = "The Idempotency-Key cannot be used"
 
-
-class Unauthorized(RequestError):
+class Unauthorized(RequestError, status=401, code="unauthorized", title="Authentication is needed"):
     """The caller did not say who it is. Raise it in `authorize`."""
 
-    status = 401
-    code = "unauthorized"
-    title = "Authentication is needed"
 
-
-class Forbidden(RequestError):
+class Forbidden(RequestError, status=403, code="forbidden", title="Not allowed"):
     """The caller may not do this. Raise it in `authorize`."""
 
-    status = 403
-    code = "forbidden"
-    title = "Not allowed"
 
-
-class OperationNotFound(RequestError):
+class OperationNotFound(RequestError, status=404, code="operation_not_found", title="No such operation"):
     """There is no such operation of this kind and owner, or it is past its retention."""
 
-    status = 404
-    code = "operation_not_found"
-    title = "No such operation"
 
-
-class MethodNotAllowed(RequestError):
+class MethodNotAllowed(RequestError, status=405, code="method_not_allowed", title="Method not allowed"):
     """The path exists, but not with this method."""
 
-    status = 405
-    code = "method_not_allowed"
-    title = "Method not allowed"
 
-
-class NotCancelable(RequestError):
+class NotCancelable(RequestError, status=409, code="already_finished", title="The operation has already finished"):
     """The operation ended otherwise before it could be canceled."""
 
-    status = 409
-    code = "already_finished"
-    title = "The operation has already finished"
 
-
-class NotResubmittable(RequestError):
+class NotResubmittable(RequestError, status=409, code="not_resubmittable", title="The operation cannot be submitted again"):
     """The operation has not failed, or its input is not kept: there is nothing to submit again."""
 
-    status = 409
-    code = "not_resubmittable"
-    title = "The operation cannot be submitted again"
 
-
-class InputTooLarge(RequestError):
+class InputTooLarge(RequestError, status=413, code="input_too_large", title="The input is too large"):
     """The body is over the limit."""
 
-    status = 413
-    code = "input_too_large"
-    title = "The input is too large"
 
-
-class InvalidInput(RequestError):
+class InvalidInput(RequestError, status=422, code="invalid_input", title="The input is not valid"):
     """The body is JSON, but not what this kind of operation takes."""
 
-    status = 422
-    code = "invalid_input"
-    title = "The input is not valid"
 
-
-class KeyReused(RequestError):
+class KeyReused(RequestError, status=422, code="idempotency_key_reused", title="The Idempotency-Key belongs to another body"):
     """The `Idempotency-Key` was used before with another body."""
-
-    status = 422
-    code = "idempotency_key_reused"
-    title = "The Idempotency-Key belongs to another body"
 
 
 # --- dependencies -----------------------------------------------------------------------------

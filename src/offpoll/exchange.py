@@ -1,6 +1,6 @@
 """What a sans-I/O generator and its driver exchange: what is to be done, and what came of it.
 
-    the generator yields    Fetch     the driver sends it and gives back an Answer, or NoAnswer
+    the generator yields    Fetch     the driver sends it and gives back a Response, or NoAnswer
                             Wait      the driver waits
                             Shown     a new document, for whoever watches
 
@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import inf
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from offpoll.document import Document
+from offpoll.document import Document, links_at
 from offpoll.errors import ApiError
-from offpoll.instant import from_http_date
+from offpoll.instant import from_http_date, retry_after
+from offpoll.operation import Status, is_kind, is_operation_id
 
-__all__ = ["Answer", "Event", "Fetch", "Flow", "NoAnswer", "Reply", "Shown", "Wait"]
-
-#: Digits of the longest Retry-After that is believed, about 30 years of seconds.
-_MAX_DIGITS = 9
+__all__ = ["Event", "Fetch", "Flow", "NoAnswer", "Reply", "Response", "Shown", "Wait", "is_outage", "operation_url", "read_operation"]
 
 #: Most bytes read of an answer: the API's may hold an order, the store's holds 4 KiB or is no status document.
 MAX_API_BYTES = 16 * 2**20
@@ -33,7 +31,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Response:
     """An HTTP answer.
 
     Attributes:
@@ -55,12 +53,8 @@ class Answer:
 
     @property
     def retry_after(self) -> int | None:
-        """`Retry-After` in whole seconds, None where there is none; a date (RFC 9110, 10.2.3) is judged against the answer's own `Date`."""
-        text = self.headers.get("retry-after", "").strip()
-        if text.isdecimal() and len(text) <= _MAX_DIGITS:
-            return int(text)
-        until, now = from_http_date(text), self.date
-        return None if until is None or now is None else max(0, int((until - now).total_seconds()))
+        """`Retry-After` in whole seconds, None where there is none."""
+        return retry_after(self.headers.get("retry-after"), date=self.date)
 
     @property
     def problem(self) -> dict[str, Any]:
@@ -143,5 +137,45 @@ class Shown:
 
 
 Event: TypeAlias = Fetch | Wait | Shown
-Reply: TypeAlias = Answer | NoAnswer | None
+Reply: TypeAlias = Response | NoAnswer | None
 Flow: TypeAlias = Generator[Event, Reply, T]
+
+
+def operation_url(document: Document, name: Literal["self", "status_link", "cancel"], *, base_url: str) -> str:
+    """Return a link of an operation, made from the API's address where the document has none.
+
+    Raises:
+        ApiError: there is none, and the kind or the id is not one that a path may be made of.
+    """
+    if href := document.links.get(name):
+        return href
+    if not is_kind(document.kind) or not is_operation_id(document.id):
+        raise ApiError(f"the status document has no {name!r} link, and none can be made for kind {document.kind!r}", status=0)
+    return links_at(base_url, kind=document.kind, operation_id=document.id)[name]
+
+
+def read_operation(answer: Response, *, document: Document) -> Document | None:
+    """Read how an operation ended from the answer to `GET {links.self}`; None where it does not say that it has.
+
+    200 with JSON means succeeded. 404 with a problem document whose `operation_status` is `failed` or `canceled` means that, and its
+    `error` is the operation's. The document returned is the one given, ended so.
+    """
+    status: str | None = None
+    if answer.status == 200 and "json" in answer.headers.get("content-type", ""):
+        try:
+            answer.json()
+            status = Status.SUCCEEDED
+        except ValueError:
+            return None
+    problem = answer.problem if answer.status == 404 else {}
+    if problem.get("operation_status") in (Status.FAILED, Status.CANCELED):
+        status = str(problem["operation_status"])
+    if status is None:
+        return None
+    error = problem.get("error")
+    return replace(document, status=status, progress=None, estimate=None, poll=None, error=error if isinstance(error, dict) else None)
+
+
+def is_outage(status: int) -> bool:
+    """Tell an answer that says nothing about what was asked: overloaded or broken, for now."""
+    return status >= 500 or status in (408, 429)

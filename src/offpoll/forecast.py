@@ -18,7 +18,7 @@ from offpoll.estimate.capacity import Capacity
 from offpoll.estimate.histogram import Histogram, exponential
 from offpoll.estimate.history import Span, completions, faded
 from offpoll.estimate.remaining import Remaining, of_queued, of_running, service_times
-from offpoll.estimate.wait import Ahead, Wait, wait_of
+from offpoll.estimate.wait import Ahead, QueueWait, queue_wait
 from offpoll.instant import later, to_milliseconds, utc_now
 from offpoll.lateness import Weight
 from offpoll.poll_plan import plan
@@ -182,9 +182,9 @@ class Forecast:
             interval=round(first.interval, 3),
         )
 
-    def _wait(self, depth: Depth, measured: _Measured, older: int) -> Wait:
+    def _wait(self, depth: Depth, measured: _Measured, older: int) -> QueueWait:
         rate, counted = self._rate(measured)
-        return wait_of(
+        return queue_wait(
             Ahead(
                 messages=depth.visible + depth.delayed + depth.in_flight,
                 slots=self._capacity.slots,

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 
-__all__ = ["from_http_date", "from_wire", "later", "to_milliseconds", "to_wire", "utc_now"]
+__all__ = ["EPOCH", "from_http_date", "from_wire", "later", "retry_after", "to_milliseconds", "to_wire", "utc_now"]
 
 #: The wall clock's time, aware UTC: the default wherever a `clock` is taken. (Not a `def`: a link would cost 4 % more.)
 utc_now: Callable[[], datetime] = partial(datetime.now, UTC)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: The instant from which stores and streams count.
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+#: Digits of the longest Retry-After that is believed, about 30 years of seconds.
+MAX_DIGITS = 9
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -28,13 +32,13 @@ def later(instant: datetime, seconds: float) -> datetime:
 
 def to_wire(instant: datetime) -> str:
     """Write an aware UTC instant as `2026-11-23T18:00:00.000Z`."""
-    since = instant - _EPOCH
+    since = instant - EPOCH
     return f"{_second(since.days, since.seconds)}.{since.microseconds // 1000:03d}Z"
 
 
 @lru_cache(maxsize=1024)  # most instants of a process are of a few seconds: now, and what is expected of the operations of now
 def _second(days: int, seconds: int) -> str:
-    return (_EPOCH + timedelta(days=days, seconds=seconds)).isoformat()[:19]
+    return (EPOCH + timedelta(days=days, seconds=seconds)).isoformat()[:19]
 
 
 def from_wire(text: str) -> datetime:
@@ -67,3 +71,12 @@ def from_http_date(text: str | None) -> datetime | None:
         return datetime(int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), min(int(second), 59), tzinfo=UTC)
     except ValueError:
         return None
+
+
+def retry_after(text: str | None, *, date: datetime | None) -> int | None:
+    """Read a `Retry-After` as whole seconds, None if there is none. A date (RFC 9110, 10.2.3) counts from the answer's own `Date`."""
+    text = (text or "").strip()
+    if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS:
+        return int(text)
+    until = from_http_date(text)
+    return None if until is None or date is None else max(0, int((until - date).total_seconds()))

@@ -12,10 +12,12 @@ from functools import cached_property
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from offpoll.errors import InvalidInput
+
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-__all__ = ["Adapter", "adapter_of", "faults"]
+__all__ = ["Adapter", "adapter_of", "faults", "refuse_json_text", "to_json"]
 
 #: Types whose values are as JSON has them, and what such a value is in Python; None: anything.
 _PLAIN: tuple[tuple[Any, type | None], ...] = (
@@ -72,6 +74,37 @@ def faults(error: BaseException) -> list[dict[str, Any]] | None:
     if not isinstance(error, ValidationError):
         return None
     return [dict(each) for each in error.errors(include_url=False, include_input=False, include_context=False)]
+
+
+def refuse_json_text(value: object) -> None:
+    """Refuse a `str` that is a JSON object or array itself: its sender meant the object, and a reader would get a string.
+
+    Raises:
+        InvalidInput: it says what to pass instead.
+    """
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        try:
+            json.loads(value)
+        except (ValueError, RecursionError):
+            return
+        raise InvalidInput("This str is JSON text. Pass the object that it stands for; or its bytes, which are taken as JSON.")
+
+
+def to_json(value: object) -> str:
+    """Write a value as JSON: bytes as the JSON they are, an object with `model_dump(mode="json")` (pydantic's models) by that.
+
+    Raises:
+        InvalidInput: it has no JSON form, or is JSON text in a `str`.
+    """
+    refuse_json_text(value)
+    dump = getattr(value, "model_dump", None)
+    try:
+        if isinstance(value, bytes):
+            json.loads(value)
+            return value.decode()
+        return json.dumps(value if dump is None else dump(mode="json"), separators=(",", ":"), allow_nan=False)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidInput(f"A {type(value).__name__} cannot be written as JSON: {error}") from error
 
 
 def _by_pydantic(type_: Any) -> TypeAdapter[Any]:

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, get_type_hints
 
-from offpoll.context import Operation
 from offpoll.errors import ConfigurationError, InvalidInput, InvalidJSON
-from offpoll.json_types import Adapter, adapter_of, faults
+from offpoll.json_types import Adapter, adapter_of, faults, refuse_json_text
 from offpoll.lateness import Weight, read_weight
-from offpoll.operation import is_kind
-from offpoll.settings import MAX_ATTEMPTS, MAX_TIMEOUT, Settings
+from offpoll.operation import Operation, is_kind
+from offpoll.setting_ranges import MAX_ATTEMPTS, MAX_TIMEOUT
+from offpoll.settings import Settings
 
-__all__ = ["RESERVED", "Kind", "canonical"]
+__all__ = ["RESERVED", "Kind", "canonical", "record_lifetime"]
 
 #: Paths of the API's own, which no kind may take.
 RESERVED = frozenset({"livez", "readyz", "docs", "redoc"})
@@ -157,8 +157,9 @@ class Kind:
         """Write an input given as an object as canonical JSON.
 
         Raises:
-            InvalidInput: it has no JSON form.
+            InvalidInput: it has no JSON form, or is JSON text in a `str`.
         """
+        refuse_json_text(value)
         try:
             return _encode(self.input_type.dump_python(value, mode="json", warnings=False))
         except (ValueError, TypeError, RecursionError) as error:
@@ -172,6 +173,21 @@ class Kind:
         """
         checked = self.output_type.validate_python(value)
         return _encode(self.output_type.dump_python(checked, mode="json"))
+
+
+def record_lifetime(settings: Settings, kinds: Mapping[str, Kind]) -> float:
+    """Return the seconds after which a record counts as absent: the window plus the longest operation.
+
+    Raises:
+        ConfigurationError: the documents would be deleted before their records expire.
+    """
+    longest = settings.record_window + max(kind.timeout for kind in kinds.values())
+    if longest >= settings.document_window:
+        raise ConfigurationError(
+            f"records would live {longest:g} s (the window plus the longest timeout), documents only {settings.document_window:g} s: raise "
+            " OFFPOLL_DOCUMENT_WINDOW and the bucket's lifecycle rule"
+        )
+    return longest
 
 
 def _check_name(name: str) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from offpoll.fitting import quote
 from offpoll.instant import from_wire, to_wire
+from offpoll.limits import quote
 
 __all__ = ["StatusLink"]
 

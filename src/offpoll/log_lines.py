@@ -2,7 +2,7 @@
 
 Decides the fields of a line and where they come from. Must not know who reads it. The names that Lambda's own JSON lines have are theirs.
 
-    {"timestamp": "2030-01-01T00:00:00.000Z", "level": "INFO", "logger": "offpoll.work.process", "message": "operation 01…: …",
+    {"timestamp": "2030-01-01T00:00:00.000Z", "level": "INFO", "logger": "offpoll.work.delivery", "message": "operation 01…: …",
      "requestId": "…", "operation_id": "01…", "kind": "order"}
 """
 
@@ -19,20 +19,23 @@ from offpoll.instant import to_wire
 
 __all__ = ["AboutFilter", "JsonLines", "about"]
 
-_about: ContextVar[dict[str, str]] = ContextVar("offpoll_log_about", default={})  # noqa: B039 - never changed, only replaced
+_about: ContextVar[dict[str, str | int]] = ContextVar("offpoll_log_about", default={})  # noqa: B039 - never changed, only replaced
 
 #: What every record has, and what Lambda's runtime adds; the rest was given with `extra=` and belongs into the line.
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "aws_request_id", "tenant_id"}
 
 
 @contextmanager
-def about(**fields: str) -> Iterator[None]:
+def about(**fields: str | int) -> Iterator[None]:
     """Put fields into every line that is written inside, in whatever library. Follows into tasks, and threads that copy the context."""
     token = _about.set({**_about.get(), **fields})
     try:
         yield
     finally:
-        _about.reset(token)
+        try:
+            _about.reset(token)
+        except ValueError:
+            pass  # a coroutine that nobody awaits any more is closed in another context, which was never changed
 
 
 class AboutFilter(logging.Filter):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from offpoll.board import DocumentStore
+from offpoll.document_store import DocumentStore
 from offpoll.errors import DocumentChanged
 from offpoll.link import StatusLink
 from offpoll.metrics import ATTEMPTS, OPERATIONS_ENDED, PUBLISH_CONFLICTS, SERVICE_TIME, Metrics

@@ -5,14 +5,30 @@ Decides which status may follow which, and what a record says. Must not know whe
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["PUBLIC", "TERMINAL", "TRANSITIONS", "Outcome", "Record", "Status", "Submission", "is_kind", "is_operation_id", "is_owner"]
+from offpoll.limits import MAX_MESSAGE, cut
+
+__all__ = [
+    "PUBLIC",
+    "TERMINAL",
+    "TRANSITIONS",
+    "Operation",
+    "Outcome",
+    "Progress",
+    "Record",
+    "Status",
+    "Submission",
+    "is_kind",
+    "is_operation_id",
+    "is_owner",
+]
 
 #: The owner where the service does not tell callers apart.
 PUBLIC = "public"
@@ -141,3 +157,75 @@ class Record:
     def done(self) -> bool:
         """Whether the outcome is decided."""
         return self.outcome is not None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far the handler says it is: `fraction` from 0 to 1, or None where it only has a message."""
+
+    fraction: float | None = None
+    message: str | None = None
+
+    def fitted(self) -> Progress:
+        """Return the progress as a document shows it: four digits, and as much of the message as fits."""
+        fraction = None if self.fraction is None else round(min(1.0, max(0.0, self.fraction)), 4)
+        return Progress(fraction=fraction, message=None if self.message is None else cut(self.message, MAX_MESSAGE))
+
+
+def _ignore(progress: Progress) -> None:
+    """Report to nobody: the default where no worker listens."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Operation:
+    """The operation that a handler works on; a handler asks for it by a parameter of this type.
+
+    Attributes:
+        id: 32 hex digits. The same in every attempt: write with it as the key, and a second attempt does no harm.
+        kind: the operation's type.
+        owner: whose it is.
+        attempt: which attempt this is, from 1.
+        created_at: when it was accepted.
+        state: what the service's `lifespan` yielded in this process, or None.
+        traceparent, tracestate: the submitter's trace (W3C Trace Context), empty where there is none.
+    """
+
+    id: str
+    kind: str
+    owner: str
+    attempt: int = 1
+    created_at: datetime
+    state: Any = None
+    traceparent: str = ""
+    tracestate: str = ""
+    _report: Callable[[Progress], None] = field(default=_ignore, repr=False)
+    _checkpoint: Callable[[], None] = field(default=lambda: None, repr=False)
+
+    @classmethod
+    def of(cls, submission: Submission, *, attempt: int, **rest: Any) -> Operation:
+        """Make the operation of a submission. `_report` is given each progress, `_checkpoint` raises where the handler must stop."""
+        return cls(
+            id=submission.operation_id,
+            kind=submission.kind,
+            owner=submission.owner,
+            attempt=attempt,
+            created_at=submission.created_at,
+            **rest,
+        )
+
+    def progress(self, fraction: float | None = None, message: str | None = None) -> None:
+        """Say how far the work is. Cheap: call it as often as you like; it is published only when readers are about to look.
+
+        Args:
+            fraction: from 0 to 1; what is outside is cut. None where it is not known.
+            message: a few words for people. It is published: nothing sensitive. Cut at 200 bytes.
+
+        Raises:
+            HandlerStopped: (sync handlers) nobody wants this attempt's work any more. Let it pass.
+            ValueError: the fraction is not a number.
+        """
+        if fraction is not None and math.isnan(fraction):
+            raise ValueError("fraction is not a number")
+        self._checkpoint()
+        fraction = None if fraction is None else min(1.0, max(0.0, float(fraction)))
+        self._report(Progress(fraction=fraction, message=None if message is None else str(message)))

@@ -24,7 +24,7 @@ MIN_INTERVAL = 0.2
 MAX_INTERVAL = 60.0
 
 #: Nor than so many times mean - p10, after which hardly anything is undecided, however little a late answer matters. It counts only where
-#: λ (mean - p10) is below 0.1; there the formula alone costs up to 1.10 times the optimum, with this 1.08 (bench/polling.py).
+#: λ (mean - p10) is below 0.1; there the formula alone costs up to 1.10 times the optimum, with this 1.08 (bench/polling).
 MAX_SPREADS = 4.0
 
 #: No estimate is taken for longer than this, seconds, 31 years: instants end with the year 9999.
@@ -54,7 +54,7 @@ def plan(*, earliest: float, mean: float, lateness_weight: Weight, age: float = 
     """Plan the polls of an operation from the distribution of its remaining time.
 
     Δ = sqrt(1.6 (mean - p10) / λ), first poll at p10 + Δ, then every Δ. Between p10 and the mean lies most of what is not known; the end
-    comes out of it about evenly, so evenly spaced looks are nearly the best ones (docs/protocol.md, "The poll plan"; bench/polling.py
+    comes out of it about evenly, so evenly spaced looks are nearly the best ones (docs/protocol.md, "The poll plan"; bench/polling
     compares them with the best).
 
     Args:

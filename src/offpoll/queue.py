@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -15,7 +16,7 @@ from offpoll.errors import MalformedMessage, UnsupportedMessage
 from offpoll.instant import from_wire, to_milliseconds, to_wire
 from offpoll.operation import Submission, is_kind, is_operation_id, is_owner
 
-__all__ = ["MAX_DELAY", "MAX_VISIBILITY", "VERSION", "Delivery", "Depth", "Envelope", "MemoryQueue", "Message", "Queue"]
+__all__ = ["MAX_DELAY", "MAX_VISIBILITY", "VERSION", "Delivery", "Depth", "Envelope", "MemoryQueue", "Message", "Queue", "carried"]
 
 #: The version of the message's form. A worker gives back what is newer.
 VERSION = 1
@@ -64,6 +65,11 @@ class Delivery:
     envelope: Envelope
     receipt: str
     receives: int = 1
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The operation's id and kind as the message gives them, for log lines; `-` for what it does not give."""
+        return {name: self.envelope.attributes.get(name, "-") for name in ("operation_id", "kind")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -287,3 +293,17 @@ class MemoryQueue:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+#: A `traceparent` (W3C Trace Context, 3.2): version, trace, parent and flags.
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+#: A `tracestate` of at most the 512 characters that everybody has to carry (3.3.1.5).
+_TRACESTATE = re.compile(r"[ -~]{1,512}")
+
+
+def carried(traceparent: str, tracestate: str) -> tuple[str, str]:
+    """Return `traceparent` and `tracestate` as they travel with an operation; empty where they are not what the standard says."""
+    if not _TRACEPARENT.fullmatch(traceparent):
+        return "", ""
+    return traceparent, tracestate if _TRACESTATE.fullmatch(tracestate) else ""

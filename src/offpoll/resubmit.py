@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from offpoll.board import StatusBoard
+from offpoll.board import AsyncStatusBoard
 from offpoll.document import Document
 from offpoll.errors import ConfigurationError, NotResubmittable, OperationNotFound
 from offpoll.kind import Kind, canonical
@@ -36,7 +36,7 @@ class Resubmitter:
     """
 
     records: Records
-    board: StatusBoard
+    board: AsyncStatusBoard
     submitter: Submitter
     kinds: Mapping[str, Kind]
     public_url: str

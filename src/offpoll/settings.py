@@ -5,48 +5,17 @@ AWS's own variables (credentials, region, endpoints) are not settings: they are 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
-from typing import Any, get_type_hints
+from typing import Any, TypedDict, Unpack, get_type_hints
 
 from offpoll.errors import ConfigurationError
-from offpoll.fitting import MAX_BASE_URL
-from offpoll.lateness import DEFAULT_WEIGHT, read_weight
+from offpoll.lateness import DEFAULT_WEIGHT
+from offpoll.setting_ranges import MAX_INPUT_LIMIT, MAX_LINK_LIFETIME, MAX_RESULT_LIMIT, MAX_TIMEOUT, PREFIX, check
 
-__all__ = ["PREFIX", "Described", "Settings"]
-
-PREFIX = "OFFPOLL_"
+__all__ = ["Described", "Settings", "SettingsArguments"]
 
 _DAY = 86_400.0
-
-#: SQS keeps a message 14 days at most (SetQueueAttributes, MessageRetentionPeriod); a dead letter keeps its age.
-LONGEST_RETENTION = 14 * _DAY
-
-#: As many as the HMAC-SHA-256 that it keys gives out (RFC 2104, 3): a shorter one would be the easier thing to guess.
-MIN_SECRET_BYTES = 32
-
-#: SQS's largest message is 1 MiB; DynamoDB's largest item is 400 KiB and keeps the input of a failed operation (design: 256 KiB at most).
-MAX_INPUT_LIMIT = 256 * 1024
-
-#: DynamoDB's largest item is 400 KiB.
-MAX_RESULT_LIMIT = 350 * 1024
-
-#: SigV4 presigned URLs live at most seven days (S3 User Guide, using-presigned-url).
-MAX_LINK_LIFETIME = 604_800.0
-
-#: The longest timeout: SQS hides a message for at most 12 h, and a delivery needs a few minutes around the handler.
-MAX_TIMEOUT = 42_900.0
-
-#: SQS's maxReceiveCount is at most 1,000, and give-backs consume receives too.
-MAX_ATTEMPTS = 100
-
-#: Plain enough for every store and for a URL: 512 of S3's 1,024 bytes of a key, the owner and the id need 98.
-_PREFIX = re.compile(r"(?=.{1,512}$)[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
-
-_ROLE_ARN = re.compile(r"arn:[a-z-]+:iam::[0-9]*:role/[!-~]{1,512}")
-
-_PUBLIC_URL = re.compile(rf"(?=.{{1,{MAX_BASE_URL}}}$)https?://[!-~]+")
 
 
 def _setting(default: Any, doc: str, *, secret: bool = False) -> Any:
@@ -62,6 +31,39 @@ class Described:
     value: str
     source: str
     doc: str
+
+
+class SettingsArguments(TypedDict, total=False):
+    """The settings as keyword arguments: each beats its variable. `Settings` says what each does; `app` is for Lambda's environment."""
+
+    bucket: str
+    prefix: str
+    queue_url: str
+    dead_letter_queue_url: str
+    parking_queue_url: str
+    records_table: str
+    secret: str
+    public_url: str
+    public_store_endpoint: str
+    addressing_style: str
+    signer_role_arn: str
+    link_lifetime_floor: float
+    link_lifetime_cap: float
+    operation_location: bool
+    lateness_weight: float | str
+    expected_service_time: float
+    timeout: float
+    attempts: int
+    backoff: float
+    concurrency: int
+    lease: float
+    max_updates: int
+    input_limit: int
+    result_limit: int
+    message_window: float
+    record_window: float
+    metrics: str
+    document_window: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,15 +141,19 @@ class Settings:
     document_window: float = _setting(16 * _DAY, "How long status documents are kept. The bucket's lifecycle rule must agree.")
 
     def __post_init__(self) -> None:
-        _check(self)
+        _check_types(self)
+        check({each.name: getattr(self, each.name) for each in fields(self)})
 
     @classmethod
-    def load(cls, *, environ: Mapping[str, str], **arguments: Any) -> Settings:
+    def load(cls, *, environ: Mapping[str, str], **arguments: Unpack[SettingsArguments]) -> Settings:
         """Make settings from the environment and arguments.
 
         Raises:
-            ConfigurationError: an unknown `OFFPOLL_*` variable, or a value of the wrong type or out of range; it names the variable.
+            ConfigurationError: an unknown argument or `OFFPOLL_*` variable, or a value of the wrong type or out of range; it names it.
         """
+        known = {each.name: each.name for each in fields(cls)}
+        for name in arguments.keys() - known:
+            raise ConfigurationError(f"{name} is not a setting of offpoll{_nearest(name, known)}. `offpoll config` lists them all")
         return cls(**{**_from_environment(environ), **arguments})
 
     def describe(self, *, environ: Mapping[str, str]) -> list[Described]:
@@ -182,7 +188,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name not in converters or variable != variable.upper():
-            raise ConfigurationError(f"{variable} is not a setting of offpoll{_nearest(name, converters)}. `offpoll config` lists them all")
+            nearest = _nearest(name, {each: PREFIX + each.upper() for each in converters})
+            raise ConfigurationError(f"{variable} is not a setting of offpoll{nearest}. `offpoll config` lists them all")
         try:
             values[name] = converters[name](text.strip())
         except ValueError:
@@ -235,11 +242,11 @@ _CONVERTERS: Mapping[Any, Callable[[str], Any]] = {
 _ACCEPTED: Mapping[Any, Any] = {float: int | float, float | str: int | float | str}
 
 
-def _nearest(name: str, known: Mapping[str, Any]) -> str:
+def _nearest(name: str, known: Mapping[str, str]) -> str:
     import difflib  # noqa: PLC0415 - only where something is already wrong
 
     close = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {PREFIX + close[0].upper()}?)" if close else ""
+    return f" (did you mean {known[close[0]]}?)" if close else ""
 
 
 def _masked(each: Field[Any], value: Any) -> str:
@@ -253,58 +260,6 @@ def _source(each: Field[Any], value: Any, environ: Mapping[str, str]) -> str:
     if variable in environ and _from_environment({variable: environ[variable]})[each.name] == value:
         return "environment"
     return "default" if value == each.default else "argument"
-
-
-#: The least and the most of each number.
-_RANGES: Mapping[str, tuple[float, float]] = {
-    "link_lifetime_floor": (1, MAX_LINK_LIFETIME),
-    "link_lifetime_cap": (1, MAX_LINK_LIFETIME),
-    "expected_service_time": (0.001, 1e7),
-    "timeout": (0.001, MAX_TIMEOUT),
-    "attempts": (1, MAX_ATTEMPTS),
-    "backoff": (0, 900),
-    "concurrency": (1, 10_000),
-    "lease": (1, 43_000),
-    "max_updates": (0, 1_000_000),
-    "input_limit": (1, MAX_INPUT_LIMIT),
-    "result_limit": (1, MAX_RESULT_LIMIT),
-    "message_window": (60, LONGEST_RETENTION),
-    "record_window": (60, 400 * _DAY),
-    "document_window": (60, 400 * _DAY),
-}
-
-
-def _check(settings: Settings) -> None:
-    _check_types(settings)
-    for name, (low, high) in _RANGES.items():
-        value = getattr(settings, name)
-        if not low <= value <= high:
-            raise ConfigurationError(f"{PREFIX}{name.upper()}={value:g} is out of range: {low:g} to {high:g}")
-    try:
-        read_weight(settings.lateness_weight)
-    except ValueError as error:
-        raise ConfigurationError(f"{PREFIX}LATENESS_WEIGHT={settings.lateness_weight!r}; needed is {error}") from None
-    if not settings.message_window < settings.record_window < settings.document_window:
-        raise ConfigurationError(
-            f"the windows must grow: message ({settings.message_window:g} s) < record ({settings.record_window:g} s) < document "
-            f"({settings.document_window:g} s). A message that outlives its record would be handled again"
-        )
-    if settings.link_lifetime_floor > settings.link_lifetime_cap:
-        raise ConfigurationError(
-            f"{PREFIX}LINK_LIFETIME_FLOOR={settings.link_lifetime_floor:g} is over {PREFIX}LINK_LIFETIME_CAP={settings.link_lifetime_cap:g}"
-        )
-    if settings.addressing_style not in ("auto", "path", "virtual"):
-        raise ConfigurationError(f"{PREFIX}ADDRESSING_STYLE={settings.addressing_style!r}: one of auto, path, virtual")
-    if settings.metrics not in ("emf", "log"):
-        raise ConfigurationError(f"{PREFIX}METRICS={settings.metrics!r}: one of emf, log")
-    if not _PREFIX.fullmatch(settings.prefix):
-        raise ConfigurationError(f"{PREFIX}PREFIX={settings.prefix!r}: letters, digits, . _ -, in parts with a / between, at most 512")
-    if settings.public_url and not _PUBLIC_URL.fullmatch(settings.public_url):
-        raise ConfigurationError(f"{PREFIX}PUBLIC_URL={settings.public_url!r}: as https://api.example.com, at most {MAX_BASE_URL} long")
-    if settings.signer_role_arn and not _ROLE_ARN.fullmatch(settings.signer_role_arn):
-        raise ConfigurationError(f"{PREFIX}SIGNER_ROLE_ARN={settings.signer_role_arn!r}: as arn:aws:iam::123456789012:role/signer")
-    if settings.secret and len(settings.secret.encode()) < MIN_SECRET_BYTES:
-        raise ConfigurationError(f"{PREFIX}SECRET is too short: at least {MIN_SECRET_BYTES} bytes, for example from `openssl rand -hex 32`")
 
 
 def _check_types(settings: Settings) -> None:

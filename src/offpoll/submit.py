@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from offpoll.board import StatusBoard, Stored
+from offpoll.board import AsyncStatusBoard, Stored
 from offpoll.deadlines import Deadlines, TimeLimit
 from offpoll.document import Estimate, PollHint
 from offpoll.errors import DependencyUnavailable, InvalidIdempotencyKey, KeyReused
@@ -50,7 +50,7 @@ class Submitter:
         random_bytes: gives n random bytes, for ids without an idempotency key.
     """
 
-    board: StatusBoard
+    board: AsyncStatusBoard
     queue: Queue
     forecast: Forecast
     secret: KeyedHash = field(repr=False)

@@ -13,7 +13,7 @@ from typing import Any
 
 from offpoll.document import Document
 from offpoll.errors import ApiError, MalformedDocument
-from offpoll.exchange import Answer
+from offpoll.exchange import Response
 from offpoll.link import StatusLink
 from offpoll.operation import is_operation_id
 
@@ -81,7 +81,7 @@ class Ticket:
         Raises:
             ApiError: the API refused, or this is not an offpoll answer.
         """
-        answer = Answer(status=status, headers={name.lower(): value for name, value in headers.items()}, body=body)
+        answer = Response(status=status, headers={name.lower(): value for name, value in headers.items()}, body=body)
         if status != 202:
             raise answer.refusal()
         try:

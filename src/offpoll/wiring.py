@@ -5,78 +5,98 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
+from offpoll.app import Offpoll
 from offpoll.aws.chain import find_credentials
 from offpoll.aws.credentials import CredentialsProvider
 from offpoll.aws.dynamodb import DynamoRecords
 from offpoll.aws.dynamodb_service_times import DynamoServiceTimes
-from offpoll.aws.endpoints import Endpoint, Endpoints
-from offpoll.aws.network import ca_bundle, names_a_proxy
+from offpoll.aws.endpoints import AwsEndpoint, Endpoints, ca_bundle, names_a_proxy
 from offpoll.aws.profiles import find_region
 from offpoll.aws.s3 import S3DocumentStore
 from offpoll.aws.sqs import SqsQueue
 from offpoll.aws.sts import assumed_role
 from offpoll.aws.wire import Wire
-from offpoll.board import DocumentStore, StatusBoard
+from offpoll.board import AsyncStatusBoard
 from offpoll.dependencies import Dependencies
+from offpoll.document_store import DocumentStore
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.link_lifetime import LinkLifetime
 from offpoll.measured import MeasuredRecords, MeasuredStore
 from offpoll.metrics import EmfMetrics, Metrics, NoMetrics
 from offpoll.records import Records
-from offpoll.service import Offpoll, Service, lifetime
-from offpoll.settings import PREFIX, Settings
+from offpoll.service import AsyncService
+from offpoll.setting_ranges import PREFIX
+from offpoll.settings import Settings, SettingsArguments
 
 if TYPE_CHECKING:
-    from offpoll.blocking import BlockingBoard
+    from offpoll.blocking import Service, StatusBoard
     from offpoll.work.handle import HandlerRunner
     from offpoll.work.worker import Worker
 
-__all__ = ["blocking_board", "connect", "dependencies", "load_app", "make_worker", "status_board"]
+__all__ = ["async_connect", "async_status_board", "connect", "dependencies", "load_app", "make_worker", "status_board"]
 
 #: What has to be set before anything can be reached.
 NEEDED = ("bucket", "queue_url", "dead_letter_queue_url", "parking_queue_url", "records_table")
 
 
-def connect(app: Offpoll, *, environ: Mapping[str, str] | None = None, **settings: Any) -> Service:
-    """Connect a service to its stores, by settings from arguments and the environment. Does no I/O yet.
+def connect(app: Offpoll, *, environ: Mapping[str, str] | None = None, **settings: Unpack[SettingsArguments]) -> Service:
+    """Connect an app to its stores, for code that does not await. Use it as a context manager, or `close` it.
 
-    The connections belong to the event loop on which they are first used. `.blocking` is the same for code that does not await.
+    It starts a thread and enters the app's lifespan: call it after a fork, not before.
+
+    Args:
+        app: the app.
+        environ: variables to read instead of the process's own.
+        settings: each beats its `OFFPOLL_*` variable.
 
     Raises:
         ConfigurationError: a setting is missing, unknown or out of range, or no region is set.
     """
+    from offpoll.blocking import Service  # noqa: PLC0415 - a function's cold start needs none
+
+    return Service(async_connect(app, environ=environ, **settings))
+
+
+def async_connect(app: Offpoll, *, environ: Mapping[str, str] | None = None, **settings: Unpack[SettingsArguments]) -> AsyncService:
+    """Connect an app to its stores. Does no I/O yet; its connections belong to the event loop that first uses them.
+
+    Arguments and errors are those of `connect`.
+    """
     environ = os.environ if environ is None else environ
     known = Settings.load(environ=environ, **settings)
     known.need("secret", *NEEDED)
-    return Service(app, settings=known, dependencies=dependencies(known, environ=environ))
+    return AsyncService(app, settings=known, dependencies=dependencies(known, environ=environ))
 
 
-def status_board(*, environ: Mapping[str, str] | None = None, **settings: Any) -> StatusBoard:
-    """Make a status board alone, for an API and workers of one's own. It needs a bucket and nothing else. Does no I/O yet.
+def status_board(*, environ: Mapping[str, str] | None = None, **settings: Unpack[SettingsArguments]) -> StatusBoard:
+    """Make a status board alone, for your own API and workers, in code that does not await. It needs a bucket and nothing else.
 
-    Its connections belong to the event loop on which it is first used; `blocking_board` is the same for code that does not await.
+    It starts a thread: call it after a fork, not before. Arguments are those of `connect`.
 
     Raises:
         ConfigurationError: no bucket or no region is set, or a setting is unknown or out of range.
     """
-    environ = os.environ if environ is None else environ
-    known = Settings.load(environ=environ, **settings)
-    return _board(_Connection(environ), known)[0]
+    from offpoll.blocking import StatusBoard  # noqa: PLC0415 - a function's cold start needs none
+
+    return StatusBoard(*_lone_board(environ, settings))
 
 
-def blocking_board(*, environ: Mapping[str, str] | None = None, **settings: Any) -> BlockingBoard:
-    """Make a status board whose calls block; see `status_board`. It starts a thread: make it after a fork, not before."""
-    from offpoll.blocking import BlockingBoard  # noqa: PLC0415 - a function's cold start needs none
+def async_status_board(*, environ: Mapping[str, str] | None = None, **settings: Unpack[SettingsArguments]) -> AsyncStatusBoard:
+    """Make a status board alone, as `status_board` does. Does no I/O yet; its connections belong to the event loop that first uses them."""
+    return _lone_board(environ, settings)[0]
 
+
+def _lone_board(environ: Mapping[str, str] | None, settings: SettingsArguments) -> tuple[AsyncStatusBoard, Callable[[], Awaitable[None]]]:
+    """Return a board, and what closes its connections."""
     environ = os.environ if environ is None else environ
     known, connection = Settings.load(environ=environ, **settings), _Connection(environ)
-    return BlockingBoard(_board(connection, known)[0], connection.wire.close)
+    return _board(connection, known)[0], connection.wire.close
 
 
 def dependencies(settings: Settings, *, environ: Mapping[str, str], links: bool = True) -> Dependencies:
@@ -150,7 +170,7 @@ def _signer(connection: _Connection, role_arn: str) -> CredentialsProvider:
     return assumed_role(connection.wire, endpoint=endpoints.service("sts"), region=endpoints.region, role_arn=role_arn)
 
 
-def _board(connection: _Connection, settings: Settings, *, links: bool = True) -> tuple[StatusBoard, S3DocumentStore]:
+def _board(connection: _Connection, settings: Settings, *, links: bool = True) -> tuple[AsyncStatusBoard, S3DocumentStore]:
     settings.need("bucket")
     public, metrics = settings.public_store_endpoint, _metrics(settings)
     store = S3DocumentStore(
@@ -158,14 +178,14 @@ def _board(connection: _Connection, settings: Settings, *, links: bool = True) -
         endpoint=connection.endpoints.service("s3"),
         bucket=settings.bucket,
         region=connection.endpoints.region,
-        public_endpoint=Endpoint.parse(public) if public else None,
+        public_endpoint=AwsEndpoint.parse(public) if public else None,
         style=settings.addressing_style,
         signer=_signer(connection, settings.signer_role_arn) if links and settings.signer_role_arn else None,
         prefix=settings.prefix,
     )
     lifetime = LinkLifetime(floor=settings.link_lifetime_floor, cap=settings.link_lifetime_cap)
     measured: DocumentStore = store if metrics is None else MeasuredStore(store, metrics=metrics)
-    board = StatusBoard(store=measured, prefix=settings.prefix, link_lifetime=lifetime, window=settings.record_window)
+    board = AsyncStatusBoard(store=measured, prefix=settings.prefix, link_lifetime=lifetime, window=settings.record_window)
     return board, store
 
 
@@ -195,7 +215,6 @@ def make_worker(
     return Worker(
         kinds=kinds,
         settings=settings,
-        lifetime=lifetime(settings, kinds),
         dependencies=dependencies_here,
         heartbeat_dependencies=beside,
         heartbeat=HeartbeatThread(),

@@ -7,11 +7,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
-from tests.aws.scripted import Asked, Reply, Scripted, json_error
+from tests.support.scripted_aws import Asked, Reply, Scripted, json_error
 
-from offpoll.aws.batches import Batches
+from offpoll.aws.batches import Batcher
 from offpoll.aws.credentials import Credentials, StaticCredentials
-from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.sqs import SqsQueue
 from offpoll.aws.wire import Wire
 from offpoll.errors import DependencyRefused, DependencyUnavailable
@@ -26,7 +26,7 @@ class Recorder:
     def __init__(self, *, limit: int = 10, limit_bytes: int = 0) -> None:
         self.asked: list[int | list[int]] = []
         self.open = asyncio.Event()
-        self.batches: Batches[int, int] = Batches(
+        self.batches: Batcher[int, int] = Batcher(
             one=self.one, many=self.many, limit=limit, limit_bytes=limit_bytes, size=abs if limit_bytes else None
         )
 
@@ -152,7 +152,7 @@ def test_cancelled_callers_are_left_out(run: Run) -> None:
 async def queue(replies: Sequence[Reply], use: Callable[[SqsQueue], Coroutine[Any, Any, Any]]) -> tuple[Any, list[Asked]]:
     async with Scripted(replies) as server:
         wire = Wire(StaticCredentials(Credentials(access_key="AKIA", secret_key="s")), random=lambda: 0.0)
-        made = SqsQueue(wire, endpoint=Endpoint.parse(server.origin), url="https://sqs.eu-west-1.amazonaws.com/1/q", region="eu-west-1")
+        made = SqsQueue(wire, endpoint=AwsEndpoint.parse(server.origin), url="https://sqs.eu-west-1.amazonaws.com/1/q", region="eu-west-1")
         try:
             return await use(made), server.asked
         except (DependencyRefused, DependencyUnavailable) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.aws.scripted import DROP, Asked, Reply, Scripted, s3_error
+from tests.support.scripted_aws import DROP, Asked, Reply, Scripted, s3_error
 
 from offpoll.aws.chain import find_credentials
 from offpoll.aws.credentials import Credentials

@@ -14,12 +14,12 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.config import Config
-from tests.aws.scripted import Asked, Reply, Scripted
+from tests.support.scripted_aws import Asked, Reply, Scripted
 
 from offpoll.aws.credentials import Credentials, StaticCredentials
 from offpoll.aws.dynamodb import DynamoRecords
 from offpoll.aws.dynamodb_service_times import DynamoServiceTimes
-from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.s3 import S3DocumentStore
 from offpoll.aws.sqs import SqsQueue
 from offpoll.aws.sts import assumed_role
@@ -94,31 +94,31 @@ def botocores(service: str, origin: str, verb: str, parameters: Mapping[str, Any
     )
 
 
-async def ours(use: Callable[[Wire, Endpoint], Coroutine[Any, Any, Any]]) -> tuple[str, Asked]:
+async def ours(use: Callable[[Wire, AwsEndpoint], Coroutine[Any, Any, Any]]) -> tuple[str, Asked]:
     """Return the last request that an adapter makes, and the origin it went to."""
     async with Scripted([Reply(200, b"{}", {"ETag": '"e"'})]) as server:
         wire = Wire(StaticCredentials(Credentials(access_key="AKIAEXAMPLE", secret_key="secret", session_token="token")))
         try:
-            await use(wire, Endpoint.parse(server.origin))
+            await use(wire, AwsEndpoint.parse(server.origin))
         except OffpollError:
             pass  # the script's answer is not the service's; what counts is what was asked
         await wire.close()
         return server.origin, server.asked[-1]
 
 
-def s3(wire: Wire, endpoint: Endpoint) -> S3DocumentStore:
+def s3(wire: Wire, endpoint: AwsEndpoint) -> S3DocumentStore:
     return S3DocumentStore(wire, endpoint=endpoint, bucket="bucket", region="eu-west-1")
 
 
-def sqs(wire: Wire, endpoint: Endpoint, visibility: float | None = None) -> SqsQueue:
+def sqs(wire: Wire, endpoint: AwsEndpoint, visibility: float | None = None) -> SqsQueue:
     return SqsQueue(wire, endpoint=endpoint, url=URL, region="eu-west-1", visibility=visibility)
 
 
-def dynamodb(wire: Wire, endpoint: Endpoint) -> DynamoRecords:
+def dynamodb(wire: Wire, endpoint: AwsEndpoint) -> DynamoRecords:
     return DynamoRecords(wire, endpoint=endpoint, table="records", region="eu-west-1")
 
 
-def times(wire: Wire, endpoint: Endpoint) -> DynamoServiceTimes:
+def times(wire: Wire, endpoint: AwsEndpoint) -> DynamoServiceTimes:
     return DynamoServiceTimes(wire, endpoint=endpoint, table="records", region="eu-west-1")
 
 
@@ -195,7 +195,7 @@ _ENTRIES = [{"Id": "0", "ReceiptHandle": "r+/="}, {"Id": "1", "ReceiptHandle": "
     ],
 )
 def test_calls_equal_botocores(
-    run: Run, service: str, verb: str, parameters: Mapping[str, Any], use: Callable[[Wire, Endpoint], Coroutine[Any, Any, Any]]
+    run: Run, service: str, verb: str, parameters: Mapping[str, Any], use: Callable[[Wire, AwsEndpoint], Coroutine[Any, Any, Any]]
 ) -> None:
     """The same verb with the same parameters is the same request."""
     origin, asked = run(ours(use))
@@ -214,7 +214,7 @@ def test_calls_equal_botocores(
         lambda w, e: times(w, e).add("order", SPAN),
     ],
 )
-def test_updates_equal_botocores(run: Run, use: Callable[[Wire, Endpoint], Coroutine[Any, Any, Any]]) -> None:
+def test_updates_equal_botocores(run: Run, use: Callable[[Wire, AwsEndpoint], Coroutine[Any, Any, Any]]) -> None:
     """An update's parameters, given to botocore, pass its validation and become the same request."""
     origin, asked = run(ours(use))
     parameters = json.loads(asked.body)

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.aws.scripted import Asked, Reply, Scripted, json_error
+from tests.support.scripted_aws import Asked, Reply, Scripted, json_error
 
 from offpoll.aws.credentials import Credentials, StaticCredentials
 from offpoll.aws.dynamodb import DynamoRecords
-from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.items import epoch, from_item, ttl
 from offpoll.aws.store_clock import DRIFT, StoreClock
 from offpoll.aws.wire import Wire
@@ -42,7 +42,7 @@ ITEM = {
 async def table(replies: Sequence[Reply], use: Callable[[DynamoRecords], Coroutine[Any, Any, Any]]) -> tuple[Any, list[Asked]]:
     async with Scripted(replies) as server:
         wire = Wire(StaticCredentials(Credentials(access_key="AKIA", secret_key="s")), random=lambda: 0.0)
-        records = DynamoRecords(wire, endpoint=Endpoint.parse(server.origin), table="records", region="eu-west-1")
+        records = DynamoRecords(wire, endpoint=AwsEndpoint.parse(server.origin), table="records", region="eu-west-1")
         try:
             return await use(records), server.asked
         except OffpollError as error:

@@ -1,4 +1,4 @@
-"""Service times in a table: lost answers, items that cannot be read, writers that never rest. The rest is in the contract suite."""
+"""AsyncService times in a table: lost answers, items that cannot be read, writers that never rest. The rest is in the contract suite."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.aws.scripted import Asked, Reply, Scripted, json_error
-from tests.spans import span
+from tests.support.scripted_aws import Asked, Reply, Scripted, json_error
+from tests.support.spans import span
 
 from offpoll.aws.credentials import Credentials, StaticCredentials
 from offpoll.aws.dynamodb_service_times import SHARDS, TRIES, DynamoServiceTimes
-from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.wire import Wire
 from offpoll.errors import DependencyRefused, DependencyUnavailable, OffpollError
 
@@ -35,7 +35,7 @@ async def times(
 ) -> tuple[Any, list[Asked]]:
     async with Scripted(replies) as server:
         wire = Wire(StaticCredentials(Credentials(access_key="AKIA", secret_key="s")), random=lambda: 0.0, clock=lambda: NOON)
-        endpoint = Endpoint.parse(server.origin)
+        endpoint = AwsEndpoint.parse(server.origin)
         kept = DynamoServiceTimes(wire, endpoint=endpoint, table="records", region="eu-west-1", random=lambda: random, token=lambda: "mine")
         try:
             return await use(kept), server.asked

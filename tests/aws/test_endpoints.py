@@ -9,10 +9,10 @@ import botocore.session
 import pytest
 from botocore.config import Config
 
-from offpoll.aws.endpoints import Endpoint, Endpoints, bucket_endpoint, is_loopback
+from offpoll.aws.endpoints import AwsEndpoint, Endpoints, bucket_endpoint, ca_bundle, is_loopback, names_a_proxy
 from offpoll.aws.profiles import find_region
 from offpoll.errors import ConfigurationError
-from offpoll.wiring import status_board
+from offpoll.wiring import async_status_board
 
 
 @pytest.mark.parametrize("service", ["s3", "sqs", "dynamodb", "sts"])
@@ -55,12 +55,12 @@ def test_connecting_reads_the_profiles_region(tmp_path: Path) -> None:
     """A service in a shell with a profile and no AWS_REGION finds its region; without botocore the error says what to set."""
     (tmp_path / "config").write_text("[default]\nregion = eu-north-1\n")
     environ = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "HOME": str(tmp_path), "OFFPOLL_BUCKET": "docs", "AWS_ACCESS_KEY_ID": "A"}
-    board = status_board(environ={**environ, "AWS_SECRET_ACCESS_KEY": "s"})
+    board = async_status_board(environ={**environ, "AWS_SECRET_ACCESS_KEY": "s"})
     assert "docs.s3.eu-north-1.amazonaws.com" in board.link("status/public/x").href
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "botocore.session", None)
         with pytest.raises(ConfigurationError, match="set AWS_REGION"):
-            status_board(environ={**environ, "AWS_SECRET_ACCESS_KEY": "s"})
+            async_status_board(environ={**environ, "AWS_SECRET_ACCESS_KEY": "s"})
 
 
 def test_endpoint_variables() -> None:
@@ -79,7 +79,7 @@ def test_endpoint_variables() -> None:
 def test_what_is_no_endpoint(url: str) -> None:
     """What cannot be called is refused when it is read."""
     with pytest.raises(ConfigurationError):
-        Endpoint.parse(url)
+        AwsEndpoint.parse(url)
 
 
 @pytest.mark.parametrize(
@@ -93,18 +93,18 @@ def test_what_is_no_endpoint(url: str) -> None:
 )
 def test_host_header(url: str, origin: str, host: str) -> None:
     """The Host header has a port only where it is not the scheme's own, as HTTP clients send it."""
-    endpoint = Endpoint.parse(url)
+    endpoint = AwsEndpoint.parse(url)
     assert (endpoint.origin, endpoint.host) == (origin, host)
 
 
 def test_addressing_styles() -> None:
     """Virtual-host style on AWS, path style for custom endpoints and for names that a wildcard certificate does not cover."""
-    aws, custom = Endpoints(region="eu-west-1", overrides={}).service("s3"), Endpoint.parse("http://127.0.0.1:4566")
+    aws, custom = Endpoints(region="eu-west-1", overrides={}).service("s3"), AwsEndpoint.parse("http://127.0.0.1:4566")
     assert bucket_endpoint(aws, bucket="offpoll")[0].origin == "https://offpoll.s3.eu-west-1.amazonaws.com"
     assert bucket_endpoint(aws, bucket="off.poll") == (aws, "/off.poll/")
     assert bucket_endpoint(aws, bucket="offpoll", style="path") == (aws, "/offpoll/")
     assert bucket_endpoint(custom, bucket="offpoll") == (custom, "/offpoll/")
-    named = bucket_endpoint(Endpoint.parse("http://s3.localhost:8000"), bucket="offpoll", style="virtual")[0]
+    named = bucket_endpoint(AwsEndpoint.parse("http://s3.localhost:8000"), bucket="offpoll", style="virtual")[0]
     assert (named.origin, named.host) == ("http://offpoll.s3.localhost:8000", "offpoll.s3.localhost:8000")
     for endpoint, bucket, style in ((custom, "offpoll", "virtual"), (aws, "", "auto"), (aws, "a/b", "auto"), (aws, "offpoll", "odd")):
         with pytest.raises(ConfigurationError):
@@ -115,3 +115,20 @@ def test_loopback() -> None:
     """This machine is asked directly, never through a proxy."""
     assert all(is_loopback(host) for host in ("127.0.0.1:4566", "localhost", "b.s3.localhost:80", "[::1]:80", "127.9.9.9"))
     assert not any(is_loopback(host) for host in ("169.254.169.254", "s3.amazonaws.com", "localhost.example.com", "10.0.0.1:80"))
+
+
+def test_names_a_proxy() -> None:
+    """Any of the three variables, in either case, where it is not empty."""
+    assert names_a_proxy({"https_proxy": "http://p"})
+    assert names_a_proxy({"ALL_PROXY": "http://p"})
+    assert not names_a_proxy({"HTTP_PROXY": "", "NO_PROXY": "x"})
+
+
+def test_certificates(tmp_path: Path) -> None:
+    """They are read from the file that the variable names; one that cannot be read is said by name, not by a traceback."""
+    file = tmp_path / "ca.pem"
+    file.write_bytes(b"pem")
+    assert ca_bundle({}) is None
+    assert ca_bundle({"AWS_CA_BUNDLE": str(file)}) == b"pem"
+    with pytest.raises(ConfigurationError, match=r"AWS_CA_BUNDLE=.*No such file"):
+        ca_bundle({"AWS_CA_BUNDLE": str(tmp_path / "none.pem")})

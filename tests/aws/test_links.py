@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 import boto3
 import pytest
 from botocore.config import Config
-from tests.servers import Server
+from tests.support.servers import Server
 
 from offpoll.aws.credentials import Credentials, StaticCredentials
-from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.s3 import S3DocumentStore
 from offpoll.aws.wire import Wire
 
@@ -48,14 +48,14 @@ async def using(server: Server, bucket: str, use: Callable[[S3DocumentStore], Aw
     """Use a store for calls, and close its connections."""
     wire = Wire(StaticCredentials(Credentials(access_key=server.access_key, secret_key=server.secret_key)))
     try:
-        return await use(S3DocumentStore(wire, endpoint=Endpoint.parse(server.origin), bucket=bucket, region=server.region))
+        return await use(S3DocumentStore(wire, endpoint=AwsEndpoint.parse(server.origin), bucket=bucket, region=server.region))
     finally:
         await wire.close()
 
 
 def document_store(server: Server, bucket: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> S3DocumentStore:
     wire = Wire(StaticCredentials(Credentials(access_key=server.access_key, secret_key=server.secret_key)), clock=clock)
-    return S3DocumentStore(wire, endpoint=Endpoint.parse(server.origin), bucket=bucket, region=server.region)
+    return S3DocumentStore(wire, endpoint=AwsEndpoint.parse(server.origin), bucket=bucket, region=server.region)
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_public_address(ministack_server: Server, run: Run) -> None:
     server, made = ministack_server, make_bucket(ministack_server)
     run(using(server, made, lambda store: store.create("status/public/k", b"{}")))
     wire = Wire(StaticCredentials(Credentials(access_key=server.access_key, secret_key=server.secret_key)))
-    public, inside = Endpoint.parse(server.origin.replace("127.0.0.1", "localhost")), Endpoint.parse("http://127.0.0.1:1")
+    public, inside = AwsEndpoint.parse(server.origin.replace("127.0.0.1", "localhost")), AwsEndpoint.parse("http://127.0.0.1:1")
     store = S3DocumentStore(wire, endpoint=inside, public_endpoint=public, bucket=made, region=server.region)
     href = store.sign("status/public/k", lifetime=60.0).href
     assert href.startswith(public.origin)

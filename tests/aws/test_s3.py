@@ -6,10 +6,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
-from tests.aws.scripted import DROP, Asked, Reply, Scripted, s3_error
+from tests.support.scripted_aws import DROP, Asked, Reply, Scripted, s3_error
 
 from offpoll.aws.credentials import Credentials, StaticCredentials
-from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.s3 import S3DocumentStore
 from offpoll.aws.wire import Wire
 from offpoll.errors import (
@@ -31,7 +31,7 @@ async def store(replies: Sequence[Reply], use: Callable[[S3DocumentStore], Corou
     """Use a document store against a script: what it returned or raised, and what was asked."""
     async with Scripted(replies) as server:
         wire = Wire(StaticCredentials(CREDENTIALS), random=lambda: 0.0)
-        documents = S3DocumentStore(wire, endpoint=Endpoint.parse(server.origin), bucket="b", region="eu-west-1")
+        documents = S3DocumentStore(wire, endpoint=AwsEndpoint.parse(server.origin), bucket="b", region="eu-west-1")
         try:
             return await use(documents), server.asked
         except OffpollError as error:

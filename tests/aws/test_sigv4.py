@@ -18,7 +18,7 @@ from botocore.credentials import Credentials as OracleCredentials
 from botocore.credentials import ReadOnlyCredentials
 
 from offpoll.aws.credentials import Credentials, StaticCredentials
-from offpoll.aws.endpoints import Endpoint, Endpoints, bucket_endpoint
+from offpoll.aws.endpoints import AwsEndpoint, Endpoints, bucket_endpoint
 from offpoll.aws.s3 import S3DocumentStore
 from offpoll.aws.sigv4 import MAX_LIFETIME, HeaderSigner, Presigner
 from offpoll.aws.wire import Wire
@@ -69,7 +69,7 @@ def _targets() -> list[tuple[Any, Presigner, str]]:
     targets = []
     for custom in CUSTOM:
         for region in REGIONS if not custom else REGIONS[:2]:
-            endpoint = Endpoint.parse(custom) if custom else Endpoints(region=region, overrides={}).service("s3")
+            endpoint = AwsEndpoint.parse(custom) if custom else Endpoints(region=region, overrides={}).service("s3")
             for style in ("path", "virtual"):
                 if style == "virtual" and "127.0.0.1" in custom:
                     continue

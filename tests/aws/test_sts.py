@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.aws.scripted import Reply, Scripted, s3_error
+from tests.support.scripted_aws import Reply, Scripted, s3_error
 
 from offpoll.aws.credentials import Credentials, StaticCredentials
-from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.s3 import S3DocumentStore
 from offpoll.aws.sts import assumed_role
 from offpoll.aws.wire import Wire
@@ -30,8 +30,8 @@ def test_signer_role(run: Run) -> None:
         async with Scripted([Reply(200, STS.encode())]) as sts, Scripted([Reply(200, b"", {"ETag": '"e"'})]) as server:
             own = StaticCredentials(Credentials(access_key="AKIAOWN", secret_key="s"))
             wire = Wire(own, clock=lambda: NOW)
-            signer = assumed_role(wire, endpoint=Endpoint.parse(sts.origin), region="eu-west-1", role_arn="arn:aws:iam::1:role/reader")
-            store = S3DocumentStore(wire, endpoint=Endpoint.parse(server.origin), bucket="b", region="eu-west-1", signer=signer)
+            signer = assumed_role(wire, endpoint=AwsEndpoint.parse(sts.origin), region="eu-west-1", role_arn="arn:aws:iam::1:role/reader")
+            store = S3DocumentStore(wire, endpoint=AwsEndpoint.parse(server.origin), bucket="b", region="eu-west-1", signer=signer)
             await store.create("k", b"{}")
             link = store.sign("k", lifetime=7200.0)
             await wire.close()
@@ -48,8 +48,8 @@ def test_signer_role_that_cannot_be_assumed(run: Run) -> None:
     async def use() -> None:
         async with Scripted([s3_error(403, "AccessDenied")]) as sts, Scripted([Reply(200, b"", {"ETag": '"e"'})]) as server:
             wire = Wire(StaticCredentials(Credentials(access_key="AKIAOWN", secret_key="s")), clock=lambda: NOW)
-            signer = assumed_role(wire, endpoint=Endpoint.parse(sts.origin), region="eu-west-1", role_arn="arn:aws:iam::1:role/reader")
-            store = S3DocumentStore(wire, endpoint=Endpoint.parse(server.origin), bucket="b", region="eu-west-1", signer=signer)
+            signer = assumed_role(wire, endpoint=AwsEndpoint.parse(sts.origin), region="eu-west-1", role_arn="arn:aws:iam::1:role/reader")
+            store = S3DocumentStore(wire, endpoint=AwsEndpoint.parse(server.origin), bucket="b", region="eu-west-1", signer=signer)
             assert await store.create("k", b"{}") == "e"
             with pytest.raises(OffpollError, match="role/reader"):
                 store.sign("k", lifetime=60.0)

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import botocore.session
-from tests.aws.cloudformation import EVERYTHING, expiry, of_type, properties, resources, rules, source, text, translated
+from tests.support.cloudformation import EVERYTHING, expiry, of_type, properties, resources, rules, source, text, translated
 
 from offpoll.metrics import OPERATIONS_ENDED, EmfMetrics
 

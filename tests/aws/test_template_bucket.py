@@ -20,11 +20,11 @@ import boto3
 import pytest
 import trustme
 from botocore.config import Config
-from tests.aws.cloudformation import ACCOUNT, properties, rules, statements
-from tests.servers import Server, ceph, free_port, require_ceph
+from tests.support.cloudformation import ACCOUNT, properties, rules, statements
+from tests.support.servers import Server, ceph, free_port, require_ceph
 
 from offpoll.aws.credentials import Credentials, StaticCredentials
-from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.s3 import S3DocumentStore
 from offpoll.aws.sts import assumed_role
 from offpoll.aws.wire import Wire
@@ -67,9 +67,9 @@ class Store:
     async def link(self, origin: str) -> str:
         """Write a document as our functions do, from outside of the allow-list, and sign a link to it with the signer's role."""
         own = Credentials(access_key=self.server.access_key, secret_key=self.server.secret_key)
-        wire, endpoint = Wire(StaticCredentials(own), certificates=self.certificates.read_bytes()), Endpoint.parse(self.https)
+        wire, endpoint = Wire(StaticCredentials(own), certificates=self.certificates.read_bytes()), AwsEndpoint.parse(self.https)
         signer = assumed_role(wire, endpoint=endpoint, region=REGION, role_arn="arn:aws:iam:::role/SignerRole")
-        public = Endpoint.parse(origin)
+        public = AwsEndpoint.parse(origin)
         store = S3DocumentStore(wire, endpoint=endpoint, public_endpoint=public, bucket=BUCKET, region=REGION, signer=signer)
         stored = await store.read(KEY)
         await (store.create(KEY, b"{}") if stored is None else store.replace(KEY, b"{}", etag=stored[1]))

@@ -16,12 +16,12 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from tests.aws.cloudformation import resources, statements
-from tests.servers import Server
+from tests.support.cloudformation import resources, statements
+from tests.support.servers import Server
 
 from offpoll import Settings
 from offpoll.aws.credentials import Credentials, StaticCredentials
-from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.s3 import S3DocumentStore
 from offpoll.aws.sts import assumed_role
 from offpoll.aws.wire import Wire
@@ -173,7 +173,7 @@ def test_the_dead_letter_function_can_settle(stack: Stack, run: Run) -> None:
 
 def test_the_api_signs_with_a_role_that_only_reads(stack: Stack, run: Run) -> None:
     """A link ends before the session does, reads the document, and its credentials cannot write, list, delete or send."""
-    endpoint = Endpoint.parse(stack.made.endpoint)
+    endpoint = AwsEndpoint.parse(stack.made.endpoint)
     access_key, secret_key = stack.keys["ApiRole"]
     role = f"arn:aws:iam::{ACCOUNT}:role/{stack.names['SignerRole']}"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.aws.cloudformation import EVERYTHING, environment_of, expiry, of_type, properties, source, values
+from tests.support.cloudformation import EVERYTHING, environment_of, expiry, of_type, properties, source, values
 
 from offpoll import Settings
 from offpoll.document import MAX_BYTES
 from offpoll.queue import SPARE_RECEIVES
-from offpoll.settings import LONGEST_RETENTION, MAX_ATTEMPTS
+from offpoll.setting_ranges import LONGEST_RETENTION, MAX_ATTEMPTS
 
 DAY = 86_400
 

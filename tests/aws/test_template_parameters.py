@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from tests.aws.cloudformation import EVERYTHING, NEEDED, REGION, refusals, source, text, values
-from tests.servers import Server
+from tests.support.cloudformation import EVERYTHING, NEEDED, REGION, refusals, source, text, values
+from tests.support.servers import Server
 
 from offpoll.document import MAX_BYTES
 from offpoll.lateness import read_weight

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from tests.aws.cloudformation import EVERYTHING, of_type, properties, resources, statements
+from tests.support.cloudformation import EVERYTHING, of_type, properties, resources, statements
 
 DOCUMENTS = "arn:aws:s3:::Documents/status/*"
 OPERATIONS, DEAD_LETTERS, PARKING = (f"arn:aws:sqs:eu-west-1:123456789012:{name}" for name in ("Operations", "DeadLetters", "Parking"))

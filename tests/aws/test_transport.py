@@ -6,11 +6,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from tests.aws.scripted import DROP, Reply, Scripted
+from tests.support.scripted_aws import DROP, Reply, Scripted
 
 from offpoll.aws.credentials import Credentials, StaticCredentials
-from offpoll.aws.endpoints import Endpoint
-from offpoll.aws.service import Answer, Service
+from offpoll.aws.endpoints import AwsEndpoint
+from offpoll.aws.service import AwsResponse, AwsService
 from offpoll.aws.wire import Wire
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 
@@ -27,9 +27,9 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.lower(), raising=False)
 
 
-async def call(origin: str, header: str = "z") -> Answer:
+async def call(origin: str, header: str = "z") -> AwsResponse:
     wire = Wire(StaticCredentials(Credentials(access_key="AKIA", secret_key="s")), random=lambda: 0.0, proxied=True)
-    service = Service("S3", name="s3", region="eu-west-1", endpoint=Endpoint.parse(origin))
+    service = AwsService("S3", name="s3", region="eu-west-1", endpoint=AwsEndpoint.parse(origin))
     try:
         return await wire.call(service, "PUT", "/b/k", query="a=b", headers={"x-y": header}, body=b"xy")
     finally:

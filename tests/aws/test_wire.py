@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.aws.scripted import DROP, HANG, Asked, Reply, Scripted, json_error, s3_error
+from tests.support.scripted_aws import DROP, HANG, Asked, Reply, Scripted, json_error, s3_error
 
 from offpoll.aws.credentials import Credentials, FetchedCredentials, StaticCredentials
-from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.retry import MAX_BACKOFF, RetryBudget, delay, is_throttle, is_transient, stated_delay
-from offpoll.aws.service import Answer, Service
+from offpoll.aws.service import AwsResponse, AwsService
 from offpoll.aws.wire import Wire
 from offpoll.errors import (
     DependencyUnavailable,
@@ -26,11 +26,11 @@ CREDENTIALS = Credentials(access_key="AKIAEXAMPLE", secret_key="secret")
 OK = Reply(200, b"{}", {"ETag": '"e1"'})
 
 
-async def call(replies: Sequence[Reply], **options: Any) -> tuple[Answer | OffpollError, list[Asked], Service]:
+async def call(replies: Sequence[Reply], **options: Any) -> tuple[AwsResponse | OffpollError, list[Asked], AwsService]:
     """Make one call against a script: its answer or error, what was asked, and the service with its budget. Backoffs last 0 s."""
     async with Scripted(replies) as server:
         wire = Wire(StaticCredentials(CREDENTIALS), random=lambda: 0.0)
-        service = Service("S3", name="s3", region="eu-west-1", endpoint=Endpoint.parse(server.origin))
+        service = AwsService("S3", name="s3", region="eu-west-1", endpoint=AwsEndpoint.parse(server.origin))
         try:
             return await wire.call(service, "PUT", "/b/k", headers={}, body=b"x", **options), server.asked, service
         except OffpollError as error:
@@ -56,7 +56,7 @@ async def call(replies: Sequence[Reply], **options: Any) -> tuple[Answer | Offpo
 def test_passing_trouble_is_retried(run: Run, trouble: Reply) -> None:
     """After an error that says nothing about the request, the same request is sent again, and its answer counts."""
     answer, asked, _ = run(call([trouble, trouble, OK]))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, AwsResponse)
     assert answer.status == 200
     assert [(each.method, each.target, each.body) for each in asked] == [("PUT", "/b/k", b"x")] * 3
 
@@ -75,7 +75,7 @@ def test_three_tries_and_no_more(run: Run) -> None:
 def test_a_refusal_is_not_retried(run: Run, status: int) -> None:
     """What is said about the request itself is the answer."""
     answer, asked, _ = run(call([s3_error(status, "Whatever")]))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, AwsResponse)
     assert (answer.status, answer.fault.code, len(asked)) == (status, "Whatever", 1)
 
 
@@ -87,7 +87,7 @@ def test_every_try_is_signed_anew(run: Run) -> None:
         async with Scripted([s3_error(500, "InternalError"), OK]) as server:
             clock = lambda: datetime(2026, 11, 23, 18, 0, next(seconds), tzinfo=UTC)  # noqa: E731
             wire = Wire(StaticCredentials(CREDENTIALS), random=lambda: 0.0, clock=clock)
-            service = Service("S3", name="s3", region="eu-west-1", endpoint=Endpoint.parse(server.origin))
+            service = AwsService("S3", name="s3", region="eu-west-1", endpoint=AwsEndpoint.parse(server.origin))
             await wire.call(service, "GET", "/b/k", headers={})
             await wire.close()
             return [asked.headers["x-amz-date"] for asked in server.asked]
@@ -114,7 +114,7 @@ def test_deadline_ends_the_retries(run: Run) -> None:
 def test_retry_after_zero_is_retried(run: Run) -> None:
     """A service that says when, and says now, is asked again."""
     answer, asked, _ = run(call([Reply(503, b"", {"Retry-After": "0"}), OK]))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, AwsResponse)
     assert len(asked) == 2
 
 
@@ -153,7 +153,7 @@ def test_budget_stops_retries(run: Run) -> None:
     async def calls() -> tuple[int, int, int]:
         async with Scripted([s3_error(500, "InternalError")]) as server:
             wire = Wire(StaticCredentials(CREDENTIALS), random=lambda: 0.0)
-            service = Service("S3", name="s3", region="eu-west-1", endpoint=Endpoint.parse(server.origin))
+            service = AwsService("S3", name="s3", region="eu-west-1", endpoint=AwsEndpoint.parse(server.origin))
             service.budget.tokens = 3 * RetryBudget.COST
             counts = []
             for replies in ([s3_error(500, "InternalError")], [s3_error(500, "InternalError")], [OK]):
@@ -189,7 +189,7 @@ def test_expired_credentials_are_renewed_once(run: Run) -> None:
 
         async with Scripted(replies) as server:
             wire = Wire(FetchedCredentials(fetch), random=lambda: 0.0)
-            service = Service("S3", name="s3", region="eu-west-1", endpoint=Endpoint.parse(server.origin))
+            service = AwsService("S3", name="s3", region="eu-west-1", endpoint=AwsEndpoint.parse(server.origin))
             answer = await wire.call(service, "GET", "/b/k", headers={})
             await wire.close()
             return answer.status, [asked.headers["authorization"].split("Credential=")[1][:5] for asked in server.asked]
@@ -201,14 +201,14 @@ def test_expired_credentials_are_renewed_once(run: Run) -> None:
 def test_expired_static_credentials_are_not_retried(run: Run) -> None:
     """Where there are no other credentials, the first answer stands."""
     answer, asked, _ = run(call([s3_error(400, "ExpiredToken")]))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, AwsResponse)
     assert len(asked) == 1
 
 
 def test_redirects_are_not_followed(run: Run) -> None:
     """A signature is for one host: a redirect is an answer."""
     answer, asked, _ = run(call([s3_error(307, "TemporaryRedirect", Location="http://127.0.0.1:1/x")]))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, AwsResponse)
     assert (answer.status, len(asked)) == (307, 1)
 
 
@@ -217,7 +217,7 @@ def test_nobody_listens(run: Run) -> None:
 
     async def connect() -> str:
         wire = Wire(StaticCredentials(CREDENTIALS), random=lambda: 0.0)
-        service = Service("SQS", name="sqs", region="eu-west-1", endpoint=Endpoint.parse("http://127.0.0.1:1"))
+        service = AwsService("SQS", name="sqs", region="eu-west-1", endpoint=AwsEndpoint.parse("http://127.0.0.1:1"))
         with pytest.raises(DependencyUnavailable) as caught:
             await wire.call(service, "POST", "/", headers={})
         await wire.close()
@@ -229,7 +229,7 @@ def test_nobody_listens(run: Run) -> None:
 def test_the_services_time(run: Run) -> None:
     """An answer tells the service's own time, and when it was asked."""
     answer, _, _ = run(call([OK]))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, AwsResponse)
     assert answer.date == datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
     assert answer.sent <= answer.received
 
@@ -240,7 +240,7 @@ def test_cancelled_call_leaves_the_wire_usable(run: Run) -> None:
     async def calls() -> int:
         async with Scripted([HANG, OK]) as server:
             wire = Wire(StaticCredentials(CREDENTIALS), random=lambda: 0.0)
-            service = Service("S3", name="s3", region="eu-west-1", endpoint=Endpoint.parse(server.origin))
+            service = AwsService("S3", name="s3", region="eu-west-1", endpoint=AwsEndpoint.parse(server.origin))
             task = asyncio.create_task(wire.call(service, "GET", "/b/k", headers={}))
             await server.came.wait()
             task.cancel()

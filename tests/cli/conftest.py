@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.client.network import Service, service
-from tests.servers import Server
+from tests.support.client_network import StubService, service
+from tests.support.servers import Server
 
 #: A service as small as they come.
 SERVICE = """
@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def api() -> Iterator[Service]:
+def api() -> Iterator[StubService]:
     """An API with its store, on this machine; what it says is up to the test."""
     with service() as running:
         yield running

@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 import pytest
-from tests.servers import Server
+from tests.support.servers import Server
 
 from offpoll.deploy import account, package
 

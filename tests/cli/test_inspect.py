@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.cli.deployed import FAILED, decide, document, submit
+from tests.support.deployed_operations import FAILED, decide, document, submit
 
 from offpoll.operation import Outcome, Status
 

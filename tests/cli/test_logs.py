@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 from typing import Any
 
 import pytest
 
+from offpoll.cli import logs
 from offpoll.cli.logs import AccessLog
+from offpoll.log_lines import about
 
 
 def line_of(
@@ -40,6 +43,20 @@ def line_of(
         except RuntimeError:
             assert fails
     return caplog.messages[-1]
+
+
+def test_a_workers_line_names_the_operation() -> None:
+    """A line that is written while a handler runs ends with operation, kind and attempt; what the line says already is not repeated."""
+    stream = io.StringIO()
+    handler = logs._handler(stream, "%(message)s")
+    for message in ("packing", "operation 01: packing"):
+        with about(operation_id="01", kind="order", attempt=2):
+            record = logging.makeLogRecord({"msg": message})
+            handler.handle(record)
+    handler.handle(logging.makeLogRecord({"msg": "idle"}))
+    whole, half, idle = stream.getvalue().splitlines()
+    assert whole == "packing [operation_id=01 kind=order attempt=2]"
+    assert (half, idle) == ("operation 01: packing [kind=order attempt=2]", "idle")
 
 
 def test_a_line_names_the_operation(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.servers import Server, free_port
+from tests.support.servers import Server, free_port
 
 Start = Callable[..., subprocess.Popen[str]]
 Run = Callable[..., Any]
@@ -122,7 +122,7 @@ def submit(variables: dict[str, str], kind: str, value: Any) -> None:
     def handler(value: Any) -> None:
         """Do nothing: the worker has the real one."""
 
-    blocking = connect(app, environ=variables).blocking
+    blocking = connect(app, environ=variables)
     blocking.submit(kind, value)
     blocking.close()
 

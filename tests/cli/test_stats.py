@@ -7,8 +7,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.cli.deployed import submit
-from tests.spans import span
+from tests.support.deployed_operations import submit
+from tests.support.spans import span
 
 from offpoll.instant import utc_now
 from offpoll.settings import Settings

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.client.network import ID, ORDER, SIGNATURE, Service
+from tests.support.client_network import ID, ORDER, SIGNATURE, StubService
 
 from offpoll.ticket import Ticket
 
@@ -20,7 +20,7 @@ Run = Callable[..., Any]
 PROBLEM = json.dumps({"title": "The input is not valid", "detail": "quantity: missing"}).encode()
 
 
-def test_the_address_is_printed(offpoll: Run, api: Service) -> None:
+def test_the_address_is_printed(offpoll: Run, api: StubService) -> None:
     """Standard output is the operation's address and nothing else; no link is shown. `offpoll wait` takes it."""
     ended = offpoll("submit", api.base, "order", "-d", '{"sku": "A1"}')
     assert (ended.code, ended.out) == (0, f"{api.base}/order/{ID}\n")
@@ -29,7 +29,7 @@ def test_the_address_is_printed(offpoll: Run, api: Service) -> None:
     assert json.loads(offpoll("wait", ended.out.strip()).out) == ORDER
 
 
-def test_the_ticket_is_printed(offpoll: Run, api: Service, folder: Path) -> None:
+def test_the_ticket_is_printed(offpoll: Run, api: StubService, folder: Path) -> None:
     """`--json` gives the ticket, for a file that `offpoll wait` takes."""
     ended = offpoll("submit", api.base, "order", "-d", "1", "--json")
     assert Ticket.from_json(ended.out).operation_id == ID
@@ -37,7 +37,7 @@ def test_the_ticket_is_printed(offpoll: Run, api: Service, folder: Path) -> None
     assert json.loads(offpoll("wait", "ticket.json").out) == ORDER
 
 
-def test_what_is_sent(offpoll: Run, api: Service) -> None:
+def test_what_is_sent(offpoll: Run, api: StubService) -> None:
     """JSON, headers, and a key: a new one each time, or the one that is given."""
     offpoll("submit", api.base, "order", "-d", "1", "-H", "Authorization: Bearer t:1", "--header", "X-Trace:  7")
     offpoll("submit", api.base, "order", "-d", "1", "--idempotency-key", "mine")
@@ -50,7 +50,7 @@ def test_what_is_sent(offpoll: Run, api: Service) -> None:
 
 
 @pytest.mark.parametrize("form", ["@order.json", "-", "@-"])
-def test_data_from_elsewhere(offpoll: Run, api: Service, folder: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+def test_data_from_elsewhere(offpoll: Run, api: StubService, folder: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     """The input comes from a file or from standard input, too; headers come from a file."""
     (folder / "order.json").write_text('{"name": "Zoë"}')
     (folder / "headers").write_text("Authorization: Bearer t\n\nX-Trace: 7\n")
@@ -60,7 +60,7 @@ def test_data_from_elsewhere(offpoll: Run, api: Service, folder: Path, monkeypat
     assert (api.seen[0][2]["authorization"], api.seen[0][2]["x-trace"]) == ("Bearer t", "7")
 
 
-def test_waiting_at_once(offpoll: Run, api: Service) -> None:
+def test_waiting_at_once(offpoll: Run, api: StubService) -> None:
     """`--wait` prints the result, and with `--json` all of it as one object."""
     ended = offpoll("submit", api.base, "order", "-d", "1", "--wait")
     assert (ended.code, json.loads(ended.out)) == (0, ORDER)
@@ -82,7 +82,7 @@ def test_waiting_at_once(offpoll: Run, api: Service) -> None:
         (),
     ],
 )
-def test_usage(offpoll: Run, api: Service, arguments: tuple[str, ...]) -> None:
+def test_usage(offpoll: Run, api: StubService, arguments: tuple[str, ...]) -> None:
     """What cannot be sent is exit code 2, and nothing is asked."""
     ended = offpoll("submit", api.base, "order", *arguments)
     assert (ended.code, ended.out, api.seen) == (2, "", [])
@@ -95,7 +95,7 @@ def test_no_api(offpoll: Run, url: str, kind: str) -> None:
     assert offpoll("submit", url, kind, "-d", "1").code == 2
 
 
-def test_refused(offpoll: Run, api: Service) -> None:
+def test_refused(offpoll: Run, api: StubService) -> None:
     """A refusal is exit code 5, in the API's own words; nothing on standard output, or one object."""
     api.api = (422, {"Content-Type": "application/problem+json"}, PROBLEM)
     ended = offpoll("submit", api.base, "order", "-d", "1")
@@ -106,13 +106,13 @@ def test_refused(offpoll: Run, api: Service) -> None:
     assert "quantity: missing" in said["message"]
 
 
-def test_words_of_a_stranger(offpoll: Run, api: Service) -> None:
+def test_words_of_a_stranger(offpoll: Run, api: StubService) -> None:
     """What a terminal would obey is not repeated."""
     api.api = (400, {}, json.dumps({"title": "\x1b]0;owned\x07", "detail": "\x1b[2J"}).encode())
     assert "\x1b" not in offpoll("submit", api.base, "order", "-d", "1").err
 
 
-def test_interrupted_before_there_is_a_ticket(api: Service) -> None:
+def test_interrupted_before_there_is_a_ticket(api: StubService) -> None:
     """Ctrl-C while the API has not answered: exit code 130, and how to repeat it safely."""
     api.hold.clear()
     command = [sys.executable, "-m", "offpoll.cli.main", "submit", api.base, "order", "-d", "1", "--idempotency-key", "k1"]

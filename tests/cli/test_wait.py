@@ -11,54 +11,54 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.client.network import ID, ORDER, SIGNATURE, Service
+from tests.support.client_network import ID, ORDER, SIGNATURE, StubService
 
-from offpoll.document import Progress
 from offpoll.link import StatusLink
+from offpoll.operation import Progress
 from offpoll.ticket import Ticket
 
 Run = Callable[..., Any]
 
 
-def saved(api: Service, **changes: Any) -> str:
+def saved(api: StubService, **changes: Any) -> str:
     made = Ticket(document=api.document("queued"), link=StatusLink.from_dict(api.link()), location="", retry_after=0).to_json()
     return json.dumps({**json.loads(made), **changes})
 
 
-def link(api: Service) -> str:
+def link(api: StubService) -> str:
     return api.link()["href"]
 
 
-def own(api: Service) -> str:
+def own(api: StubService) -> str:
     return f"{api.base}/order/{ID}"
 
 
 class TestForms:
-    def test_a_file(self, offpoll: Run, api: Service, folder: Path) -> None:
+    def test_a_file(self, offpoll: Run, api: StubService, folder: Path) -> None:
         """A ticket in a file."""
         (folder / "ticket.json").write_text(saved(api))
         ended = offpoll("wait", "ticket.json")
         assert (ended.code, json.loads(ended.out)) == (0, ORDER)
         assert api.asked() == [f"GET /store/{ID}", f"GET /order/{ID}"]
 
-    def test_standard_input(self, offpoll: Run, api: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_standard_input(self, offpoll: Run, api: StubService, monkeypatch: pytest.MonkeyPatch) -> None:
         """A ticket on standard input."""
         monkeypatch.setattr(sys, "stdin", io.StringIO(saved(api)))
         assert json.loads(offpoll("wait", "-").out) == ORDER
 
-    def test_the_operation_s_address(self, offpoll: Run, api: Service) -> None:
+    def test_the_operation_s_address(self, offpoll: Run, api: StubService) -> None:
         """The operation's own address; the API gives a link for it."""
         assert json.loads(offpoll("wait", own(api), "-H", "Authorization: t").out) == ORDER
         assert api.asked() == [f"POST /order/{ID}/status-link", f"GET /store/{ID}", f"GET /order/{ID}"]
         assert ["authorization" in headers for _, _, headers in api.seen] == [True, False, True]
 
-    def test_a_status_link(self, offpoll: Run, api: Service) -> None:
+    def test_a_status_link(self, offpoll: Run, api: StubService) -> None:
         """A status link; its document says where the API is."""
         assert json.loads(offpoll("wait", link(api)).out) == ORDER
         assert api.asked() == [f"GET /store/{ID}", f"GET /order/{ID}"]
 
     @pytest.mark.parametrize("form", ["link", "ticket"])
-    def test_credentials_go_where_the_command_says(self, offpoll: Run, api: Service, folder: Path, form: str) -> None:
+    def test_credentials_go_where_the_command_says(self, offpoll: Run, api: StubService, folder: Path, form: str) -> None:
         """A ticket or a link from elsewhere does not decide who gets credentials: without `--api` that is refused, and nothing asked."""
         (folder / "ticket.json").write_text(saved(api))
         operation = link(api) if form == "link" else "ticket.json"
@@ -72,7 +72,7 @@ class TestForms:
 
 
 class TestEnds:
-    def test_json(self, offpoll: Run, api: Service) -> None:
+    def test_json(self, offpoll: Run, api: StubService) -> None:
         """One object says how it ended, and what it took."""
         said = json.loads(offpoll("wait", own(api), "--json").out)
         seconds = said.pop("seconds")
@@ -90,7 +90,7 @@ class TestEnds:
         assert 0 <= seconds < 60
 
     @pytest.mark.parametrize(("status", "code"), [("failed", 1), ("canceled", 3)])
-    def test_ended_otherwise(self, offpoll: Run, api: Service, status: str, code: int) -> None:
+    def test_ended_otherwise(self, offpoll: Run, api: StubService, status: str, code: int) -> None:
         """A failure and a cancellation have exit codes of their own."""
         api.store = api.document(status, error={"code": "sold_out", "message": "no more"} if status == "failed" else None)
         ended = offpoll("wait", own(api))
@@ -100,7 +100,7 @@ class TestEnds:
         assert (said["outcome"], said["status"]) == (status, status)
         assert said["error"] == ({"code": "sold_out", "message": "no more"} if status == "failed" else None)
 
-    def test_time_is_up(self, offpoll: Run, api: Service, folder: Path) -> None:
+    def test_time_is_up(self, offpoll: Run, api: StubService, folder: Path) -> None:
         """Exit code 4, and how to wait on; the ticket is still good."""
         api.store = api.document("running")
         (folder / "ticket.json").write_text(saved(api))
@@ -112,13 +112,13 @@ class TestEnds:
         assert f"Wait on with: offpoll wait {own(api)}" in ended.err
         assert SIGNATURE not in ended.out + ended.err
 
-    def test_refused(self, offpoll: Run, api: Service) -> None:
+    def test_refused(self, offpoll: Run, api: StubService) -> None:
         """An operation that the API does not know is exit code 5."""
         api.api = (404, {}, b'{"title":"No such operation"}')
         ended = offpoll("wait", own(api))
         assert (ended.code, "No such operation" in ended.err) == (5, True)
 
-    def test_a_link_that_has_ended(self, offpoll: Run, api: Service) -> None:
+    def test_a_link_that_has_ended(self, offpoll: Run, api: StubService) -> None:
         """Exit code 5, and what to use instead; the link is not repeated."""
         api.store = (403, {}, b"<Error><Message>Request has expired</Message></Error>")
         ended = offpoll("wait", link(api))
@@ -139,7 +139,7 @@ class TestEnds:
             ('{"spec":"offpoll-ticket/1"}', "not whole"),
         ],
     )
-    def test_what_is_no_ticket(self, offpoll: Run, api: Service, folder: Path, text: str, words: str) -> None:
+    def test_what_is_no_ticket(self, offpoll: Run, api: StubService, folder: Path, text: str, words: str) -> None:
         """It is said what is wrong with it: exit code 2, and nothing is asked."""
         (folder / "ticket.json").write_text(text)
         ended = offpoll("wait", "ticket.json")
@@ -153,7 +153,7 @@ class TestEnds:
 
 
 class TestShown:
-    def test_lines(self, offpoll: Run, api: Service) -> None:
+    def test_lines(self, offpoll: Run, api: StubService) -> None:
         """Where standard error is no terminal, each change is a line; `--json` leaves them out."""
         shown = iter([api.document("running", progress=Progress(fraction=0.4, message="packing")), api.document("succeeded", revision=2)])
         api.store_next = lambda: next(shown)
@@ -165,7 +165,7 @@ class TestShown:
         assert offpoll("wait", own(api)).err.count("order succeeded") == 1
         assert offpoll("wait", own(api), "--json").err == ""
 
-    def test_interrupted(self, api: Service) -> None:
+    def test_interrupted(self, api: StubService) -> None:
         """Ctrl-C: exit code 130, how to wait on, and nothing else left behind."""
         api.store = api.document("running")
         command = [sys.executable, "-m", "offpoll.cli.main", "wait", link(api), "--timeout", "inf"]

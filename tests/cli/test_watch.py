@@ -12,8 +12,9 @@ import pytest
 from rich.console import Console
 
 from offpoll.cli.watch import Watch, printable
-from offpoll.document import Document, Estimate, Progress
+from offpoll.document import Document, Estimate
 from offpoll.link import StatusLink
+from offpoll.operation import Progress
 from offpoll.ticket import Ticket
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from offpoll.client import AsyncClient, Client, Waited
+from offpoll.client import AsyncClient, Client, WaitResult
 from offpoll.document import Document, PollHint
-from offpoll.exchange import Answer, Fetch, NoAnswer
+from offpoll.exchange import Fetch, NoAnswer, Response
 from offpoll.link import StatusLink
 from offpoll.testing.virtual import run_virtual
 from offpoll.ticket import Ticket
@@ -36,7 +36,7 @@ class World:
     def on(self, request: str, *answers: Any) -> None:
         self.script[request] = list(answers)
 
-    def answer(self, fetch: Fetch) -> Answer | NoAnswer:
+    def answer(self, fetch: Fetch) -> Response | NoAnswer:
         self.seen.append(fetch)
         path = "/" + fetch.url.split("?")[0].split("/", 3)[3]
         answers = self.script[f"{fetch.method} {path}"]
@@ -65,23 +65,23 @@ class World:
         link = StatusLink(href=self.link, expires_at=NOW + timedelta(hours=1))
         return replace(Ticket(document=self.document(), link=link, location=f"/order/{ID}", retry_after=10, answered_at=NOW), **fields)
 
-    def accepted(self) -> Answer:
+    def accepted(self) -> Response:
         ticket = self.ticket()
         headers = {name.lower(): value for name, value in ticket.headers.items()}
-        return Answer(status=202, headers={**headers, "date": "Tue, 01 Jan 2030 00:00:00 GMT"}, body=json.dumps(ticket.body).encode())
+        return Response(status=202, headers={**headers, "date": "Tue, 01 Jan 2030 00:00:00 GMT"}, body=json.dumps(ticket.body).encode())
 
-    def shows(self, document: Document, status: int = 200) -> Answer:
-        return Answer(status=status, headers={"content-type": "application/json", "etag": '"1"'}, body=document.to_bytes())
+    def shows(self, document: Document, status: int = 200) -> Response:
+        return Response(status=status, headers={"content-type": "application/json", "etag": '"1"'}, body=document.to_bytes())
 
-    def json(self, value: Any, status: int = 200, **headers: str) -> Answer:
-        return Answer(status=status, headers={"content-type": "application/json", **headers}, body=json.dumps(value).encode())
+    def json(self, value: Any, status: int = 200, **headers: str) -> Response:
+        return Response(status=status, headers={"content-type": "application/json", **headers}, body=json.dumps(value).encode())
 
 
 class _Sync:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def send(self, fetch: Fetch) -> Answer | NoAnswer:
+    def send(self, fetch: Fetch) -> Response | NoAnswer:
         return self._world.answer(fetch)
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ class _Async:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    async def send(self, fetch: Fetch) -> Answer | NoAnswer:
+    async def send(self, fetch: Fetch) -> Response | NoAnswer:
         return self._world.answer(fetch)
 
     async def close(self) -> None:
@@ -115,7 +115,7 @@ class SyncFace:
     def polled(self, ticket: Ticket, **options: Any) -> list[Document]:
         return list(self.client.poll(ticket, **options))
 
-    def completed(self, tickets: Iterable[Ticket], **options: Any) -> list[Waited[Any]]:
+    def completed(self, tickets: Iterable[Ticket], **options: Any) -> list[WaitResult[Any]]:
         return list(self.client.as_completed(tickets, **options))
 
 
@@ -155,8 +155,8 @@ class AsyncFace:
 
         return self._run(collect)
 
-    def completed(self, tickets: Iterable[Ticket], **options: Any) -> list[Waited[Any]]:
-        async def collect() -> list[Waited[Any]]:
+    def completed(self, tickets: Iterable[Ticket], **options: Any) -> list[WaitResult[Any]]:
+        async def collect() -> list[WaitResult[Any]]:
             return [waited async for waited in self.client.as_completed(tickets, **options)]
 
         return self._run(collect)

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-import offpoll.asking
 import offpoll.client
+import offpoll.client.polling
 import offpoll.exchange
 import offpoll.poll_plan
-import offpoll.polling
 import offpoll.ticket
 from offpoll import Client, Offpoll
-from offpoll.errors import ApiError, ApiUnavailable, ConfigurationError, OperationCanceled, OperationFailed, WaitTimeout
-from offpoll.exchange import Answer, NoAnswer
+from offpoll.errors import ApiError, ApiUnavailable, ConfigurationError, InvalidInput, OperationCanceled, OperationFailed, WaitTimeout
+from offpoll.exchange import NoAnswer, Response
+from offpoll.json_types import to_json
 from offpoll.testing import system
 from offpoll.ticket import Ticket
 
@@ -31,8 +31,8 @@ STORE = "GET /status/1"
 BROKEN = NoAnswer(reason="connection reset")
 
 
-def unavailable(status: int = 503, **headers: str) -> Answer:
-    return Answer(status=status, headers=headers, body=b"")
+def unavailable(status: int = 503, **headers: str) -> Response:
+    return Response(status=status, headers=headers, body=b"")
 
 
 class TestSubmit:
@@ -95,9 +95,9 @@ class TestSubmit:
     @pytest.mark.parametrize(
         "stranger",
         [
-            Answer(status=200, headers={}, body=b"<html>"),
-            Answer(status=202, headers={}, body=b"{}"),
-            Answer(status=302, headers={"location": "https://login.test/?token=x"}),
+            Response(status=200, headers={}, body=b"<html>"),
+            Response(status=202, headers={}, body=b"{}"),
+            Response(status=302, headers={"location": "https://login.test/?token=x"}),
             unavailable(500),
         ],
     )
@@ -122,9 +122,16 @@ class TestSubmit:
     @pytest.mark.parametrize("input", [{"x": float("nan")}, object(), {1, 2}])
     def test_not_json(self, make, world, input):
         """What cannot be JSON is refused before anything is sent."""
-        with pytest.raises((TypeError, ValueError), match=r"JSON"):
+        with pytest.raises(InvalidInput, match=r"JSON"):
             make().submit("order", input)
         assert world.seen == []
+
+    def test_json_text_is_no_object(self, make, world):
+        """JSON text in a `str` is refused; its bytes are the JSON that they are."""
+        with pytest.raises(InvalidInput, match="bytes"):
+            make().submit("order", '{"sku": "A1"}')
+        assert world.seen == []
+        assert json.loads(to_json(b'{"sku": "A1"}')) == {"sku": "A1"}
 
     def test_kind_is_a_kind(self, make):
         """A kind cannot lead the request elsewhere."""
@@ -216,7 +223,7 @@ class TestWait:
 
     def test_fresh_link(self, make, world):
         """A link that has ended is renewed at the API, with credentials; the store never sees any."""
-        gone = Answer(status=403, headers={}, body=b"<Error><Message>Request has expired</Message></Error>")
+        gone = Response(status=403, headers={}, body=b"<Error><Message>Request has expired</Message></Error>")
         world.on(STORE, gone)
         world.on(f"POST /order/{ID}/status-link", world.json({"href": "https://store.test/2?x", "expires_at": "2030-01-01T02:00:00Z"}))
         world.on("GET /2", world.shows(world.document("succeeded")))
@@ -294,13 +301,13 @@ class TestResume:
         ticket = make(auth={"Authorization": "Bearer t"}).resume(world.link)
         assert world.steps == ["GET store"]
         assert "Authorization" not in world.seen[0].headers
-        world.on(STORE, Answer(status=403, headers={"date": "Tue, 01 Jan 2030 00:00:09 GMT"}))
+        world.on(STORE, Response(status=403, headers={"date": "Tue, 01 Jan 2030 00:00:09 GMT"}))
         world.on(self.LINK, self.fresh(world))
         world.on("GET /2", world.shows(world.document("succeeded")))
         world.on(SELF, world.json(ORDER))
         assert make().wait(ticket) == ORDER
 
-    @pytest.mark.parametrize("store", [BROKEN, unavailable(), Answer(status=200, headers={}, body=b"<html>")])
+    @pytest.mark.parametrize("store", [BROKEN, unavailable(), Response(status=200, headers={}, body=b"<html>")])
     def test_the_store_is_out_of_reach(self, make, world, store):
         """Then the API says how the operation is."""
         world.on(self.LINK, self.fresh(world))
@@ -329,15 +336,15 @@ class TestResume:
     @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"href":1}', b'{"href":"https://x/?y","expires_at":"tomorrow"}'])
     def test_no_link(self, make, world, body):
         """An answer that is not a link is named as one of a stranger."""
-        world.on(self.LINK, Answer(status=200, headers={}, body=body))
+        world.on(self.LINK, Response(status=200, headers={}, body=body))
         with pytest.raises(ApiError, match="not offpoll's"):
             make().resume(self.URL)
 
     @pytest.mark.parametrize(
         ("answer", "error", "words"),
         [
-            (Answer(status=403, headers={}, body=b"<Error>Request has expired</Error>"), ApiError, "has ended"),
-            (Answer(status=200, headers={}, body=b"<html>"), ApiError, "leads to no status document"),
+            (Response(status=403, headers={}, body=b"<Error>Request has expired</Error>"), ApiError, "has ended"),
+            (Response(status=200, headers={}, body=b"<html>"), ApiError, "leads to no status document"),
             (BROKEN, ApiUnavailable, "connection reset"),
             (unavailable(), ApiUnavailable, "answered 503"),
         ],
@@ -387,7 +394,7 @@ class TestTheRest:
         [
             (lambda world: world.shows(world.document(), 202), "not done yet"),
             (lambda world: world.json({"title": "No such operation"}, 404), "No such operation"),
-            (lambda world: Answer(status=200, headers={"content-type": "text/html"}, body=b"<html>"), "not how offpoll answers"),
+            (lambda world: Response(status=200, headers={"content-type": "text/html"}, body=b"<html>"), "not how offpoll answers"),
         ],
     )
     def test_no_result(self, make, world, answer, words):
@@ -405,7 +412,7 @@ class TestTheRest:
         ("answer", "words"),
         [
             (lambda world: world.json({"title": "Already finished"}, 409), "Already finished"),
-            (lambda world: Answer(status=202, headers={}, body=b"<html>"), "not offpoll's"),
+            (lambda world: Response(status=202, headers={}, body=b"<html>"), "not offpoll's"),
             (lambda world: world.shows(world.document(id="f" * 32), 202), "another operation"),
         ],
     )
@@ -526,7 +533,7 @@ class TestCredentials:
 
 def test_a_redirect_of_the_api_is_named(make, world):
     """Where an API redirects to is said, and not what is in its query."""
-    world.on("POST /order", Answer(status=308, headers={"location": "https://api.test/v2/order?token=x"}))
+    world.on("POST /order", Response(status=308, headers={"location": "https://api.test/v2/order?token=x"}))
     with pytest.raises(ApiError, match=r"redirects to 'https://api\.test/v2/order', which is not followed"):
         make().submit("order", {})
 
@@ -540,10 +547,9 @@ def test_a_transport_has_its_own_proxy(make):
 
 def test_body_of_a_submit_is_compact():
     """Inputs are sent without spaces, non-ASCII as JSON escapes."""
-    from offpoll.client.flows import encode
 
-    assert json.loads(encode({"name": "Zoë"})) == {"name": "Zoë"}
-    assert encode({"a": [1, 2]}) == b'{"a":[1,2]}'
+    assert json.loads(to_json({"name": "Zoë"})) == {"name": "Zoë"}
+    assert to_json({"a": [1, 2]}) == '{"a":[1,2]}'
 
 
 def test_an_empty_key_is_not_replaced() -> None:
@@ -573,7 +579,7 @@ def _echo() -> Offpoll:
 
 def test_no_wall_clock() -> None:
     """What this machine believes the time to be has no part in anything that a client decides."""
-    sources = [offpoll.asking, offpoll.exchange, offpoll.poll_plan, offpoll.polling, offpoll.ticket]
+    sources = [offpoll.exchange, offpoll.exchange, offpoll.poll_plan, offpoll.client.polling, offpoll.ticket]
     paths = [Path(str(module.__file__)) for module in sources] + sorted(Path(offpoll.client.__file__).parent.glob("*.py"))
     assert len(paths) > 10
     for path in paths:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import trustme
-from tests.client.network import ID, ORDER, SIGNATURE, Service, proxy, service
+from tests.support.client_network import ID, ORDER, SIGNATURE, StubService, proxy, service
 
 from offpoll.client import AsyncClient, AsyncHttpTransport, Client, HttpTransport
 from offpoll.errors import ApiError, ApiUnavailable, ConfigurationError, OffpollError, WaitTimeout
@@ -50,7 +50,7 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
-def secure(authority: trustme.CA) -> Iterator[Service]:
+def secure(authority: trustme.CA) -> Iterator[StubService]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     with service(context) as running:
@@ -58,13 +58,13 @@ def secure(authority: trustme.CA) -> Iterator[Service]:
 
 
 @pytest.fixture
-def plain() -> Iterator[Service]:
+def plain() -> Iterator[StubService]:
     with service() as running:
         yield running
 
 
 class TestAuthority:
-    def test_as_a_path_or_as_bytes(self, order: Ordered, secure: Service, authority: trustme.CA, tmp_path: Path) -> None:
+    def test_as_a_path_or_as_bytes(self, order: Ordered, secure: StubService, authority: trustme.CA, tmp_path: Path) -> None:
         """An authority of one's own is trusted beside the system's, wherever in a bundle it is; without it nothing is sent."""
         bundle = "# Zoë's own\n".encode() + trustme.CA().cert_pem.bytes() + authority.cert_pem.bytes()
         (tmp_path / "ca.pem").write_bytes(bundle)
@@ -74,7 +74,7 @@ class TestAuthority:
         for ca in (bundle, tmp_path / "ca.pem", str(tmp_path / "ca.pem")):
             assert order(secure.base, ca=ca) == ORDER
 
-    def test_of_the_environment(self, order: Ordered, secure: Service, authority: trustme.CA, tmp_path: Path, monkeypatch: Any) -> None:
+    def test_of_the_environment(self, order: Ordered, secure: StubService, authority: trustme.CA, tmp_path: Path, monkeypatch: Any) -> None:
         """`SSL_CERT_FILE` is read, as by OpenSSL's own programs."""
         (tmp_path / "ca.pem").write_bytes(authority.cert_pem.bytes())
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
@@ -89,20 +89,20 @@ class TestAuthority:
 
 
 class TestProxy:
-    def test_tunnel(self, order: Ordered, secure: Service, authority: trustme.CA) -> None:
+    def test_tunnel(self, order: Ordered, secure: StubService, authority: trustme.CA) -> None:
         """By https the proxy sees hosts and nothing else: neither links nor credentials."""
         with proxy() as (address, lines):
             assert order(secure.base, ca=authority.cert_pem.bytes(), proxy=f"http://user:pa55word@{address}") == ORDER
         assert set(lines) == {"CONNECT " + secure.base.removeprefix("https://")}
         assert not [headers for _, _, headers in secure.seen if "proxy-authorization" in headers]
 
-    def test_plain(self, order: Ordered, plain: Service) -> None:
+    def test_plain(self, order: Ordered, plain: StubService) -> None:
         """By http requests go to the proxy with their whole address."""
         with proxy() as (address, lines):
             assert order(plain.base, proxy=f"http://user:pa55word@{address}") == ORDER
         assert lines == [f"POST {plain.base}/order", f"GET {plain.base}/store/{ID}", f"GET {plain.base}/order/{ID}"]
 
-    def test_of_the_environment(self, order: Ordered, plain: Service, monkeypatch: Any) -> None:
+    def test_of_the_environment(self, order: Ordered, plain: StubService, monkeypatch: Any) -> None:
         """Without the argument the environment's proxy is used, and `NO_PROXY` heeded."""
         with proxy() as (address, lines):
             monkeypatch.setenv("HTTP_PROXY", f"http://user:pa55word@{address}")
@@ -112,7 +112,7 @@ class TestProxy:
             assert order(plain.base) == ORDER
             assert len(lines) == 3
 
-    def test_refused(self, order: Ordered, secure: Service, authority: trustme.CA) -> None:
+    def test_refused(self, order: Ordered, secure: StubService, authority: trustme.CA) -> None:
         """A proxy that refuses is no answer; the error names neither its password nor the token."""
         password = "wr0" + "ng"
         with proxy() as (address, _), pytest.raises(ApiUnavailable) as caught:
@@ -147,7 +147,7 @@ class TestInTheStoresPlace:
     )
 
     @pytest.mark.parametrize(("name", "status", "headers", "body"), ANSWERS, ids=[each[0] for each in ANSWERS])
-    def test_a_safe_wait(self, order: Ordered, plain: Service, name: str, status: int, headers: dict[str, str], body: bytes) -> None:
+    def test_a_safe_wait(self, order: Ordered, plain: StubService, name: str, status: int, headers: dict[str, str], body: bytes) -> None:
         """The wait goes on until its time is up, the redirect is not followed, and the store never sees the API's credentials."""
         if name == "unknown status":
             body = plain.document("queued").to_bytes().replace(b'"queued","done":false', b'"pondering","done":true')
@@ -159,7 +159,7 @@ class TestInTheStoresPlace:
         assert [path for _, path, sent in plain.seen if path.startswith("/store/") and "authorization" in sent] == []
 
     @pytest.mark.parametrize("status", [301, 302, 307, 308])
-    def test_a_redirect_of_the_api(self, order: Ordered, plain: Service, status: int) -> None:
+    def test_a_redirect_of_the_api(self, order: Ordered, plain: StubService, status: int) -> None:
         """It is not followed either, with credentials or without: an error says where to."""
         plain.api = (status, {"Location": f"{plain.base}/elsewhere?x={SIGNATURE}"}, b"")
         with pytest.raises(ApiError, match="/elsewhere', which is not followed"):
@@ -167,7 +167,7 @@ class TestInTheStoresPlace:
         assert plain.asked() == ["POST /order"]
 
 
-def test_links_stay_secret(order: Ordered, plain: Service, caplog: pytest.LogCaptureFixture) -> None:
+def test_links_stay_secret(order: Ordered, plain: StubService, caplog: pytest.LogCaptureFixture) -> None:
     """With every logger at its most talkative, and in the traceback of an error, there is neither a link's signature nor a token."""
     plain.store, plain.pending = (403, {}, b"<Error><Code>AccessDenied</Code></Error>"), True
     told: list[tuple[str, str, int]] = []
@@ -179,7 +179,7 @@ def test_links_stay_secret(order: Ordered, plain: Service, caplog: pytest.LogCap
     assert TOKEN not in written
 
 
-def test_many_at_once(plain: Service) -> None:
+def test_many_at_once(plain: StubService) -> None:
     """The sync client's threads share one transport; every wait ends with its result."""
     with Client(plain.base) as client:
         tickets = [client.submit("order", {}) for _ in range(20)]
@@ -187,7 +187,7 @@ def test_many_at_once(plain: Service) -> None:
     assert [waited.result() for waited in ended] == [ORDER] * 20
 
 
-def test_leaving_early(plain: Service) -> None:
+def test_leaving_early(plain: StubService) -> None:
     """Whoever leaves the loop of the sync client leaves no thread behind; the client goes on."""
     with Client(plain.base) as client:
         tickets = [client.submit("order", {}) for _ in range(8)]
@@ -201,7 +201,7 @@ def test_leaving_early(plain: Service) -> None:
     assert not [each for each in threading.enumerate() if each.name.startswith("offpoll-client")]
 
 
-def test_a_cancellation_is_not_lost(plain: Service) -> None:
+def test_a_cancellation_is_not_lost(plain: StubService) -> None:
     """Ctrl-C, or a timeout around a wait, ends a request also where it comes in the same moment as the answer."""
 
     async def main() -> list[bool]:

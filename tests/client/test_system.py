@@ -10,7 +10,7 @@ import pytest
 
 from offpoll import Offpoll, Operation
 from offpoll.client import AsyncClient, Client
-from offpoll.exchange import Answer, Fetch, NoAnswer
+from offpoll.exchange import Fetch, NoAnswer, Response
 from offpoll.poll_plan import MAX_INTERVAL
 from offpoll.testing import System, system
 
@@ -38,7 +38,7 @@ class Firewall:
         self.open = False
         self.tried = 0
 
-    async def send(self, fetch: Fetch) -> Answer | NoAnswer:
+    async def send(self, fetch: Fetch) -> Response | NoAnswer:
         if fetch.to == "store" and not self.open:
             self.tried += 1
             await asyncio.sleep(min(fetch.timeout, 10.0))
@@ -55,7 +55,7 @@ class BlockingFirewall:
     def __init__(self, made: System, firewall: Firewall) -> None:
         self._loop, self._firewall = made.loop, firewall
 
-    def send(self, fetch: Fetch) -> Answer | NoAnswer:
+    def send(self, fetch: Fetch) -> Response | NoAnswer:
         return self._loop.run_until_complete(self._firewall.send(fetch))
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from offpoll.client.transport import AsyncHttpTransport, HttpTransport
-from offpoll.exchange import Answer, Fetch, NoAnswer
+from offpoll.exchange import Fetch, NoAnswer, Response
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -79,7 +79,7 @@ def send(request):
 def test_answer(send, server):
     """An answer has its status, its headers in lowercase (the first of several) and its body."""
     answer = send(Fetch(to="store", url=server.url + "/a?b=c%2Fd", headers={"If-None-Match": '"e"'}, timeout=5))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Response)
     assert (answer.status, answer.body, answer.complete, answer.headers["x-twice"]) == (200, b"hello", True, "1")
     assert answer.date is not None
     ((method, path, headers, body),) = server.seen
@@ -98,7 +98,7 @@ def test_post(send, server, body):
 def test_a_header_in_another_alphabet_is_passed_over(send, server):
     """What a proxy writes into headers that nobody reads does not end the polling."""
     answer = send(Fetch(to="store", url=server.url + "/", timeout=5))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Response)
     assert (answer.status, answer.headers["x-twice"]) == (200, "1")
     assert "x-alphabet" not in answer.headers
 

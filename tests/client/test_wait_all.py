@@ -15,14 +15,14 @@ import pytest
 from tests.client.conftest import ID, NOW
 
 from offpoll.client import AsyncClient, Client, Ticket
-from offpoll.client.attend_blocking import Sender
-from offpoll.client.crowd import AT_A_TIME, Crowd
+from offpoll.client.driver_blocking import Sender
+from offpoll.client.schedule import AT_A_TIME, WaitSchedule
 from offpoll.document import Document, PollHint
 from offpoll.errors import ApiError, ConfigurationError, OperationCanceled, OperationFailed, WaitTimeout
-from offpoll.exchange import Answer, Fetch, NoAnswer, Wait
+from offpoll.exchange import Fetch, NoAnswer, Response, Wait
 from offpoll.testing.virtual import run_virtual
 
-HTML = Answer(status=200, headers={"content-type": "text/html"}, body=b"<html>")
+HTML = Response(status=200, headers={"content-type": "text/html"}, body=b"<html>")
 
 
 def identifier(number: int) -> str:
@@ -51,7 +51,7 @@ class Store:
         self.shows[document.id] = [self.world.shows(each) if isinstance(each, Document) else each for each in shown]
         return replace(made, link=replace(made.link, href=f"https://store.test/{document.id}?signature=x"))
 
-    def answer(self, fetch: Fetch) -> Answer | NoAnswer:
+    def answer(self, fetch: Fetch) -> Response | NoAnswer:
         if fetch.method == "POST":
             return NoAnswer(reason="no fresh links here")
         found = fetch.url.partition("?")[0].rpartition("/")[2]
@@ -61,7 +61,7 @@ class Store:
         answers = self.shows[found]
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
-    async def send(self, fetch: Fetch) -> Answer | NoAnswer:
+    async def send(self, fetch: Fetch) -> Response | NoAnswer:
         self.in_flight += 1
         self.most = max(self.most, self.in_flight)
         try:
@@ -245,13 +245,13 @@ def test_waits_begin_in_slices(store):
         yield Wait(seconds=5.0)
         return b"1"
 
-    crowd = Crowd([store.ticket(1)] * (2 * AT_A_TIME + 1), begin=begin, read=json.loads, monotonic=lambda: 0.0)
+    schedule = WaitSchedule([store.ticket(1)] * (2 * AT_A_TIME + 1), begin=begin, read=json.loads, monotonic=lambda: 0.0)
     counts = []
-    while crowd.pause() == 0.0:
-        assert list(crowd.turns()) == []
+    while schedule.pause() == 0.0:
+        assert list(schedule.turns()) == []
         counts.append(len(begun))
     assert counts == [AT_A_TIME, 2 * AT_A_TIME, 2 * AT_A_TIME + 1]
-    assert (crowd.pause(), crowd.left) == (5.0, 2 * AT_A_TIME + 1)
+    assert (schedule.pause(), schedule.left) == (5.0, 2 * AT_A_TIME + 1)
 
 
 class TestSender:
@@ -308,7 +308,7 @@ def test_a_transport_of_the_caller_s_own_is_used_by_one_thread(store):
     threads = set()
 
     class Transport:
-        def send(self, fetch: Fetch) -> Answer | NoAnswer:
+        def send(self, fetch: Fetch) -> Response | NoAnswer:
             threads.add(threading.get_ident())
             return store.answer(fetch)
 

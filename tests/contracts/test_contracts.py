@@ -10,16 +10,16 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from tests.servers import Server
+from tests.support.servers import Server
 
 from offpoll.aws.credentials import Credentials, StaticCredentials
 from offpoll.aws.dynamodb import DynamoRecords
 from offpoll.aws.dynamodb_service_times import DynamoServiceTimes
-from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.s3 import S3DocumentStore
 from offpoll.aws.sqs import SqsQueue
 from offpoll.aws.wire import Wire
-from offpoll.memory_store import MemoryDocumentStore
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.queue import MemoryQueue
 from offpoll.records import MemoryRecords
 from offpoll.service_times import MemoryServiceTimes
@@ -68,7 +68,7 @@ class TestMinistackDocumentStore(DocumentStoreContract):
     @pytest.fixture
     def store(self, ministack_server: Server, loop: asyncio.AbstractEventLoop) -> Iterator[S3DocumentStore]:
         for wire in wire_to(ministack_server, loop):
-            endpoint = Endpoint.parse(ministack_server.origin)
+            endpoint = AwsEndpoint.parse(ministack_server.origin)
             yield S3DocumentStore(wire, endpoint=endpoint, bucket=bucket(ministack_server), region=ministack_server.region)
 
 
@@ -76,7 +76,7 @@ class TestCephDocumentStore(DocumentStoreContract):
     @pytest.fixture
     def store(self, ceph_server: Server, loop: asyncio.AbstractEventLoop) -> Iterator[S3DocumentStore]:
         for wire in wire_to(ceph_server, loop):
-            endpoint = Endpoint.parse(ceph_server.origin)
+            endpoint = AwsEndpoint.parse(ceph_server.origin)
             yield S3DocumentStore(wire, endpoint=endpoint, bucket=bucket(ceph_server), region=ceph_server.region)
 
 
@@ -98,7 +98,7 @@ class TestMinistackQueue(QueueContract):
     def queue(self, ministack_server: Server, loop: asyncio.AbstractEventLoop) -> Iterator[SqsQueue]:
         url = admin("sqs", ministack_server).create_queue(QueueName=f"offpoll-{secrets.token_hex(6)}")["QueueUrl"]
         for wire in wire_to(ministack_server, loop):
-            endpoint = Endpoint.parse(ministack_server.origin)
+            endpoint = AwsEndpoint.parse(ministack_server.origin)
             yield SqsQueue(wire, endpoint=endpoint, url=url, region=ministack_server.region)
 
 
@@ -112,7 +112,7 @@ class TestMinistackRecords(RecordsContract):
     @pytest.fixture
     def records(self, ministack_server: Server, loop: asyncio.AbstractEventLoop) -> Iterator[DynamoRecords]:
         for wire in wire_to(ministack_server, loop):
-            endpoint = Endpoint.parse(ministack_server.origin)
+            endpoint = AwsEndpoint.parse(ministack_server.origin)
             yield DynamoRecords(wire, endpoint=endpoint, table=table(ministack_server), region=ministack_server.region)
 
 
@@ -126,7 +126,7 @@ class TestMinistackServiceTimes(ServiceTimesContract):
     @pytest.fixture
     def both(self, ministack_server: Server, loop: asyncio.AbstractEventLoop) -> Iterator[tuple[DynamoServiceTimes, DynamoServiceTimes]]:
         """Two processes on one shard: the worst case."""
-        name, endpoint = table(ministack_server), Endpoint.parse(ministack_server.origin)
+        name, endpoint = table(ministack_server), AwsEndpoint.parse(ministack_server.origin)
         for wire in wire_to(ministack_server, loop):
             first, second = (
                 DynamoServiceTimes(wire, endpoint=endpoint, table=name, region=ministack_server.region, random=lambda: 0.5)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from offpoll import records as rules
-from offpoll.board import StatusBoard, Stored
+from offpoll.board import AsyncStatusBoard, Stored
 from offpoll.document import project
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.errors import DocumentChanged
-from offpoll.memory_store import MemoryDocumentStore
 from offpoll.operation import Record
 from offpoll.queue import Delivery, MemoryQueue
 from offpoll.records import Claim, Guard, Idle, MemoryRecords, Undecided
@@ -84,7 +84,7 @@ def test_a_store_that_shows_half_a_document() -> None:
         on(DocumentStoreContract(), "test_readers_see_whole_documents", store=Torn(), key="k")
 
 
-class Careless(StatusBoard):
+class Careless(AsyncStatusBoard):
     """A board that writes what it is told, over whatever is there."""
 
     async def show(self, record: Record, **_: Any) -> Stored:
@@ -115,7 +115,7 @@ def test_a_board_that_lowers_a_rank(race: str, arguments: dict[str, Any], broken
     """Without the rule of ranks, or without the condition beneath it, a document goes backwards, or two say that they wrote it."""
     store = MemoryDocumentStore()
     observed = Observed(store=late(store, "_objects", "replace") if broken == "store" else store)
-    board = Careless(store=observed) if broken == "board" else StatusBoard(store=observed)
+    board = Careless(store=observed) if broken == "board" else AsyncStatusBoard(store=observed)
     with pytest.raises(LOST):
         on(DocumentStoreContract(), race, board=board, observed=observed, operation=new_submission(), **arguments)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.deploy.stubs import client
+from tests.support.deploy_stubs import client
 
 from offpoll import ConfigurationError
 from offpoll.deploy import account

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.stub import ANY
-from tests.deploy.stubs import STACK_ID, client, stack
+from tests.support.deploy_stubs import STACK_ID, client, stack
 
 from offpoll import ConfigurationError
 from offpoll.deploy.changes import Change, propose

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.stub import ANY
-from tests.deploy.stubs import account, client
+from tests.support.deploy_stubs import account, client
 
 from offpoll import ConfigurationError
 from offpoll.deploy.archive import Archive

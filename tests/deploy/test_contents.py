@@ -9,7 +9,7 @@ import pytest
 
 from offpoll import ConfigurationError
 from offpoll.deploy import contents
-from offpoll.deploy.contents import check_contents, elf_machine
+from offpoll.deploy.contents import check_contents, elf_machine, missing
 from offpoll.deploy.target import Target
 
 ARM = Target(runtime="python3.13", architecture="arm64")
@@ -67,3 +67,30 @@ def test_other_files_have_no_machine(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
         assert elf_machine(tmp_path / name) is None
     assert elf_machine(library(tmp_path / "d.so", machine=0x3E, order=">")) == 0x3E
+
+
+SERVICE = """
+import json, helper, offpoll.testing, boto3
+from yaml.nodes import Node
+from . import sibling
+if TYPE_CHECKING:
+    import mypy_boto3_s3
+try:
+    import orjson
+except ImportError:
+    orjson = None
+
+def handler():
+    from requests.adapters import HTTPAdapter
+"""
+
+
+def test_a_requirement_that_was_forgotten(tmp_path: Path) -> None:
+    """Named, wherever it is imported; not what is in the zip, in the standard library or in Lambda, nor what may be missing."""
+    contents = tmp_path / "contents"
+    contents.mkdir()
+    for name in ("offpoll", "helper.py"):
+        (contents / name).touch()
+    for name, text in (("orders.py", SERVICE), ("template.py", "{{ no Python }}"), ("data.json", "import numpy")):
+        (tmp_path / name).write_text(text)
+    assert missing(sorted(tmp_path.glob("*.*")), contents=contents) == ["requests", "yaml"]

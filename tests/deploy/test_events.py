@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice, pairwise
 from typing import Any
 
-from tests.deploy.stubs import STACK_ID, client, event
+from tests.support.deploy_stubs import STACK_ID, client, event
 
 from offpoll.deploy.events import LATER, Event, events_since, follow, last_event, pauses
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.deploy.stubs import STACK_ID, WHEN, account, client, event, stack
+from tests.support.deploy_stubs import STACK_ID, WHEN, account, client, event, stack
 
 from offpoll.deploy.removal import Kept, delete_data, kept_by, operations_left, past_stacks, stored_in
 from offpoll.errors import DependencyRefused

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.deploy.stubs import client, stack
+from tests.support.deploy_stubs import client, stack
 
 from offpoll import ConfigurationError, OffpollError
 from offpoll.deploy.stack import Stack, find_stack, is_stack_name

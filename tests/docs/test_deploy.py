@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tests.aws.cloudformation import EVERYTHING, properties, refusals, source, statements, values
-from tests.docs.pages import page, rows
+from tests.support.cloudformation import EVERYTHING, properties, refusals, source, statements, values
+from tests.support.pages import page, rows
 
 PAGE = "docs/deploy.md"
 

@@ -16,13 +16,13 @@ from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import pytest
-from tests.docs.pages import PYTHON, Block, blocks, named
-from tests.memory import memory_dependencies
+from tests.support.memory import memory_dependencies
+from tests.support.pages import PYTHON, Block, blocks, named
 
 import offpoll
-from offpoll import Offpoll, Service, Settings, StatusBoard
-from offpoll.blocking import BlockingBoard
-from offpoll.memory_store import MemoryDocumentStore
+from offpoll import AsyncService, AsyncStatusBoard, Offpoll, Settings
+from offpoll.blocking import StatusBoard
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.testing import System, run, system
 
 Load: TypeAlias = Callable[[Block], types.ModuleType]
@@ -54,9 +54,9 @@ def orders(modules: object) -> Iterator[System]:
         yield running
 
 
-def memory_service(app: Offpoll) -> Service:
+def memory_service(app: Offpoll) -> AsyncService:
     dependencies = memory_dependencies()
-    return Service(app, settings=Settings(secret="0" * 32), dependencies=dependencies)
+    return AsyncService(app, settings=Settings(secret="0" * 32), dependencies=dependencies)
 
 
 def test_every_python_block_says_how_it_is_run() -> None:
@@ -98,7 +98,7 @@ def test_blocking_examples_run(block: Block, modules: object, monkeypatch: pytes
 @pytest.mark.parametrize("page", sorted({block.page for block in PYTHON if block.how == "board"}), ids=lambda page: page.name)
 def test_board_examples_run(page: Path) -> None:
     """What is published last is what a reader sees."""
-    board = StatusBoard(store=MemoryDocumentStore())
+    board = AsyncStatusBoard(store=MemoryDocumentStore())
     names: dict[str, Any] = {"board": board}
     ends = []
     for block in PYTHON:
@@ -116,15 +116,15 @@ def test_the_celery_example_runs(modules: Load, monkeypatch: pytest.MonkeyPatch)
 
     async def nothing_to_close() -> None: ...
 
-    with BlockingBoard(StatusBoard(store=store), nothing_to_close) as board:
-        monkeypatch.setattr(offpoll, "blocking_board", lambda **_: board, raising=False)
+    with StatusBoard(AsyncStatusBoard(store=store), nothing_to_close) as board:
+        monkeypatch.setattr(offpoll, "status_board", lambda **_: board, raising=False)
         monkeypatch.setitem(sys.modules, "celery", SimpleNamespace(Celery=_Celery))
         names: dict[str, Any] = {}
         next(block for block in PYTHON if block.how == "celery").run(names)
         for operation_id, order, end in (("1" * 32, {"sku": "A1"}, "succeeded"), ("2" * 32, {}, "failed")):
             board.open(operation_id, kind="order")
             names["create_order"](operation_id, order)
-            stored = asyncio.run(StatusBoard(store=store).read(f"status/public/{operation_id}"))
+            stored = asyncio.run(AsyncStatusBoard(store=store).read(f"status/public/{operation_id}"))
             assert stored is not None
             assert (stored.document.status, stored.document.attempt) == (end, 1 if end == "succeeded" else 3)
 
@@ -167,7 +167,7 @@ def test_the_own_api_examples_answer(modules: Load, monkeypatch: pytest.MonkeyPa
                 status, body = running.run(post(api, path, authorization="Bearer secret-of-ada"))
                 assert (status, body["links"]["self"]) == (202, f"https://shop.example.com/v1/order/{body['id']}")
             running.advance(10)
-            assert running.run(running.service.order("order", body["id"], owner="ada")).document.status == "succeeded"
+            assert running.run(running.service.get("order", body["id"], owner="ada")).document.status == "succeeded"
 
 
 async def post(api: Any, path: str, *, authorization: str | None) -> tuple[int, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.docs.pages import page, rows
+from tests.support.pages import page, rows
 
 from offpoll import Offpoll, Operation, Settings
 from offpoll.lateness import DEFAULT_WEIGHT, read_weight

@@ -6,7 +6,7 @@ import importlib.util
 import json
 import re
 
-from tests.docs.pages import PAGES, ROOT, SOURCE, blocks, page, rows
+from tests.support.pages import PAGES, ROOT, SOURCE, blocks, page, rows
 
 from offpoll import Settings, errors
 from offpoll.document import MAX_BYTES, Document

@@ -1,4 +1,4 @@
-"""Service times in buckets of equal ratio."""
+"""AsyncService times in buckets of equal ratio."""
 
 from __future__ import annotations
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from offpoll.estimate.histogram import Histogram, bucket_of
 from offpoll.estimate.remaining import of_queued, of_running, service_times
-from offpoll.estimate.wait import Wait
+from offpoll.estimate.wait import QueueWait
 
 DICE = random.Random(1)
 TIMES = [DICE.lognormvariate(2.0, 0.8) for _ in range(20_000)]
 SERVICE = Histogram(Counter(map(bucket_of, TIMES)), seconds=sum(TIMES))
-NOW = Wait(points=(0.0,))
+NOW = QueueWait(points=(0.0,))
 
 
 def measured(*times: float) -> Histogram:
@@ -49,7 +49,7 @@ def test_without_a_wait_it_is_the_service_time() -> None:
 
 def test_wait_and_service_time_are_independent() -> None:
     """The quantiles are the sum's, which are not the sum of the quantiles."""
-    wait = Wait(points=tuple(float(2 * number) for number in range(15)))
+    wait = QueueWait(points=tuple(float(2 * number) for number in range(15)))
     rest = of_queued(wait, SERVICE)
     sums = quantiles([point + time for point in wait.points for time in TIMES[:5000]], n=10)
     assert (rest.earliest, rest.latest) == pytest.approx((sums[0], sums[-1]), rel=0.03)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import heapq
 import random
 from dataclasses import replace
-from statistics import fmean, quantiles
+from statistics import NormalDist, fmean, quantiles
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offpoll.estimate.wait import Ahead, wait_of
+from offpoll.estimate.wait import Ahead, normal_quantile, queue_wait
 
 AHEAD = Ahead(messages=0, slots=4, mean=10.0, variance=64.0)
 
@@ -40,7 +40,7 @@ def simulated(ahead: Ahead, times: int = 2000) -> list[float]:
 def test_it_is_what_a_queue_does(messages: int) -> None:
     """Mean, p10 and p90 are those of a simulated queue, within a tenth of the mean."""
     ahead = replace(AHEAD, messages=messages, counted=1e9)
-    waits, wait = simulated(ahead), wait_of(ahead)
+    waits, wait = simulated(ahead), queue_wait(ahead)
     tenth = 0.1 * fmean(waits)
     tenths = quantiles(waits, n=10)
     assert wait.mean == pytest.approx(fmean(waits), abs=tenth)
@@ -51,28 +51,28 @@ def test_it_is_what_a_queue_does(messages: int) -> None:
 @pytest.mark.parametrize("messages", [0, 1, 3])
 def test_free_slots_mean_no_wait(messages: int) -> None:
     """As long as a slot is free, nothing waits; with an idle system and old counters neither."""
-    assert wait_of(replace(AHEAD, messages=messages)).mean == 0.0
-    assert wait_of(replace(AHEAD, messages=0, age=60.0)).mean == 0.0
+    assert queue_wait(replace(AHEAD, messages=messages)).mean == 0.0
+    assert queue_wait(replace(AHEAD, messages=0, age=60.0)).mean == 0.0
 
 
 def test_old_counts_of_an_idle_system_are_over() -> None:
     """Four operations seen a minute ago, by workers that do little, are done by now; where as much came as could go, they are not."""
     seen = replace(AHEAD, messages=6, age=60.0, variance=0.0)
-    assert wait_of(seen).mean < 0.5 * wait_of(replace(seen, throughput=0.4)).mean
+    assert queue_wait(seen).mean < 0.5 * queue_wait(replace(seen, throughput=0.4)).mean
 
 
 def test_the_measured_rate_beats_the_slots() -> None:
     """Workers that finish less than their slots promise make the wait longer."""
-    slow = wait_of(replace(AHEAD, messages=40, rate=0.1))
+    slow = queue_wait(replace(AHEAD, messages=40, rate=0.1))
     assert slow.mean == pytest.approx(370, rel=0.01)
-    assert wait_of(replace(AHEAD, messages=40)).mean == pytest.approx(92.5, rel=0.01)
+    assert queue_wait(replace(AHEAD, messages=40)).mean == pytest.approx(92.5, rel=0.01)
 
 
 def test_what_is_known_badly_is_wide() -> None:
     """Old counters and few completions widen the wait and leave its mean."""
-    known = wait_of(replace(AHEAD, messages=40, counted=1000))
+    known = queue_wait(replace(AHEAD, messages=40, counted=1000))
     for less in (replace(AHEAD, messages=40, counted=10), replace(AHEAD, messages=40, counted=1000, age=60.0, throughput=0.4)):
-        wide = wait_of(less)
+        wide = queue_wait(less)
         assert wide.mean == pytest.approx(known.mean, rel=0.05)
         assert wide.points[-1] - wide.points[0] > 1.3 * (known.points[-1] - known.points[0])
 
@@ -88,7 +88,13 @@ def test_what_is_known_badly_is_wide() -> None:
 def test_a_wait_is_a_time(messages: int, slots: int, mean: float, spread: float, rate: float | None, age: float) -> None:
     """Whatever the counters say, it is finite, not negative, ascending, and grows with the queue."""
     ahead = Ahead(messages=messages, slots=slots, mean=mean, variance=(spread * mean) ** 2, rate=rate, age=age)
-    wait = wait_of(ahead)
+    wait = queue_wait(ahead)
     assert 0 <= wait.points[0] <= wait.points[-1] < float("inf")
     assert list(wait.points) == sorted(wait.points)
-    assert wait_of(replace(ahead, messages=messages + 1)).mean >= wait.mean * 0.999999
+    assert queue_wait(replace(ahead, messages=messages + 1)).mean >= wait.mean * 0.999999
+
+
+@pytest.mark.parametrize("share", [1e-6, 0.01, 0.1, 1 / 30, 0.5, 0.9, 0.95, 0.999999])
+def test_it_is_the_librarys(share: float) -> None:
+    """To nine digits, which is more than an estimate can use."""
+    assert normal_quantile(share) == pytest.approx(NormalDist().inv_cdf(share), abs=1e-9)

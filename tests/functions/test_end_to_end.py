@@ -7,8 +7,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from tests.functions.lambdas import TIMEOUT, deployed, http_1, http_2
-from tests.lab import single
+from tests.support.lab import single
+from tests.support.lambdas import TIMEOUT, deployed, http_1, http_2
 
 from offpoll import Operation
 from offpoll.errors import DependencyUnavailable

@@ -7,14 +7,14 @@ import base64
 from typing import Any
 
 import pytest
-from tests.functions.lambdas import HOST, deployed, http_1, http_2
-from tests.lab import single
+from tests.support.lab import single
+from tests.support.lambdas import HOST, deployed, http_1, http_2
 
 from offpoll import Unauthorized
+from offpoll.app import Caller
 from offpoll.errors import InputTooLarge, RequestError
-from offpoll.exchange import Answer
+from offpoll.exchange import Response
 from offpoll.functions.http_events import request_of, response_of
-from offpoll.http.auth import Caller
 
 KINDS = ("order", "report")
 ID = "0" * 32
@@ -195,5 +195,5 @@ def test_links_begin_where_the_client_came_in() -> None:
 
 def test_an_answer() -> None:
     """Status, headers and a text."""
-    answer = Answer(status=202, headers={"location": "/order/1"}, body='{"a":"ä"}'.encode())
+    answer = Response(status=202, headers={"location": "/order/1"}, body='{"a":"ä"}'.encode())
     assert response_of(answer) == {"statusCode": 202, "headers": {"location": "/order/1"}, "body": '{"a":"ä"}', "isBase64Encoded": False}

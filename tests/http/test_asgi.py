@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from fastapi import Depends, FastAPI, HTTPException
 from pydantic import BaseModel
-from tests.memory import memory_dependencies
+from tests.support.memory import memory_dependencies
 
-from offpoll import Offpoll, Service, Settings, application, router
+from offpoll import AsyncService, Offpoll, Settings, application, router
 
 
 class Order(BaseModel):
@@ -27,7 +27,7 @@ SCOPE = {
 }  # fmt: skip
 
 
-def service() -> Service:
+def service() -> AsyncService:
     """Return a service in memory."""
     app = Offpoll()
 
@@ -36,7 +36,7 @@ def service() -> Service:
         return order
 
     dependencies = memory_dependencies()
-    return Service(app, settings=Settings(secret="0" * 32, input_limit=1000), dependencies=dependencies)
+    return AsyncService(app, settings=Settings(secret="0" * 32, input_limit=1000), dependencies=dependencies)
 
 
 def call(

@@ -9,13 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.http.api import NOBODYS, api, shop
+from tests.support.http_api import NOBODYS, api, shop
 
-from offpoll.context import Operation
+from offpoll.app import Caller, Offpoll
 from offpoll.errors import ConfigurationError, DependencyRefused, DependencyUnavailable, Forbidden, Unauthorized
-from offpoll.http.auth import Caller
 from offpoll.http.endpoint import Request
-from offpoll.service import Offpoll
+from offpoll.operation import Operation
 
 # --- GET /order/{id} ----------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.http.api import GOOD, Api, api
+from tests.support.http_api import GOOD, Api, api
 
 from offpoll.errors import DependencyRefused
 

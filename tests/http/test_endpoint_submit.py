@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.http.api import API, GOOD, api
+from tests.support.http_api import API, GOOD, api
 
 from offpoll.http.endpoint import Request, too_large
 
@@ -66,7 +66,7 @@ def test_idempotency() -> None:
             code, _, fields = at("POST", "/order", {"sku": "B2", "quantity": 1}, idempotency_key="k")
             assert (code, fields["code"]) == (422, "idempotency_key_reused")
         at.lab.system.advance(60)
-        assert at.lab.system.run(at.lab.system.service.order("order", first)).result == '{"number":7,"sku":"A1"}'
+        assert at.lab.system.run(at.lab.system.service.get("order", first)).result == '{"number":7,"sku":"A1"}'
         assert at.lab.messages == 0
         assert len(at.lab.system.records._records) == 1
 

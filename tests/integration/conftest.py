@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.integration.deployment import Deployment, deployed, settings
-from tests.servers import Server
+from tests.support.deployment import Deployment, deployed, settings
+from tests.support.servers import Server
 
 from offpoll.cli.dev.resources import make_resources
 

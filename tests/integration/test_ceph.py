@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.integration.deployment import Deployment, await_true, request
-from tests.servers import Server
+from tests.support.deployment import Deployment, await_true, request
+from tests.support.servers import Server
 
 
 @pytest.fixture

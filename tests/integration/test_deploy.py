@@ -21,7 +21,7 @@ from typing import Any
 
 import boto3
 import pytest
-from tests.servers import Server, ministack
+from tests.support.servers import Server, ministack
 
 pytestmark = pytest.mark.ministack
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.integration.deployment import Deployment
+from tests.support.deployment import Deployment
 
 HERE = Path(__file__).parent
 

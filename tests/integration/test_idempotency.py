@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.integration.deployment import Deployment, await_true, request
+from tests.support.deployment import Deployment, await_true, request
 
 
 def test_64_of_each_body_at_once(deploy: Callable[..., Deployment]) -> None:

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-from tests.integration.deployment import Deployment, await_true, request
+from tests.support.deployment import Deployment, await_true, request
 
 from offpoll import OperationFailed
 

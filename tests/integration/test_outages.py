@@ -6,9 +6,9 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
-from tests.integration.deployment import Deployment, await_true, request
-from tests.integration.outages import Relay
-from tests.servers import Server
+from tests.support.deployment import Deployment, await_true, request
+from tests.support.relay import Relay
+from tests.support.servers import Server
 
 
 @pytest.mark.parametrize("service", ["S3", "SQS"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.integration.deployment import Deployment, await_true, request
+from tests.support.deployment import Deployment, await_true, request
 
 #: The lease and the visibility timeout of these tests, seconds: short to be quick, long for a loaded machine.
 LEASE = 3

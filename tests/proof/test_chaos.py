@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.processes import PATIENCE, Watched
+from tests.support.processes import PATIENCE, Watched
 
 pytestmark = pytest.mark.ministack
 

@@ -15,15 +15,15 @@ from proof.simulate.__main__ import main
 from proof.simulate.wave import run_wave
 
 from offpoll import records
-from offpoll.board import StatusBoard, Stored
+from offpoll.board import AsyncStatusBoard, Stored
 from offpoll.document import Document
 from offpoll.errors import Conflict
 from offpoll.operation import Record
 from offpoll.records import Claim, Guard, holds
 from offpoll.service_times import MemoryServiceTimes
 from offpoll.work import claim
+from offpoll.work.delivery import DeliveryProcessor
 from offpoll.work.job import Job
-from offpoll.work.process import Processor
 from offpoll.work.verdict import judge
 
 
@@ -58,7 +58,7 @@ def test_the_same_seed_gives_the_same_log(capsys: pytest.CaptureFixture[str], tm
 # --- what is broken on purpose -----------------------------------------------------------------------
 
 
-async def write_over_anything(self: StatusBoard, key: str, document: Document, current: Stored | None) -> Stored | None:
+async def write_over_anything(self: AsyncStatusBoard, key: str, document: Document, current: Stored | None) -> Stored | None:
     """Publish whatever is there."""
     while True:
         found = await self.store.read(key)
@@ -70,7 +70,7 @@ async def write_over_anything(self: StatusBoard, key: str, document: Document, c
             continue
 
 
-async def delete_first(self: Processor, job: Job, record: Record) -> None:
+async def delete_first(self: DeliveryProcessor, job: Job, record: Record) -> None:
     """Delete the message, then publish."""
     await self.dependencies.queue.delete(job.delivery)
     await self.dependencies.board.show(record, held=job.shown)
@@ -105,8 +105,8 @@ def test_a_survived_fault_is_found(capsys: pytest.CaptureFixture[str], monkeypat
 @pytest.mark.parametrize(
     ("mutants", "category", "operations"),
     [
-        pytest.param({(StatusBoard, "_write"): write_over_anything}, "regressed", 400, id="unconditional publish"),
-        pytest.param({(Processor, "_finish"): delete_first}, "lost", 400, id="delete before publish"),
+        pytest.param({(AsyncStatusBoard, "_write"): write_over_anything}, "regressed", 400, id="unconditional publish"),
+        pytest.param({(DeliveryProcessor, "_finish"): delete_first}, "lost", 400, id="delete before publish"),
         pytest.param({(records, "holds"): whoever}, "doubled", 400, id="no attempt check in decide"),
         pytest.param({(records, "holds"): no_lease(holds), (claim, "judge"): no_lease(judge)}, "doubled", 1200, id="lease ignored"),
     ],

@@ -9,9 +9,8 @@ from typing import Any
 import pydantic
 import pytest
 
-from offpoll.context import Operation
-from offpoll.document import Progress
 from offpoll.errors import ConfigurationError, Fail, InvalidInput
+from offpoll.operation import Operation, Progress
 from offpoll.testing import run
 
 

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from offpoll.context import Operation
+from offpoll.app import Caller, Offpoll
 from offpoll.document import Document
 from offpoll.errors import ApiError, OperationCanceled, OperationFailed, WaitTimeout
-from offpoll.http.auth import Caller
-from offpoll.service import Offpoll
+from offpoll.operation import Operation
 from offpoll.settings import Settings
 from offpoll.testing import System, system
 

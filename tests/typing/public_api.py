@@ -7,19 +7,19 @@ from typing import Any, assert_type
 
 from offpoll import (
     AsyncClient,
+    AsyncService,
+    AsyncStatusBoard,
     Client,
     Fail,
     Offpoll,
     Operation,
-    Service,
-    StatusBoard,
     Ticket,
-    Waited,
+    WaitResult,
     application,
+    async_connect,
     connect,
     router,
 )
-from offpoll.context import CallNext
 from offpoll.errors import ClientError
 
 
@@ -38,11 +38,7 @@ async def lifespan(app: Offpoll) -> AsyncIterator[dict[str, int]]:
     yield {"pool": 1}
 
 
-async def middleware(operation: Operation, call_next: CallNext) -> Any:
-    return await call_next(operation)
-
-
-app = Offpoll(lifespan=lifespan, middleware=[middleware])
+app = Offpoll(lifespan=lifespan)
 
 
 @app.operation("order", timeout=60, attempts=5)
@@ -72,7 +68,7 @@ def client_use() -> None:
         assert_type(ticket, Ticket)
         assert_type(client.wait(ticket, timeout=300, on_update=print, result_type=Confirmation), Confirmation)
         assert_type(client.resume("https://api.example.com/order/0"), Ticket)
-        assert_type(client.wait_all([ticket], max_in_flight=8, result_type=Confirmation), list[Waited[Confirmation]])
+        assert_type(client.wait_all([ticket], max_in_flight=8, result_type=Confirmation), list[WaitResult[Confirmation]])
         for waited in client.as_completed([ticket], on_update=print, result_type=Confirmation):
             assert_type(waited.result(), Confirmation)
             assert_type(waited.exception(), ClientError | None)
@@ -86,20 +82,20 @@ async def async_client_use() -> None:
         async for document in client.poll(ticket):
             assert_type(document.done, bool)
         assert_type(await client.resume("https://api.example.com/order/0"), Ticket)
-        assert_type(await client.wait_all([ticket], result_type=Confirmation), list[Waited[Confirmation]])
+        assert_type(await client.wait_all([ticket], result_type=Confirmation), list[WaitResult[Confirmation]])
         for plain in await client.wait_all(iter([ticket])):
             assert_type(plain.result(), Any)
         async for waited in client.as_completed([ticket], result_type=Confirmation):
             assert_type(waited.result(), Confirmation)
 
 
-async def api_use(board: StatusBoard) -> None:
-    service = connect(app, bucket="b")
-    assert_type(service, Service)
+async def api_use(board: AsyncStatusBoard) -> None:
+    service = async_connect(app, bucket="b")
+    assert_type(service, AsyncService)
     application(service, title="orders")
     router(service)
     ticket = await service.submit("order", Order("a"), owner="me", idempotency_key="k")
     assert_type(ticket.headers, dict[str, str])
-    assert_type(service.blocking.submit("order", Order("a")), Ticket)
+    assert_type(connect(app, bucket="b").submit("order", Order("a")), Ticket)
     link = await board.open("0" * 32, kind="order")
     assert_type(link.href, str)

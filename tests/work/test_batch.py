@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.functions.lambdas import TIMEOUT, Deployed, batch_of, deployed
-from tests.lab import single
+from tests.support.lab import single
+from tests.support.lambdas import TIMEOUT, Deployed, batch_of, deployed
 
 from offpoll import Operation
 from offpoll.errors import ConfigurationError

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.faults import Faults
+from tests.support.faults import Faults
 
 from offpoll.errors import DependencyUnavailable
 from offpoll.operation import Outcome, Record, Status, Submission

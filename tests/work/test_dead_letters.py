@@ -7,8 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.lab import Lab, lab, single
+from tests.support.faults import Faults
+from tests.support.lab import Lab, lab, single
 
+from offpoll.errors import ConfigurationError, DependencyRefused
 from offpoll.operation import Outcome, Status
 from offpoll.queue import Envelope, Message
 from offpoll.records import Claim, Undecided
@@ -190,7 +192,7 @@ def test_another_input_is_parked() -> None:
 
 def test_outages_and_faults_leave_it_there(caplog: pytest.LogCaptureFixture) -> None:
     """Whatever fails, the dead letter stays, and is settled when that is over. A fault in offpoll is logged as an error."""
-    faults: list[Any] = [None, ZeroDivisionError("a bug")]
+    faults: list[Any] = [None, ZeroDivisionError("a bug"), ConfigurationError("no such queue")]
     for error in faults:
         with lab(single(handle), workers=0) as one:
             operation_id, _ = dead(one)
@@ -203,6 +205,22 @@ def test_outages_and_faults_leave_it_there(caplog: pytest.LogCaptureFixture) -> 
     told = [(each.levelname, each.exc_info and each.exc_info[0]) for each in caplog.records if "a dead letter stays" in each.message]
     assert ("ERROR", ZeroDivisionError) in told
     assert {level for level, error in told if not error} == {"WARNING"}
+
+
+@pytest.mark.parametrize("error", [DependencyRefused("SQS", "no"), ConfigurationError("no such queue")], ids=["refused", "misconfigured"])
+@pytest.mark.parametrize(("verb", "changes"), [("hide", {"kind": "unknown"}), ("send", {"created_at": "x"})])
+def test_settling_raises_nothing(verb: str, changes: dict[str, str], error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    """A queue that can neither hide nor park a dead letter, even one that does not exist, is a warning and no fault in offpoll."""
+    with lab(single(handle), workers=0) as one:
+        one.submit()
+        (envelope,) = one.system.queue.peek()
+        one.system.run(one.system.dead_letters.send(replace(envelope, attributes={**envelope.attributes, **changes})))
+        Faults(one.system.dead_letters if verb == "hide" else one.system.parking).fail(verb, error=error)
+        one.system.start_worker()
+        one.system.advance(10)
+        assert len(one.system.dead_letters.peek()) == 1
+    assert caplog.records
+    assert not any(each.exc_info for each in caplog.records)
 
 
 def test_canceled_while_dead() -> None:

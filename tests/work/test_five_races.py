@@ -6,12 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.lab import Lab, lab, single
-from tests.work.frozen import process
-from tests.work.scripted import Handler, outcome_of, settled
+from tests.support.frozen import process
+from tests.support.handlers import Handler, outcome_of, settled
+from tests.support.lab import Lab, lab, single
 
-from offpoll.context import Operation
 from offpoll.errors import DependencyUnavailable, KeyReused, NotCancelable
+from offpoll.operation import Operation
 
 
 class Attempts:

@@ -14,10 +14,9 @@ from typing import Annotated, Any
 import pydantic
 import pytest
 
-from offpoll.context import CallNext, Operation
 from offpoll.errors import Fail, HandlerStopped
 from offpoll.kind import Kind
-from offpoll.operation import Record, Submission
+from offpoll.operation import Operation, Record, Submission
 from offpoll.queue import Delivery, Message
 from offpoll.work import handle as module
 from offpoll.work.handle import Ended, Errored, InProcess, Stopped
@@ -39,8 +38,8 @@ def job_of(handler: Callable[..., Any], *, body: str = "1", **limits: Any) -> Jo
     )
 
 
-async def ran(handler: Callable[..., Any], *, threads: int = 1, middleware: tuple[Any, ...] = (), body: str = "1", **limits: Any) -> Any:
-    runner = InProcess(state=None, middleware=middleware, threads=threads, result_limit=1000, monotonic=time.monotonic)
+async def ran(handler: Callable[..., Any], *, threads: int = 1, body: str = "1", **limits: Any) -> Any:
+    runner = InProcess(state=None, threads=threads, result_limit=1000, monotonic=time.monotonic)
     job = job_of(handler, body=body, **limits)
     try:
         ended = await runner.run(job)
@@ -113,15 +112,12 @@ def test_what_a_handler_raises(error: BaseException, code: str, threads: int) ->
 
 @real
 async def test_fail() -> None:
-    """`Fail` ends it, also from middleware; a code that is no text becomes one."""
-
-    async def refuse(operation: Operation, call_next: CallNext) -> Any:
-        raise Fail(403, "no")  # type: ignore[arg-type]
+    """`Fail` ends it; a code that is not a string becomes one."""
 
     def handle(number: int) -> int:
-        return number
+        raise Fail(403, "no")  # type: ignore[arg-type]
 
-    ended = await ran(handle, middleware=(refuse,))
+    ended = await ran(handle)
     assert ended.outcome.error == {"code": "403", "message": "no"}
 
 
@@ -175,13 +171,7 @@ class Thread:
     def __init__(self) -> None:
         self.began, self.go_on = threading.Event(), threading.Event()
         self.saw: list[str] = []
-        self.runner = InProcess(state=None, middleware=(self.around,), threads=1, result_limit=1000, monotonic=time.monotonic)
-
-    async def around(self, operation: Operation, call_next: CallNext) -> Any:
-        try:
-            return await call_next(operation)
-        finally:
-            self.saw.append("middleware left")
+        self.runner = InProcess(state=None, threads=1, result_limit=1000, monotonic=time.monotonic)
 
     def handler(self, *, progress: bool) -> Callable[..., int]:
         def handle(number: int, operation: Operation) -> int:
@@ -221,7 +211,7 @@ async def test_a_stop_reaches_a_thread_at_its_next_progress() -> None:
     job.stop(Stop.LOST)
     thread.go_on.set()
     assert await task == Stopped(reason=Stop.LOST)
-    assert thread.saw == ["stopped", "middleware left"]
+    assert thread.saw == ["stopped"]
     thread.runner.close()
 
 
@@ -265,7 +255,7 @@ async def test_a_thread_that_times_out_keeps_its_slot() -> None:
         assert (ended.outcome.error or {})["code"] == "timed_out"
         assert thread.saw == []
         await thread.vacate(job)
-        assert thread.saw == ["stopped", "middleware left"]
+        assert thread.saw == ["stopped"]
     finally:
         module.GRACE = grace
 
@@ -279,7 +269,7 @@ async def test_a_stop_before_the_start() -> None:
         began.append(number)
         return number
 
-    runner = InProcess(state=None, middleware=(), threads=1, result_limit=1000, monotonic=time.monotonic)
+    runner = InProcess(state=None, threads=1, result_limit=1000, monotonic=time.monotonic)
     job = job_of(handle)
     job.stop(Stop.SHUTDOWN)
     assert await runner.run(job) == Stopped(reason=Stop.SHUTDOWN)
@@ -300,7 +290,7 @@ async def test_a_coroutine_that_will_not_stop() -> None:
             pass
         return number
 
-    runner = InProcess(state=None, middleware=(), threads=0, result_limit=1000, monotonic=time.monotonic)
+    runner = InProcess(state=None, threads=0, result_limit=1000, monotonic=time.monotonic)
     job = job_of(handle)
     task = asyncio.create_task(runner.run(job))
     await going.wait()

@@ -27,7 +27,7 @@ class Hung:
 
     def __init__(self) -> None:
         self.began, self.let_go = threading.Event(), threading.Event()
-        self.runner = InProcess(state=None, middleware=(), threads=1, result_limit=1000, monotonic=time.monotonic)
+        self.runner = InProcess(state=None, threads=1, result_limit=1000, monotonic=time.monotonic)
 
     def handle(self, number: int) -> int:
         self.began.set()
@@ -138,7 +138,7 @@ async def test_a_second_stop_does_not_disturb_the_cleaning_up() -> None:
             cleaned.append(number)
         return number
 
-    runner = InProcess(state=None, middleware=(), threads=0, result_limit=1000, monotonic=time.monotonic)
+    runner = InProcess(state=None, threads=0, result_limit=1000, monotonic=time.monotonic)
     job = job_of(handle)
     task = asyncio.create_task(runner.run(job))
     await going.wait()

@@ -8,12 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.faults import Faults
+from tests.support.faults import Faults
 
-from offpoll.board import StatusBoard
+from offpoll.board import AsyncStatusBoard
+from offpoll.document_store import MemoryDocumentStore
 from offpoll.forecast import Forecast
 from offpoll.kind import Kind
-from offpoll.memory_store import MemoryDocumentStore
 from offpoll.operation import Outcome, Status, Submission
 from offpoll.queue import MemoryQueue, Message
 from offpoll.records import Claim, MemoryRecords, Undecided
@@ -41,7 +41,7 @@ class Beating:
         self.records, self.queue = MemoryRecords(clock=clock), MemoryQueue(visibility=LEASE)
         self.on_records, self.on_queue = Faults(self.records), Faults(self.queue)
         forecast = Forecast(queue=self.queue, service_times=MemoryServiceTimes(), expected_service_time=5, concurrency=1)
-        board = StatusBoard(store=MemoryDocumentStore(clock=clock), clock=clock)
+        board = AsyncStatusBoard(store=MemoryDocumentStore(clock=clock), clock=clock)
         self.stopped_at: float | None = None
         self.jobs: dict[str, Job] = {}
         self.heartbeat = Heartbeat(
@@ -158,8 +158,8 @@ async def test_the_queue_alone_fails(at: Beating, job: Job) -> None:
 async def test_a_process_that_slept(at: Beating, job: Job) -> None:
     """After a pause longer than its lease a holder asks before it stops: nobody may have claimed meanwhile."""
     job.lease_ends = -1000.0
-    job.beat_at = -1000.0
-    job.tried_at = -1000.0
+    job.last_beat = -1000.0
+    job.last_beat_try = -1000.0
     await asyncio.sleep(5)
     assert job.stop_reason is None
     assert job.lease_ends > LEASE - 1
@@ -182,7 +182,7 @@ async def test_a_closed_job_is_left_alone(at: Beating, job: Job) -> None:
 async def test_a_claim_that_took_long(at: Beating, job: Job) -> None:
     """A lease that is older than the last beat, because its claim was answered late, is renewed before it ends."""
     await asyncio.sleep(1)
-    job.beat_at = at.loop.time()
+    job.last_beat = at.loop.time()
     job.lease_ends = at.loop.time() + 6
     await asyncio.sleep(2)
     assert job.lease_ends > LEASE
@@ -220,7 +220,7 @@ def test_a_job_that_is_closed_before_its_beat_begins() -> None:
     async def main() -> None:
         at = Beating()
         job = await at.begin()
-        job.beat_at = job.tried_at = -1000.0
+        job.last_beat = job.last_beat_try = -1000.0
         at.heartbeat.look()
         assert job.beating
         job.closed = True
@@ -243,7 +243,7 @@ async def test_a_fault_of_our_own(at: Beating, job: Job) -> None:
 async def test_a_broken_job_does_not_cost_the_others(at: Beating, job: Job) -> None:
     """A job that cannot be looked at does not end the heartbeat of the rest."""
     broken = Job(delivery=job.delivery, message=job.message, kind=job.kind, token="b")
-    broken.beat_at = None  # type: ignore[assignment]
+    broken.last_beat = None  # type: ignore[assignment]
     del at.jobs["t"]
     at.jobs.update({"b": broken, "t": job})
     await asyncio.sleep(100)

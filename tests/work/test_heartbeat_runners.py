@@ -46,7 +46,7 @@ def test_a_thread_beats_while_the_loop_is_blocked() -> None:
         async def make() -> AsyncIterator[Heartbeat]:
             at = Beating()
             job = await at.begin()
-            job.beat_at = job.tried_at = time.monotonic() - 1000
+            job.last_beat = job.last_beat_try = time.monotonic() - 1000
             at.heartbeat.monotonic = time.monotonic
             at.on_queue.meanwhile("hide", told)
             yield at.heartbeat

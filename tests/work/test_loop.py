@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from tests.faults import Faults
+from tests.support.faults import Faults
 
 from offpoll.queue import Delivery, Envelope, MemoryQueue
 from offpoll.testing import run_virtual

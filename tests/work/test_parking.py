@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.faults import Faults
-from tests.lab import Lab, lab, single
+from tests.support.faults import Faults
+from tests.support.lab import Lab, lab, single
 
 from offpoll.errors import DependencyUnavailable, MalformedMessage
 from offpoll.operation import Outcome, Status

@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.lab import lab, single
+from tests.support.lab import lab, single
 
-from offpoll.context import Operation
-from offpoll.document import PollHint, Progress, queued
-from offpoll.operation import Submission
+from offpoll.document import PollHint, queued
+from offpoll.operation import Operation, Progress, Submission
 from offpoll.work.publish import LEAD, next_due
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

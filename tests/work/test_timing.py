@@ -8,7 +8,7 @@ import json
 from datetime import datetime, timedelta
 
 import pytest
-from tests.faults import Faults
+from tests.support.faults import Faults
 
 from offpoll.document import Estimate
 from offpoll.estimate.history import Span

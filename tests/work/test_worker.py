@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.lab import Lab, lab, single
-from tests.spans import measured
+from tests.support.lab import Lab, lab, single
+from tests.support.spans import measured
 
-from offpoll.context import CallNext, Operation
-from offpoll.service import Offpoll
+from offpoll.app import Offpoll
+from offpoll.log_lines import AboutFilter
+from offpoll.operation import Operation
 
 
 def sleeping(seconds: float, began: list[int]) -> Any:
@@ -179,19 +181,9 @@ def test_a_lost_worker_is_replaced() -> None:
         assert (document.attempt, began) == (2, [1, 2])
 
 
-def test_middleware_and_lifespan() -> None:
-    """Middleware wraps each call, the first outermost; what the lifespan yields is the operation's state."""
+def test_lifespan() -> None:
+    """What the lifespan yields is the operation's state, from before the first handler until after the last."""
     seen: list[str] = []
-
-    def named(name: str) -> Any:
-        async def middleware(operation: Operation, call_next: CallNext) -> Any:
-            seen.append(f"{name} in {operation.state}")
-            try:
-                return await call_next(operation)
-            finally:
-                seen.append(f"{name} out")
-
-        return middleware
 
     @asynccontextmanager
     async def lifespan(app: Offpoll) -> AsyncIterator[str]:
@@ -199,7 +191,7 @@ def test_middleware_and_lifespan() -> None:
         yield "pool"
         seen.append("down")
 
-    app = Offpoll(lifespan=lifespan, middleware=[named("a"), named("b")])
+    app = Offpoll(lifespan=lifespan)
 
     @app.operation("order")
     def handle(number: int, operation: Operation) -> int:
@@ -208,7 +200,30 @@ def test_middleware_and_lifespan() -> None:
 
     with lab(app) as one:
         one.until_done(one.submit())
-    assert seen == ["up", "a in pool", "b in pool", "handler pool", "b out", "a out", "down"]
+    assert seen == ["up", "handler pool", "down"]
+
+
+def test_log_lines_name_their_operation(caplog: pytest.LogCaptureFixture) -> None:
+    """Every line written while an operation is worked on carries its id and kind; a handler's own lines its attempt too."""
+    log, noted = logging.getLogger("shop"), logging.Handler()
+    lines: list[dict[str, Any]] = []
+    noted.addFilter(AboutFilter())
+    noted.emit = lambda record: lines.append(vars(record))  # type: ignore[method-assign]
+
+    def handle(number: int) -> int:
+        log.warning("packing")
+        return number
+
+    logging.getLogger().addHandler(noted)
+    try:
+        with caplog.at_level(logging.INFO), lab(single(handle)) as one:
+            operation_id = one.submit()
+            one.until_done(operation_id)
+    finally:
+        logging.getLogger().removeHandler(noted)
+    packing, ended = (next(each for each in lines if each["name"] == name) for name in ("shop", "offpoll.work.delivery"))
+    assert (packing["operation_id"], packing["kind"], packing["attempt"]) == (operation_id, "order", 1)
+    assert (ended["operation_id"], ended["kind"]) == (operation_id, "order")
 
 
 def test_service_times_are_handed_on() -> None:

@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.faults import Faults
-from tests.lab import Lab, lab, single
-from tests.spans import measured
-from tests.work.scripted import Handler
+from tests.support.faults import Faults
+from tests.support.handlers import Handler
+from tests.support.lab import Lab, lab, single
+from tests.support.spans import measured
 
 from offpoll.errors import ConfigurationError
 from offpoll.service_times import REPORT_INTERVAL
@@ -82,7 +82,7 @@ def test_a_loop_that_breaks_ends_the_worker(queue: str) -> None:
 
 
 def test_a_table_that_hangs_does_not_hold_up_the_end() -> None:
-    """Service times are a hint: a worker that ends in an outage does not wait long to hand them on."""
+    """AsyncService times are a hint: a worker that ends in an outage does not wait long to hand them on."""
     with lab(single(Handler(seconds=1.0).function())) as one:
         on_times = Faults(one.system.service_times)
         on_times.meanwhile("add", lambda: asyncio.sleep(1000))

@@ -12,8 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from offpoll.aws.credentials import Credentials, CredentialsProvider, FetchedCredentials, StaticCredentials
-from offpoll.aws.endpoints import Endpoints
-from offpoll.aws.network import ca_bundle
+from offpoll.aws.endpoints import Endpoints, ca_bundle
 from offpoll.aws.profiles import from_profile
 from offpoll.errors import ConfigurationError
 from offpoll.instant import from_wire, utc_now

@@ -16,15 +16,26 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from offpoll.aws.endpoints import Endpoint
-from offpoll.aws.items import ATTRIBUTES, Value, epoch, from_item, number, outcome_value, submission_values, text, ttl
-from offpoll.aws.service import Answer
+from offpoll.aws.endpoints import AwsEndpoint
+from offpoll.aws.items import (
+    ATTRIBUTES,
+    Value,
+    epoch,
+    from_item,
+    number,
+    outcome_value,
+    submission_values,
+    table_calls,
+    table_remedies,
+    text,
+    ttl,
+)
+from offpoll.aws.service import AwsResponse
 from offpoll.aws.store_clock import StoreClock
-from offpoll.aws.table import table_calls, table_remedies
 from offpoll.aws.wire import Wire
 from offpoll.errors import ConfigurationError
-from offpoll.fitting import encode, quote
 from offpoll.instant import to_wire
+from offpoll.limits import encode, quote
 from offpoll.operation import Outcome, Record, Submission
 from offpoll.records import Claim, Guard, Idle, Update
 
@@ -47,7 +58,7 @@ class DynamoRecords:
         region: the table's.
     """
 
-    def __init__(self, wire: Wire, *, endpoint: Endpoint, table: str, region: str) -> None:
+    def __init__(self, wire: Wire, *, endpoint: AwsEndpoint, table: str, region: str) -> None:
         self._table = table
         self._named = f'{{"TableName":{quote(table)},'
         self._calls = table_calls(wire, endpoint=endpoint, region=region)
@@ -127,7 +138,7 @@ class DynamoRecords:
         now = self._clock.earliest()
         return Update(applied=False, record=self._record(answer, self._calls.read(answer).get("Item"), now), at=now)
 
-    def _record(self, answer: Answer, item: Mapping[str, Any] | None, now: datetime | None) -> Record | None:
+    def _record(self, answer: AwsResponse, item: Mapping[str, Any] | None, now: datetime | None) -> Record | None:
         """Read an item. One that is expired at `now` counts as absent: TTL deletes late."""
         if not item:
             return None
@@ -137,7 +148,7 @@ class DynamoRecords:
             raise self._calls.service.garbage(answer) from error
         return None if now is not None and record.expires_at <= now else record
 
-    def _learn(self, answer: Answer) -> None:
+    def _learn(self, answer: AwsResponse) -> None:
         date = answer.date
         if date is None:  # it did not come from DynamoDB, or a proxy took it away: there is no time to judge leases by
             raise self._calls.service.garbage(answer)

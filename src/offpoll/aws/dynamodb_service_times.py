@@ -18,15 +18,15 @@ import json
 import random
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from offpoll.aws.endpoints import Endpoint
-from offpoll.aws.items import text, ttl
-from offpoll.aws.table import table_calls, table_remedies
+from offpoll.aws.endpoints import AwsEndpoint
+from offpoll.aws.items import table_calls, table_remedies, text, ttl
 from offpoll.aws.wire import Wire
 from offpoll.errors import DependencyUnavailable
 from offpoll.estimate.history import Span, extended
+from offpoll.instant import EPOCH
 
 __all__ = ["SHARDS", "DynamoServiceTimes"]
 
@@ -42,8 +42,6 @@ TRIES = 6
 
 #: What reading an item raises where it is not as `_write` writes it.
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class DynamoServiceTimes:
@@ -62,7 +60,7 @@ class DynamoServiceTimes:
         self,
         wire: Wire,
         *,
-        endpoint: Endpoint,
+        endpoint: AwsEndpoint,
         table: str,
         region: str,
         random: Callable[[], float] = random.random,
@@ -152,8 +150,8 @@ def _write(spans: Sequence[Span]) -> str:
 def _spans(item: Mapping[str, Any]) -> tuple[Span, ...]:
     return tuple(
         Span(
-            began_at=_EPOCH + timedelta(milliseconds=began_at),
-            ended_at=_EPOCH + timedelta(milliseconds=ended_at),
+            began_at=EPOCH + timedelta(milliseconds=began_at),
+            ended_at=EPOCH + timedelta(milliseconds=ended_at),
             seconds=float(seconds),
             inside=int(inside),
             early=int(early),
@@ -165,4 +163,4 @@ def _spans(item: Mapping[str, Any]) -> tuple[Span, ...]:
 
 
 def _epoch(instant: datetime) -> int:
-    return (instant - _EPOCH) // timedelta(milliseconds=1)
+    return (instant - EPOCH) // timedelta(milliseconds=1)

@@ -11,11 +11,12 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from offpoll.errors import ConfigurationError
 
-__all__ = ["Endpoint", "Endpoints", "bucket_endpoint", "is_loopback"]
+__all__ = ["AwsEndpoint", "Endpoints", "bucket_endpoint", "ca_bundle", "is_loopback", "names_a_proxy"]
 
 _REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _PLAIN_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
@@ -31,7 +32,7 @@ _SUFFIXES = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Endpoint:
+class AwsEndpoint:
     """One service's address.
 
     Attributes:
@@ -47,7 +48,7 @@ class Endpoint:
     custom: bool = False
 
     @classmethod
-    def parse(cls, url: str, *, custom: bool = True) -> Endpoint:
+    def parse(cls, url: str, *, custom: bool = True) -> AwsEndpoint:
         """Read a URL.
 
         Raises:
@@ -97,7 +98,7 @@ class Endpoints:
                     overrides[name.removeprefix("AWS_ENDPOINT_URL").removeprefix("_").lower()] = value
         return cls(region=region, overrides=overrides)
 
-    def service(self, name: str) -> Endpoint:
+    def service(self, name: str) -> AwsEndpoint:
         """Return the address of a service: `s3`, `sqs`, `dynamodb` or `sts`.
 
         Raises:
@@ -105,12 +106,12 @@ class Endpoints:
         """
         override = self.overrides.get(name) or self.overrides.get("")
         if override:
-            return Endpoint.parse(override)
+            return AwsEndpoint.parse(override)
         suffix = next((suffix for prefix, suffix in _SUFFIXES if self.region.startswith(prefix)), "amazonaws.com")
-        return Endpoint.parse(f"https://{name}.{self.region}.{suffix}", custom=False)
+        return AwsEndpoint.parse(f"https://{name}.{self.region}.{suffix}", custom=False)
 
 
-def bucket_endpoint(endpoint: Endpoint, *, bucket: str, style: str = "auto") -> tuple[Endpoint, str]:
+def bucket_endpoint(endpoint: AwsEndpoint, *, bucket: str, style: str = "auto") -> tuple[AwsEndpoint, str]:
     """Return the address that a bucket's requests go to, and what stands before the key in their path.
 
     Args:
@@ -131,7 +132,7 @@ def bucket_endpoint(endpoint: Endpoint, *, bucket: str, style: str = "auto") -> 
     if style != "virtual" or _is_address(endpoint.host):
         raise ConfigurationError(f"addressing style {style!r} cannot be used with {endpoint.origin}: path, virtual or auto")
     origin = endpoint.origin.replace("://", f"://{bucket}.", 1)
-    return Endpoint(origin=origin, host=f"{bucket}.{endpoint.host}", path=endpoint.path, custom=endpoint.custom), f"{endpoint.path}/"
+    return AwsEndpoint(origin=origin, host=f"{bucket}.{endpoint.host}", path=endpoint.path, custom=endpoint.custom), f"{endpoint.path}/"
 
 
 def is_loopback(host: str) -> bool:
@@ -157,3 +158,23 @@ def _without_port(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0]
+
+
+def names_a_proxy(environ: Mapping[str, str]) -> bool:
+    """Tell whether the environment names a proxy for http or https, as curl and the SDKs read it."""
+    return any(environ.get(name) or environ.get(name.lower()) for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"))
+
+
+def ca_bundle(environ: Mapping[str, str]) -> bytes | None:
+    """Return the certificates that AWS_CA_BUNDLE names, None where it is not set.
+
+    Raises:
+        ConfigurationError: the file cannot be read.
+    """
+    path = environ.get("AWS_CA_BUNDLE")
+    if not path:
+        return None
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"AWS_CA_BUNDLE={path}: {error.strerror}") from error

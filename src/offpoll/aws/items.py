@@ -17,13 +17,28 @@ import base64
 import json
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from offpoll.instant import from_wire, to_wire
+from offpoll.aws.endpoints import AwsEndpoint
+from offpoll.aws.json_calls import JsonCalls
+from offpoll.aws.service import AwsService
+from offpoll.aws.wire import Wire
+from offpoll.instant import EPOCH, from_wire, to_wire
 from offpoll.operation import Outcome, Record, Status, Submission
 
-__all__ = ["ATTRIBUTES", "epoch", "from_item", "number", "outcome_value", "submission_values", "text", "ttl"]
+__all__ = [
+    "ATTRIBUTES",
+    "epoch",
+    "from_item",
+    "number",
+    "outcome_value",
+    "submission_values",
+    "table_calls",
+    "table_remedies",
+    "text",
+    "ttl",
+]
 
 #: All attributes of a record but its key. What replaces an expired record removes those it does not set.
 ATTRIBUTES = (
@@ -45,8 +60,6 @@ ATTRIBUTES = (
 
 Value = Mapping[str, Any]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 def text(value: str) -> Value:
     """Write a string."""
@@ -60,13 +73,13 @@ def number(value: int | str) -> Value:
 
 def epoch(instant: datetime) -> Value:
     """Write an instant as epoch seconds with three decimals."""
-    milliseconds = (instant - _EPOCH) // timedelta(milliseconds=1)
+    milliseconds = (instant - EPOCH) // timedelta(milliseconds=1)
     return {"N": f"{milliseconds // 1000}.{milliseconds % 1000:03d}"}
 
 
 def ttl(instant: datetime) -> Value:
     """Write an instant as whole epoch seconds, rounded up: TTL takes no decimals."""
-    return {"N": str(math.ceil((instant - _EPOCH) / timedelta(seconds=1)))}
+    return {"N": str(math.ceil((instant - EPOCH) / timedelta(seconds=1)))}
 
 
 def submission_values(submission: Submission) -> dict[str, Value]:
@@ -140,4 +153,23 @@ def _from_wire(item: Mapping[str, Any], name: str) -> datetime | None:
 
 
 def _instant(written: str) -> datetime:
-    return _EPOCH + timedelta(milliseconds=round(float(written) * 1000))
+    return EPOCH + timedelta(milliseconds=round(float(written) * 1000))
+
+
+#: DynamoDB's JSON protocol, version of 2012-08-10.
+TARGET = "DynamoDB_20120810"
+
+
+def table_calls(wire: Wire, *, endpoint: AwsEndpoint, region: str) -> JsonCalls:
+    """Return the calls of DynamoDB in a region."""
+    return JsonCalls(wire, AwsService("DynamoDB", name="dynamodb", region=region, endpoint=endpoint), target=TARGET)
+
+
+def table_remedies(table: str, region: str) -> Mapping[str, str]:
+    """Return what to do, by error code."""
+    grant = f"grant dynamodb:GetItem and dynamodb:UpdateItem on table {table}"
+    return {
+        "ResourceNotFoundException": f"table {table} does not exist in region {region}: set OFFPOLL_RECORDS_TABLE or create it",
+        "AccessDeniedException": grant,
+        "ValidationException": f"table {table} must have the partition key `id` of type S and no sort key: check OFFPOLL_RECORDS_TABLE",
+    }

@@ -9,9 +9,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from offpoll.aws.service import Answer, Service
+from offpoll.aws.service import AwsResponse, AwsService
 from offpoll.aws.wire import DEADLINE, PATIENCE, Wire
-from offpoll.fitting import encode
+from offpoll.limits import encode
 
 __all__ = ["JsonCalls"]
 
@@ -25,18 +25,18 @@ class JsonCalls:
         target: what stands before the verb in `x-amz-target`, as `AmazonSQS`.
     """
 
-    def __init__(self, wire: Wire, service: Service, *, target: str) -> None:
+    def __init__(self, wire: Wire, service: AwsService, *, target: str) -> None:
         self.service = service
         self._wire = wire
         self._target = target
         self._path = service.endpoint.path or "/"
         self._headers: dict[str, Mapping[str, str]] = {}
 
-    async def call(self, verb: str, fields: Mapping[str, Any], *, deadline: float = DEADLINE, patience: float = PATIENCE) -> Answer:
+    async def call(self, verb: str, fields: Mapping[str, Any], *, deadline: float = DEADLINE, patience: float = PATIENCE) -> AwsResponse:
         """Make one call and return its answer. Raises as `Wire.call` does."""
         return await self.call_text(verb, encode(fields), deadline=deadline, patience=patience)
 
-    async def call_text(self, verb: str, text: str, *, deadline: float = DEADLINE, patience: float = PATIENCE) -> Answer:
+    async def call_text(self, verb: str, text: str, *, deadline: float = DEADLINE, patience: float = PATIENCE) -> AwsResponse:
         """Make one call whose fields are JSON text already."""
         headers = self._headers.get(verb)
         if headers is None:
@@ -46,7 +46,7 @@ class JsonCalls:
             self.service, "POST", self._path, headers=headers, body=text.encode(), deadline=deadline, patience=patience
         )
 
-    def read(self, answer: Answer) -> dict[str, Any]:
+    def read(self, answer: AwsResponse) -> dict[str, Any]:
         """Return the JSON object that a 200 carries.
 
         Raises:

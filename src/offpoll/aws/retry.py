@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from offpoll.instant import from_http_date
+from offpoll.instant import retry_after
 
 __all__ = ["EXPIRED", "MAX_ATTEMPTS", "RetryBudget", "delay", "is_throttle", "is_transient", "stated_delay"]
 
@@ -65,16 +65,11 @@ def delay(failures: int, *, throttled: bool, random: Callable[[], float]) -> flo
     return random() * min(MAX_BACKOFF, (BASE_THROTTLED if throttled else BASE) * 2.0 ** (failures - 1))
 
 
-def stated_delay(retry_after: str | None, amz_retry_after: str | None, *, date: datetime | None) -> float:
+def stated_delay(stated: str | None, amz_retry_after: str | None, *, date: datetime | None) -> float:
     """Return the seconds that the answer itself asks for: `Retry-After` (seconds or a date), `x-amz-retry-after` (milliseconds); else 0."""
     if amz_retry_after and amz_retry_after.isascii() and amz_retry_after.isdigit():
         return int(amz_retry_after) / 1000
-    if not retry_after:
-        return 0.0
-    if retry_after.isascii() and retry_after.isdigit():
-        return float(retry_after)
-    until = from_http_date(retry_after)
-    return max(0.0, (until - date).total_seconds()) if until is not None and date is not None else 0.0
+    return float(retry_after(stated, date=date) or 0)
 
 
 class RetryBudget:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from offpoll.aws.credentials import Credentials, CredentialsProvider
-from offpoll.aws.endpoints import Endpoint, bucket_endpoint
-from offpoll.aws.service import Answer, Service
+from offpoll.aws.endpoints import AwsEndpoint, bucket_endpoint
+from offpoll.aws.service import AwsResponse, AwsService
 from offpoll.aws.sigv4 import MAX_LIFETIME, Presigner, quote_key
 from offpoll.aws.wire import Wire
 from offpoll.errors import ConfigurationError, DependencyUnavailable, DocumentChanged, DocumentExists, OffpollError
@@ -43,10 +43,10 @@ class S3DocumentStore:
         self,
         wire: Wire,
         *,
-        endpoint: Endpoint,
+        endpoint: AwsEndpoint,
         bucket: str,
         region: str,
-        public_endpoint: Endpoint | None = None,
+        public_endpoint: AwsEndpoint | None = None,
         style: str = "auto",
         signer: CredentialsProvider | None = None,
         prefix: str = "status",
@@ -54,7 +54,7 @@ class S3DocumentStore:
         address, self._path = bucket_endpoint(endpoint, bucket=bucket, style=style)
         public, public_path = bucket_endpoint(public_endpoint or endpoint, bucket=bucket, style=style)
         self._wire = wire
-        self._service = Service("S3", name="s3", region=region, endpoint=address)
+        self._service = AwsService("S3", name="s3", region=region, endpoint=address)
         self._presigner = Presigner(region=region, origin=public.origin, host=public.host, path=public_path)
         self._signer = signer
         self._signing = signer or wire.credentials
@@ -116,7 +116,7 @@ class S3DocumentStore:
         await self._signing.get()
         await self.read(self._probe)
 
-    async def _call(self, method: str, key: str, *, headers: dict[str, str], body: bytes = b"") -> Answer:
+    async def _call(self, method: str, key: str, *, headers: dict[str, str], body: bytes = b"") -> AwsResponse:
         path = self._path + quote_key(key)
         if "/." in path and any(part in {".", ".."} for part in path.split("/")):
             raise ConfigurationError(f"the key {key!r} has a part `.` or `..`, which HTTP clients remove from URLs: change OFFPOLL_PREFIX")
@@ -131,7 +131,7 @@ class S3DocumentStore:
         except OffpollError:
             pass  # kept by the provider, raised by sign()
 
-    def _etag(self, answer: Answer) -> str:
+    def _etag(self, answer: AwsResponse) -> str:
         """Return the etag without its quotes: AWS takes it either way in If-Match, Ceph only so."""
         etag = answer.headers.get("etag")
         if not etag:
@@ -139,12 +139,12 @@ class S3DocumentStore:
         return etag.strip('"')
 
 
-def _is_conflict(answer: Answer) -> bool:
+def _is_conflict(answer: AwsResponse) -> bool:
     """Tell whether another write was under way at the same time."""
     return answer.status == 409 and answer.fault.code in {"ConditionalRequestConflict", "OperationAborted"}
 
 
-def _is_missing(answer: Answer) -> bool:
+def _is_missing(answer: AwsResponse) -> bool:
     return answer.status == 404 and answer.fault.code == "NoSuchKey"
 
 

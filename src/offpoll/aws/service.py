@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from offpoll.aws.endpoints import Endpoint, is_loopback
+from offpoll.aws.endpoints import AwsEndpoint, is_loopback
 from offpoll.aws.faults import Fault, parse_fault, remedy
 from offpoll.aws.retry import RetryBudget
 from offpoll.aws.sigv4 import HeaderSigner
 from offpoll.errors import DependencyRefused, DependencyUnavailable
 from offpoll.instant import from_http_date
 
-__all__ = ["Answer", "Service"]
+__all__ = ["AwsResponse", "AwsService"]
 
 
-class Answer(NamedTuple):
+class AwsResponse(NamedTuple):
     """What a service answered. A tuple, because one is made for every call.
 
     Attributes:
@@ -44,7 +44,7 @@ class Answer(NamedTuple):
         return parse_fault(self.status, self.headers, self.body)
 
 
-class Service:
+class AwsService:
     """One service as the wire sees it. Cheap to keep, so everything fixed is computed here.
 
     Args:
@@ -56,7 +56,7 @@ class Service:
 
     __slots__ = ("budget", "direct", "endpoint", "label", "region", "signer")
 
-    def __init__(self, label: str, *, name: str, region: str, endpoint: Endpoint) -> None:
+    def __init__(self, label: str, *, name: str, region: str, endpoint: AwsEndpoint) -> None:
         self.label = label
         self.region = region
         self.endpoint = endpoint
@@ -64,11 +64,11 @@ class Service:
         self.signer = HeaderSigner(service=name, region=region, host=endpoint.host)
         self.budget = RetryBudget()
 
-    def refusal(self, answer: Answer, remedies: Mapping[str, str] | None = None) -> DependencyRefused:
+    def refusal(self, answer: AwsResponse, remedies: Mapping[str, str] | None = None) -> DependencyRefused:
         """Return the error for an answer that will not change. `remedies`: what to do, by error code."""
         fault = answer.fault
         return DependencyRefused(self.label, remedy(fault, region=self.region, remedies=remedies), code=fault.code)
 
-    def garbage(self, answer: Answer) -> DependencyUnavailable:
+    def garbage(self, answer: AwsResponse) -> DependencyUnavailable:
         """Return the error for an answer that is not the service's: a proxy's page, half a document."""
         return DependencyUnavailable(self.label, f"{self.endpoint.origin} answered what cannot be read (HTTP status {answer.status})")

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from offpoll.aws.credentials import Credentials
 from offpoll.errors import ConfigurationError
 from offpoll.keyed_hash import KeyedHash
-from offpoll.settings import MAX_LINK_LIFETIME
+from offpoll.setting_ranges import MAX_LINK_LIFETIME
 
 __all__ = ["EMPTY_SHA256", "MAX_LIFETIME", "HeaderSigner", "Presigner", "quote_key"]
 

@@ -9,13 +9,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from offpoll.aws.batches import Batches
-from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.batches import Batcher
+from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.json_calls import JsonCalls
-from offpoll.aws.service import Answer, Service
+from offpoll.aws.service import AwsResponse, AwsService
 from offpoll.aws.wire import Wire
 from offpoll.errors import ConfigurationError, DependencyError, DependencyRefused, DependencyUnavailable
-from offpoll.fitting import quote
+from offpoll.limits import quote
 from offpoll.queue import MAX_DELAY, MAX_VISIBILITY, Delivery, Depth, Envelope
 
 __all__ = ["DEPTH_ATTRIBUTES", "SqsQueue"]
@@ -58,7 +58,7 @@ class SqsQueue:
         self,
         wire: Wire,
         *,
-        endpoint: Endpoint,
+        endpoint: AwsEndpoint,
         url: str,
         region: str,
         setting: str = "OFFPOLL_QUEUE_URL",
@@ -67,7 +67,7 @@ class SqsQueue:
         self._url, self._setting = url, setting
         self._named = f'{{"QueueUrl":{quote(url)},'
         self._visibility = {} if visibility is None else {"VisibilityTimeout": _visibility(math.ceil(visibility))}
-        self._calls = JsonCalls(wire, Service("SQS", name="sqs", region=region, endpoint=endpoint), target="AmazonSQS")
+        self._calls = JsonCalls(wire, AwsService("SQS", name="sqs", region=region, endpoint=endpoint), target="AmazonSQS")
         missing = f"queue {url} does not exist in region {region}: set {setting} or create it"
         denied = f"grant sqs:SendMessage, ReceiveMessage, DeleteMessage, ChangeMessageVisibility and GetQueueAttributes on {url}"
         self._remedies: Mapping[str, str] = {
@@ -78,15 +78,15 @@ class SqsQueue:
             "AccessDenied": denied,
             "AccessDeniedException": denied,
         }
-        self._sends = Batches(
+        self._sends = Batcher(
             one=self._send_one,
             many=lambda items: self._many("SendMessageBatch", items),
             limit=MAX_ENTRIES,
             limit_bytes=MAX_BATCH_BYTES,
             size=len,  # of the JSON, which has every byte that SQS counts and more
         )
-        self._deletes = Batches(one=self._delete_one, many=lambda items: self._many("DeleteMessageBatch", items), limit=MAX_ENTRIES)
-        self._hides = Batches(one=self._hide_one, many=lambda items: self._many("ChangeMessageVisibilityBatch", items), limit=MAX_ENTRIES)
+        self._deletes = Batcher(one=self._delete_one, many=lambda items: self._many("DeleteMessageBatch", items), limit=MAX_ENTRIES)
+        self._hides = Batcher(one=self._hide_one, many=lambda items: self._many("ChangeMessageVisibilityBatch", items), limit=MAX_ENTRIES)
 
     async def send(self, envelope: Envelope, *, delay: float = 0.0) -> None:
         await self._sends.call(_message(envelope, delay))
@@ -151,7 +151,7 @@ class SqsQueue:
     async def _hide_one(self, item: _Members) -> None:
         self._settle(await self._calls.call_text("ChangeMessageVisibility", f"{self._named}{item}}}"))
 
-    def _settle(self, answer: Answer) -> None:
+    def _settle(self, answer: AwsResponse) -> None:
         if answer.status != 200 and not _is_gone(answer.fault.code, answer.fault.message):
             raise self._refusal(answer)
 
@@ -185,7 +185,7 @@ class SqsQueue:
             return DependencyRefused("SQS", f"{what} ({code}: {message})", code=code)
         return DependencyUnavailable("SQS", f"one message of a batch failed: {code}: {message}")
 
-    def _refusal(self, answer: Answer) -> DependencyRefused:
+    def _refusal(self, answer: AwsResponse) -> DependencyRefused:
         return self._calls.service.refusal(answer, self._remedies)
 
 

@@ -14,14 +14,14 @@ apart. Whoever judges another's lease uses `earliest`, whoever writes one uses `
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+
+from offpoll.instant import EPOCH
 
 __all__ = ["StoreClock"]
 
 #: How much faster one clock may run than the other: 200 ppm, twice what NTP corrects at most (RFC 5905 allows 500, quartz has 50).
 DRIFT = 2e-4
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class StoreClock:
@@ -69,4 +69,4 @@ class StoreClock:
 
 
 def _instant(seconds: float, *, up: bool) -> datetime:
-    return _EPOCH + timedelta(milliseconds=int(seconds * 1000) + up)
+    return EPOCH + timedelta(milliseconds=int(seconds * 1000) + up)

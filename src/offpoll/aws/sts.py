@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from offpoll.aws.credentials import Credentials, CredentialsProvider, FetchedCredentials, complete
-from offpoll.aws.endpoints import Endpoint
+from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.faults import xml_fields
-from offpoll.aws.service import Service
+from offpoll.aws.service import AwsService
 from offpoll.aws.wire import Wire
 from offpoll.errors import DependencyUnavailable
 from offpoll.instant import from_wire
@@ -26,7 +26,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
 
 
 def assumed_role(
-    wire: Wire, *, endpoint: Endpoint, region: str, role_arn: str, session_name: str = "offpoll", duration: int = CHAINED
+    wire: Wire, *, endpoint: AwsEndpoint, region: str, role_arn: str, session_name: str = "offpoll", duration: int = CHAINED
 ) -> CredentialsProvider:
     """Return a provider of the credentials of a role that the wire's credentials may assume.
 
@@ -40,7 +40,7 @@ def assumed_role(
         session_name: shown in CloudTrail.
         duration: seconds that credentials live.
     """
-    service = Service("STS", name="sts", region=region, endpoint=endpoint)
+    service = AwsService("STS", name="sts", region=region, endpoint=endpoint)
     remedies = {"AccessDenied": f"let this process call sts:AssumeRole on {role_arn}, and let that role's trust policy name it"}
 
     async def fetch() -> Credentials:

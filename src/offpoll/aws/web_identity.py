@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from offpoll.aws.connections import Unreachable
 from offpoll.aws.credentials import Credentials
-from offpoll.aws.endpoints import Endpoint, is_loopback
+from offpoll.aws.endpoints import AwsEndpoint, is_loopback
 from offpoll.aws.faults import Fault, parse_fault, remedy
 from offpoll.aws.retry import is_transient
 from offpoll.aws.sts import FORM, credentials_in, form
@@ -21,7 +21,7 @@ TIMEOUT = 5.0
 
 
 async def assume_role_with_web_identity(
-    *, endpoint: Endpoint, region: str, role_arn: str, token: str, session_name: str, certificates: bytes | None = None
+    *, endpoint: AwsEndpoint, region: str, role_arn: str, token: str, session_name: str, certificates: bytes | None = None
 ) -> Credentials:
     """Exchange a web identity token, as EKS and CI systems give one, for a role's credentials. The token is the proof: nothing is signed.
 

@@ -2,7 +2,7 @@
 
 Decides when a call is repeated and when it is given up. Must not know what a call means: adapters read the answers.
 
-    call ─► sign ─► send ─┬─ an answer ──────────────────────► Answer (also 4xx: the adapter knows what it means)
+    call ─► sign ─► send ─┬─ an answer ──────────────────────► AwsResponse (also 4xx: the adapter knows what it means)
               ▲           ├─ ExpiredToken, once: other credentials ─┐
               │           ├─ 5xx, throttled, no answer ─► budget? time left? attempts left?
               │           │                                 │ yes: wait       │ no
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from offpoll.aws.connections import Connections, Unreachable, Unsendable, tls_context
 from offpoll.aws.credentials import Credentials, CredentialsProvider
 from offpoll.aws.retry import EXPIRED, MAX_ATTEMPTS, delay, is_throttle, is_transient, stated_delay
-from offpoll.aws.service import Answer, Service
+from offpoll.aws.service import AwsResponse, AwsService
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.instant import utc_now
 
@@ -75,7 +75,7 @@ class Wire:
 
     async def call(
         self,
-        service: Service,
+        service: AwsService,
         method: str,
         path: str,
         *,
@@ -84,7 +84,7 @@ class Wire:
         query: str = "",
         deadline: float = DEADLINE,
         patience: float = PATIENCE,
-    ) -> Answer:
+    ) -> AwsResponse:
         """Make one call.
 
         Args:
@@ -108,7 +108,7 @@ class Wire:
         failures, spent, renewed = 0, 0, False
         while True:
             outcome = await self._try(request, renew=not renewed)
-            if isinstance(outcome, Answer):
+            if isinstance(outcome, AwsResponse):
                 service.budget.succeed(spent)
                 return outcome
             if outcome.renewed:
@@ -123,7 +123,7 @@ class Wire:
         for each in connections:
             await each.close()
 
-    async def _try(self, request: _Request, *, renew: bool) -> Answer | _Failure:
+    async def _try(self, request: _Request, *, renew: bool) -> AwsResponse | _Failure:
         """Try once: the answer to return, or why another try may help."""
         credentials = await self.credentials.get()
         sent = self.monotonic()
@@ -135,7 +135,7 @@ class Wire:
             raise ConfigurationError(f"{request.service.label}: {request.method} {request.path!r} cannot be sent: {error}") from error
         except Unreachable as error:
             return _Failure(why=f"gave no answer: {error}", timed_out=error.timed_out, cause=error)
-        answer = Answer(*response, sent, self.monotonic())
+        answer = AwsResponse(*response, sent, self.monotonic())
         if answer.status < 400 or answer.status in _SETTLED:
             return answer
         code = answer.fault.code
@@ -171,7 +171,7 @@ class Wire:
         text = f"{request.service.endpoint.origin} {failure.why} ({tries})"
         raise DependencyUnavailable(request.service.label, text, retry_after=max(1.0, failure.stated)) from failure.cause
 
-    def _connect(self, service: Service) -> Connections | ByProxy:
+    def _connect(self, service: AwsService) -> Connections | ByProxy:
         """Return what sends to a service from now on."""
         origin = service.endpoint.origin
         found: Connections | ByProxy
@@ -194,7 +194,7 @@ class Wire:
 class _Request(NamedTuple):
     """One call. A tuple, because one is made for every call."""
 
-    service: Service
+    service: AwsService
     method: str
     path: str
     query: str
@@ -229,7 +229,7 @@ class _Failure:
     cause: Exception | None = None
 
 
-def _failure(answer: Answer) -> _Failure:
+def _failure(answer: AwsResponse) -> _Failure:
     """Read an answer that another try may cure."""
     fault, headers = answer.fault, answer.headers
     return _Failure(

@@ -144,8 +144,7 @@ class _Done:
 
 def _plan(display: Display, reference: str, *, stack: str, region: str | None, given: list[str], bucket: str | None) -> _Plan:
     """Check everything that can be checked before anything is made."""
-    from offpoll.deploy.limits import check_limits
-    from offpoll.deploy.parameters import Template, read_assignments
+    from offpoll.deploy.parameters import Template, check_limits, read_assignments
     from offpoll.settings import Settings
     from offpoll.wiring import load_app
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from offpoll.cli.main import FAILED, MISUSED
+from offpoll.cli.exit_codes import FAILED, MISUSED
 from offpoll.cli.options import OperationId, Owner
 from offpoll.errors import DependencyRefused
 from offpoll.operation import PUBLIC
 
 if TYPE_CHECKING:
-    from offpoll.inspection import Inspection
     from offpoll.operation import Record
+    from offpoll.operators.inspection import Inspection
     from offpoll.queue import Depth
 
 __all__ = ["inspect"]
@@ -63,7 +63,7 @@ def inspect(
 
 
 async def _inspect(operation_id: str, *, reference: str | None, owner: str, repair: bool) -> Inspection:
-    from offpoll.inspection import Inspector
+    from offpoll.operators.inspection import Inspector
     from offpoll.settings import Settings
     from offpoll.wiring import dependencies, load_app
 

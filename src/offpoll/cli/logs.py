@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import quote
 
+from offpoll.log_lines import AboutFilter
+
 __all__ = ["LEVELS", "AccessLog", "configure"]
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -38,10 +40,21 @@ def configure(level: str) -> None:
 
 def _handler(stream: Any, form: str) -> logging.Handler:
     handler = logging.StreamHandler(stream)
-    formatter = logging.Formatter(form, datefmt="%Y-%m-%dT%H:%M:%SZ")
+    formatter = _TextLines(form, datefmt="%Y-%m-%dT%H:%M:%SZ")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
+    handler.addFilter(AboutFilter())
     return handler
+
+
+class _TextLines(logging.Formatter):
+    """Ends each line with the operation that it is about, unless the line names it already."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the standard library's name
+        line = super().formatMessage(record)
+        fields = ((name, getattr(record, name, None)) for name in ("operation_id", "kind", "attempt"))
+        about = [f"{name}={value}" for name, value in fields if value is not None and str(value) not in line]
+        return f"{line} [{' '.join(about)}]" if about else line
 
 
 class AccessLog:

@@ -1,14 +1,4 @@
-"""The console entry point: runs the command line, and turns every error that is ours into one paragraph and an exit code.
-
-The exit codes:
-
-    0   done: also a worker that drained, and a server that was told to end
-    1   it failed: an operation, a dependency that does not answer, a handler's startup
-    2   usage or configuration: an option, a setting, a module, a bucket, a permission
-    130 interrupted before it had begun
-
-`waiting` has those of `submit` and `wait`, which are clients.
-"""
+"""The console entry point: runs the command line, and turns every error that is ours into one paragraph and an exit code."""
 
 from __future__ import annotations
 
@@ -16,13 +6,10 @@ import os
 import sys
 from typing import NoReturn
 
+from offpoll.cli.exit_codes import FAILED, INTERRUPTED, MISUSED
 from offpoll.errors import ConfigurationError, DependencyRefused, OffpollError
 
 __all__ = ["main", "run"]
-
-FAILED = 1
-MISUSED = 2
-INTERRUPTED = 130
 
 #: Which extra brings a module that may be missing.
 _EXTRAS = {

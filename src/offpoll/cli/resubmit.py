@@ -60,9 +60,9 @@ def resubmit(
 
 async def _resubmit(reference: str, operation_id: str, owner: str) -> Document:
     """Submit it. The app's lifespan is not entered: no handler runs here."""
-    from offpoll.wiring import connect, load_app
+    from offpoll.wiring import async_connect, load_app
 
-    service = connect(load_app(reference))
+    service = async_connect(load_app(reference))
     try:
         return await service.resubmit(operation_id, owner=owner)
     finally:

@@ -71,18 +71,18 @@ def serve(
 def make() -> Any:
     """Make the ASGI application in one of the server's processes."""
     from offpoll.http.asgi import application
-    from offpoll.wiring import connect, load_app
+    from offpoll.wiring import async_connect, load_app
 
     configure(os.environ[_LEVEL])
     reference = os.environ[_REFERENCE]
-    return AccessLog(application(connect(load_app(reference)), title=reference.partition(":")[0]))
+    return AccessLog(application(async_connect(load_app(reference)), title=reference.partition(":")[0]))
 
 
 async def _check(reference: str) -> None:
     """Connect as the API will, and ask. The connections end with this loop; the server makes its own."""
-    from offpoll.wiring import connect, load_app
+    from offpoll.wiring import async_connect, load_app
 
-    service = connect(load_app(reference))
+    service = async_connect(load_app(reference))
     try:
         await start_check(service.dependencies.check)
     finally:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from offpoll.cli.main import INTERRUPTED
+from offpoll.cli.exit_codes import INTERRUPTED
 from offpoll.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import typer
 from offpoll.cli.options import Reference
 
 if TYPE_CHECKING:
+    from offpoll.operators.stats import KindStats, Stats
     from offpoll.queue import Depth
-    from offpoll.stats import KindStats, Stats
 
 __all__ = ["stats"]
 
@@ -56,8 +56,8 @@ def stats(
 
 async def _look(reference: str) -> Stats:
     from offpoll.instant import utc_now
+    from offpoll.operators.stats import look
     from offpoll.settings import Settings
-    from offpoll.stats import look
     from offpoll.wiring import dependencies, load_app
 
     settings = Settings.load(environ=os.environ)

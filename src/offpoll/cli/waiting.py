@@ -23,18 +23,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from offpoll.cli.main import INTERRUPTED, MISUSED
-from offpoll.errors import ApiError, ApiUnavailable, ClientError, OperationCanceled, OperationFailed, WaitTimeout
+from offpoll.cli.exit_codes import BY_OUTCOME, INTERRUPTED, MISUSED
+from offpoll.errors import ApiError, ApiUnavailable, ClientError, InvalidInput, OperationCanceled, OperationFailed, WaitTimeout
 
 if TYPE_CHECKING:
     from offpoll.cli.watch import Watch
     from offpoll.client import AsyncClient
     from offpoll.ticket import Ticket
 
-__all__ = ["EXIT_CODES", "Found", "run", "wait_for"]
-
-#: By how a command ended; the words are the `outcome` of `--json`.
-EXIT_CODES = {"succeeded": 0, "failed": 1, "canceled": 3, "timed_out": 4, "refused": 5, "unavailable": 6}
+__all__ = ["Found", "run", "wait_for"]
 
 _OUTCOMES: tuple[tuple[type[ClientError], str], ...] = (
     (OperationFailed, "failed"),
@@ -77,8 +74,8 @@ def run(main: Callable[[], Coroutine[Any, Any, None]], *, found: Found, watch: W
         _say("\n".join([str(error), *getattr(error, "__notes__", ())]))
         if isinstance(error, WaitTimeout):
             _say(found.again)
-        raise typer.Exit(EXIT_CODES[outcome]) from None
-    except ValueError as error:  # an input that is no JSON, which only its encoder sees
+        raise typer.Exit(BY_OUTCOME[outcome]) from None
+    except InvalidInput as error:  # JSON text in a string, or NaN: nothing was sent
         _say(f"usage: {error}")
         raise typer.Exit(MISUSED) from None
     raise typer.Exit(0)

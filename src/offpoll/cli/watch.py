@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn
 from rich.text import Text
 
-from offpoll.client.gate import without_query
+from offpoll.client.request_guard import without_query
 from offpoll.document import Document
 from offpoll.ticket import Ticket
 

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +18,7 @@ from offpoll.cli.logs import configure
 from offpoll.cli.options import LogLevel, Reference, start_check
 
 if TYPE_CHECKING:
-    from offpoll.service import Offpoll
+    from offpoll.app import Offpoll
     from offpoll.settings import Settings
     from offpoll.work.handle import HandlerRunner
     from offpoll.work.worker import Worker
@@ -64,7 +63,7 @@ def work(
     if processes and concurrency:
         raise typer.BadParameter("with --processes, each works on one operation at a time: leave out --concurrency")
     at_once = processes or concurrency
-    settings = Settings.load(environ=os.environ, **({"concurrency": at_once} if at_once else {}))
+    settings = Settings.load(environ=os.environ, concurrency=at_once) if at_once else Settings.load(environ=os.environ)
     service = load_app(app)
     with asyncio.Runner(loop_factory=_loop_factory()) as loop:
         loop.run(_work(service, settings, runner=_runner(service, app, settings, processes), dead_letters=dead_letters))
@@ -95,7 +94,7 @@ def _runner(app: Offpoll, reference: str, settings: Settings, processes: int) ->
     if not processes:
         return _here(app, settings)
     from offpoll.wiring import load_app
-    from offpoll.work.processes import Processes
+    from offpoll.work.children.pool import Processes
 
     return Processes(reference, load=load_app, processes=processes, result_limit=settings.result_limit)
 
@@ -105,13 +104,7 @@ async def _here(app: Offpoll, settings: Settings) -> AsyncIterator[HandlerRunner
     from offpoll.work.handle import InProcess
 
     async with app.running() as state:
-        here = InProcess(
-            state=state,
-            middleware=app.middleware,
-            threads=settings.concurrency,
-            result_limit=settings.result_limit,
-            monotonic=time.monotonic,
-        )
+        here = InProcess(state=state, threads=settings.concurrency, result_limit=settings.result_limit)
         try:
             yield here
         finally:

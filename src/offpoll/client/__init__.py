@@ -1,43 +1,36 @@
 """The polling client: submit an operation, wait for it at the object store, fetch its result.
 
-Knows no board, queue or worker. What a client decides is in `flows` and `offpoll.polling`; `Client` and `AsyncClient` only drive it.
-Exports are loaded when they are used, so that a sync program does not pay for asyncio.
+It knows no board, queue or worker. `flows` and `polling` decide what a client does; `Client` and `AsyncClient` only drive them.
+Each name is imported when it is first used (PEP 562), so that a blocking program does not pay for asyncio.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from offpoll.client.asynchronous import AsyncClient
     from offpoll.client.blocking import Client
-    from offpoll.client.crowd import Waited
+    from offpoll.client.results import WaitResult
     from offpoll.client.transport import AsyncHttpTransport, AsyncTransport, HttpTransport, Transport
     from offpoll.ticket import Ticket
 
-__all__ = ["AsyncClient", "AsyncHttpTransport", "AsyncTransport", "Client", "HttpTransport", "Ticket", "Transport", "Waited"]
+__all__ = ["AsyncClient", "AsyncHttpTransport", "AsyncTransport", "Client", "HttpTransport", "Ticket", "Transport", "WaitResult"]
+
+_MODULES = {
+    "AsyncClient": "offpoll.client.asynchronous",
+    "AsyncHttpTransport": "offpoll.client.transport",
+    "AsyncTransport": "offpoll.client.transport",
+    "Client": "offpoll.client.blocking",
+    "HttpTransport": "offpoll.client.transport",
+    "Ticket": "offpoll.ticket",
+    "Transport": "offpoll.client.transport",
+    "WaitResult": "offpoll.client.results",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Load an export (PEP 562)."""
-    if name == "AsyncClient":
-        from offpoll.client.asynchronous import AsyncClient  # noqa: PLC0415 - it costs the import of asyncio
-
-        return AsyncClient
-    if name == "Client":
-        from offpoll.client.blocking import Client  # noqa: PLC0415 - so that the package itself is free
-
-        return Client
-    if name == "Waited":
-        from offpoll.client.crowd import Waited  # noqa: PLC0415 - the same
-
-        return Waited
-    if name in ("AsyncHttpTransport", "AsyncTransport", "HttpTransport", "Transport"):
-        from offpoll.client import transport  # noqa: PLC0415 - the same
-
-        return getattr(transport, name)
-    if name == "Ticket":
-        from offpoll.ticket import Ticket  # noqa: PLC0415 - the same
-
-        return Ticket
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)

@@ -9,14 +9,15 @@ from random import random as uniform
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast, overload
 
-from offpoll.client.attend_async import OnUpdate, attend, tell
-from offpoll.client.crowd import Crowd, Waited, capped
-from offpoll.client.flows import Finished, Flows, advance, encode, new_key
-from offpoll.client.gate import AsyncAuth, Gate, without_query
-from offpoll.client.results import result_reader
+from offpoll.client.driver_async import OnUpdate, drive, tell
+from offpoll.client.flows import Finished, Flows, advance, new_key
+from offpoll.client.request_guard import AsyncAuth, RequestGuard, without_query
+from offpoll.client.results import WaitResult, result_reader
+from offpoll.client.schedule import WaitSchedule, capped
 from offpoll.client.transport import AsyncHttpTransport, AsyncTransport, Ca, refuse_both
 from offpoll.document import Document
-from offpoll.exchange import Answer, Event, Fetch, Flow, Reply, Shown, Wait
+from offpoll.exchange import Event, Fetch, Flow, Reply, Response, Shown, Wait
+from offpoll.json_types import to_json
 from offpoll.ticket import Ticket
 
 __all__ = ["AsyncClient"]
@@ -56,8 +57,8 @@ class AsyncClient:
         on_request: Callable[[str, str, int], object] | None = None,
         on_wait: Callable[[float], object] | None = None,
     ) -> None:
-        self._gate = Gate(base_url=base_url.rstrip("/"), auth=auth, request_timeout=request_timeout)
-        self._flows = Flows(base_url=self._gate.base_url, retry_timeout=retry_timeout, random=random, monotonic=_loop_time)
+        self._guard = RequestGuard(base_url=base_url.rstrip("/"), auth=auth, request_timeout=request_timeout)
+        self._flows = Flows(base_url=self._guard.base_url, retry_timeout=retry_timeout, random=random, monotonic=_loop_time)
         refuse_both(transport, proxy=proxy, ca=ca)
         self._owned = AsyncHttpTransport(proxy=proxy, ca=ca) if transport is None else None
         self._transport: AsyncTransport = transport or cast(AsyncTransport, self._owned)
@@ -65,7 +66,9 @@ class AsyncClient:
 
     async def submit(self, kind: str, input: Any, *, idempotency_key: str | None = None) -> Ticket:
         """Submit an operation; see `Client.submit`."""
-        return await self._run(self._flows.submit(kind, encode(input), key=new_key() if idempotency_key is None else idempotency_key))
+        return await self._run(
+            self._flows.submit(kind, to_json(input).encode(), key=new_key() if idempotency_key is None else idempotency_key)
+        )
 
     async def resume(self, url: str) -> Ticket:
         """Return a ticket of an operation of which only the address, or a status link, is known; see `Client.resume`."""
@@ -95,7 +98,7 @@ class AsyncClient:
         on_update: OnUpdate | None = None,
         result_type: type[T],
         max_in_flight: int = MAX_IN_FLIGHT,
-    ) -> list[Waited[T]]: ...
+    ) -> list[WaitResult[T]]: ...
     @overload
     async def wait_all(
         self,
@@ -105,7 +108,7 @@ class AsyncClient:
         on_update: OnUpdate | None = None,
         result_type: Any = None,
         max_in_flight: int = MAX_IN_FLIGHT,
-    ) -> list[Waited[Any]]: ...
+    ) -> list[WaitResult[Any]]: ...
     async def wait_all(
         self,
         tickets: Iterable[Ticket],
@@ -114,11 +117,11 @@ class AsyncClient:
         on_update: OnUpdate | None = None,
         result_type: Any = None,
         max_in_flight: int = MAX_IN_FLIGHT,
-    ) -> list[Waited[Any]]:
+    ) -> list[WaitResult[Any]]:
         """Wait for many operations and return how each wait ended, in the order of the tickets; see `Client.wait_all`."""
-        crowd = self._crowd(tickets, timeout=timeout, result_type=result_type)
-        await self._attend(crowd, on_update=on_update, max_in_flight=max_in_flight)
-        return [waited for _, waited in sorted(crowd.ended, key=itemgetter(0))]
+        schedule = self._crowd(tickets, timeout=timeout, result_type=result_type)
+        await self._attend(schedule, on_update=on_update, max_in_flight=max_in_flight)
+        return [waited for _, waited in sorted(schedule.ended, key=itemgetter(0))]
 
     @overload
     def as_completed(
@@ -129,7 +132,7 @@ class AsyncClient:
         on_update: OnUpdate | None = None,
         result_type: type[T],
         max_in_flight: int = MAX_IN_FLIGHT,
-    ) -> AsyncGenerator[Waited[T], None]: ...
+    ) -> AsyncGenerator[WaitResult[T], None]: ...
     @overload
     def as_completed(
         self,
@@ -139,7 +142,7 @@ class AsyncClient:
         on_update: OnUpdate | None = None,
         result_type: Any = None,
         max_in_flight: int = MAX_IN_FLIGHT,
-    ) -> AsyncGenerator[Waited[Any], None]: ...
+    ) -> AsyncGenerator[WaitResult[Any], None]: ...
     async def as_completed(
         self,
         tickets: Iterable[Ticket],
@@ -148,19 +151,19 @@ class AsyncClient:
         on_update: OnUpdate | None = None,
         result_type: Any = None,
         max_in_flight: int = MAX_IN_FLIGHT,
-    ) -> AsyncGenerator[Waited[Any], None]:
+    ) -> AsyncGenerator[WaitResult[Any], None]:
         """Wait for many operations and yield how each wait ended, as soon as it has; see `Client.as_completed`.
 
         The others go on while the caller looks at one. Whoever leaves the loop early closes the generator (`contextlib.aclosing`).
         """
-        crowd = self._crowd(tickets, timeout=timeout, result_type=result_type)
+        schedule = self._crowd(tickets, timeout=timeout, result_type=result_type)
         news = asyncio.Event()
-        attending = asyncio.create_task(self._attend(crowd, on_update=on_update, max_in_flight=max_in_flight, news=news))
+        attending = asyncio.create_task(self._attend(schedule, on_update=on_update, max_in_flight=max_in_flight, news=news))
         attending.add_done_callback(lambda _: news.set())
         try:
-            while crowd.ended or not attending.done():
-                if crowd.ended:
-                    yield crowd.ended.popleft()[1]
+            while schedule.ended or not attending.done():
+                if schedule.ended:
+                    yield schedule.ended.popleft()[1]
                 else:
                     await news.wait()
                     news.clear()
@@ -210,17 +213,17 @@ class AsyncClient:
                 self._on_wait(event.seconds)
             await asyncio.sleep(event.seconds)
         elif isinstance(event, Fetch):
-            fetch = await self._gate.complete_async(event)
+            fetch = await self._guard.complete_async(event)
             reply = await self._transport.send(fetch)
             if self._on_request is not None:
-                self._on_request(fetch.method, without_query(fetch.url), reply.status if isinstance(reply, Answer) else 0)
+                self._on_request(fetch.method, without_query(fetch.url), reply.status if isinstance(reply, Response) else 0)
             return reply
         return None
 
     # --- many at once ----------------------------------------------------------------------------
 
-    def _crowd(self, tickets: Iterable[Ticket], *, timeout: float | None, result_type: Any) -> Crowd[Any]:
-        return Crowd(
+    def _crowd(self, tickets: Iterable[Ticket], *, timeout: float | None, result_type: Any) -> WaitSchedule[Any]:
+        return WaitSchedule(
             list(tickets),
             begin=lambda ticket: self._flows.wait(ticket, timeout=timeout),
             read=result_reader(result_type),
@@ -228,9 +231,9 @@ class AsyncClient:
         )
 
     def _attend(
-        self, crowd: Crowd[Any], *, on_update: OnUpdate | None, max_in_flight: int, news: asyncio.Event | None = None
+        self, schedule: WaitSchedule[Any], *, on_update: OnUpdate | None, max_in_flight: int, news: asyncio.Event | None = None
     ) -> Coroutine[Any, Any, None]:
-        return attend(crowd, perform=self._perform, on_update=on_update, max_in_flight=capped(max_in_flight), news=news)
+        return drive(schedule, perform=self._perform, on_update=on_update, max_in_flight=capped(max_in_flight), news=news)
 
 
 def _loop_time() -> float:

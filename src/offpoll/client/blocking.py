@@ -9,14 +9,15 @@ from random import random as uniform
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast, overload
 
-from offpoll.client.attend_blocking import Sender, attend
-from offpoll.client.crowd import Crowd, Waited, capped
-from offpoll.client.flows import Finished, Flows, advance, encode, new_key
-from offpoll.client.gate import Auth, Gate, without_query
-from offpoll.client.results import result_reader
+from offpoll.client.driver_blocking import Sender, drive
+from offpoll.client.flows import Finished, Flows, advance, new_key
+from offpoll.client.request_guard import Auth, RequestGuard, without_query
+from offpoll.client.results import WaitResult, result_reader
+from offpoll.client.schedule import WaitSchedule, capped
 from offpoll.client.transport import Ca, HttpTransport, Transport, refuse_both
 from offpoll.document import Document
-from offpoll.exchange import Answer, Event, Fetch, Flow, NoAnswer, Reply, Shown, Wait
+from offpoll.exchange import Event, Fetch, Flow, NoAnswer, Reply, Response, Shown, Wait
+from offpoll.json_types import to_json
 from offpoll.ticket import Ticket
 
 __all__ = ["Client"]
@@ -67,8 +68,8 @@ class Client:
         on_request: Callable[[str, str, int], object] | None = None,
         on_wait: Callable[[float], object] | None = None,
     ) -> None:
-        self._gate = Gate(base_url=base_url.rstrip("/"), auth=auth, request_timeout=request_timeout)
-        self._flows = Flows(base_url=self._gate.base_url, retry_timeout=retry_timeout, random=random, monotonic=monotonic)
+        self._guard = RequestGuard(base_url=base_url.rstrip("/"), auth=auth, request_timeout=request_timeout)
+        self._flows = Flows(base_url=self._guard.base_url, retry_timeout=retry_timeout, random=random, monotonic=monotonic)
         refuse_both(transport, proxy=proxy, ca=ca)
         self._owned = HttpTransport(proxy=proxy, ca=ca) if transport is None else None
         self._transport: Transport = transport or cast(Transport, self._owned)
@@ -88,7 +89,7 @@ class Client:
             ApiError: the API refused, or this is not an offpoll API.
             ApiUnavailable: no answer within `retry_timeout`; the key to repeat it with is in the message.
         """
-        return self._run(self._flows.submit(kind, encode(input), key=new_key() if idempotency_key is None else idempotency_key))
+        return self._run(self._flows.submit(kind, to_json(input).encode(), key=new_key() if idempotency_key is None else idempotency_key))
 
     def resume(self, url: str) -> Ticket:
         """Return a ticket of an operation of which only the address, or a status link, is known. `Ticket.from_json` needs neither.
@@ -150,7 +151,7 @@ class Client:
         on_update: Callable[[Document], object] | None = None,
         result_type: type[T],
         max_in_flight: int = MAX_IN_FLIGHT,
-    ) -> list[Waited[T]]: ...
+    ) -> list[WaitResult[T]]: ...
     @overload
     def wait_all(
         self,
@@ -160,7 +161,7 @@ class Client:
         on_update: Callable[[Document], object] | None = None,
         result_type: Any = None,
         max_in_flight: int = MAX_IN_FLIGHT,
-    ) -> list[Waited[Any]]: ...
+    ) -> list[WaitResult[Any]]: ...
     def wait_all(
         self,
         tickets: Iterable[Ticket],
@@ -169,7 +170,7 @@ class Client:
         on_update: Callable[[Document], object] | None = None,
         result_type: Any = None,
         max_in_flight: int = MAX_IN_FLIGHT,
-    ) -> list[Waited[Any]]:
+    ) -> list[WaitResult[Any]]:
         """Wait for many operations and return how each wait ended, in the order of the tickets.
 
         Each has its own schedule, exactly as with `wait`; a poll is late only where so many are due at once that the cap holds it back.
@@ -182,7 +183,7 @@ class Client:
             max_in_flight: requests under way at once, and so threads and connections. With a `transport` that was given it is one.
 
         Returns:
-            One `Waited` for each ticket: its `result()` returns or raises what `wait` would have.
+            One `WaitResult` for each ticket: its `result()` returns or raises what `wait` would have.
 
         Raises:
             ConfigurationError: an argument cannot be used.
@@ -199,7 +200,7 @@ class Client:
         on_update: Callable[[Document], object] | None = None,
         result_type: type[T],
         max_in_flight: int = MAX_IN_FLIGHT,
-    ) -> Iterator[Waited[T]]: ...
+    ) -> Iterator[WaitResult[T]]: ...
     @overload
     def as_completed(
         self,
@@ -209,7 +210,7 @@ class Client:
         on_update: Callable[[Document], object] | None = None,
         result_type: Any = None,
         max_in_flight: int = MAX_IN_FLIGHT,
-    ) -> Iterator[Waited[Any]]: ...
+    ) -> Iterator[WaitResult[Any]]: ...
     def as_completed(
         self,
         tickets: Iterable[Ticket],
@@ -218,7 +219,7 @@ class Client:
         on_update: Callable[[Document], object] | None = None,
         result_type: Any = None,
         max_in_flight: int = MAX_IN_FLIGHT,
-    ) -> Iterator[Waited[Any]]:
+    ) -> Iterator[WaitResult[Any]]:
         """Wait for many operations and yield how each wait ended, as soon as it has. Arguments and errors are those of `wait_all`.
 
         While the caller looks at one, nobody is asked about the others; their polls are made up for afterwards.
@@ -282,13 +283,13 @@ class Client:
                 self._on_wait(event.seconds)
             self._sleep(event.seconds)
         elif isinstance(event, Fetch):
-            fetch = self._gate.complete(event)
+            fetch = self._guard.complete(event)
             return self._noted(fetch, self._transport.send(fetch))
         return None
 
-    def _noted(self, fetch: Fetch, reply: Answer | NoAnswer) -> Answer | NoAnswer:
+    def _noted(self, fetch: Fetch, reply: Response | NoAnswer) -> Response | NoAnswer:
         if self._on_request is not None:
-            self._on_request(fetch.method, without_query(fetch.url), reply.status if isinstance(reply, Answer) else 0)
+            self._on_request(fetch.method, without_query(fetch.url), reply.status if isinstance(reply, Response) else 0)
         return reply
 
     # --- many at once ----------------------------------------------------------------------------
@@ -301,8 +302,8 @@ class Client:
         on_update: Callable[[Document], object] | None,
         result_type: Any,
         max_in_flight: int,
-    ) -> Iterator[tuple[int, Waited[Any]]]:
-        crowd = Crowd(
+    ) -> Iterator[tuple[int, WaitResult[Any]]]:
+        schedule = WaitSchedule(
             list(tickets),
             begin=lambda ticket: self._flows.wait(ticket, timeout=timeout),
             read=result_reader(result_type),
@@ -311,6 +312,6 @@ class Client:
         most = capped(max_in_flight)
         threads = most if self._owned is not None else 0  # a transport of the caller's need not bear threads
         with Sender(self._transport.send, threads=threads, sleep=self._sleep) as sender:
-            yield from attend(
-                crowd, sender=sender, complete=self._gate.complete, noted=self._noted, on_update=on_update, max_in_flight=threads or 1
+            yield from drive(
+                schedule, sender=sender, complete=self._guard.complete, noted=self._noted, on_update=on_update, max_in_flight=threads or 1
             )

@@ -1,7 +1,7 @@
 """What a client does, as generators: submit, resume, poll, wait, result, cancel.
 
 Decides what is retried and for how long, and which error a caller sees. Does no I/O: `Client` and `AsyncClient` drive these, and time and
-randomness are arguments. Polling an operation and retrying a request are never mixed: the first is `offpoll.polling`, the second `_ask`.
+randomness are arguments. Polling an operation and retrying a request are never mixed: the first is `polling`, the second `_ask`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
 from math import inf
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from offpoll.asking import is_outage, operation_url, read_operation
+from offpoll.client.polling import Polling
 from offpoll.document import Document
 from offpoll.errors import (
     ApiError,
@@ -28,13 +28,12 @@ from offpoll.errors import (
     OperationFailed,
     WaitTimeout,
 )
-from offpoll.exchange import MAX_STORE_BYTES, Answer, Event, Fetch, Flow, NoAnswer, Reply, Wait
+from offpoll.exchange import MAX_STORE_BYTES, Event, Fetch, Flow, NoAnswer, Reply, Response, Wait, is_outage, operation_url, read_operation
 from offpoll.link import StatusLink
 from offpoll.operation import Status, is_kind, is_operation_id
-from offpoll.polling import Polling
 from offpoll.ticket import Ticket
 
-__all__ = ["Finished", "Flows", "advance", "api_of", "api_of_url", "encode", "new_key"]
+__all__ = ["Finished", "Flows", "advance", "api_of", "api_of_url", "new_key"]
 
 #: Answers after which the same request is sent again: overloaded, or nobody behind the proxy, for now.
 RETRIED = frozenset({429, 502, 503, 504})
@@ -70,16 +69,6 @@ def advance(flow: Flow[T], reply: Reply) -> Event | Finished[T]:
         return flow.send(reply)
     except StopIteration as end:
         return Finished(value=end.value)
-
-
-def encode(value: Any) -> bytes:
-    """Return an input as JSON: a JSON value, or an object with `model_dump(mode="json")`, as pydantic's models.
-
-    Raises:
-        TypeError, ValueError: it cannot be written as JSON.
-    """
-    dump = getattr(value, "model_dump", None)
-    return json.dumps(value if dump is None else dump(mode="json"), separators=(",", ":"), allow_nan=False).encode()
 
 
 def api_of_url(url: str) -> str | None:
@@ -238,15 +227,15 @@ class Flows:
             raise ApiError("the API's answer is not JSON, or too long: this is not how offpoll answers", status=200)
         raise answer.refusal()
 
-    def _ask(self, fetch: Fetch, *, retried: frozenset[int] = RETRIED) -> Flow[Answer]:
+    def _ask(self, fetch: Fetch, *, retried: frozenset[int] = RETRIED) -> Flow[Response]:
         """Send a request that may be repeated, until it is answered or the time is up."""
         deadline = self.monotonic() + self.retry_timeout
         for attempt in count():
             reply = yield fetch
-            if isinstance(reply, Answer) and reply.status not in retried:
+            if isinstance(reply, Response) and reply.status not in retried:
                 return reply
             pause = self.random() * min(MAX_BACKOFF, FIRST_BACKOFF * 2 ** min(attempt, 16))
-            if isinstance(reply, Answer):
+            if isinstance(reply, Response):
                 pause += reply.retry_after or 0
             if self.monotonic() + pause > deadline:
                 raise ApiUnavailable(f"the API did not do it within {self.retry_timeout:g} s; last, {_words(reply)}")
@@ -256,7 +245,7 @@ class Flows:
 
 def _document_in(reply: Reply, *, operation_id: str, status: int = 200) -> Document | None:
     """Return the document in an answer; None where there is none, or not the operation's."""
-    if not isinstance(reply, Answer) or reply.status != status:
+    if not isinstance(reply, Response) or reply.status != status:
         return None
     try:
         document = Document.from_bytes(reply.body)
@@ -266,10 +255,10 @@ def _document_in(reply: Reply, *, operation_id: str, status: int = 200) -> Docum
 
 
 def _unread(reply: Reply, *, api: bool) -> ClientError:
-    if api and isinstance(reply, Answer):
+    if api and isinstance(reply, Response):
         return reply.refusal()
-    if not isinstance(reply, Answer) or is_outage(reply.status):
-        words = f"answered {reply.status}" if isinstance(reply, Answer) else f"gave no answer: {reply.reason if reply else ''}"
+    if not isinstance(reply, Response) or is_outage(reply.status):
+        words = f"answered {reply.status}" if isinstance(reply, Response) else f"gave no answer: {reply.reason if reply else ''}"
         return ApiUnavailable(f"the store {words}. Try again, or use the operation's own address")
     why = "the link has ended, or leads to no status document"
     return ApiError(f"{why} (the store answered {reply.status}). Use the operation's own address", status=reply.status)

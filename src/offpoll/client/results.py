@@ -1,14 +1,46 @@
-"""A result as the caller's own type. Knows pydantic only where a type is asked for."""
+"""How a wait ended, and a result as the caller's own type."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, cast
 
-from offpoll.errors import ApiError, ConfigurationError
+from offpoll.errors import ApiError, ClientError, ConfigurationError
+from offpoll.ticket import Ticket
 
-__all__ = ["result_reader"]
+__all__ = ["WaitResult", "result_reader"]
+
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WaitResult(Generic[T_co]):
+    """How the wait for one of many tickets ended; it reads as a `concurrent.futures.Future` that is done.
+
+    Attributes:
+        ticket: the ticket, the very object that was given.
+    """
+
+    ticket: Ticket
+    _value: T_co | None = field(default=None, repr=False)
+    _error: ClientError | None = None
+
+    def result(self) -> T_co:
+        """Return the operation's result.
+
+        Raises:
+            ClientError: what `wait` would have raised.
+        """
+        if self._error is not None:
+            raise self._error
+        return cast("T_co", self._value)
+
+    def exception(self) -> ClientError | None:
+        """Return what `wait` would have raised; None where there is a result."""
+        return self._error
 
 
 def result_reader(result_type: Any) -> Callable[[bytes], Any]:

@@ -18,7 +18,7 @@ from pyreqwest.request import BaseRequestBuilder
 from pyreqwest.response import BaseResponse
 
 from offpoll.errors import ConfigurationError
-from offpoll.exchange import Answer, Fetch, NoAnswer
+from offpoll.exchange import Fetch, NoAnswer, Response
 
 __all__ = ["AsyncHttpTransport", "AsyncTransport", "Ca", "HttpTransport", "Transport", "refuse_both"]
 
@@ -34,7 +34,7 @@ C = TypeVar("C", bound=BaseClientBuilder)
 class Transport(Protocol):
     """Sends requests."""
 
-    def send(self, fetch: Fetch) -> Answer | NoAnswer:
+    def send(self, fetch: Fetch) -> Response | NoAnswer:
         """Send one request and return what came of it, within its `timeout` and reading at most its `max_bytes`."""
 
     def close(self) -> None:
@@ -44,7 +44,7 @@ class Transport(Protocol):
 class AsyncTransport(Protocol):
     """Sends requests, awaited."""
 
-    async def send(self, fetch: Fetch) -> Answer | NoAnswer:
+    async def send(self, fetch: Fetch) -> Response | NoAnswer:
         """Send one request and return what came of it, within its `timeout` and reading at most its `max_bytes`."""
 
     async def close(self) -> None:
@@ -66,7 +66,7 @@ class HttpTransport:
     def __init__(self, *, proxy: str | None = None, ca: Ca | None = None) -> None:
         self._client = _configured(SyncClientBuilder(), proxy=proxy, ca=ca).build()
 
-    def send(self, fetch: Fetch) -> Answer | NoAnswer:
+    def send(self, fetch: Fetch) -> Response | NoAnswer:
         """Send one request."""
         try:
             builder = self._client.request(fetch.method, fetch.url)
@@ -92,7 +92,7 @@ class AsyncHttpTransport:
     def __init__(self, *, proxy: str | None = None, ca: Ca | None = None) -> None:
         self._client = _configured(ClientBuilder(), proxy=proxy, ca=ca).build()
 
-    async def send(self, fetch: Fetch) -> Answer | NoAnswer:
+    async def send(self, fetch: Fetch) -> Response | NoAnswer:
         """Send one request."""
         from asyncio import CancelledError, current_task  # noqa: PLC0415 - a sync program does not pay for asyncio
 
@@ -104,7 +104,7 @@ class AsyncHttpTransport:
             raise CancelledError
         return reply
 
-    async def _send(self, fetch: Fetch) -> Answer | NoAnswer:
+    async def _send(self, fetch: Fetch) -> Response | NoAnswer:
         try:
             builder = self._client.request(fetch.method, fetch.url)
         except ValueError:
@@ -193,7 +193,7 @@ def _filled(builder: B, fetch: Fetch) -> B:
     return builder.body_bytes(fetch.body) if fetch.body else builder.header("content-length", "0")
 
 
-def _answer(response: BaseResponse, body: bytearray, fetch: Fetch) -> Answer:
+def _answer(response: BaseResponse, body: bytearray, fetch: Fetch) -> Response:
     headers: dict[str, str] = {}
     for name in response.headers:
         try:
@@ -201,7 +201,7 @@ def _answer(response: BaseResponse, body: bytearray, fetch: Fetch) -> Answer:
         except ValueError:
             continue  # not ASCII: some proxy's own, and none that is read here
         headers.setdefault(name.lower(), value or "")
-    return Answer(status=response.status, headers=headers, body=bytes(body[: fetch.max_bytes]), complete=len(body) <= fetch.max_bytes)
+    return Response(status=response.status, headers=headers, body=bytes(body[: fetch.max_bytes]), complete=len(body) <= fetch.max_bytes)
 
 
 def _reason(error: PyreqwestError) -> str:

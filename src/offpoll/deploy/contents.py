@@ -5,15 +5,17 @@ Decides that nothing in it is for another platform, nothing was built here that 
 
 from __future__ import annotations
 
+import ast
 import struct
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from email.parser import HeaderParser
 from pathlib import Path
 
 from offpoll.deploy.target import Target
 from offpoll.errors import ConfigurationError
 
-__all__ = ["UNZIPPED_LIMIT", "check_contents"]
+__all__ = ["UNZIPPED_LIMIT", "check_contents", "missing"]
 
 #: Bytes, unzipped. The limit of 50 MB for the zip is of uploads to Lambda itself; ours comes from a bucket.
 #: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -70,3 +72,47 @@ def _largest(folder: Path) -> str:
     }
     three = sorted(sizes.items(), key=lambda each: -each[1])[:3]
     return ", ".join(f"{name} {size / 1024**2:.0f} MB" for name, size in three)
+
+
+#: What Lambda's own Python has beside the standard library.
+#: https://docs.aws.amazon.com/lambda/latest/dg/python-package.html
+_LAMBDA_HAS = frozenset({"boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3"})
+
+
+def missing(files: Iterable[Path], *, contents: Path) -> list[str]:
+    """Return the modules that are imported and not there.
+
+    Args:
+        files: the project's.
+        contents: the folder that becomes the zip.
+    """
+    there = {each.name.partition(".")[0] for each in contents.iterdir()} | sys.stdlib_module_names | _LAMBDA_HAS
+    imported = {name for file in files if file.suffix == ".py" for name in _imports(file)}
+    return sorted(imported - there)
+
+
+def _imports(file: Path) -> Iterator[str]:
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return  # a template, say: it is not what the service imports, which was imported before
+    yield from _tops(tree)
+
+
+def _tops(node: ast.AST) -> Iterator[str]:
+    """Yield the first part of each imported name, but for what may fail: under `try … except ImportError` and `if TYPE_CHECKING`."""
+    if isinstance(node, ast.Import):
+        yield from (each.name.partition(".")[0] for each in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+        yield node.module.partition(".")[0]
+    elif not _is_optional(node):
+        for child in ast.iter_child_nodes(node):
+            yield from _tops(child)
+
+
+def _is_optional(node: ast.AST) -> bool:
+    if isinstance(node, ast.If):
+        return "TYPE_CHECKING" in ast.dump(node.test)
+    return isinstance(node, ast.Try) and any(
+        "ImportError" in ast.dump(each) or "ModuleNotFoundError" in ast.dump(each) for each in node.handlers
+    )

@@ -9,25 +9,25 @@ Decides how they come together for a target. pip chooses and fetches the wheels,
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
 
+import offpoll
 from offpoll.deploy.archive import Archive, pack
-from offpoll.deploy.bytecode import compile_for
-from offpoll.deploy.contents import check_contents
-from offpoll.deploy.markers import left_out
-from offpoll.deploy.missing import missing
-from offpoll.deploy.own_wheel import own_wheel
-from offpoll.deploy.project import holds, project_files
-from offpoll.deploy.target import Target
+from offpoll.deploy.contents import check_contents, missing
+from offpoll.deploy.target import Target, left_out
 from offpoll.errors import ConfigurationError, OffpollError
 
-__all__ = ["Package", "build", "gather"]
+__all__ = ["Package", "build", "compile_for", "gather", "holds", "own_wheel", "project_files"]
 
 #: What pip writes down about an installation: paths and times of this machine.
 _NOTES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
@@ -122,3 +122,71 @@ def _install(wheel: Path, *, target: Target, requirements: Path | None, also: li
     if done.returncode != 0:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()[-3:]
         raise OffpollError(f"pip cannot install the requirements for {target.runtime} on {target.architecture}:\n" + "\n".join(said))
+
+
+#: Packages that no function imports.
+_LEFT_OUT = frozenset({"cli", "deploy", "testing", "__pycache__"})
+
+_WHEEL = "Wheel-Version: 1.0\nGenerator: offpoll\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+
+
+def own_wheel(folder: Path) -> Path:
+    """Write the wheel into a folder, and return its path. Its metadata is the installed package's: requirements and extras count."""
+    metadata = distribution("offpoll").read_text("METADATA") or ""
+    root, name = Path(offpoll.__file__).parent, f"offpoll-{offpoll.__version__}"
+    path = folder / f"{name}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        for each in sorted(root.rglob("*")):
+            inside = each.relative_to(root)
+            if each.is_file() and not _LEFT_OUT.intersection(inside.parts):
+                wheel.write(each, Path("offpoll", inside).as_posix())
+        written = [*wheel.namelist(), f"{name}.dist-info/METADATA", f"{name}.dist-info/WHEEL", f"{name}.dist-info/RECORD"]
+        wheel.writestr(f"{name}.dist-info/METADATA", metadata)
+        wheel.writestr(f"{name}.dist-info/WHEEL", _WHEEL)
+        wheel.writestr(f"{name}.dist-info/RECORD", "".join(f"{each},,\n" for each in written))
+    return path
+
+
+#: Folders that are made, or are for people: not what a function imports. Hidden ones neither, and no virtual environment.
+_FOLDERS = frozenset({"__pycache__", "build", "dist", "docs", "node_modules", "tests", "venv"})
+
+_PREFIXES, _SUFFIXES = (".", "test_"), ("_test.py", ".pyc", ".pyo", ".zip")
+
+
+def project_files(folder: Path) -> Iterator[Path]:
+    """Return the files of a project, relative to its folder, in order. Links to folders are not followed."""
+    for where, folders, names in os.walk(folder):
+        here = Path(where)
+        folders[:] = sorted(each for each in folders if not _is_left_out(here / each))
+        for name in sorted(names):
+            if not name.startswith(_PREFIXES) and not name.endswith(_SUFFIXES) and name != "conftest.py":
+                yield (here / name).relative_to(folder)
+
+
+def holds(folder: Path, module: str) -> bool:
+    """Tell whether a folder has a module, as Python would find it."""
+    path = folder.joinpath(*module.split("."))
+    return path.with_suffix(".py").is_file() or path.is_dir()
+
+
+def _is_left_out(folder: Path) -> bool:
+    name = folder.name
+    return name.startswith(".") or name in _FOLDERS or name.endswith(".egg-info") or (folder / "pyvenv.cfg").is_file()
+
+
+#: Where Lambda unpacks the zip: what tracebacks name.
+_TASK = "/var/task"
+
+
+def compile_for(target: Target, folder: Path) -> bool:
+    """Put bytecode beside every module. Return whether there is an interpreter that can make it.
+
+    It is never compared with its source again: Lambda's files have other times than these.
+    """
+    python = sys.executable if target.python == f"{sys.version_info.major}.{sys.version_info.minor}" else shutil.which(target.runtime)
+    if python is None:
+        return False
+    command = [python, "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", _TASK, str(folder)]
+    env = {**os.environ, "PYTHONHASHSEED": "0"}  # the order of a set of constants is written down
+    subprocess.run(command, env=env, capture_output=True, check=False)  # noqa: S603 - a file that is no Python stays as it is
+    return True

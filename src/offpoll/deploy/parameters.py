@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from importlib.resources import files
 from typing import Any
@@ -17,8 +17,10 @@ from typing import Any
 import yaml
 
 from offpoll.errors import ConfigurationError
+from offpoll.kind import Kind
+from offpoll.work.batch import RESERVE
 
-__all__ = ["BODY_LIMIT", "MARKS", "OURS", "Template", "read_assignments"]
+__all__ = ["BODY_LIMIT", "MARKS", "OURS", "Template", "check_limits", "read_assignments"]
 
 #: Parameters that `offpoll deploy` fills in itself.
 OURS = ("App", "CodeBucket", "CodeKey")
@@ -145,3 +147,28 @@ def _address_fault(value: str) -> str:
                 return f"{block} is no block of addresses; write them as 203.0.113.0/24 or 2001:db8::/32"
             return f"{block} has bits set beyond its prefix; write {around.network} or {around.ip}/{around.max_prefixlen}"
     return ""
+
+
+def check_limits(kinds: Iterable[Kind], *, worker_timeout: int, most_attempts: int) -> None:
+    """Refuse kinds that the stack cannot serve. A kind that does not say a limit gets the stack's.
+
+    Args:
+        kinds: the service's, as registered.
+        worker_timeout: seconds the worker function may run.
+        most_attempts: attempts that the queue is made for; one more receive than those and the spare ones is a dead letter.
+
+    Raises:
+        ConfigurationError: naming the kind, and the parameter to change.
+    """
+    for kind in kinds:
+        longest = worker_timeout - int(RESERVE)
+        if "timeout" in kind.said and kind.timeout > longest:
+            raise ConfigurationError(
+                f"the timeout of {kind.name!r} is {kind.timeout:g} s, but the worker function ends after {worker_timeout} s and keeps "
+                f"{RESERVE:g} s for itself: give the kind at most {longest} s, or a larger parameter WorkerTimeout (Lambda's limit is 900)"
+            )
+        if "attempts" in kind.said and kind.attempts > most_attempts:
+            raise ConfigurationError(
+                f"{kind.name!r} has {kind.attempts} attempts, but the queue is made for {most_attempts}: set parameter MostAttempts to "
+                f"{kind.attempts} or more"
+            )

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from email.parser import HeaderParser
+from pathlib import Path
 
-__all__ = ["Target"]
+from packaging.markers import Marker
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+__all__ = ["Target", "left_out"]
 
 #: Lambda's own words for an architecture, and the wheels'.
 _MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
@@ -54,3 +61,50 @@ class Target:
         newest = _GLIBC.get(self.runtime, _LATER_GLIBC)
         tags = [f"manylinux_2_{minor}_{self.machine}" for minor in range(newest, _OLDEST_GLIBC - 1, -1)]
         return [*tags, f"manylinux2014_{self.machine}"]
+
+
+def left_out(folder: Path, *, target: Target, requirements: Path | None) -> list[str]:
+    """Return the requirements that hold on the target and whose package is not there, without their markers.
+
+    Args:
+        folder: what pip has installed.
+        target: where it will run.
+        requirements: the project's own; those that only pip can read (options, other files) are left to pip.
+    """
+    metadata = [HeaderParser().parsestr(path.read_text(encoding="utf-8")) for path in folder.glob("*.dist-info/METADATA")]
+    there = {canonicalize_name(each["Name"]) for each in metadata}
+    lines = requirements.read_text(encoding="utf-8").splitlines() if requirements else []
+    lines += [line for each in metadata for line in each.get_all("Requires-Dist", [])]
+    found = {each.name: each for each in _read(lines) if each.marker is not None and canonicalize_name(each.name) not in there}
+    return sorted(_bare(each) for each in found.values() if each.marker is not None and _holds(each.marker, target))
+
+
+def _read(lines: Iterable[str]) -> Iterator[Requirement]:
+    for line in lines:
+        try:
+            yield Requirement(line.partition(" #")[0].strip())
+        except InvalidRequirement:
+            pass  # an option, a path, an empty line: pip's own
+
+
+def _holds(marker: Marker, target: Target) -> bool:
+    """Tell whether a marker holds in Lambda. Of extras nobody has asked: those that were, pip has resolved."""
+    return marker.evaluate(
+        {
+            "extra": "",
+            "implementation_name": "cpython",
+            "implementation_version": f"{target.python}.0",
+            "os_name": "posix",
+            "platform_machine": target.machine,
+            "platform_python_implementation": "CPython",
+            "platform_system": "Linux",
+            "python_full_version": f"{target.python}.0",
+            "python_version": target.python,
+            "sys_platform": "linux",
+        }
+    )
+
+
+def _bare(requirement: Requirement) -> str:
+    requirement.marker = None
+    return str(requirement)

@@ -9,8 +9,7 @@ import math
 from dataclasses import dataclass, replace
 
 from offpoll.estimate.histogram import Histogram, bucket_of, exponential
-from offpoll.estimate.normal import normal_quantile
-from offpoll.estimate.wait import Wait
+from offpoll.estimate.wait import QueueWait, normal_quantile
 
 __all__ = ["Remaining", "of_queued", "of_running", "service_times"]
 
@@ -64,7 +63,7 @@ def service_times(measured: Histogram, *, guess: float) -> Histogram:
     return measured + exponential(measured.mean).scaled(GUESS_WEIGHT)
 
 
-def of_queued(wait: Wait, service: Histogram) -> Remaining:
+def of_queued(wait: QueueWait, service: Histogram) -> Remaining:
     """Return what is left of an operation that is enqueued now: its wait and its service time, which do not depend on each other.
 
     The distribution of the sum is the mean of the service time's, shifted by each of the wait's values; its quantiles are found by
@@ -124,7 +123,7 @@ def _agreeing(left: Histogram, *, whole: float, deviation: float) -> Histogram:
     return Histogram(agreeing) + Histogram(alone)
 
 
-def _quantile(wait: Wait, service: Histogram, share: float) -> float:
+def _quantile(wait: QueueWait, service: Histogram, share: float) -> float:
     """Return a quantile of the sum of wait and service time, seconds."""
     points, own = wait.points, service.quantile(share)
     low, high = points[0] + own, points[-1] + own  # where the wait always, or never, is as long as it ever is

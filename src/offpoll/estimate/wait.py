@@ -20,14 +20,34 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
-from offpoll.estimate.normal import normal_quantile
-
-__all__ = ["Ahead", "Wait", "wait_of"]
+__all__ = ["Ahead", "QueueWait", "normal_quantile", "queue_wait"]
 
 #: How many values stand for the wait's distribution, equally likely: the quantiles (k + 1/2) / n. Its p10 and p90 are then between two of
 #: them; the error is a hundredth of the deviation.
 POINTS = 15
+
+
+#: Beyond so many deviations nothing is asked for: a share of 1e-15.
+FARTHEST = 8.0
+
+#: Each halves the interval: after so many it is as small as a double can say.
+BISECTIONS = 60
+
+
+@cache
+def normal_quantile(share: float) -> float:
+    """Return below which value so much of the distribution lies, 0 to 1. A few shares are asked for again and again."""
+    low, high = -FARTHEST, FARTHEST
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        if 0.5 * math.erfc(-middle / math.sqrt(2)) < share:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
 
 _STANDARD = tuple(normal_quantile((k + 0.5) / POINTS) for k in range(POINTS))
 
@@ -57,7 +77,7 @@ class Ahead:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wait:
+class QueueWait:
     """The distribution of a wait: equally likely values, seconds, ascending."""
 
     points: tuple[float, ...]
@@ -68,7 +88,7 @@ class Wait:
         return math.fsum(self.points) / len(self.points)
 
 
-def wait_of(ahead: Ahead) -> Wait:
+def queue_wait(ahead: Ahead) -> QueueWait:
     """Return the wait behind what stands ahead."""
     rate = ahead.rate or ahead.slots / ahead.mean
     drained = max(0.0, rate - ahead.throughput) * ahead.age
@@ -81,4 +101,4 @@ def wait_of(ahead: Ahead) -> Wait:
     measured = mean**2 * squared_deviation / max(1.0, ahead.counted)
     deviation = math.sqrt(renewal + moved + measured) if mean > 0 else math.sqrt(moved)
     points = tuple(max(0.0, mean + deviation * each) for each in _STANDARD)
-    return Wait(points=points if points[-1] > points[0] else points[:1])
+    return QueueWait(points=points if points[-1] > points[0] else points[:1])

@@ -12,13 +12,14 @@ Source: Lambda Developer Guide, with-sqs and services-sqs-errorhandling.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+from offpoll.functions.environment import Context, Environment, seconds_left
 from offpoll.queue import Delivery, Depth, Envelope, Queue
 
-__all__ = ["Received", "received"]
+__all__ = ["QueueFunction", "Received", "received"]
 
 
 class _EventQueue:
@@ -86,3 +87,36 @@ def _delivery(record: Mapping[str, Any]) -> Delivery:
         receipt=record["receiptHandle"],
         receives=int(receives) if receives.isdecimal() else 1,
     )
+
+
+class Work(Protocol):
+    """What is done with a batch; see `work.batch.Batches`."""
+
+    async def __call__(self, deliveries: Sequence[Delivery], /, *, queue: Queue, time_left: Callable[[], float]) -> None:
+        """Work on a batch. What is not deleted from the queue then comes back."""
+
+
+class QueueFunction:
+    """Consumes a queue's batches.
+
+    Args:
+        environment: runs them.
+        queue: where they come from.
+        work: what is done with each.
+    """
+
+    def __init__(self, *, environment: Environment, queue: Queue, work: Work) -> None:
+        self._environment, self._queue, self._work = environment, queue, work
+
+    def __call__(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        """Work on one batch.
+
+        Raises:
+            ValueError: it is no batch. ConfigurationError: a timeout is too long for the function. All messages come back.
+        """
+        return self._environment.run(self._consume(event, context), context=context)
+
+    async def _consume(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        batch = received(event, queue=self._queue)
+        await self._work([*batch.deliveries.values()], queue=batch.queue, time_left=lambda: seconds_left(context))
+        return batch.answer()

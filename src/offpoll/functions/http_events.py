@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from offpoll.errors import RequestError
-from offpoll.exchange import Answer
+from offpoll.exchange import Response
 from offpoll.http.endpoint import Request, read_all, too_large
 
 __all__ = ["request_of", "response_of"]
@@ -68,7 +68,7 @@ def request_of(event: Mapping[str, Any], *, kinds: Collection[str]) -> Request:
     )
 
 
-def response_of(answer: Answer) -> dict[str, Any]:
+def response_of(answer: Response) -> dict[str, Any]:
     """Return what Lambda is to answer. Every body of ours is text."""
     return {"statusCode": answer.status, "headers": dict(answer.headers), "body": answer.body.decode(), "isBase64Encoded": False}
 

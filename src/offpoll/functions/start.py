@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
+from offpoll.app import Offpoll
 from offpoll.dependencies import Dependencies
 from offpoll.functions.environment import Environment, Function
 from offpoll.log_lines import AboutFilter, JsonLines
-from offpoll.service import Offpoll, Service, lifetime
+from offpoll.service import AsyncService
 from offpoll.settings import Settings
 from offpoll.wiring import dependencies, load_app
 
@@ -67,46 +68,44 @@ class _Made:
         self._app, self._settings, self._dependencies = app, settings, dependencies
 
     def api(self) -> Function:
-        from offpoll.functions.answering import Answering  # noqa: PLC0415 - see the module's docstring
+        from offpoll.functions.http_function import HttpFunction  # noqa: PLC0415 - see the module's docstring
         from offpoll.http.endpoint import Endpoint  # noqa: PLC0415
 
-        service = Service(self._app, settings=self._settings, dependencies=self._dependencies)
+        service = AsyncService(self._app, settings=self._settings, dependencies=self._dependencies)
         environment = self._environment(self._app.running())
         service.state = environment.state
-        return Answering(environment=environment, endpoint=Endpoint(service), kinds=service.kinds)
+        return HttpFunction(environment=environment, endpoint=Endpoint(service), kinds=service.kinds)
 
     def worker(self) -> Function:
-        from offpoll.functions.consuming import Consuming  # noqa: PLC0415 - see the module's docstring
-        from offpoll.work.batch import Batches  # noqa: PLC0415
+        from offpoll.functions.batches import QueueFunction  # noqa: PLC0415 - see the module's docstring
+        from offpoll.work.batch import BatchWorker  # noqa: PLC0415
         from offpoll.work.handle import InProcess  # noqa: PLC0415
 
         kinds, dependencies = self._app.kinds(self._settings), self._dependencies
         environment = self._environment(self._app.running())
         runner = InProcess(
             state=environment.state,
-            middleware=self._app.middleware,
             threads=self._settings.concurrency,
             result_limit=self._settings.result_limit,
             monotonic=time.monotonic,
         )
-        batches = Batches(
+        batches = BatchWorker(
             kinds=kinds,
             settings=self._settings,
-            lifetime=lifetime(self._settings, kinds),
             dependencies=dependencies,
             runner=runner,
         )
-        return Consuming(environment=environment, queue=dependencies.queue, work=batches.work)
+        return QueueFunction(environment=environment, queue=dependencies.queue, work=batches.work)
 
     def dead_letters(self) -> Function:
         """Make what settles dead letters. It runs no handler, so nothing is asked of the lifespan."""
-        from offpoll.functions.consuming import Consuming  # noqa: PLC0415 - see the module's docstring
-        from offpoll.work.settling import Settling  # noqa: PLC0415
+        from offpoll.functions.batches import QueueFunction  # noqa: PLC0415 - see the module's docstring
+        from offpoll.work.batch import DeadLetterBatchWorker  # noqa: PLC0415
 
         kinds, dependencies = self._app.kinds(self._settings), self._dependencies
-        settling = Settling(kinds=kinds, settings=self._settings, lifetime=lifetime(self._settings, kinds), dependencies=dependencies)
+        settling = DeadLetterBatchWorker(kinds=kinds, settings=self._settings, dependencies=dependencies)
         environment = self._environment(nullcontext())
-        return Consuming(environment=environment, queue=dependencies.dead_letters, work=settling.settle)
+        return QueueFunction(environment=environment, queue=dependencies.dead_letters, work=settling.settle)
 
     def _environment(self, lifespan: AbstractAsyncContextManager[Any]) -> Environment:
         return Environment(lifespan=lifespan, close=self._dependencies.close, loop=asyncio.new_event_loop())

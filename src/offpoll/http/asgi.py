@@ -15,27 +15,27 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as AsgiRequest
-from starlette.responses import Response
+from starlette.responses import Response as AsgiResponse
 from starlette.types import Receive, Scope, Send
 
+from offpoll.app import Authorize
 from offpoll.errors import MethodNotAllowed, OperationNotFound, RequestError
-from offpoll.exchange import Answer
-from offpoll.http.auth import Authorize
+from offpoll.exchange import Response
 from offpoll.http.endpoint import CLIENT_GONE, ClientGone, Endpoint, Request, too_large
 from offpoll.http.openapi import describe
 from offpoll.http.problem import problem_of
-from offpoll.service import Service
+from offpoll.service import AsyncService
 
 __all__ = ["application", "router"]
 
-Respond = Callable[[Request, dict[str, str]], Awaitable[Answer]]
+Respond = Callable[[Request, dict[str, str]], Awaitable[Response]]
 
 
-def application(service: Service, *, authorize: Authorize | None = None, title: str = "offpoll") -> FastAPI:
+def application(service: AsyncService, *, authorize: Authorize | None = None, title: str = "offpoll") -> FastAPI:
     """Return the API of a service as an ASGI application. Its startup enters the app's lifespan.
 
     Args:
-        service: from `connect(app)`.
+        service: from `async_connect(app)`.
         authorize: from a caller to an owner; without one the app's own, else all callers are `public`.
         title: of the OpenAPI document.
     """
@@ -52,7 +52,7 @@ def application(service: Service, *, authorize: Authorize | None = None, title: 
     return api
 
 
-def router(service: Service, *, authorize: Authorize | None = None) -> APIRouter:
+def router(service: AsyncService, *, authorize: Authorize | None = None) -> APIRouter:
     """Return the routes of a service, to include in an existing FastAPI app.
 
     That app's own lifespan has to enter `service.running()`; the health checks come along as `/livez` and `/readyz`.
@@ -60,7 +60,7 @@ def router(service: Service, *, authorize: Authorize | None = None) -> APIRouter
     return _routes(service, authorize=authorize, raw=False)
 
 
-def _routes(service: Service, *, authorize: Authorize | None, raw: bool) -> APIRouter:
+def _routes(service: AsyncService, *, authorize: Authorize | None, raw: bool) -> APIRouter:
     endpoint = Endpoint(service, authorize=authorize)
     routes = APIRouter()
 
@@ -72,7 +72,7 @@ def _routes(service: Service, *, authorize: Authorize | None, raw: bool) -> APIR
         one = f"/{kind.name}/{{operation_id}}"
         texts = describe(kind)
         add(f"/{kind.name}", "POST", _of_kind(endpoint.submit, kind.name), **texts["submit"])
-        add(one, "GET", _of_one(endpoint.order, kind.name), **texts["order"])
+        add(one, "GET", _of_one(endpoint.get, kind.name), **texts["get"])
         add(f"{one}/status-link", "POST", _of_one(endpoint.status_link, kind.name), **texts["status_link"])
         add(f"{one}/cancel", "POST", _of_one(endpoint.cancel, kind.name), **texts["cancel"])
     probe = {"tags": ["health"]}
@@ -81,30 +81,30 @@ def _routes(service: Service, *, authorize: Authorize | None, raw: bool) -> APIR
     return routes
 
 
-async def _not_routed(asgi: AsgiRequest, error: Exception) -> Response:
+async def _not_routed(asgi: AsgiRequest, error: Exception) -> AsgiResponse:
     """Say in a problem document what the router refused: no such path, or not with this method."""
     refusal: RequestError = OperationNotFound(f"There is nothing at {asgi.url.path}.")
     if isinstance(error, HTTPException) and error.status_code == 405:
         refusal = MethodNotAllowed(f"{asgi.method} is not possible here.", allow=(error.headers or {}).get("Allow", ""))
     answer = problem_of(refusal)
-    return Response(content=answer.body, status_code=answer.status, headers=dict(answer.headers))
+    return AsgiResponse(content=answer.body, status_code=answer.status, headers=dict(answer.headers))
 
 
-def _of_kind(method: Callable[[str, Request], Awaitable[Answer]], kind: str) -> Respond:
+def _of_kind(method: Callable[[str, Request], Awaitable[Response]], kind: str) -> Respond:
     return lambda request, parameters: method(kind, request)
 
 
-def _of_one(method: Callable[[str, str, Request], Awaitable[Answer]], kind: str) -> Respond:
+def _of_one(method: Callable[[str, str, Request], Awaitable[Response]], kind: str) -> Respond:
     # By its name: the prefix that a router is included under may have parameters of its own.
     return lambda request, parameters: method(kind, parameters["operation_id"], request)
 
 
-def _handler(respond: Respond) -> Callable[[AsgiRequest], Coroutine[Any, Any, Response]]:
+def _handler(respond: Respond) -> Callable[[AsgiRequest], Coroutine[Any, Any, AsgiResponse]]:
     """Return a handler as FastAPI knows them."""
 
-    async def handle(asgi: AsgiRequest) -> Response:
+    async def handle(asgi: AsgiRequest) -> AsgiResponse:
         answer = await respond(_request(asgi.scope, asgi.receive), asgi.path_params)
-        return Response(content=answer.body, status_code=answer.status, headers=dict(answer.headers))
+        return AsgiResponse(content=answer.body, status_code=answer.status, headers=dict(answer.headers))
 
     return handle
 

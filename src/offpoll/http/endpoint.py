@@ -1,7 +1,7 @@
 """From a request to an answer: every row of the HTTP interface, without a framework.
 
     POST /{kind}                    submit
-    GET  /{kind}/{id}               order
+    GET  /{kind}/{id}               get
     POST /{kind}/{id}/status-link   status_link
     POST /{kind}/{id}/cancel        cancel
     GET  /livez, /readyz
@@ -20,12 +20,12 @@ from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from offpoll.app import Authorize, Caller
 from offpoll.errors import ConfigurationError, DependencyError, InputTooLarge, MethodNotAllowed, OperationNotFound, RequestError
-from offpoll.exchange import Answer
-from offpoll.http.auth import Authorize, Caller
+from offpoll.exchange import Response
 from offpoll.http.problem import ended, problem, problem_of
 from offpoll.operation import PUBLIC, Status
-from offpoll.service import Service
+from offpoll.service import AsyncService
 
 __all__ = ["CLIENT_GONE", "ClientGone", "Endpoint", "Request", "read_all"]
 
@@ -102,20 +102,20 @@ class Endpoint:
         authorize: from a caller to an owner; without one the service's own, else all callers are `public`.
     """
 
-    def __init__(self, service: Service, *, authorize: Authorize | None = None) -> None:
+    def __init__(self, service: AsyncService, *, authorize: Authorize | None = None) -> None:
         self._service = service
         self._authorize = authorize or service.app.authorize
 
-    async def answer(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Response:
         """Answer a request by its path."""
-        row: Callable[[], Awaitable[Answer]]
+        row: Callable[[], Awaitable[Response]]
         match [part for part in request.path.split("/") if part]:
             case ["livez" | "readyz" as probe]:
                 row, allow = (self.livez if probe == "livez" else self.readyz), "GET"
             case [kind]:
                 row, allow = partial(self.submit, kind, request), "POST"
             case [kind, operation_id]:
-                row, allow = partial(self.order, kind, operation_id, request), "GET"
+                row, allow = partial(self.get, kind, operation_id, request), "GET"
             case [kind, operation_id, "status-link"]:
                 row, allow = partial(self.status_link, kind, operation_id, request), "POST"
             case [kind, operation_id, "cancel"]:
@@ -126,10 +126,10 @@ class Endpoint:
             return await row()
         return problem_of(MethodNotAllowed(f"{request.method} is not possible here, {allow} is.", allow=allow))
 
-    async def submit(self, kind: str, request: Request) -> Answer:
+    async def submit(self, kind: str, request: Request) -> Response:
         """Accept an operation: 202 and a ticket."""
 
-        async def respond(owner: str) -> Answer:
+        async def respond(owner: str) -> Response:
             service = self._service
             service.kind(kind)
             headers = request.headers
@@ -142,48 +142,48 @@ class Endpoint:
                 traceparent=headers.get("traceparent", ""),
                 tracestate=headers.get("tracestate", ""),
             )
-            return Answer(status=202, headers=_accepted(ticket.headers), body=ticket.to_bytes())
+            return Response(status=202, headers=_accepted(ticket.headers), body=ticket.to_bytes())
 
         return await self._guarded(request, respond)
 
-    async def order(self, kind: str, operation_id: str, request: Request) -> Answer:
+    async def get(self, kind: str, operation_id: str, request: Request) -> Response:
         """Return an operation: 200 with its result, 202 while it is not done, 404 where there is none or it ended otherwise."""
 
-        async def respond(owner: str) -> Answer:
-            order = await self._service.order(kind, operation_id, owner=owner)
-            document = order.document
-            if order.result is not None:
-                return _result(order.result, request.headers.get("if-none-match", ""))
+        async def respond(owner: str) -> Response:
+            found = await self._service.get(kind, operation_id, owner=owner)
+            document = found.document
+            if found.result is not None:
+                return _result(found.result, request.headers.get("if-none-match", ""))
             if document.status in (Status.FAILED, Status.CANCELED):
                 return ended(document)
             headers = {**_JSON, "retry-after": str(self._service.retry_after(document))}
-            return Answer(status=202, headers=headers, body=document.to_bytes())
+            return Response(status=202, headers=headers, body=document.to_bytes())
 
         return await self._guarded(request, respond)
 
-    async def status_link(self, kind: str, operation_id: str, request: Request) -> Answer:
+    async def status_link(self, kind: str, operation_id: str, request: Request) -> Response:
         """Return a fresh status link: 200."""
 
-        async def respond(owner: str) -> Answer:
+        async def respond(owner: str) -> Response:
             link = await self._service.status_link(kind, operation_id, owner=owner)
-            return Answer(status=200, headers=_JSON, body=link.to_json().encode())
+            return Response(status=200, headers=_JSON, body=link.to_json().encode())
 
         return await self._guarded(request, respond)
 
-    async def cancel(self, kind: str, operation_id: str, request: Request) -> Answer:
+    async def cancel(self, kind: str, operation_id: str, request: Request) -> Response:
         """Cancel an operation: 202 with its document, again 202, 409 where it ended otherwise."""
 
-        async def respond(owner: str) -> Answer:
+        async def respond(owner: str) -> Response:
             document = await self._service.cancel(kind, operation_id, owner=owner)
-            return Answer(status=202, headers={**_JSON, "retry-after": "0"}, body=document.to_bytes())
+            return Response(status=202, headers={**_JSON, "retry-after": "0"}, body=document.to_bytes())
 
         return await self._guarded(request, respond)
 
-    async def livez(self) -> Answer:
+    async def livez(self) -> Response:
         """Say that the process answers."""
-        return Answer(status=200, headers=_JSON, body=b'{"status":"ok"}')
+        return Response(status=200, headers=_JSON, body=b'{"status":"ok"}')
 
-    async def readyz(self) -> Answer:
+    async def readyz(self) -> Response:
         """Say whether store, queue and records answer; checked at most every few seconds."""
         try:
             await self._service.ready()
@@ -191,9 +191,9 @@ class Endpoint:
             log.warning("not ready: %s", error)
             detail = f"{getattr(error, 'service', 'The configuration')} does not answer as it should. The reason is in the log."
             return problem(503, code="not_ready", title="Not ready", detail=detail, headers={"retry-after": "5"})
-        return Answer(status=200, headers=_JSON, body=b'{"status":"ready"}')
+        return Response(status=200, headers=_JSON, body=b'{"status":"ready"}')
 
-    async def _guarded(self, request: Request, respond: Callable[[str], Awaitable[Answer]]) -> Answer:
+    async def _guarded(self, request: Request, respond: Callable[[str], Awaitable[Response]]) -> Response:
         """Find the owner, answer, and say every error as a problem document."""
         try:
             owner = PUBLIC
@@ -202,7 +202,7 @@ class Endpoint:
                 owner = await self._authorize(caller)
             return await respond(owner)
         except ClientGone:
-            return Answer(status=CLIENT_GONE, headers={})
+            return Response(status=CLIENT_GONE, headers={})
         except Exception as error:  # the last guard: whatever it is, the caller gets a problem document and the log the reason
             return problem_of(error)
 
@@ -235,10 +235,10 @@ def _accepted(headers: Mapping[str, str]) -> dict[str, str]:
     return {"content-type": "application/json", **{name.lower(): value for name, value in headers.items()}}
 
 
-def _result(result: str, if_none_match: str) -> Answer:
+def _result(result: str, if_none_match: str) -> Response:
     body = result.encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {"content-type": "application/json", "cache-control": "private, no-cache", "etag": etag}
     if if_none_match.strip() == "*" or etag in (each.strip().removeprefix("W/") for each in if_none_match.split(",")):
-        return Answer(status=304, headers=headers)
-    return Answer(status=200, headers=headers, body=body)
+        return Response(status=304, headers=headers)
+    return Response(status=200, headers=headers, body=body)

@@ -79,7 +79,7 @@ def describe(kind: Kind) -> dict[str, dict[str, Any]]:
             ),
             "status_code": 202,
         },
-        "order": route(
+        "get": route(
             "get",
             f"Return: {name}",
             {

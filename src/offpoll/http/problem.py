@@ -13,7 +13,7 @@ from typing import Any
 
 from offpoll.document import Document
 from offpoll.errors import ConfigurationError, DependencyRefused, DependencyUnavailable, MethodNotAllowed, RequestError, Unauthorized
-from offpoll.exchange import Answer
+from offpoll.exchange import Response
 from offpoll.operation import Status
 
 __all__ = ["ended", "problem", "problem_of"]
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 REFUSED_RETRY_AFTER = 30
 
 
-def problem(status: int, *, code: str, title: str, detail: str, headers: Mapping[str, str] | None = None, **members: Any) -> Answer:
+def problem(status: int, *, code: str, title: str, detail: str, headers: Mapping[str, str] | None = None, **members: Any) -> Response:
     """Return a problem document. `code` is the stable word for machines; `type` says the same as a URI."""
     fields = {
         "type": f"urn:problem-type:offpoll:{code.replace('_', '-')}",
@@ -34,14 +34,14 @@ def problem(status: int, *, code: str, title: str, detail: str, headers: Mapping
         "code": code,
         **members,
     }
-    return Answer(
+    return Response(
         status=status,
         headers={"content-type": "application/problem+json", "cache-control": "no-store", **(headers or {})},
         body=json.dumps(fields, separators=(",", ":"), default=str).encode(),
     )
 
 
-def problem_of(error: Exception) -> Answer:
+def problem_of(error: Exception) -> Response:
     """Return the answer to an error."""
     match error:
         case RequestError():
@@ -71,7 +71,7 @@ def problem_of(error: Exception) -> Answer:
             return problem(500, code="internal_error", title="The service failed", detail=detail)
 
 
-def ended(document: Document) -> Answer:
+def ended(document: Document) -> Response:
     """Return the answer to GET for an operation that ended without a result: a 404 that says so, with the operation's own error."""
     failed = document.status == Status.FAILED
     error = dict(document.error or {})

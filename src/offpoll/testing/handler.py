@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from offpoll.context import Operation
-from offpoll.document import Progress
 from offpoll.kind import Kind
-from offpoll.operation import PUBLIC, Outcome, Status
+from offpoll.operation import PUBLIC, Operation, Outcome, Progress, Status
 from offpoll.testing.virtual import START, run_virtual
 from offpoll.work.handle import Ended, perform
 from offpoll.work.verdict import exhausted
@@ -90,7 +88,7 @@ def run(
 
     async def main() -> Run:
         text = kind.dump_input(input)
-        ended = await perform(kind, text, operation, middleware=(), invoke=invoke, result_limit=1 << 30)
+        ended = await perform(kind, text, operation, invoke=invoke, result_limit=1 << 30)
         outcome = ended.outcome if isinstance(ended, Ended) else exhausted(attempt, cause=ended.code)
         return Run(outcome=outcome, progress=progress, exception=raised[-1] if raised and not isinstance(ended, Ended) else None)
 

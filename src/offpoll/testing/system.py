@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from offpoll.board import StatusBoard
+from offpoll.app import Authorize, Offpoll
+from offpoll.board import AsyncStatusBoard
 from offpoll.client import AsyncClient, Client
 from offpoll.dependencies import Dependencies
-from offpoll.exchange import Answer, Fetch, NoAnswer
-from offpoll.http.auth import Authorize
+from offpoll.document_store import MemoryDocumentStore
+from offpoll.exchange import Fetch, NoAnswer, Response
 from offpoll.http.endpoint import Endpoint, Request, read_all
 from offpoll.link_lifetime import LinkLifetime
-from offpoll.memory_store import MemoryDocumentStore
 from offpoll.queue import SPARE_RECEIVES, MemoryQueue
 from offpoll.records import MemoryRecords
-from offpoll.service import Offpoll, Service, lifetime
+from offpoll.service import AsyncService
 from offpoll.service_times import MemoryServiceTimes
 from offpoll.settings import Settings
 from offpoll.testing.virtual import VirtualLoop
@@ -43,14 +43,14 @@ class MemoryTransport:
     def __init__(self, endpoint: Endpoint, store: MemoryDocumentStore, *, log: list[tuple[str, str, int]]) -> None:
         self._endpoint, self._store, self._log = endpoint, store, log
 
-    async def send(self, fetch: Fetch) -> Answer | NoAnswer:
+    async def send(self, fetch: Fetch) -> Response | NoAnswer:
         """Send one request."""
         parts = urlsplit(fetch.url)
         headers = {name.lower(): value for name, value in fetch.headers.items()}
         origin = f"{parts.scheme}://{parts.netloc}"
         if origin == self._store.origin:
             status, answered, body = self._store.answer(fetch.method, fetch.url, headers)
-            answer = Answer(status=status, headers=answered, body=body)
+            answer = Response(status=status, headers=answered, body=body)
         elif origin == API:
             request = Request(
                 method=fetch.method,
@@ -62,7 +62,7 @@ class MemoryTransport:
             answer = await self._endpoint.answer(request)
             date = self._store.clock().strftime("%a, %d %b %Y %H:%M:%S GMT")
             named = {name.lower(): value for name, value in answer.headers.items()}
-            answer = Answer(status=answer.status, headers={"date": date, **named}, body=answer.body)
+            answer = Response(status=answer.status, headers={"date": date, **named}, body=answer.body)
         else:
             return NoAnswer(reason=f"there is nothing at {origin} in this system")
         self._log.append((fetch.method, f"{origin}{parts.path}", answer.status))
@@ -91,7 +91,7 @@ class System:
     parking: MemoryQueue
     records: MemoryRecords
     service_times: MemoryServiceTimes
-    service: Service
+    service: AsyncService
     endpoint: Endpoint
     requests: list[tuple[str, str, int]]
     client: Client
@@ -131,7 +131,7 @@ class System:
                 task.result()
 
 
-def virtual_worker(service: Service, *, settings: Settings, ambient: Ambient) -> Worker:
+def virtual_worker(service: AsyncService, *, settings: Settings, ambient: Ambient) -> Worker:
     """Return a worker of a service whose heartbeat and handlers share the one loop it will run on."""
 
     @asynccontextmanager
@@ -141,13 +141,11 @@ def virtual_worker(service: Service, *, settings: Settings, ambient: Ambient) ->
     return Worker(
         kinds=service.kinds,
         settings=settings,
-        lifetime=lifetime(settings, service.kinds),
         dependencies=service.dependencies,
         heartbeat_dependencies=same,
         heartbeat=HeartbeatTask(),
         runner=InProcess(
             state=service.state,
-            middleware=service.app.middleware,
             threads=0,
             result_limit=settings.result_limit,
             monotonic=ambient.monotonic,
@@ -198,7 +196,7 @@ def _make(app: Offpoll, settings: Settings, loop: VirtualLoop, authorize: Author
     most = max(kind.attempts for kind in app.kinds(settings).values()) + SPARE_RECEIVES
     queue = MemoryQueue(visibility=settings.lease, dead_letters=dead_letters, max_receives=most, receipts=receipts)
     records, service_times = MemoryRecords(clock=loop.now), MemoryServiceTimes()
-    board = StatusBoard(
+    board = AsyncStatusBoard(
         store=store,
         prefix=settings.prefix,
         link_lifetime=LinkLifetime(floor=settings.link_lifetime_floor, cap=settings.link_lifetime_cap),
@@ -209,7 +207,7 @@ def _make(app: Offpoll, settings: Settings, loop: VirtualLoop, authorize: Author
         board=board, queue=queue, dead_letters=dead_letters, parking=parking, records=records, service_times=service_times
     )
     ids = random.Random(1)  # noqa: S311 - ids, the same in every run
-    service = Service(app, settings=settings, dependencies=dependencies, clock=loop.now, random_bytes=ids.randbytes)
+    service = AsyncService(app, settings=settings, dependencies=dependencies, clock=loop.now, random_bytes=ids.randbytes)
     endpoint = Endpoint(service, authorize=authorize)
     requests: list[tuple[str, str, int]] = []
     transport = MemoryTransport(endpoint, store, log=requests)
@@ -242,7 +240,7 @@ class _Blocking:
     def __init__(self, loop: VirtualLoop, transport: MemoryTransport) -> None:
         self._loop, self._transport = loop, transport
 
-    def send(self, fetch: Fetch) -> Answer | NoAnswer:
+    def send(self, fetch: Fetch) -> Response | NoAnswer:
         return self._loop.run_until_complete(self._transport.send(fetch))
 
     def close(self) -> None:

@@ -15,29 +15,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from offpoll.dependencies import Dependencies
-from offpoll.errors import ConfigurationError, DependencyError
+from offpoll.errors import ConfigurationError
+from offpoll.instant import utc_now
 from offpoll.kind import Kind
 from offpoll.queue import Delivery, Queue
 from offpoll.service_times import REPORT_INTERVAL
 from offpoll.settings import Settings
-from offpoll.work.ambient import Ambient
 from offpoll.work.claim import Claimer
+from offpoll.work.dead_letters import SLOTS, DeadLetters
+from offpoll.work.delivery import DeliveryProcessor
 from offpoll.work.handle import HandlerRunner
 from offpoll.work.heartbeat import Heartbeat, HeartbeatTask
-from offpoll.work.in_time import LEAVE_BEFORE, TimeLeft, begin, within
-from offpoll.work.job import Job
-from offpoll.work.outage import Outage
-from offpoll.work.process import Processor
+from offpoll.work.job import Ambient, Job
+from offpoll.work.outage import Outage, give_back
 from offpoll.work.publish import Publisher
 from offpoll.work.timing import ServiceTimesBuffer
 
-__all__ = ["RESERVE", "Batches"]
+__all__ = ["RESERVE", "BatchWorker", "DeadLetterBatchWorker", "TimeLeft"]
 
 log = logging.getLogger(__name__)
 
@@ -57,13 +58,19 @@ STOP_BEFORE = 10.0
 FLUSH_WITHIN = 2.0
 
 
-class Batches:
+#: So long before the end nothing is waited for any more, seconds: the answer still has to be given.
+LEAVE_BEFORE = 2.0
+
+#: Tells the seconds until this process is killed.
+TimeLeft = Callable[[], float]
+
+
+class BatchWorker:
     """Works on batches, one after the other.
 
     Args:
         kinds: by name.
         settings: limits and concurrency. Their lease is not used: the time that is left is the lease.
-        lifetime: seconds after which a record counts as absent.
         dependencies: for the loop it runs on.
         runner: where handlers run.
         ambient: clocks and randomness.
@@ -74,12 +81,11 @@ class Batches:
         *,
         kinds: Mapping[str, Kind],
         settings: Settings,
-        lifetime: float,
         dependencies: Dependencies,
         runner: HandlerRunner,
         ambient: Ambient | None = None,
     ) -> None:
-        self.kinds, self.settings, self.lifetime, self.runner = kinds, settings, lifetime, runner
+        self.kinds, self.settings, self.runner = kinds, settings, runner
         self.ambient = ambient or Ambient()
         self.timing = ServiceTimesBuffer(dependencies.service_times, clock=self.ambient.clock, metrics=dependencies.metrics)
         self.publisher = Publisher.of(dependencies, settings=settings, kinds=kinds, clock=self.ambient.clock)
@@ -117,7 +123,7 @@ class Batches:
 class _Batch:
     """One batch in work."""
 
-    def __init__(self, batches: Batches, dependencies: Dependencies, time_left: TimeLeft) -> None:
+    def __init__(self, batches: BatchWorker, dependencies: Dependencies, time_left: TimeLeft) -> None:
         self._batches, self._dependencies, self._time_left = batches, dependencies, time_left
         self._jobs: dict[str, Job] = {}
         self._outages: set[Outage] = set()
@@ -125,12 +131,12 @@ class _Batch:
     async def work(self, deliveries: Sequence[Delivery]) -> None:
         slots = self._batches.settings.concurrency
         async with HeartbeatTask().running(self._heartbeat):
-            rest = await within(self._time_left() - STOP_BEFORE, begin(deliveries, self._one, slots=slots))
+            rest = await _within(self._time_left() - STOP_BEFORE, _begin(deliveries, self._one, slots=slots))
             if rest:
                 log.warning("%d deliveries are not done %g s before the time is over", len(rest), STOP_BEFORE)
                 for outage in self._outages:
                     outage.stop()
-                rest = await within(self._time_left() - LEAVE_BEFORE, rest)
+                rest = await _within(self._time_left() - LEAVE_BEFORE, rest)
             if rest:
                 log.error("%d deliveries are left behind: their leases end with the time that there was", len(rest))
 
@@ -156,32 +162,21 @@ class _Batch:
             outage.stop()
 
     async def _hide(self, delivery: Delivery, seconds: float) -> None:
-        try:
-            await self._dependencies.queue.hide(delivery, seconds=seconds)
-        except (DependencyError, ConfigurationError) as error:
-            # It stays hidden for as long as the queue's own setting says, and comes back later than it could.
-            log.warning("a message's visibility could not be set: %s", error)
+        await give_back(self._dependencies.queue, delivery, seconds=seconds)
 
-    def _processor(self, outage: Outage, *, lease: float) -> Processor:
+    def _processor(self, outage: Outage, *, lease: float) -> DeliveryProcessor:
         """Return what takes one delivery through the protocol, claiming it for so long."""
-        batches, ambient, dependencies = self._batches, self._batches.ambient, self._dependencies
-        claimer = Claimer(
-            records=dependencies.records,
-            lease=lease,
-            window=batches.settings.message_window,
-            lifetime=batches.lifetime,
-            clock=ambient.clock,
-        )
-        return Processor(
-            dependencies=dependencies,
+        batches = self._batches
+        return DeliveryProcessor.of(
+            self._dependencies,
+            settings=batches.settings,
             kinds=batches.kinds,
-            claimer=claimer,
             runner=batches.runner,
             outage=outage,
             timing=batches.timing,
             jobs=self._jobs,
-            backoff=batches.settings.backoff,
-            ambient=ambient,
+            ambient=batches.ambient,
+            lease=lease,
         )
 
     @asynccontextmanager
@@ -210,3 +205,54 @@ def _check_timeouts(kinds: Mapping[str, Kind], time_left: float) -> None:
             f"the function has {time_left:.0f} s and needs {RESERVE:g} s beside an attempt, so a timeout may be at most {longest:g} s. "
             f"Over it: {', '.join(over)}. Set OFFPOLL_TIMEOUT or the kind's timeout, or give the function more time"
         )
+
+
+class DeadLetterBatchWorker:
+    """Settles batches of dead letters.
+
+    Args:
+        kinds: by name.
+        settings: the message window.
+        dependencies: for the loop it runs on.
+        clock: the wall clock.
+    """
+
+    def __init__(
+        self,
+        *,
+        kinds: Mapping[str, Kind],
+        settings: Settings,
+        dependencies: Dependencies,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._kinds, self._dependencies = kinds, dependencies
+        self._claimer = Claimer.of(dependencies.records, settings=settings, kinds=kinds, clock=clock)
+
+    async def settle(self, deliveries: Sequence[Delivery], *, queue: Queue, time_left: TimeLeft) -> None:
+        """Settle a batch. What is not deleted from the queue then comes back; see `BatchWorker.work`."""
+        dependencies = replace(self._dependencies, dead_letters=queue)
+        one = DeadLetters(dependencies=dependencies, kinds=self._kinds, claimer=self._claimer)
+        await _within(time_left() - LEAVE_BEFORE, _begin(deliveries, one.settle, slots=SLOTS))
+
+
+def _begin(
+    deliveries: Collection[Delivery], work: Callable[[Delivery], Coroutine[Any, Any, None]], *, slots: int
+) -> set[asyncio.Future[None]]:
+    """Begin work on each delivery, on so many at once. Every line of the log names the operation that it is about."""
+    free = asyncio.Semaphore(slots)
+
+    async def one(delivery: Delivery) -> None:
+        async with free:
+            await work(delivery)
+
+    return {asyncio.ensure_future(one(each)) for each in deliveries}
+
+
+async def _within(seconds: float, tasks: Collection[asyncio.Future[None]]) -> set[asyncio.Future[None]]:
+    """Wait at most so long for tasks, and return those that are not done. Raises what one of them raised."""
+    if not tasks:
+        return set()
+    done, rest = await asyncio.wait(tasks, timeout=max(0.0, seconds))
+    for each in done:
+        each.result()
+    return rest

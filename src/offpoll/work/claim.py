@@ -6,15 +6,17 @@ refused          the answer says what is there; `verdict` says what that means: 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from offpoll.errors import DependencyUnavailable
+from offpoll.kind import Kind, record_lifetime
 from offpoll.operation import Submission
 from offpoll.queue import Message
 from offpoll.records import Records, Update
-from offpoll.settings import MAX_INPUT_LIMIT
+from offpoll.setting_ranges import MAX_INPUT_LIMIT
+from offpoll.settings import Settings
 from offpoll.work.verdict import Begin, Decided, GiveUp, Held, Mine, judge
 
 __all__ = ["Claimer", "input_to_keep"]
@@ -40,6 +42,29 @@ class Claimer:
     window: float
     lifetime: float
     clock: Callable[[], datetime]
+
+    @classmethod
+    def of(
+        cls,
+        records: Records,
+        *,
+        settings: Settings,
+        kinds: Mapping[str, Kind],
+        clock: Callable[[], datetime],
+        lease: float | None = None,
+    ) -> Claimer:
+        """Return what claims operations of these kinds, for the settings' lease unless another one is given.
+
+        Raises:
+            ConfigurationError: by `record_lifetime`.
+        """
+        return cls(
+            records=records,
+            lease=settings.lease if lease is None else lease,
+            window=settings.message_window,
+            lifetime=record_lifetime(settings, kinds),
+            clock=clock,
+        )
 
     async def claim(self, message: Message, *, token: str, attempts: int) -> Mine | Held | Decided:
         """Claim an operation, or learn why not.

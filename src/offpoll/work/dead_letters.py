@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from offpoll.dependencies import Dependencies
-from offpoll.errors import DependencyError, DigestMismatch, MalformedDocument, MalformedMessage, UnsupportedMessage
+from offpoll.errors import ConfigurationError, DependencyError, DigestMismatch, MalformedDocument, MalformedMessage, UnsupportedMessage
 from offpoll.kind import Kind
+from offpoll.log_lines import about
 from offpoll.operation import Record, Status
 from offpoll.queue import Delivery, Message
-from offpoll.settings import MAX_ATTEMPTS
+from offpoll.setting_ranges import MAX_ATTEMPTS
 from offpoll.work.claim import Claimer
+from offpoll.work.outage import give_back
 from offpoll.work.parking import Parking
 from offpoll.work.verdict import AFTER_LEASE, Decided, GiveUp, Held, judge
 
@@ -51,13 +53,17 @@ class DeadLetters:
 
     async def settle(self, delivery: Delivery) -> None:
         """Settle one. Raises nothing: what cannot be settled stays in the queue."""
+        with about(**delivery.names):
+            await self._guarded(delivery)
+
+    async def _guarded(self, delivery: Delivery) -> None:
         try:
             await self._settle(delivery)
         except (DigestMismatch, MalformedDocument) as error:
             await self._or_later(delivery, str(error))
         except Exception as error:
-            # Not a DependencyError: a fault in offpoll. It stays in the queue for whoever mends that.
-            fault = not isinstance(error, DependencyError)
+            # Anything but a dependency's or the operator's fault is a fault in offpoll. The letter stays in the queue until it is mended.
+            fault = not isinstance(error, DependencyError | ConfigurationError)
             log.log(logging.ERROR if fault else logging.WARNING, "a dead letter stays for now: %s", error, exc_info=fault)
             await self._later(delivery, LATER)
 
@@ -117,12 +123,8 @@ class DeadLetters:
     async def _or_later(self, delivery: Delivery, reason: str) -> None:
         try:
             await self.parking.park(delivery, reason)
-        except DependencyError as error:
+        except (DependencyError, ConfigurationError) as error:
             log.warning("a dead letter could not be parked: %s", error)
 
     async def _later(self, delivery: Delivery, seconds: float) -> None:
-        try:
-            await self.dependencies.dead_letters.hide(delivery, seconds=seconds)
-        except DependencyError as error:
-            # It comes back by itself when its visibility ends.
-            log.warning("a dead letter could not be hidden: %s", error)
+        await give_back(self.dependencies.dead_letters, delivery, seconds=seconds)

@@ -12,20 +12,21 @@ import asyncio
 import contextvars
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from offpoll.context import CallNext, Middleware, Operation
 from offpoll.errors import Fail, HandlerStopped, InvalidInput
-from offpoll.fitting import json_error
 from offpoll.json_types import faults
 from offpoll.kind import Kind
-from offpoll.operation import Outcome, Status
+from offpoll.limits import json_error
+from offpoll.log_lines import about
+from offpoll.operation import Operation, Outcome, Status
 from offpoll.work.job import Job, Stop
 
-__all__ = ["Ended", "Errored", "HandlerRunner", "InProcess", "Stopped", "call_plain", "conclusion", "perform", "too_large"]
+__all__ = ["Ended", "Errored", "HandlerCalls", "HandlerRunner", "InProcess", "Stopped", "conclusion", "perform", "too_large"]
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +71,8 @@ class HandlerRunner(Protocol):
 Invoke = Callable[[Kind, dict[str, Any]], Awaitable[Any]]
 
 
-async def perform(
-    kind: Kind, text: str, operation: Operation, *, middleware: Sequence[Middleware], invoke: Invoke, result_limit: int
-) -> Ended | Errored:
-    """Run a handler through the middleware, outermost first.
+async def perform(kind: Kind, text: str, operation: Operation, *, invoke: Invoke, result_limit: int) -> Ended | Errored:
+    """Run a handler. Every log line that it writes, through whatever library, carries operation, kind and attempt.
 
     Raises:
         asyncio.CancelledError, HandlerStopped: it was stopped.
@@ -83,7 +82,10 @@ async def perform(
             value = kind.parse(text)
         except InvalidInput as error:
             return _failed("invalid_input", error.detail)
-        result = await _chain(kind, value, middleware, invoke)(operation)
+        with about(operation_id=operation.id, kind=kind.name, attempt=operation.attempt):
+            result = await invoke(kind, _arguments(kind, value, operation))
+            if inspect.isawaitable(result):  # a coroutine function that a decorator hides
+                result = await result
     except Fail as fail:
         return _failed(fail.code, fail.message, **fail.members)
     except (asyncio.CancelledError, HandlerStopped):
@@ -94,24 +96,10 @@ async def perform(
     return _succeeded(kind, operation, result, result_limit)
 
 
-def _chain(kind: Kind, value: Any, middleware: Sequence[Middleware], invoke: Invoke) -> CallNext:
-    """Return the handler with the middleware around it."""
-
-    async def innermost(operation: Operation) -> Any:
-        arguments = {kind.input_parameter: value}
-        if kind.operation_parameter is not None:
-            arguments[kind.operation_parameter] = operation
-        result = await invoke(kind, arguments)
-        return await result if inspect.isawaitable(result) else result  # a coroutine function that a decorator hides
-
-    call: CallNext = innermost
-    for each in reversed(middleware):
-        call = _wrapped(each, call)
-    return call
-
-
-def _wrapped(middleware: Middleware, call: CallNext) -> CallNext:
-    return lambda operation: middleware(operation, call)
+def _arguments(kind: Kind, value: Any, operation: Operation) -> dict[str, Any]:
+    """Return what the handler is called with."""
+    arguments = {kind.input_parameter: value}
+    return arguments if kind.operation_parameter is None else {**arguments, kind.operation_parameter: operation}
 
 
 def _succeeded(kind: Kind, operation: Operation, result: Any, limit: int) -> Ended:
@@ -165,34 +153,69 @@ def conclusion(job: Job, handling: asyncio.Future[Ended | Errored]) -> Ended | E
     return Errored(code="CancelledError")  # the handler cancelled itself
 
 
+class HandlerCalls:
+    """Calls handlers: coroutine functions on this loop, plain functions in threads.
+
+    Args:
+        threads: how many plain functions run at once; 0 runs them inline, which blocks the loop: for simulations.
+        result_limit: bytes.
+    """
+
+    def __init__(self, *, threads: int, result_limit: int) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="offpoll-handler") if threads else None
+        self._result_limit = result_limit
+        self._in_threads: dict[str, Future[Any]] = {}
+
+    async def call(self, job: Job, state: Any) -> Ended | Errored:
+        """Call a job's handler; see `perform`."""
+
+        async def invoke(kind: Kind, arguments: dict[str, Any]) -> Any:
+            if kind.is_async:
+                return await kind.handler(**arguments)
+            if self._threads is None:
+                return kind.handler(**arguments)
+            thread = self._in_threads[job.token] = self._threads.submit(contextvars.copy_context().run, call_plain, kind, arguments)
+            return await asyncio.wrap_future(thread)
+
+        return await perform(job.kind, job.message.body, job.operation(state), invoke=invoke, result_limit=self._result_limit)
+
+    def cancel(self, job: Job, task: asyncio.Task[Ended | Errored]) -> None:
+        """Cancel a call that can be canceled. A thread cannot: its handler stops at its next `progress()`."""
+        thread = self._in_threads.get(job.token)
+        if (thread is None or thread.cancel()) and not task.cancelling():  # not done either: then its result is on the way
+            task.cancel()
+
+    def forget(self, job: Job) -> Future[Any] | None:
+        """Drop a job, and return what runs of it in a thread."""
+        return self._in_threads.pop(job.token, None)
+
+    def close(self) -> None:
+        """Take no more calls. Threads that run end on their own."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+
 class InProcess:
-    """Runs handlers here: coroutines on this loop, plain functions in threads.
+    """Runs handlers in this process.
 
     Args:
         state: what the lifespan yielded.
-        middleware: wraps every call, outermost first.
-        threads: how many plain functions run at once; 0 runs them inline, which blocks the loop: for simulations.
-        result_limit: bytes.
+        threads, result_limit: see `HandlerCalls`.
         monotonic: the clock of leases and timeouts.
     """
 
-    def __init__(
-        self, *, state: Any, middleware: Sequence[Middleware], threads: int, result_limit: int, monotonic: Callable[[], float]
-    ) -> None:
+    def __init__(self, *, state: Any, threads: int, result_limit: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._state = state
-        self._middleware = middleware
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="offpoll-handler") if threads else None
-        self._result_limit = result_limit
+        self._calls = HandlerCalls(threads=threads, result_limit=result_limit)
         self._monotonic = monotonic
         self._running: dict[str, asyncio.Task[Ended | Errored]] = {}
-        self._in_threads: dict[str, Future[Any]] = {}
 
     async def run(self, job: Job) -> Ended | Errored | Stopped:
         loop, told, began = asyncio.get_running_loop(), asyncio.Event(), self._monotonic()
-        task = self._running[job.token] = loop.create_task(self._perform(job))
+        task = self._running[job.token] = loop.create_task(self._calls.call(job, self._state))
 
         def stop() -> None:
-            self._stop(job, task)
+            self._calls.cancel(job, task)
             told.set()
 
         job.begin(now=began, on_stop=lambda: _call_threadsafe(loop, stop))
@@ -223,7 +246,7 @@ class InProcess:
             await asyncio.wait({task}, timeout=GRACE)
 
     async def vacated(self, job: Job) -> None:
-        task, thread = self._running.pop(job.token, None), self._in_threads.pop(job.token, None)
+        task, thread = self._running.pop(job.token, None), self._calls.forget(job)
         rest: set[asyncio.Future[Any]] = set()
         if task is not None and not task.done():
             rest.add(task)
@@ -237,29 +260,7 @@ class InProcess:
 
     def close(self) -> None:
         """Take no more work. Threads that run end on their own."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def _perform(self, job: Job) -> Ended | Errored:
-        operation = job.operation(self._state)
-
-        async def invoke(kind: Kind, arguments: dict[str, Any]) -> Any:
-            if kind.is_async:
-                return await kind.handler(**arguments)
-            if self._threads is None:
-                return kind.handler(**arguments)
-            thread = self._in_threads[job.token] = self._threads.submit(contextvars.copy_context().run, call_plain, kind, arguments)
-            return await asyncio.wrap_future(thread)
-
-        return await perform(
-            job.kind, job.message.body, operation, middleware=self._middleware, invoke=invoke, result_limit=self._result_limit
-        )
-
-    def _stop(self, job: Job, task: asyncio.Task[Ended | Errored]) -> None:
-        """Cancel what can be. A thread cannot, and middleware must not end before the handler that it wraps: that stops at progress()."""
-        thread = self._in_threads.get(job.token)
-        if (thread is None or thread.cancel()) and not task.cancelling():  # not done either: then its result is on the way
-            task.cancel()
+        self._calls.close()
 
 
 def call_plain(kind: Kind, arguments: dict[str, Any]) -> Any:

@@ -98,7 +98,7 @@ class Heartbeat:
         if self.renews:
             self._mind_the_lease(job, now)
             if not job.beating and self._due(job, now):
-                job.beating, job.tried_at = True, now
+                job.beating, job.last_beat_try = True, now
                 self._start(self._beat(job, now), job, "beating")
         if not job.publishing and now >= job.publish_after and self.publisher.wants(job):
             job.publishing = True
@@ -120,12 +120,12 @@ class Heartbeat:
     def _due(self, job: Job, now: float) -> bool:
         """Tell whether a third of the visibility is over, or of the lease: a claim that took long is older than the last beat."""
         third = self.lease / 3
-        aged = now - job.beat_at >= third or (job.running and now >= job.lease_ends - 2 * third)
-        return aged and now - job.tried_at >= min(RETRY, third)
+        aged = now - job.last_beat >= third or (job.running and now >= job.lease_ends - 2 * third)
+        return aged and now - job.last_beat_try >= min(RETRY, third)
 
     def _mind_the_lease(self, job: Job, now: float) -> None:
         """Stop a handler whose lease ends unrenewed. A process that was stopped itself first asks: nobody may have claimed meanwhile."""
-        slow = job.beating and now - job.tried_at >= min(SLOW, self.lease / 6)
+        slow = job.beating and now - job.last_beat_try >= min(SLOW, self.lease / 6)
         if job.running and now >= job.lease_ends - self.margin and (job.failing or slow):
             job.stop(Stop.LAPSED)
 
@@ -134,7 +134,7 @@ class Heartbeat:
         errors = [each for each in results if isinstance(each, BaseException)]
         job.failing = bool(errors)
         if not errors:
-            job.beat_at = now
+            job.last_beat = now
         for error in errors:
             if not isinstance(error, DependencyError):
                 raise error

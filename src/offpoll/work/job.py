@@ -7,24 +7,45 @@ atomic; nothing is read and changed in one step. Must not do I/O.
 from __future__ import annotations
 
 import asyncio
+import random
+import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from offpoll.board import Stored
-from offpoll.context import Operation
-from offpoll.document import Estimate, Progress
+from offpoll.document import Estimate
 from offpoll.errors import HandlerStopped
+from offpoll.instant import utc_now
 from offpoll.kind import Kind
-from offpoll.operation import Record
+from offpoll.operation import Operation, Progress, Record
 from offpoll.queue import Delivery, Message
 from offpoll.records import Claim
 
-__all__ = ["MARGIN", "Job", "Stop"]
+__all__ = ["MARGIN", "Ambient", "Job", "Stop"]
 
 #: How long before its end a holder no longer relies on a lease, as a share of the lease.
 MARGIN = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ambient:
+    """The clocks and the randomness of a worker.
+
+    Attributes:
+        clock: the wall clock, for documents.
+        monotonic: the clock of leases.
+        random: numbers from 0 to 1.
+        token: a fresh claim token.
+    """
+
+    clock: Callable[[], datetime] = utc_now
+    monotonic: Callable[[], float] = time.monotonic
+    random: Callable[[], float] = random.random
+    token: Callable[[], str] = lambda: secrets.token_hex(16)
 
 
 class Stop(StrEnum):
@@ -45,16 +66,16 @@ class Job:
         delivery, message, kind: what was received.
         token: fresh for this delivery.
         record: as the claim answered it; None before.
-        claimed_at: when its claim began, on the monotonic clock.
-        tried_at: when the last beat began.
-        beat_at: when the last beat began that succeeded.
+        claim_began: when its claim began, on the monotonic clock.
+        last_beat_try: when the last beat began.
+        last_beat: when the last beat began that succeeded.
         failing: whether the last beat failed.
         lease_ends: counted from before the call that set it.
-        started_at: when the handler began.
+        run_began: when the handler began, on the monotonic clock.
         running: whether the handler runs.
         spent: seconds for which it ran under this claim before: a lapse ended that run, and another one begins.
         progress: the newest that the handler reported.
-        progress_at: when the heartbeat first saw that.
+        progress_seen: when the heartbeat first saw that.
         shown: the document as last read or published.
         promised: the estimate that the submitter was given, where the heartbeat found the document unchanged.
         closed: the loop is done with it: the heartbeat must leave it alone.
@@ -69,16 +90,16 @@ class Job:
     kind: Kind
     token: str
     record: Record | None = None
-    claimed_at: float = 0.0
-    tried_at: float = 0.0
-    beat_at: float = 0.0
+    claim_began: float = 0.0
+    last_beat_try: float = 0.0
+    last_beat: float = 0.0
     failing: bool = False
     lease_ends: float = 0.0
-    started_at: float = 0.0
+    run_began: float = 0.0
     running: bool = False
     spent: float = 0.0
     progress: Progress | None = None
-    progress_at: float = 0.0
+    progress_seen: float = 0.0
     shown: Stored | None = None
     promised: Estimate | None = None
     closed: bool = False
@@ -124,7 +145,7 @@ class Job:
     def notice(self, now: float) -> None:
         """Note when the newest progress was first seen; the heartbeat's."""
         if self.progress is not self._noticed:
-            self._noticed, self.progress_at = self.progress, now
+            self._noticed, self.progress_seen = self.progress, now
 
     def checkpoint(self) -> None:
         """Raise HandlerStopped where the handler has to stop."""
@@ -149,7 +170,7 @@ class Job:
         """
         if self.stop_reason is not Stop.SHUTDOWN:
             self.stop_reason = None
-        self.started_at, self.progress = now, None
+        self.run_began, self.progress = now, None
         self._on_stop = on_stop
         self.running = True
         if self.stop_reason is not None:

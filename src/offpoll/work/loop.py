@@ -13,7 +13,7 @@ from typing import Any
 
 from offpoll.errors import DependencyError
 from offpoll.queue import Delivery, Queue
-from offpoll.work.outage import FIRST_PAUSE, LONGEST_PAUSE, Outage
+from offpoll.work.outage import FIRST_PAUSE, LONGEST_PAUSE, Outage, give_back
 
 __all__ = ["LONG_POLL", "Loop"]
 
@@ -89,7 +89,7 @@ class Loop:
                 continue
             for delivery in deliveries:
                 if self._draining.is_set():  # received in the moment of the drain
-                    await self._return(delivery)
+                    await give_back(self.queue, delivery, seconds=0.0)
                 else:
                     self._start(delivery)
 
@@ -109,13 +109,6 @@ class Loop:
             return list(await receiving) if receiving.done() else []
         finally:
             receiving.cancel()
-
-    async def _return(self, delivery: Delivery) -> None:
-        try:
-            await self.queue.hide(delivery, seconds=0.0)
-        except DependencyError as error:
-            # It comes back by itself when its visibility ends.
-            log.warning("%s: a message could not be given back, it returns later: %s", self.name, error)
 
     def _start(self, delivery: Delivery) -> None:
         task = asyncio.get_running_loop().create_task(self.work(delivery))

@@ -7,9 +7,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from offpoll.errors import DependencyError, DependencyRefused
+from offpoll.errors import ConfigurationError, DependencyError, DependencyRefused
+from offpoll.queue import Delivery, Queue
 
-__all__ = ["Outage"]
+__all__ = ["Outage", "give_back"]
 
 log = logging.getLogger(__name__)
 
@@ -98,3 +99,11 @@ class Outage:
                 await self._stopping.wait()
         except TimeoutError:
             pass
+
+
+async def give_back(queue: Queue, delivery: Delivery, *, seconds: float) -> None:
+    """Let a message come back after so many seconds. Raises nothing: if that fails, it comes back when its visibility ends."""
+    try:
+        await queue.hide(delivery, seconds=seconds)
+    except (DependencyError, ConfigurationError) as error:
+        log.warning("a message could not be given back, it returns later: %s", error)

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from offpoll.board import StatusBoard
+from offpoll.board import AsyncStatusBoard
 from offpoll.dependencies import Dependencies
 from offpoll.errors import MalformedMessage
 from offpoll.metrics import MESSAGES_PARKED, Metrics, NoMetrics
@@ -34,7 +34,7 @@ class Parking:
     queue: Queue
     parking: Queue
     records: Records
-    board: StatusBoard
+    board: AsyncStatusBoard
     lifetime: float
     metrics: Metrics = field(default_factory=NoMetrics)
 

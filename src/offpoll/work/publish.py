@@ -15,11 +15,11 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from offpoll.board import StatusBoard
+from offpoll.board import AsyncStatusBoard
 from offpoll.dependencies import Dependencies
-from offpoll.document import Document, Progress
+from offpoll.document import Document
 from offpoll.forecast import Forecast
-from offpoll.operation import Record, Status
+from offpoll.operation import Progress, Record, Status
 from offpoll.poll_plan import MAX_PAUSE, MIN_INTERVAL
 from offpoll.settings import Settings
 from offpoll.work.job import Job
@@ -40,7 +40,7 @@ class Publisher:
         clock: the wall clock.
     """
 
-    board: StatusBoard
+    board: AsyncStatusBoard
     forecast: Forecast
     max_updates: int
     clock: Callable[[], datetime]
@@ -90,9 +90,9 @@ class Publisher:
             now=wall,
             due=next_due(shown.document, wall) or wall,
             created_at=record.submission.created_at,
-            elapsed=now - job.started_at,
+            elapsed=now - job.run_began,
             fraction=None if job.progress is None else job.progress.fraction,
-            since=now - job.progress_at,
+            since=now - job.progress_seen,
             lateness_weight=job.kind.lateness_weight,
         )
         job.shown = await self.board.show(record, held=shown, progress=job.progress, estimate=estimate, poll=poll) or shown

@@ -11,15 +11,13 @@ from offpoll.dependencies import Dependencies
 from offpoll.kind import Kind
 from offpoll.service_times import REPORT_INTERVAL
 from offpoll.settings import Settings
-from offpoll.work.ambient import Ambient
-from offpoll.work.claim import Claimer
 from offpoll.work.dead_letters import SLOTS, DeadLetters
+from offpoll.work.delivery import DeliveryProcessor
 from offpoll.work.handle import HandlerRunner
 from offpoll.work.heartbeat import Heartbeat, HeartbeatRunner
-from offpoll.work.job import Job, Stop
+from offpoll.work.job import Ambient, Job, Stop
 from offpoll.work.loop import LONG_POLL, Loop
 from offpoll.work.outage import Outage
-from offpoll.work.process import Processor
 from offpoll.work.publish import Publisher
 from offpoll.work.timing import ServiceTimesBuffer
 
@@ -37,7 +35,6 @@ class Worker:
     Args:
         kinds: by name.
         settings: limits, lease, concurrency.
-        lifetime: seconds after which a record counts as absent.
         dependencies: for the loop it runs on.
         heartbeat_dependencies: opens those of the loop that the heartbeat runs on.
         heartbeat: where that is.
@@ -51,7 +48,6 @@ class Worker:
         *,
         kinds: Mapping[str, Kind],
         settings: Settings,
-        lifetime: float,
         dependencies: Dependencies,
         heartbeat_dependencies: Callable[[], AbstractAsyncContextManager[Dependencies]],
         heartbeat: HeartbeatRunner,
@@ -67,14 +63,16 @@ class Worker:
         self._jobs: dict[str, Job] = {}
         self._outage = Outage(random=self._ambient.random)
         self._timing = ServiceTimesBuffer(dependencies.service_times, clock=self._ambient.clock, metrics=dependencies.metrics)
-        claimer = Claimer(
-            records=dependencies.records,
-            lease=settings.lease,
-            window=settings.message_window,
-            lifetime=lifetime,
-            clock=self._ambient.clock,
+        processor = DeliveryProcessor.of(
+            dependencies,
+            settings=settings,
+            kinds=kinds,
+            runner=runner,
+            outage=self._outage,
+            timing=self._timing,
+            jobs=self._jobs,
+            ambient=self._ambient,
         )
-        processor = self._processor(kinds, dependencies, claimer, runner)
         self._loops = [
             Loop(
                 name="operations",
@@ -86,7 +84,7 @@ class Worker:
             )
         ]
         if dead_letters:
-            settle = DeadLetters(dependencies=dependencies, kinds=kinds, claimer=claimer).settle
+            settle = DeadLetters(dependencies=dependencies, kinds=kinds, claimer=processor.claimer).settle
             self._loops.append(
                 Loop(
                     name="dead letters",
@@ -146,19 +144,6 @@ class Worker:
         self._outage.stop()
         for job in list(self._jobs.values()):
             job.stop(Stop.SHUTDOWN)
-
-    def _processor(self, kinds: Mapping[str, Kind], dependencies: Dependencies, claimer: Claimer, runner: HandlerRunner) -> Processor:
-        return Processor(
-            dependencies=dependencies,
-            kinds=kinds,
-            claimer=claimer,
-            runner=runner,
-            outage=self._outage,
-            timing=self._timing,
-            jobs=self._jobs,
-            backoff=self._settings.backoff,
-            ambient=self._ambient,
-        )
 
     @asynccontextmanager
     async def _make_heartbeat(self) -> AsyncIterator[Heartbeat]:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.processes import Watched, command_line
-from tests.servers import free_port
+from tests.support.processes import Watched, command_line
+from tests.support.servers import free_port
 
 pytestmark = pytest.mark.ministack
 

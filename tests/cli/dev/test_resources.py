@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from tests.servers import Server
+from tests.support.servers import Server
 
 from offpoll import Settings
 from offpoll.cli.dev.resources import Resources, make_resources

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from offpoll.cli.main import MISUSED
+from offpoll.cli.exit_codes import MISUSED
 from offpoll.cli.options import Port, Reference, free_port
 from offpoll.errors import ConfigurationError
 

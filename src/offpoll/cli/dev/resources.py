@@ -19,7 +19,8 @@ from typing import Any
 
 from offpoll.cli.dev.emulator import REGION, ROOT
 from offpoll.queue import SPARE_RECEIVES
-from offpoll.settings import LONGEST_RETENTION, Settings
+from offpoll.setting_ranges import LONGEST_RETENTION
+from offpoll.settings import Settings
 
 __all__ = ["Resources", "make_resources", "policy"]
 

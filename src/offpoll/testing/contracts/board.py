@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from offpoll.board import DocumentStore
+from offpoll.document_store import DocumentStore
 from offpoll.errors import DocumentChanged, DocumentExists
 from offpoll.testing.contracts.board_races import DocumentStoreRaces
 from offpoll.testing.contracts.status_board_races import StatusBoardRaces

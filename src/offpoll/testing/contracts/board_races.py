@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from offpoll.board import DocumentStore
+from offpoll.document_store import DocumentStore
 from offpoll.errors import DocumentChanged, DocumentExists
 from offpoll.testing.contracts.running import WRITERS, Running
 

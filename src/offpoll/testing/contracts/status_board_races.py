@@ -15,10 +15,11 @@ from datetime import timedelta
 
 import pytest
 
-from offpoll.board import DocumentStore, StatusBoard
-from offpoll.document import Document, Estimate, PollHint, Progress
+from offpoll.board import AsyncStatusBoard
+from offpoll.document import Document, Estimate, PollHint
+from offpoll.document_store import DocumentStore
 from offpoll.link import StatusLink
-from offpoll.operation import Outcome, Record, Status, Submission
+from offpoll.operation import Outcome, Progress, Record, Status, Submission
 from offpoll.testing.contracts.running import WRITERS, Running
 from offpoll.testing.contracts.submissions import new_submission
 
@@ -76,8 +77,8 @@ class StatusBoardRaces(Running):
         return Observed(store=store)
 
     @pytest.fixture
-    def board(self, observed: Observed) -> StatusBoard:
-        return StatusBoard(store=observed)
+    def board(self, observed: Observed) -> AsyncStatusBoard:
+        return AsyncStatusBoard(store=observed)
 
     @pytest.fixture
     def operation(self) -> Submission:
@@ -85,7 +86,7 @@ class StatusBoardRaces(Running):
         return new_submission()
 
     @pytest.mark.parametrize("exists", [True, False])
-    def test_one_end_that_many_show(self, board: StatusBoard, observed: Observed, operation: Submission, exists: bool) -> None:
+    def test_one_end_that_many_show(self, board: AsyncStatusBoard, observed: Observed, operation: Submission, exists: bool) -> None:
         """Many who show one outcome, over a document or where it is missing, write it once, and all are told the same document."""
         if exists:
             self._queued(board, operation)
@@ -97,7 +98,7 @@ class StatusBoardRaces(Running):
         assert (last.status, last.revision, len(observed.history())) == ("succeeded", 1 + exists, 1 + exists)
         assert self._stored(board, operation) == last
 
-    def test_one_of_many_ends_stays(self, board: StatusBoard, observed: Observed, operation: Submission) -> None:
+    def test_one_of_many_ends_stays(self, board: AsyncStatusBoard, observed: Observed, operation: Submission) -> None:
         """Of different ends, which no record would have, the first one shown stays, and all others are told so."""
         self._queued(board, operation)
         outcomes = [Outcome(status=Status.FAILED, error={"code": f"c{number}", "message": ""}) for number in range(WRITERS)]
@@ -106,7 +107,7 @@ class StatusBoardRaces(Running):
         assert [None if each is None else each.document for each in shown] == [stored] * WRITERS
         assert [document.status for document in observed.history()] == ["queued", "failed"]
 
-    def test_many_attempts(self, board: StatusBoard, observed: Observed, operation: Submission) -> None:
+    def test_many_attempts(self, board: AsyncStatusBoard, observed: Observed, operation: Submission) -> None:
         """However many attempts show their progress at once, each write has a higher rank than the last one; the last attempt stays."""
         self._queued(board, operation)
         shown = self.race(board.show(_record(operation, attempt=attempt), progress=Progress(fraction=0.5)) for attempt in _shuffled())
@@ -117,7 +118,7 @@ class StatusBoardRaces(Running):
             assert each is not None
             assert each.document.attempt >= attempt
 
-    def test_an_end_among_attempts(self, board: StatusBoard, observed: Observed, operation: Submission) -> None:
+    def test_an_end_among_attempts(self, board: AsyncStatusBoard, observed: Observed, operation: Submission) -> None:
         """An end that is shown while others show progress is the last that is written, even if its attempt is lower than theirs."""
         self._queued(board, operation)
         records = [_record(operation, attempt=attempt) for attempt in _shuffled()]
@@ -128,11 +129,11 @@ class StatusBoardRaces(Running):
         assert [document.done for document in observed.history()].count(True) == 1
         assert self._stored(board, operation).status == "canceled"
 
-    def _queued(self, board: StatusBoard, operation: Submission) -> None:
+    def _queued(self, board: AsyncStatusBoard, operation: Submission) -> None:
         hint = PollHint(not_before=operation.created_at, interval=1.0)
         self.run(board.create(operation, estimate=Estimate(), poll=hint))
 
-    def _stored(self, board: StatusBoard, operation: Submission) -> Document:
+    def _stored(self, board: AsyncStatusBoard, operation: Submission) -> Document:
         found = self.run(board.read(operation.status_key))
         assert found is not None
         return found.document

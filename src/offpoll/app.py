@@ -1,0 +1,124 @@
+"""What a user writes: an app and its handlers. Knows no stores, no HTTP and no worker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from offpoll.errors import ConfigurationError
+from offpoll.kind import Kind
+from offpoll.operation import Operation
+from offpoll.settings import Settings
+
+__all__ = ["Authorize", "Caller", "Offpoll"]
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+Lifespan = Callable[["Offpoll"], AbstractAsyncContextManager[Any]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caller:
+    """What is known of a caller before anything else is read.
+
+    Attributes:
+        method, path: of the request.
+        headers: names in lowercase. Left out of `repr`: they may carry credentials.
+        claims: what an authorizer in front of the service has verified, as API Gateway hands it on; empty where there is none. Unlike a
+            header, no caller can set them.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(repr=False)
+    claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+#: Returns the owner, or raises Unauthorized or Forbidden: nothing of the request has been read then, and nothing is enqueued.
+Authorize = Callable[[Caller], Awaitable[str]]
+
+
+class Offpoll:
+    """An app: its kinds of operations, and what surrounds their handlers.
+
+    Args:
+        lifespan: `@asynccontextmanager async def lifespan(app): …; yield state`. Entered in every process, API and worker (with
+            `--processes`, in each child); what it yields is `operation.state`.
+        authorize: from a caller to an owner, for the API: `async def authorize(caller) -> str`, which raises Unauthorized or Forbidden
+            where there is none. Without it all callers are one owner, `public`.
+    """
+
+    def __init__(self, *, lifespan: Lifespan | None = None, authorize: Authorize | None = None) -> None:
+        self.authorize = authorize
+        self._lifespan = lifespan
+        self._kinds: dict[str, Kind] = {}
+        self._fetches: dict[str, Callable[[Operation], Any]] = {}
+
+    def operation(
+        self,
+        kind: str,
+        *,
+        timeout: float | None = None,
+        attempts: int | None = None,
+        lateness_weight: float | str | None = None,
+        show_result: bool | None = None,
+    ) -> Callable[[Handler], Handler]:
+        """Register a handler for a kind of operation. The handler stays the plain, typed function it is.
+
+        Args:
+            kind: its name, and its path in the API: `order` → `POST /order`.
+            timeout: seconds one attempt may take; over it the operation is `failed` (`timed_out`).
+            attempts: how many an operation gets when its handler raises or its worker dies.
+            lateness_weight: how many polls it is worth to learn earlier that an operation is done: by one second (`4`), or by as long
+                as it is expected to take (`"30/duration"`).
+            show_result: publish the result in the status document. Off: a document holds nothing sensitive.
+
+        Raises:
+            ConfigurationError: the name is taken or cannot be used, a limit is out of range, or the signature is not a handler's.
+        """
+        given = {"timeout": timeout, "attempts": attempts, "lateness_weight": lateness_weight, "show_result": show_result}
+        limits = {name: value for name, value in given.items() if value is not None}
+
+        def register(handler: Handler) -> Handler:
+            if kind in self._kinds:
+                raise ConfigurationError(f"the kind {kind!r} has two handlers")
+            self._kinds[kind] = Kind.of(kind, handler, **limits)
+            return handler
+
+        return register
+
+    def fetch(self, kind: str) -> Callable[[Handler], Handler]:
+        """Register what answers `GET /{kind}/{id}` for a succeeded operation: it is given the Operation and returns the object, or None.
+
+        Without one the recorded result is the answer, until the record expires.
+        """
+
+        def register(hook: Handler) -> Handler:
+            self._fetches[kind] = hook
+            return hook
+
+        return register
+
+    def kinds(self, settings: Settings) -> dict[str, Kind]:
+        """Return the kinds, with the settings' limits where a decorator said none.
+
+        Raises:
+            ConfigurationError: there is none, or a fetch hook belongs to none.
+        """
+        if not self._kinds:
+            raise ConfigurationError('the service has no operations: decorate a handler with @app.operation("…")')
+        unknown = self._fetches.keys() - self._kinds.keys()
+        if unknown:
+            raise ConfigurationError(f"a fetch hook is registered for {sorted(unknown)}, which no handler is")
+        filled = (kind.filled(settings) for kind in self._kinds.values())
+        return {kind.name: kind.with_fetch(self._fetches.get(kind.name)) for kind in filled}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Any]:
+        """Enter the lifespan, and yield its state."""
+        if self._lifespan is None:
+            yield None
+        else:
+            async with self._lifespan(self) as state:
+                yield state

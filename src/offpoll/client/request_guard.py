@@ -1,0 +1,126 @@
+"""The gate that every request passes: who may be asked what, and with which credentials.
+
+Decides that the API's credentials go to the API's own address and below, and nowhere else: not to the object store, which refuses a request
+with two kinds of them, also where both share a host, and not to wherever a link in a document points.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from math import inf
+from typing import TypeAlias
+
+from offpoll.errors import ApiError, ConfigurationError
+from offpoll.exchange import Fetch
+
+__all__ = ["AsyncAuth", "Auth", "RequestGuard", "without_query"]
+
+Auth: TypeAlias = Callable[[], Mapping[str, str]] | tuple[str, str] | Mapping[str, str]
+AsyncAuth: TypeAlias = Callable[[], Mapping[str, str] | Awaitable[Mapping[str, str]]] | tuple[str, str] | Mapping[str, str]
+
+#: What counts as a URL here. Stricter than the standards, on purpose: parsers differ on userinfo, backslashes and control characters, and
+#: where they differ, credentials leak.
+_URL = re.compile(r"(https?)://([\w.-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?((?:[/?#][!-\[\]-~]*)?)", re.ASCII | re.IGNORECASE)
+
+#: A path with a step up, in whatever spelling some server understands: it may lead out of the folder that it begins with.
+_LEADS_UP = re.compile(r"(?:^|/|%2f)(?:\.|%2e){1,2}(?:/|%2f|;|#|$)", re.IGNORECASE)
+
+_PORTS = {"http": "80", "https": "443"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequestGuard:
+    """What a client may send.
+
+    Args:
+        base_url: the API's address, without a slash at its end.
+        auth: headers for the API: a mapping, or user and password, or a callable that is asked for them before every request.
+        request_timeout: longest time for one request, seconds.
+
+    Raises:
+        ConfigurationError: `base_url` is not an address, or `request_timeout` no time that ends.
+    """
+
+    base_url: str
+    auth: AsyncAuth | None = field(repr=False)
+    request_timeout: float
+
+    def __post_init__(self) -> None:
+        match = _URL.fullmatch(self.base_url)
+        if match is None or "?" in self.base_url or "#" in self.base_url or self.base_url.endswith("/"):
+            raise ConfigurationError(
+                f"an API's address is http(s)://host[:port][/path], without user, query or fragment: {self.base_url!r}"
+            )
+
+        if not 0 < self.request_timeout < inf:
+            raise ConfigurationError(f"request_timeout is seconds, more than 0 and not for ever: {self.request_timeout}")
+
+    async def complete_async(self, fetch: Fetch) -> Fetch:
+        """Complete a request as `complete` does, with a callable that may be async."""
+        headers = self._credentials() if fetch.to == "api" else {}
+        return self._admit(fetch, headers if isinstance(headers, Mapping) else await headers)
+
+    def complete(self, fetch: Fetch) -> Fetch:
+        """Return a request as it is to be sent: its timeout, and, to the API, its credentials.
+
+        Raises:
+            ApiError: the credentials would leave the API's own address.
+            ConfigurationError: the `auth` callable is async.
+        """
+        headers = self._credentials() if fetch.to == "api" else {}
+        if not isinstance(headers, Mapping):
+            if isinstance(headers, Coroutine):
+                headers.close()  # else Python warns that it was never awaited
+            raise ConfigurationError("auth returned no mapping of headers; an async callable needs AsyncClient")
+        return self._admit(fetch, headers)
+
+    def _credentials(self) -> Mapping[str, str] | Awaitable[Mapping[str, str]]:
+        auth = self.auth
+        if auth is None:
+            return {}
+        if callable(auth):
+            return auth()
+        if isinstance(auth, tuple):
+            return {"Authorization": "Basic " + b64encode(":".join(auth).encode()).decode()}
+        return auth
+
+    def _admit(self, fetch: Fetch, credentials: Mapping[str, str]) -> Fetch:
+        timeout = min(self.request_timeout, fetch.timeout)
+        if fetch.to == "store":
+            return replace(fetch, timeout=timeout)
+        return replace(fetch, timeout=timeout, url=self._trusted(fetch.url), headers={**credentials, **fetch.headers})
+
+    def _trusted(self, url: str) -> str:
+        """Return the URL to use for the API.
+
+        A link that has the API's host but `http` where the API is reached by `https` is what an API behind a TLS proxy writes: it is
+        followed by `https`. Beyond the API's own address nothing goes that has credentials; without any, a link may lead where it likes.
+        """
+        scheme, host, port, path = _parts(url)
+        own_scheme, own_host, own_port, own_path = _parts(self.base_url)
+        if (scheme, own_scheme, host, port) == ("http", "https", own_host, own_port):
+            scheme, url = "https", "https" + url[len("http") :]
+        same = (scheme, host, port or _PORTS.get(scheme)) == (own_scheme, own_host, own_port or _PORTS.get(own_scheme))
+        if self.auth is None or (same and path.startswith(own_path + "/") and not _LEADS_UP.search(path)):
+            return url
+        raise ApiError(
+            f"the operation's link leads to {without_query(url)}, and this client's credentials are for {self.base_url}: "
+            "check the service's public_url, or make a client for that address",
+            status=0,
+        )
+
+
+def without_query(url: str) -> str:
+    """Return a URL without its query, where a link's signature is."""
+    return url.partition("?")[0]
+
+
+@lru_cache(maxsize=64)  # the API's own address is one of two that each request to it compares
+def _parts(url: str) -> tuple[str, str, str, str]:
+    """Return scheme, host, port and path as written; of no host at all where this is not a URL that all parsers read alike."""
+    match = _URL.fullmatch(url)
+    return ("", "", "", "") if match is None else (match[1].lower(), match[2].lower(), match[3] or "", without_query(match[4]))

@@ -1,0 +1,122 @@
+"""What a store of status documents must be able to do, and one in memory, with an HTTP face so that a client can follow its links."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Protocol
+from urllib.parse import quote, unquote, urlsplit
+
+from offpoll.errors import DocumentChanged, DocumentExists
+from offpoll.instant import from_wire, to_wire, utc_now
+from offpoll.link import StatusLink
+
+__all__ = ["DocumentStore", "MemoryDocumentStore"]
+
+_ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
+
+
+class DocumentStore(Protocol):
+    """A store of small objects with conditional writes and presigned reads.
+
+    Every verb that does I/O raises DependencyUnavailable where the effect is unknown, DependencyRefused where the store says no.
+    """
+
+    async def create(self, key: str, body: bytes) -> str:
+        """Write a new object and return its etag. Raises DocumentExists where there is one."""
+
+    async def replace(self, key: str, body: bytes, *, etag: str) -> str:
+        """Overwrite the object that has this etag and return the new one. Raises DocumentChanged where it has another, or is gone."""
+
+    async def read(self, key: str) -> tuple[bytes, str] | None:
+        """Return an object and its etag, None where there is none or it is hidden (S3 answers 403 then, without ListBucket)."""
+
+    def sign(self, key: str, *, lifetime: float) -> StatusLink:
+        """Presign a GET. It ends after `lifetime` seconds or with the signer's credentials, whichever comes first."""
+
+
+@dataclass(kw_only=True)
+class MemoryDocumentStore:
+    """Documents in a dict. Links are signed and expire, as a real store's do.
+
+    Args:
+        clock: the store's own time.
+        origin: the scheme and host of its links.
+    """
+
+    clock: Callable[[], datetime] = utc_now
+    origin: str = "https://store.invalid"
+    _objects: dict[str, bytes] = field(default_factory=dict)
+    _secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+
+    async def create(self, key: str, body: bytes) -> str:
+        if key in self._objects:
+            raise DocumentExists(key)
+        self._objects[key] = body
+        return _etag(body)
+
+    async def replace(self, key: str, body: bytes, *, etag: str) -> str:
+        if key not in self._objects or _etag(self._objects[key]) != etag:
+            raise DocumentChanged(key)
+        self._objects[key] = body
+        return _etag(body)
+
+    async def read(self, key: str) -> tuple[bytes, str] | None:
+        body = self._objects.get(key)
+        return None if body is None else (body, _etag(body))
+
+    def sign(self, key: str, *, lifetime: float) -> StatusLink:
+        expires_at = self.clock() + timedelta(seconds=lifetime)
+        expires = to_wire(expires_at)  # nothing in there needs an escape
+        href = f"{self.origin}/{quote(key)}?expires={expires}&signature={self._signature(key, expires)}"
+        return StatusLink(href=href, expires_at=expires_at)
+
+    def answer(self, method: str, url: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        """Answer a request for a link as a store does: status, headers, body."""
+        key, expires, signature = _parts(url)
+        if method != "GET" or not hmac.compare_digest(signature.encode(), self._signature(key, expires).encode()):
+            return self._refusal(403, "SignatureDoesNotMatch", "The request signature does not match")
+        now = self.clock()
+        if from_wire(expires) <= now:
+            return self._refusal(403, "AccessDenied", "Request has expired")
+        body = self._objects.get(key)
+        if body is None:
+            return self._refusal(403, "AccessDenied", "Access Denied")
+        etag = _etag(body)
+        answer = {"date": _http_date(now.replace(microsecond=0)), "etag": f'"{etag}"', "content-type": "application/json"}
+        if headers.get("if-none-match", "").strip('"') == etag:
+            return 304, answer, b""
+        return 200, answer, body
+
+    def _refusal(self, status: int, code: str, message: str) -> tuple[int, dict[str, str], bytes]:
+        date = _http_date(self.clock().replace(microsecond=0))
+        return status, {"date": date, "content-type": "application/xml"}, _ERROR.format(code=code, message=message).encode()
+
+    def _signature(self, key: str, expires: str) -> str:
+        return hashlib.blake2b(f"{key}\n{expires}".encode(), key=self._secret).hexdigest()
+
+
+# What follows is looked at by every poll, and by many of them for the same document, link and second.
+
+
+@lru_cache(maxsize=4096)
+def _etag(body: bytes) -> str:
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _parts(url: str) -> tuple[str, str, str]:
+    """Return a link's key, and when it expires and its signature as they stand there: empty where they do not."""
+    parts = urlsplit(url)
+    query = dict(field.partition("=")[::2] for field in parts.query.split("&"))
+    return unquote(parts.path.lstrip("/")), query.get("expires", ""), query.get("signature", "")
+
+
+@lru_cache(maxsize=16)
+def _http_date(second: datetime) -> str:
+    return f"{second:%a, %d %b %Y %H:%M:%S GMT}"

@@ -1,0 +1,105 @@
+"""What each setting may be: its range or its form, and which settings must fit each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from offpoll.errors import ConfigurationError
+from offpoll.lateness import read_weight
+from offpoll.limits import MAX_BASE_URL
+
+__all__ = ["MAX_ATTEMPTS", "MAX_INPUT_LIMIT", "MAX_LINK_LIFETIME", "MAX_RESULT_LIMIT", "MAX_TIMEOUT", "PREFIX", "check"]
+
+#: Every setting's variable begins with it.
+PREFIX = "OFFPOLL_"
+
+_DAY = 86_400.0
+
+#: SQS keeps a message 14 days at most (SetQueueAttributes, MessageRetentionPeriod); a dead letter keeps its age.
+LONGEST_RETENTION = 14 * _DAY
+
+#: The output size of the HMAC-SHA-256 that the secret keys (RFC 2104, 3): a shorter secret would be easier to guess.
+MIN_SECRET_BYTES = 32
+
+#: SQS's largest message is 1 MiB; DynamoDB's largest item is 400 KiB and keeps the input of a failed operation (design: 256 KiB at most).
+MAX_INPUT_LIMIT = 256 * 1024
+
+#: DynamoDB's largest item is 400 KiB.
+MAX_RESULT_LIMIT = 350 * 1024
+
+#: SigV4 presigned URLs live at most seven days (S3 User Guide, using-presigned-url).
+MAX_LINK_LIFETIME = 604_800.0
+
+#: The longest timeout: SQS hides a message for at most 12 h, and a delivery needs a few minutes around the handler.
+MAX_TIMEOUT = 42_900.0
+
+#: SQS's maxReceiveCount is at most 1,000, and give-backs consume receives too.
+MAX_ATTEMPTS = 100
+
+#: The smallest and the largest value of each number.
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "link_lifetime_floor": (1, MAX_LINK_LIFETIME),
+    "link_lifetime_cap": (1, MAX_LINK_LIFETIME),
+    "expected_service_time": (0.001, 1e7),
+    "timeout": (0.001, MAX_TIMEOUT),
+    "attempts": (1, MAX_ATTEMPTS),
+    "backoff": (0, 900),
+    "concurrency": (1, 10_000),
+    "lease": (1, 43_000),
+    "max_updates": (0, 1_000_000),
+    "input_limit": (1, MAX_INPUT_LIMIT),
+    "result_limit": (1, MAX_RESULT_LIMIT),
+    "message_window": (60, LONGEST_RETENTION),
+    "record_window": (60, 400 * _DAY),
+    "document_window": (60, 400 * _DAY),
+}
+
+#: The form of each text, and the same for people. A prefix is plain enough for every store and for a URL: it takes 512 of the 1,024 bytes
+#: of an S3 key, and owner and id need 98.
+_FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
+    "addressing_style": (re.compile("auto|path|virtual"), "one of auto, path, virtual"),
+    "metrics": (re.compile("emf|log"), "one of emf, log"),
+    "prefix": (
+        re.compile(r"(?=.{1,512}$)[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*"),
+        "letters, digits, . _ -, in parts with a / between, at most 512",
+    ),
+    "public_url": (
+        re.compile(rf"|(?=.{{1,{MAX_BASE_URL}}}$)https?://[!-~]+"),
+        f"as https://api.example.com, at most {MAX_BASE_URL} long",
+    ),
+    "signer_role_arn": (re.compile(r"|arn:[a-z-]+:iam::[0-9]*:role/[!-~]{1,512}"), "as arn:aws:iam::123456789012:role/signer"),
+}
+
+
+def check(values: Mapping[str, Any]) -> None:
+    """Refuse values that are out of range, malformed, or contradict each other.
+
+    Args:
+        values: every setting by its name, of the right type.
+
+    Raises:
+        ConfigurationError: it names the variable and says what is allowed.
+    """
+    for name, (low, high) in _RANGES.items():
+        if not low <= values[name] <= high:
+            raise ConfigurationError(f"{PREFIX}{name.upper()}={values[name]:g} is out of range: {low:g} to {high:g}")
+    for name, (form, words) in _FORMS.items():
+        if not form.fullmatch(values[name]):
+            raise ConfigurationError(f"{PREFIX}{name.upper()}={values[name]!r}: {words}")
+    try:
+        read_weight(values["lateness_weight"])
+    except ValueError as error:
+        raise ConfigurationError(f"{PREFIX}LATENESS_WEIGHT={values['lateness_weight']!r}; needed is {error}") from None
+    message, record, document = (values[f"{name}_window"] for name in ("message", "record", "document"))
+    if not message < record < document:
+        raise ConfigurationError(
+            f"the windows must grow: message ({message:g} s) < record ({record:g} s) < document ({document:g} s). "
+            "A message that outlives its record would be handled again"
+        )
+    floor, cap = values["link_lifetime_floor"], values["link_lifetime_cap"]
+    if floor > cap:
+        raise ConfigurationError(f"{PREFIX}LINK_LIFETIME_FLOOR={floor:g} is over {PREFIX}LINK_LIFETIME_CAP={cap:g}")
+    if values["secret"] and len(values["secret"].encode()) < MIN_SECRET_BYTES:
+        raise ConfigurationError(f"{PREFIX}SECRET is too short: at least {MIN_SECRET_BYTES} bytes, for example from `openssl rand -hex 32`")

@@ -1,0 +1,25 @@
+"""What a service talks to, all of it in memory, for tests that need no workers and no virtual time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from offpoll.board import AsyncStatusBoard
+from offpoll.dependencies import Dependencies
+from offpoll.document_store import MemoryDocumentStore
+from offpoll.queue import MemoryQueue
+from offpoll.records import MemoryRecords
+from offpoll.service_times import MemoryServiceTimes
+
+
+def memory_dependencies(**given: Any) -> Dependencies:
+    """Return a bundle of fresh twins; what is given takes the place of one."""
+    twins = {
+        "board": AsyncStatusBoard(store=MemoryDocumentStore()),
+        "queue": MemoryQueue(),
+        "dead_letters": MemoryQueue(),
+        "parking": MemoryQueue(),
+        "records": MemoryRecords(),
+        "service_times": MemoryServiceTimes(),
+    }
+    return Dependencies(**{**twins, **given})
