@@ -23,9 +23,9 @@ help:
 	@echo "make explore   the protocol in every order of its calls, with every fault at every call (about 3 minutes on two cores)"
 	@echo "make simulate  the whole system under faults, on virtual time (OPERATIONS=…, SEED=…)"
 	@echo "make chaos     real processes, killed and frozen at random (MINUTES=…)"
-	@echo "make lint    linters, types, layers"
+	@echo "make lint    linters, types, layers, prose"
 	@echo "make scan    the AWS template, by checkov (installs it once, 265 MB)"
-	@echo "make docs    write the settings' table into docs/configuration.md"
+	@echo "make docs    write the generated tables and pictures into docs/"
 	@echo "make clean   remove what these made"
 
 # Two stamps: the demo needs a part of what development does. Both follow the pinned versions; the sources are installed in place.
@@ -76,6 +76,7 @@ lint: $(DEVELOPED)
 	$(BIN)/hadolint --failure-threshold style Dockerfile
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/prose.py
 
 # checkov pins an old boto3, so it lives in an environment of its own (265 MB). What it may skip says why in the template's Metadata.
 SCAN := build/scan
@@ -87,6 +88,7 @@ scan: $(DEVELOPED)
 
 docs: $(DEVELOPED)
 	$(BIN)/python docs/settings_table.py
+	$(BIN)/python docs/layers.py
 
 clean:
 	rm -rf $(VENV) build dist .offpoll .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

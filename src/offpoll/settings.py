@@ -81,11 +81,11 @@ class Settings:
         "Keys operation ids and digests; at least 32 bytes, the same in every process that submits. Changing it unbinds idempotency keys.",
         secret=True,
     )
-    app: str = _setting("", "The service of a Lambda function, as `orders:app`. Elsewhere the command line names it.")
-    public_url: str = _setting("", "The API's own address for links. Default: the address each request came to.")
+    app: str = _setting("", "The app of a Lambda function, such as `orders:app`. Elsewhere the command line names it.")
+    public_url: str = _setting("", "The API's own address for links. Default: the address that each request came to.")
     public_store_endpoint: str = _setting(
         "",
-        "The object store's address in status links, where clients reach it by another one than the server does.",
+        "The object store's address in status links, if clients reach it by another one than the server does.",
     )
     addressing_style: str = _setting("auto", "How a URL names the bucket: `path`, `virtual`, or `auto` (virtual on AWS, path elsewhere).")
     signer_role_arn: str = _setting(
@@ -93,50 +93,50 @@ class Settings:
     )
     link_lifetime_floor: float = _setting(
         600.0,
-        "How long a status link works at least. It covers three times what is left until the latest end that is expected; the floor leaves "
-        "time for a second attempt after a crash, for clocks that differ, and to read the end late.",
+        "How long a status link works at least. A link covers three times what is left until the latest expected end. The floor leaves "
+        "time for a second attempt after a crash, for clocks that differ, and for a late look at the end.",
     )
     link_lifetime_cap: float = _setting(
         21_600.0,
-        f"How long a status link works at most, up to {MAX_LINK_LIFETIME:.0f}. Whoever finds a link can use it for so long; clients renew "
-        "it when an operation takes longer.",
+        f"How long a status link works at most, up to {MAX_LINK_LIFETIME:.0f}. Anyone who finds a link can use it that long; clients "
+        "renew it when an operation takes longer.",
     )
     operation_location: bool = _setting(False, "Send `Operation-Location: <status link>` with a 202, which azure-core's LROPoller follows.")
     lateness_weight: float | str = _setting(
         DEFAULT_WEIGHT,
-        "How many polls it is worth to learn earlier that an operation is done: by one second (`4`), or by as long as the "
-        "operation is expected to take (`30/duration`: the same few polls, whether that is seconds or minutes).",
+        "How many polls an earlier answer is worth: one second earlier (`4`), or earlier by the operation's expected duration "
+        "(`30/duration`: the same few polls, whether that is seconds or minutes).",
     )
-    expected_service_time: float = _setting(5.0, "Guess for how long one operation takes, until workers have measured it.")
+    expected_service_time: float = _setting(5.0, "Guess of how long one operation takes, until workers have measured it.")
     timeout: float = _setting(
         900.0,
-        f"How long one attempt of a handler may take, where its kind does not say. At most {MAX_TIMEOUT:.0f} (SQS's 12 h less 5 min).",
+        f"How long one attempt of a handler may take, unless its kind says. At most {MAX_TIMEOUT:.0f} (SQS's 12 h less 5 min).",
     )
-    attempts: int = _setting(3, "How many attempts an operation gets, where its kind does not say.")
+    attempts: int = _setting(3, "How many attempts an operation gets, unless its kind says.")
     backoff: float = _setting(
         2.0,
         "Pause after the first failed attempt; it doubles each time, with full jitter over its upper half, up to 15 min.",
     )
-    concurrency: int = _setting(8, "How many operations one worker process runs at once; also how many the estimate assumes at least.")
+    concurrency: int = _setting(8, "How many operations one worker process runs at once, and how many the estimate assumes at least.")
     lease: float = _setting(
         60.0,
-        "How long a claim is believed alive without a renewal. A killed worker's operation waits this long. Renewed every third of it.",
+        "How long a claim counts as alive without a renewal. A killed worker's operation waits this long. Workers renew every third of it.",
     )
-    max_updates: int = _setting(30, "How many times at most an operation publishes progress, over all its attempts. A PUT costs 12.5 GETs.")
+    max_updates: int = _setting(30, "How many times an operation publishes progress at most, over all its attempts. A PUT costs 12.5 GETs.")
     input_limit: int = _setting(128 * 1024, f"Largest request body, at most {MAX_INPUT_LIMIT}.")
     result_limit: int = _setting(MAX_RESULT_LIMIT, f"Largest result, at most {MAX_RESULT_LIMIT}.")
     message_window: float = _setting(
         10 * _DAY,
-        "An operation older than this is `failed` (`expired`) instead of begun. The queue keeps messages as long.",
+        "An operation that has not begun by this age becomes `failed` (`expired`). The queue keeps messages as long.",
     )
     record_window: float = _setting(
         14 * _DAY,
-        "How long a record counts, the longest timeout added. Also the idempotency window. More than the "
-        "message window, less than the document's.",
+        "How long a record counts, plus the longest timeout. Also the idempotency window. More than the message window, less "
+        "than the document's.",
     )
     metrics: str = _setting(
         "log",
-        "How alarms are fed: `log` (by the log alone), or `emf`: also by a JSON line for each count, which CloudWatch Logs reads.",
+        "What feeds alarms: `log` (the log alone), or `emf` (also a JSON line for each count, which CloudWatch Logs reads).",
     )
     document_window: float = _setting(16 * _DAY, "How long status documents are kept. The bucket's lifecycle rule must agree.")
 

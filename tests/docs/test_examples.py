@@ -20,8 +20,7 @@ from tests.support.memory import memory_dependencies
 from tests.support.pages import PYTHON, Block, blocks, named
 
 import offpoll
-from offpoll import AsyncService, AsyncStatusBoard, Offpoll, Settings
-from offpoll.blocking import StatusBoard
+from offpoll import AsyncService, AsyncStatusBoard, Offpoll, Service, Settings, StatusBoard
 from offpoll.document_store import MemoryDocumentStore
 from offpoll.testing import System, run, system
 
@@ -35,7 +34,7 @@ def how(*ways: str) -> pytest.MarkDecorator:
 
 @pytest.fixture
 def modules(monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Give a function that loads a `file:` block as a module for one test; the README's `orders` is there from the start."""
+    """Give a function that loads a `file:` block as a module for one test; docs/service.md's `orders` is there from the start."""
 
     def load(block: Block) -> types.ModuleType:
         module = types.ModuleType(block.file.removesuffix(".py"))
@@ -49,14 +48,13 @@ def modules(monkeypatch: pytest.MonkeyPatch) -> Load:
 
 @pytest.fixture
 def orders(modules: object) -> Iterator[System]:
-    """The README's service, in memory."""
+    """The orders of docs/service.md, in memory."""
     with system(sys.modules["orders"].app) as running:
         yield running
 
 
-def memory_service(app: Offpoll) -> AsyncService:
-    dependencies = memory_dependencies()
-    return AsyncService(app, settings=Settings(secret="0" * 32), dependencies=dependencies)
+def memory_service(app: Offpoll) -> Service:
+    return Service(AsyncService(app, settings=Settings(secret="0" * 32), dependencies=memory_dependencies()))
 
 
 def test_every_python_block_says_how_it_is_run() -> None:
@@ -67,7 +65,7 @@ def test_every_python_block_says_how_it_is_run() -> None:
 
 @how("run")
 def test_client_examples_run(block: Block, orders: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The README's service answers them, in memory."""
+    """The orders of docs/service.md answer them, in memory."""
     monkeypatch.setattr(offpoll, "Client", lambda url: orders.client, raising=False)
     monkeypatch.setattr(offpoll, "AsyncClient", lambda url: orders.async_client, raising=False)
     names: dict[str, Any] = {}
@@ -158,7 +156,7 @@ def test_the_own_api_examples_answer(modules: Load, monkeypatch: pytest.MonkeyPa
     """Routes under a prefix know callers, refuse strangers, and make links that lead to them."""
     for block in (block for block in PYTHON if block.file == "shop.py"):
         with system(sys.modules["orders"].app) as running:
-            monkeypatch.setattr(offpoll, "connect", lambda app, service=running.service: service, raising=False)
+            monkeypatch.setattr(offpoll, "async_connect", lambda app, service=running.service: service, raising=False)
             api = modules(block).api
             status, _ = running.run(post(api, "/v1/order", authorization=None))
             assert status == 401

@@ -23,6 +23,13 @@ PRICE = {
 
 MILLION = 1_000_000
 
+#: The README's rows, and those of costs.md.
+README_CPU = {
+    "accept a request": "a whole accepted request, through FastAPI",
+    "presign a URL": "presign a URL with a session token",
+    "work on a message": "a message through the worker",
+}
+
 
 def costs() -> dict[str, float]:
     """Return the reference case: 100,000 operations, a million polls, 10 KB a status."""
@@ -42,7 +49,7 @@ def costs() -> dict[str, float]:
 
 def test_the_costs_add_up() -> None:
     """The sums of both tables follow from the prices."""
-    text = page("README.md")
+    text = page("docs/costs.md")
     api, store = (rows(part, "|")[-1] for part in text.split("<!-- cost -->")[1:3])
     sums = [float(each) for cell in (*api, *store) for each in re.findall(r"\*\*([0-9.]+)\*\*", cell)]
     assert sums == [
@@ -52,11 +59,26 @@ def test_the_costs_add_up() -> None:
 
 def test_the_break_evens_follow_from_the_prices() -> None:
     """Polls for each operation from which PUTs and GETs cost less than the API's polls."""
-    table = rows(page("README.md"), "<!-- break-even -->")
+    table = rows(page("docs/costs.md"), "<!-- break-even -->")
     for row, name in zip(table, ("rest", "http", "url"), strict=False):
         for cell, writes in zip(row[1:], (2, 3), strict=True):
             polls = writes * PRICE["put"] / (costs()[name] / MILLION - PRICE["get"])
             assert float(cell) == (round(polls) if polls > 100 else round(polls, 1))
+
+
+def test_the_readme_says_what_the_pages_say() -> None:
+    """Its table of measured figures is taken from costs.md and protocol.md, which say how they were measured."""
+    told = {row[0]: row[1:] for row in rows(page("README.md"), "## What it is good at")}
+    measured = {row[0]: row[1] for row in rows(page("docs/costs.md"), "## CPU")}
+    for row, name in README_CPU.items():
+        assert told[row][0] == f"{measured[name]} times less CPU"
+    ours, theirs = told["polls for the same delay"]
+    said = " ".join(page("docs/protocol.md").split())
+    assert f"an operation takes {ours.removesuffix(' an operation')} polls" in said
+    fixed, waiter = re.findall(r"\d\.\d+", theirs)
+    assert f"fixed intervals need {fixed} times as many polls, azure-core and boto3's waiters {waiter} times" in said
+    sums = re.findall(r"\d\.\d\d", " ".join(told["a million polls"]))
+    assert [float(each) for each in sums] == [round(costs()[name], 2) for name in ("store", "rest", "http")]
 
 
 def test_the_poll_plan_is_the_formula() -> None:

@@ -6,24 +6,67 @@ import importlib.util
 import json
 import re
 
+import pytest
 from tests.support.pages import PAGES, ROOT, SOURCE, blocks, page, rows
 
-from offpoll import Settings, errors
+from offpoll import Settings, errors, functions
 from offpoll.document import MAX_BYTES, Document
 from offpoll.operation import TRANSITIONS
 
 _JSON = blocks("json")
 
 
-def test_the_table_of_settings_is_current() -> None:
-    """`make docs` has been run after the last change of a setting."""
-    path = ROOT / "docs" / "settings_table.py"
-    spec = importlib.util.spec_from_file_location("settings_table", path)
+@pytest.mark.parametrize(("tool", "rewrite"), [("settings_table", "with_table"), ("layers", "with_pictures")])
+def test_what_is_generated_is_current(tool: str, rewrite: str) -> None:
+    """`make docs` has been run after the last change of a setting, or of `.importlinter`."""
+    spec = importlib.util.spec_from_file_location(tool, ROOT / "docs" / f"{tool}.py")
     assert spec is not None
     assert spec.loader is not None
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    assert tool.PAGE.read_text() == tool.with_table(tool.PAGE.read_text())
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.PAGE.read_text() == getattr(module, rewrite)(module.PAGE.read_text())
+
+
+def test_every_room_has_a_paragraph() -> None:
+    """Whatever stands in `src/offpoll` is in architecture.md, and what is named there stands there."""
+    rooms = page("docs/architecture.md").partition("## The rooms")[2].partition("## Tests and proofs")[0]
+    told = set(re.findall(r"`([a-z_0-9/]+)`", rooms.partition("### Inside")[0]))
+    source = ROOT / "src/offpoll"
+    there = {f"{path.stem}/" if path.is_dir() else path.stem for path in source.iterdir() if path.suffix in {"", ".py"}}
+    assert {name for name in there if not name.startswith("_")} - told == set()
+    named = {name.rstrip("/") for name in re.findall(r"`((?:[a-z_]+/)+[a-z_0-9]*)`", rooms) if not name.startswith(("tests", "docs"))}
+    assert {name for name in named if not list(source.glob(f"{name}*"))} == set()
+
+
+@pytest.mark.parametrize("folder", ["docs", "docs/decisions"])
+def test_every_page_is_in_its_index(folder: str) -> None:
+    """A decision under its own title, too."""
+    index = page(f"{folder}/README.md")
+    for path in sorted((ROOT / folder).glob("*.md")):
+        if path.name != "README.md":
+            assert f"({path.name})" in index
+            number, _, title = path.read_text().partition("\n")[0].removeprefix("# ").partition(". ")
+            assert folder == "docs" or f"| [{number}]({path.name}) | {title} |" in index
+
+
+def test_names_in_the_package_exist() -> None:
+    """Each dotted name leads to a module, or to something in one; Lambda's entry points are made when they are asked for."""
+    loggers = {"offpoll.access"}
+    for each in [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]:
+        for name in set(re.findall(r"`(offpoll(?:\.\w+)+)`", each.read_text())) - loggers:
+            assert name.removeprefix("offpoll.functions.") in functions.__all__ or resolves(name), (each, name)
+
+
+def resolves(name: str) -> bool:
+    module, _, last = name.rpartition(".")
+    return hasattr(importlib.import_module(module), last) or importlib.util.find_spec(name) is not None
+
+
+def test_files_that_are_named_exist() -> None:
+    """Where a page sends its reader, something is."""
+    for each in PAGES:
+        for name in re.findall(r"`((?:src|bench|proof|contrib|examples|tests)/[\w/.-]+)`", each.read_text()):
+            assert (ROOT / name).exists(), (each, name)
 
 
 def test_settings_that_are_named_exist() -> None:
@@ -87,12 +130,12 @@ def test_log_lines_that_are_explained_exist() -> None:
         assert all(part in SOURCE for part in words), line
 
 
-def test_permissions_are_the_same_on_both_pages() -> None:
-    """The README's table and the JSON of operations.md grant the same."""
+def test_permissions_are_the_same_in_table_and_json() -> None:
+    """The table and the JSON of operations.md grant the same."""
     for column, name in ((1, "iam: api"), (2, "iam: worker")):
         block = next(block for block in _JSON if block.how == name)
         policy = {action for statement in json.loads(block.code)["Statement"] for action in statement["Action"]}
-        table = rows(page("README.md"), "Permissions, statement by statement:")
+        table = rows(page("docs/operations.md"), "<!-- permissions -->")
         assert sorted(action for row in table for action in re.findall(r"`(\w+:\w+)`", row[column])) == sorted(
             action for statement in json.loads(block.code)["Statement"] for action in statement["Action"]
         )

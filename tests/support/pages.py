@@ -3,14 +3,14 @@
 A comment on the line before a block says how it is run:
 
     <!-- file: x.py -->     a module, which later blocks of any page can import; a test_x.py is run by pytest's rules
-    <!-- run -->            by itself, where `Client` and `AsyncClient` lead to an in-memory system of the README's service
+    <!-- run -->            by itself, where `Client` and `AsyncClient` lead to an in-memory system of docs/service.md's orders
     <!-- submit -->         where `service` is that of such a system
     <!-- blocking -->       where `connect` gives a service in memory, on real time
     <!-- board -->          after the page's other ones, where `board` is a board in memory
     <!-- celery -->         where `celery` is a stand-in
     <!-- shell: why -->     not run: it needs what tests have not; its syntax is checked
 
-A Python block that says nothing is an error.
+A Python block that says nothing is an error. The README's blocks are played by test_readme.py, as a reader would type them.
 """
 
 from __future__ import annotations
@@ -87,4 +87,4 @@ def rows(text: str, after: str, *, skip: int = 0) -> list[list[str]]:
     return cells
 
 
-PYTHON = blocks("python")
+PYTHON = [block for block in blocks("python") if block.page != ROOT / "README.md"]
