@@ -10,7 +10,7 @@ Decides how `Date`, `Retry-After` and problem documents of an answer are read. K
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import inf
@@ -39,12 +39,14 @@ class Response:
         headers: names in lowercase; of a name that came twice, the first. Left out of `repr`, as the body is: both may hold a status link.
         body: the body, cut where it was longer than asked for.
         complete: False where the body was cut.
+        afterwards: what a server has to do once this is sent, or None. An answer that was received has none.
     """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
     complete: bool = True
+    afterwards: Callable[[], Awaitable[None]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def date(self) -> datetime | None:

@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 
 from offpoll.board import AsyncStatusBoard, Stored
 from offpoll.deadlines import Deadlines, TimeLimit
-from offpoll.document import Estimate, PollHint
+from offpoll.document import Document, Estimate, PollHint
 from offpoll.errors import DependencyUnavailable, InvalidIdempotencyKey, KeyReused
 from offpoll.forecast import Forecast
 from offpoll.instant import to_milliseconds
@@ -71,7 +71,7 @@ class Submitter:
         resubmit_of: str | None = None,
         traceparent: str = "",
         tracestate: str = "",
-    ) -> Stored:
+    ) -> tuple[Document, str]:
         """Accept an operation.
 
         Args:
@@ -84,7 +84,7 @@ class Submitter:
             traceparent, tracestate: the caller's trace.
 
         Returns:
-            The document as it is stored: `queued`, or further where a repeated submit finds it so.
+            The document as it is stored: `queued`, or further where a repeated submit finds it so; and its key on the board.
 
         Raises:
             KeyReused: the key was used with another body. Nothing is enqueued.
@@ -107,11 +107,12 @@ class Submitter:
         message = Message(submission=submission, body=body, traceparent=traceparent, tracestate=tracestate)
         try:
             with TimeLimit(self._deadlines, DEADLINE, loop):
-                return await self._accept(
+                stored = await self._accept(
                     message, estimate=estimate, poll=poll, expires_at=now + timedelta(seconds=self.lifetime), resubmit_of=resubmit_of
                 )
         except TimeoutError as error:
             raise DependencyUnavailable("submit", f"store and queue did not finish in {DEADLINE:g} s") from error
+        return stored.document, submission.status_key
 
     async def _accept(
         self, message: Message, *, estimate: Estimate, poll: PollHint, expires_at: datetime, resubmit_of: str | None
