@@ -13,12 +13,13 @@ OPERATIONS ?= 100000
 SEED ?=
 MINUTES ?= 2
 
-.PHONY: help setup demo test bench explore simulate chaos lint scan docs clean
+.PHONY: help setup demo test pythons bench explore simulate chaos lint scan docs clean
 
 help:
 	@echo "make setup   create $(VENV) with everything for development"
 	@echo "make demo    an order goes in, its status is polled from object storage, the order comes out (ONCE=1: then end)"
 	@echo "make test    all tests but those that need Ceph, on all cores (ARGS=…: for pytest; JOBS=0: in one process)"
+	@echo "make pythons   the unit tests on every other Python from 3.11 on that is here (ARGS=3.13: on that one)"
 	@echo "make bench   measure (QUICK=1: under 30 s each)"
 	@echo "make explore   the protocol in every order of its calls, with every fault at every call (about 3 minutes on two cores)"
 	@echo "make simulate  the whole system under faults, on virtual time (OPERATIONS=…, SEED=…)"
@@ -57,6 +58,9 @@ test: $(DEVELOPED)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not ministack and not ceph' $(ARGS) || [ $$? -eq 5 ]
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'ministack and not ceph' $(ARGS) || [ $$? -eq 5 ]
 
+pythons: $(DEVELOPED)
+	$(BIN)/python .ci/pythons.py $(ARGS)
+
 bench: $(DEVELOPED)
 	@set -e; for bench in presign wire accept work imports polling wait_all calibration cold_start; do echo; echo "== $$bench"; $(BIN)/python -m bench.$$bench $(if $(QUICK),--quick); done
 
@@ -75,6 +79,7 @@ lint: $(DEVELOPED)
 	$(BIN)/ruff format --check .
 	$(BIN)/hadolint --failure-threshold style Dockerfile
 	$(BIN)/mypy
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/python docs/prose.py
 
@@ -89,6 +94,7 @@ scan: $(DEVELOPED)
 docs: $(DEVELOPED)
 	$(BIN)/python docs/settings_table.py
 	$(BIN)/python docs/layers.py
+	$(BIN)/python docs/walk.py --write
 
 clean:
 	rm -rf $(VENV) build dist .offpoll .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

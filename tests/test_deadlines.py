@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
 
 import pytest
 
@@ -12,7 +15,7 @@ from offpoll.testing.virtual import VirtualLoop, run_virtual
 
 
 class Sleeper:
-    """Somebody who writes down when their time was up."""
+    """Writes down when its time was up."""
 
     def __init__(self) -> None:
         self.at: list[float] = []
@@ -35,7 +38,7 @@ def test_each_is_told_at_its_own_time() -> None:
 
 
 def test_who_is_discarded_is_not_told() -> None:
-    """Discarding the earliest tells nobody early, and the others on time; discarding twice, or a stranger, does nothing."""
+    """Discarding the earliest calls nothing early and delays nothing. Discarding twice, or an unknown deadline, does nothing."""
 
     async def main() -> list[list[float]]:
         deadlines, first, second = Deadlines(), Sleeper(), Sleeper()
@@ -51,20 +54,25 @@ def test_who_is_discarded_is_not_told() -> None:
 
 def test_nobody_waits_nothing_is_armed() -> None:
     """With the last one gone the timer is gone too: a loop at rest has nothing left to wait for."""
-    loop = VirtualLoop()
+    armed: list[asyncio.TimerHandle] = []
+
+    class Loop(VirtualLoop):
+        def call_at(self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
+            armed.append(super().call_at(when, callback, *args, context=context))
+            return armed[-1]
 
     async def main() -> None:
         deadlines, sleeper = Deadlines(), Sleeper()
         deadlines.add(sleeper, until=5.0, loop=asyncio.get_running_loop())
         deadlines.discard(sleeper)
 
-    loop.run_until_complete(main())
-    assert [handle for handle in loop._scheduled if not handle.cancelled()] == []  # type: ignore[attr-defined]
-    loop.close()
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(main())
+    assert [(handle.when(), handle.cancelled()) for handle in armed] == [(5.0, True)]
 
 
 def test_who_waits_again_when_told() -> None:
-    """Whoever is told may set the next deadline at once."""
+    """A callback may set the next deadline at once."""
 
     class Again(Sleeper):
         def expire(self) -> None:
@@ -118,7 +126,7 @@ def test_a_time_limit_that_is_over() -> None:
 
 @pytest.mark.parametrize("over", [False, True])
 def test_a_cancellation_from_elsewhere(over: bool) -> None:
-    """Somebody else's cancellation stays one, also where the limit is over in the same moment."""
+    """A cancellation from elsewhere stays a cancellation, even if the limit passes at the same moment."""
 
     async def main() -> bool:
         async def work() -> None:
@@ -156,7 +164,7 @@ def test_many_tasks_with_one_limit_each() -> None:
 
 
 def test_outside_a_task() -> None:
-    """There is nothing to cancel outside a task."""
+    """Outside a task there is nothing to cancel."""
 
     async def main() -> None:
         failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()

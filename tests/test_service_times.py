@@ -1,4 +1,4 @@
-"""AsyncService times in memory; what any keeper does is in the contract suite."""
+"""Service times in memory. The contract suite tests what every store of service times does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from offpoll.testing import run_virtual
 
 
 def test_reports_of_one_time_are_one_span() -> None:
-    """Two workers' reports of the same ten seconds are kept as one."""
+    """Reports of the same ten seconds by two workers are merged into one span."""
 
     async def main() -> None:
         times = MemoryServiceTimes()

@@ -76,7 +76,7 @@ class Cast:
     def service(self, actor: str) -> AsyncService:
         """Return an API. What it only reads as a hint, the depth of the queue, is no gate."""
         service = AsyncService(self._app, settings=SETTINGS, dependencies=self.dependencies(actor), clock=self.world.clock)
-        service._submitter.forecast._depth.get = lambda: NO_DEPTH  # type: ignore[method-assign]
+        service._submitter.forecast._depth.get = lambda loop: NO_DEPTH  # type: ignore[method-assign]
         return service
 
     def worker(self, actor: str) -> WorkerActor:

@@ -1,6 +1,7 @@
 """An event loop that stops as soon as nothing is left to do, and whose time passes only when it is told to.
 
-Decides nothing. Production code runs on it unchanged: its tasks, timeouts and pauses are asyncio's own.
+Decides nothing. Production code runs on it unchanged: its tasks, timeouts and pauses are asyncio's own, and so is the loop. Only its
+selector and its clock are replaced, as asyncio lets anybody do.
 """
 
 from __future__ import annotations
@@ -13,25 +14,34 @@ from typing import Any
 __all__ = ["IdleLoop"]
 
 
-class _Idle:
-    """A selector that knows no files: being asked to wait means that the loop is idle."""
+class _Idle(selectors.BaseSelector):
+    """A selector that knows no files: being asked to wait means that the loop is idle, and says for how long.
 
-    def __init__(self, stop: Callable[[], None]) -> None:
-        self._stop = stop
+    Attributes:
+        wait: seconds until the next timer when the loop was last idle; None where there was no timer.
+    """
+
+    def __init__(self) -> None:
+        self.wait: float | None = None
+        self.stop: Callable[[], None] = lambda: None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout > 0:
-            self._stop()
+            self.wait = timeout
+            self.stop()
         return []
 
-    def get_map(self) -> Mapping[Any, Any]:
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        return selectors.SelectorKey(fileobj, fileobj if isinstance(fileobj, int) else fileobj.fileno(), events, data)
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        return self.register(fileobj, 0)
+
+    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
         return {}
 
-    def close(self) -> None:
-        """Close nothing."""
 
-
-class IdleLoop(asyncio.BaseEventLoop):
+class IdleLoop(asyncio.SelectorEventLoop):
     """The loop.
 
     Attributes:
@@ -39,9 +49,10 @@ class IdleLoop(asyncio.BaseEventLoop):
     """
 
     def __init__(self) -> None:
-        super().__init__()
         self.seconds = 0.0
-        self._selector = _Idle(self.stop)
+        self._idle = _Idle()
+        super().__init__(self._idle)
+        self._idle.stop = self.stop
 
     def time(self) -> float:
         """Return seconds since the loop was made."""
@@ -52,15 +63,8 @@ class IdleLoop(asyncio.BaseEventLoop):
         self.run_forever()
 
     def next_timer(self) -> bool:
-        """Jump to the next timer; tell whether there was one."""
-        due = [handle.when() for handle in self._scheduled if not handle.cancelled()]  # type: ignore[attr-defined]
-        if not due:
+        """Jump to the timer that the settled loop waits for; tell whether there was one."""
+        if self._idle.wait is None:
             return False
-        self.seconds = max(self.seconds, min(due))
+        self.seconds += self._idle.wait
         return True
-
-    def _process_events(self, event_list: list[Any]) -> None:
-        """There are none."""
-
-    def _write_to_self(self) -> None:
-        """Nobody waits in a system call."""

@@ -239,7 +239,7 @@ def _dead_letters_ignore_records() -> Iterator[None]:
         if decided.record is not None and decided.record.done:
             await self._finish(delivery, decided.record, show_result=kind.show_result)
 
-    with replaced(DeadLetters, "_judged", blind):
+    with replaced(DeadLetters, "_settle_by_record", blind):
         yield
 
 

@@ -1,6 +1,7 @@
 """The virtual loop without what a simulation does not need: no I/O, no debug mode, and timers in a plain heap, so that a step costs less.
 
-It rests on how asyncio's own loop is put together (`_ready`, `_run_once`, `_stopping`), and takes the same steps in the same order.
+It takes the same steps in the same order as asyncio's own loop, as one callback inside that: asyncio sets up and takes down what belongs to
+a running loop, and nothing here rests on how it does that.
 """
 
 from __future__ import annotations
@@ -47,12 +48,12 @@ class _Call(list[Any]):
 class Clockwork(VirtualLoop):
     """A virtual loop that runs what is ready, and else jumps to the next timer. One that would wait for ever raises RuntimeError."""
 
-    _ready: deque[_Call]
-    _stopping: bool
-
     def __init__(self) -> None:
         super().__init__()
         self._seconds, self._now = 0.0, START
+        self._soon: deque[_Call] = deque()
+        self._told = False
+        self._failed: BaseException | None = None  # what a callback raised
         self._timers: list[_Call] = []
         self._numbers = itertools.count()  # of two timers for the same instant the older one is first
 
@@ -67,7 +68,7 @@ class Clockwork(VirtualLoop):
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> _Call:  # type: ignore[override]
         """Call something after what is ready now."""
         call = _Call((0.0, 0, callback, args, copy_context() if context is None else context))
-        self._ready.append(call)
+        self._soon.append(call)
         return call
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]  # all is one thread; a signal's handler may append, too
@@ -89,16 +90,37 @@ class Clockwork(VirtualLoop):
         heappush(self._timers, timer)
         return timer
 
-    def _run_once(self) -> None:
-        """Run until told to stop: asyncio comes back here only to look whether that is so."""
-        ready, timers = self._ready, self._timers
-        take = ready.popleft
-        while not self._stopping:
-            if not ready:
+    def stop(self) -> None:
+        """Stop after what is ready now."""
+        self._told = True
+
+    def run_forever(self) -> None:
+        """Run until told to stop, or until a callback raises something."""
+        super().call_soon(self._drive)
+        super().run_forever()
+        self._told = False
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            raise failed
+
+    def _drive(self) -> None:
+        """Run in asyncio's loop as its only callback. It would log an error of that and go on, so the error is kept."""
+        try:
+            self._play()
+        except BaseException as error:
+            self._failed = error
+        super().stop()
+
+    def _play(self) -> None:
+        """Run what is ready, else jump to the next timer, until told to stop."""
+        soon, timers = self._soon, self._timers
+        take = soon.popleft
+        while not self._told:
+            if not soon:
                 self._jump()
             while timers and timers[0][_WHEN] <= self._seconds:
-                ready.append(heappop(timers))
-            for _ in range(len(ready)):
+                soon.append(heappop(timers))
+            for _ in range(len(soon)):
                 _, _, callback, args, context = take()
                 if callback is not None:
                     context.run(callback, *args)

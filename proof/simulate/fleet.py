@@ -12,7 +12,6 @@ from offpoll.board import AsyncStatusBoard
 from offpoll.dependencies import Dependencies
 from offpoll.document_store import MemoryDocumentStore
 from offpoll.http.endpoint import Endpoint
-from offpoll.link_lifetime import LinkLifetime
 from offpoll.queue import MemoryQueue
 from offpoll.records import MemoryRecords
 from offpoll.service import AsyncService
@@ -185,15 +184,8 @@ class Fleet:
 
     def _service(self, machine: Machine) -> AsyncService:
         clock, settings, twins = machine.clock, self.settings, self.twins
-        board = AsyncStatusBoard(
-            store=FaultyStore(machine, twins.store),
-            prefix=settings.prefix,
-            link_lifetime=LinkLifetime(floor=settings.link_lifetime_floor, cap=settings.link_lifetime_cap),
-            window=settings.record_window,
-            clock=clock,
-        )
         dependencies = Dependencies(
-            board=board,
+            board=AsyncStatusBoard.of(settings, store=FaultyStore(machine, twins.store), clock=clock),
             queue=FaultyQueue(machine, twins.queue, name="the queue", pause=LOOK),
             dead_letters=FaultyQueue(machine, twins.dead_letters, name="the dead letters", pause=DEAD_LETTER_LOOK),
             parking=FaultyQueue(machine, twins.parking, name="the parking", pause=LOOK),

@@ -3,7 +3,7 @@
 An app: `Offpoll`, `Operation`, `Fail`. A client: `Client`. Your own API: `connect`. Your own API and workers: `status_board`.
 A bare name blocks; the same name with `Async` or `async_` in front is awaited.
 
-Each name is imported when it is first used (PEP 562), so a client does not pay for a server.
+Each name is imported when first used (PEP 562), so a client does not pay for a server.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ _MODULES = {name: module for module, names in _HOME.items() for name in names.sp
 
 
 def __getattr__(name: str) -> Any:
-    """Load a name where it lives."""
+    """Import a name from its module."""
     module = _MODULES.get(name)
     if module is None:
         raise AttributeError(f"module 'offpoll' has no attribute {name!r}")

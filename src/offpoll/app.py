@@ -1,4 +1,4 @@
-"""What a user writes: an app and its handlers. Knows no stores, no HTTP and no worker."""
+"""The app that a user writes: it registers handlers, and knows no stores, HTTP or workers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Lifespan = Callable[["Offpoll"], AbstractAsyncContextManager[Any]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caller:
-    """What is known of a caller before anything else is read.
+    """What is known about a caller before anything else is read.
 
     Attributes:
         method, path: of the request.
-        headers: names in lowercase. Left out of `repr`: they may carry credentials.
-        claims: what an authorizer in front of the service has verified, as API Gateway hands it on; empty where there is none. Unlike a
-            header, no caller can set them.
+        headers: names in lowercase. Not in `repr`: they may carry credentials.
+        claims: what an authorizer in front of the API has verified, as API Gateway passes it on; empty if there is none. Callers can
+            set headers, but not claims.
     """
 
     method: str
@@ -35,7 +35,7 @@ class Caller:
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-#: Returns the owner, or raises Unauthorized or Forbidden: nothing of the request has been read then, and nothing is enqueued.
+#: Returns the owner, or raises Unauthorized or Forbidden: the body is not read then, and nothing is enqueued.
 Authorize = Callable[[Caller], Awaitable[str]]
 
 
@@ -43,10 +43,10 @@ class Offpoll:
     """An app: its kinds of operations, and what surrounds their handlers.
 
     Args:
-        lifespan: `@asynccontextmanager async def lifespan(app): …; yield state`. Entered in every process, API and worker (with
-            `--processes`, in each child); what it yields is `operation.state`.
-        authorize: from a caller to an owner, for the API: `async def authorize(caller) -> str`, which raises Unauthorized or Forbidden
-            where there is none. Without it all callers are one owner, `public`.
+        lifespan: `@asynccontextmanager async def lifespan(app): …; yield state`. Every process enters it, API and worker (with
+            `--processes`, each child); what it yields is `operation.state`.
+        authorize: tells the API which owner a caller is: `async def authorize(caller) -> str`, which raises Unauthorized or Forbidden
+            for a caller that is none. Without it all callers are one owner, `public`.
     """
 
     def __init__(self, *, lifespan: Lifespan | None = None, authorize: Authorize | None = None) -> None:
@@ -68,14 +68,14 @@ class Offpoll:
 
         Args:
             kind: its name, and its path in the API: `order` → `POST /order`.
-            timeout: seconds one attempt may take; over it the operation is `failed` (`timed_out`).
-            attempts: how many an operation gets when its handler raises or its worker dies.
-            lateness_weight: how many polls it is worth to learn earlier that an operation is done: by one second (`4`), or by as long
-                as it is expected to take (`"30/duration"`).
-            show_result: publish the result in the status document. Off: a document holds nothing sensitive.
+            timeout: seconds one attempt may take; after that the operation is `failed` (`timed_out`).
+            attempts: how many attempts an operation gets when its handler raises or its worker dies.
+            lateness_weight: how many polls an earlier answer is worth: one second earlier (`4`), or earlier by the expected duration
+                (`"30/duration"`).
+            show_result: show the result in the status document. Off by default: a document holds nothing sensitive.
 
         Raises:
-            ConfigurationError: the name is taken or cannot be used, a limit is out of range, or the signature is not a handler's.
+            ConfigurationError: the name is taken or not valid, a limit is out of range, or the signature is not a handler's.
         """
         given = {"timeout": timeout, "attempts": attempts, "lateness_weight": lateness_weight, "show_result": show_result}
         limits = {name: value for name, value in given.items() if value is not None}
@@ -89,9 +89,9 @@ class Offpoll:
         return register
 
     def fetch(self, kind: str) -> Callable[[Handler], Handler]:
-        """Register what answers `GET /{kind}/{id}` for a succeeded operation: it is given the Operation and returns the object, or None.
+        """Register a hook that answers `GET /{kind}/{id}` for a succeeded operation.
 
-        Without one the recorded result is the answer, until the record expires.
+        It takes the Operation and returns the object, or None. Without a hook the recorded result is the answer, until the record expires.
         """
 
         def register(hook: Handler) -> Handler:
@@ -101,22 +101,22 @@ class Offpoll:
         return register
 
     def kinds(self, settings: Settings) -> dict[str, Kind]:
-        """Return the kinds, with the settings' limits where a decorator said none.
+        """Return the kinds by name. Limits that a decorator leaves out come from the settings.
 
         Raises:
-            ConfigurationError: there is none, or a fetch hook belongs to none.
+            ConfigurationError: there is no kind, or a fetch hook has no handler.
         """
         if not self._kinds:
-            raise ConfigurationError('the service has no operations: decorate a handler with @app.operation("…")')
+            raise ConfigurationError('the app has no operations: decorate a handler with @app.operation("…")')
         unknown = self._fetches.keys() - self._kinds.keys()
         if unknown:
-            raise ConfigurationError(f"a fetch hook is registered for {sorted(unknown)}, which no handler is")
+            raise ConfigurationError(f"a fetch hook is registered for {sorted(unknown)}, but no handler")
         filled = (kind.filled(settings) for kind in self._kinds.values())
         return {kind.name: kind.with_fetch(self._fetches.get(kind.name)) for kind in filled}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Any]:
-        """Enter the lifespan, and yield its state."""
+        """Enter the lifespan and yield its state."""
         if self._lifespan is None:
             yield None
         else:

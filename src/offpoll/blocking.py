@@ -1,4 +1,4 @@
-"""`Service` and `StatusBoard`, for code that does not await (Flask, Django, Celery, a script): each wraps its async twin."""
+"""`Service` and `StatusBoard` for code that does not await (Flask, Django, Celery, a script). Each wraps its async twin."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class _Blocking:
-    """A loop in a thread of its own, on which async calls are made. Safe to share between threads, not to carry over a fork."""
+    """Runs async calls on an event loop in a separate thread. Threads may share it, but it does not survive a fork."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -31,7 +31,7 @@ class _Blocking:
         self._thread.start()
 
     def close(self) -> None:
-        """End the connections and the thread."""
+        """Close the connections and end the thread."""
         if self._thread.is_alive():
             try:
                 self._wait(self._end())
@@ -47,7 +47,7 @@ class _Blocking:
         self.close()
 
     async def _end(self) -> None:
-        """Leave the contexts; then end what still runs here, as `asyncio.run` does: a look at the counters, for which nobody waits."""
+        """Leave the contexts, then cancel what still runs here, as `asyncio.run` does: a read of the counters, say, that nobody awaits."""
         try:
             await self._stack.aclose()
         finally:
@@ -55,19 +55,19 @@ class _Blocking:
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
-            await asyncio.sleep(0)  # connections that were dropped tell their protocols in the loop's next round
+            await asyncio.sleep(0)  # dropped connections tell their protocols in the loop's next round
 
     def _wait(self, call: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result()
 
 
 class Service(_Blocking):
-    """An app connected to its stores, whose calls block. Make one with `offpoll.connect(app)`.
+    """An app connected to its stores, with calls that block. Make one with `offpoll.connect(app)`.
 
-    It starts a thread and enters the app's lifespan at once; `close` leaves both.
+    It starts a thread and enters the app's lifespan at once; `close` ends both.
 
     Args:
-        service: used here and nowhere else, since connections belong to one event loop.
+        service: used only here, since its connections belong to one event loop.
     """
 
     def __init__(self, service: AsyncService) -> None:
@@ -103,7 +103,7 @@ class Service(_Blocking):
         return self._wait(submitting)
 
     def get(self, kind: str, operation_id: str, *, owner: str = PUBLIC) -> Snapshot:
-        """Return an operation; see `AsyncService.get`."""
+        """Return an operation and, if it succeeded, its result; see `AsyncService.get`."""
         return self._wait(self._service.get(kind, operation_id, owner=owner))
 
     def status_link(self, kind: str, operation_id: str, *, owner: str = PUBLIC) -> StatusLink:
@@ -120,10 +120,10 @@ class Service(_Blocking):
 
 
 class StatusBoard(_Blocking):
-    """A status board whose calls block. Make one with `offpoll.status_board()`.
+    """A status board with calls that block. Make one with `offpoll.status_board()`.
 
     Args:
-        board: used here and nowhere else, since connections belong to one event loop.
+        board: used only here, since its connections belong to one event loop.
         close: ends its connections.
     """
 
@@ -158,7 +158,7 @@ class StatusBoard(_Blocking):
         error: Mapping[str, Any] | None = None,
         poll: PollHint | None = None,
     ) -> Document:
-        """Publish what a worker knows; see `AsyncStatusBoard.publish`."""
+        """Publish what your own worker knows; see `AsyncStatusBoard.publish`."""
         publishing = self._board.publish(
             operation_id,
             status=status,

@@ -1,6 +1,6 @@
-"""The status board: where status documents live, how one is published, and how a reader gets at it.
+"""The status board: where status documents live, how to publish one, and how readers reach it.
 
-Decides the key of a document and the one rule of publishing: a document's rank only grows. Must not know S3, records or workers.
+Decides the key of a document, and holds the one rule of publishing: a document's rank only grows.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from offpoll.json_types import to_json
 from offpoll.link import StatusLink
 from offpoll.link_lifetime import LinkLifetime
 from offpoll.operation import PUBLIC, TERMINAL, Outcome, Progress, Record, Status, Submission, is_kind, is_operation_id, is_owner
+from offpoll.settings import Settings
 
 __all__ = ["AsyncStatusBoard", "Stored"]
 
-#: How often one publish looks again after another writer won. Each round somebody's rank grew, so a handful is plenty.
+#: How often one publish tries again after another writer won. Each round raised somebody's rank, so a handful is plenty.
 ROUNDS = 16
 
-#: Seconds between looks at a document that exists and is not there to be read. S3 answers a create with 409 while another one is under
-#: way, and that one may still fail; it takes as long as a PUT does.
+#: Seconds between looks at a document that exists but cannot be read. S3 answers a create with 409 while another create runs; that one
+#: may still fail, and takes as long as a PUT.
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 _PLAIN_OWNER = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -37,7 +38,7 @@ _PLAIN_OWNER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stored:
-    """A document as it was read or written, with the etag for the next conditional write."""
+    """A document as read or written, with the etag for the next conditional write."""
 
     document: Document
     etag: str
@@ -48,10 +49,10 @@ class AsyncStatusBoard:
     """The status documents of a service.
 
     Args:
-        store: where they are kept.
-        prefix: of every key.
-        link_lifetime: for how long a status link works.
-        window: seconds after which an operation is forgotten; a document says so in `expires_at`.
+        store: keeps them.
+        prefix: the beginning of every key.
+        link_lifetime: how long a status link works.
+        window: seconds after which an operation is forgotten, as `expires_at` of its document says.
         clock: the wall clock, for `updated_at`.
     """
 
@@ -61,6 +62,12 @@ class AsyncStatusBoard:
     window: float = 14 * 86_400.0
     clock: Callable[[], datetime] = utc_now
 
+    @classmethod
+    def of(cls, settings: Settings, *, store: DocumentStore, clock: Callable[[], datetime] = utc_now) -> AsyncStatusBoard:
+        """Make a board from the settings."""
+        lifetime = LinkLifetime(floor=settings.link_lifetime_floor, cap=settings.link_lifetime_cap)
+        return cls(store=store, prefix=settings.prefix, link_lifetime=lifetime, window=settings.record_window, clock=clock)
+
     # --- where ---------------------------------------------------------------------------------
 
     def key(self, operation_id: str, *, owner: str = PUBLIC) -> str:
@@ -68,20 +75,20 @@ class AsyncStatusBoard:
         return f"{self.prefix}/{segment(owner)}/{operation_id}"
 
     def link(self, key: str, *, estimate: Estimate | None = None) -> StatusLink:
-        """Return a fresh link to a document. It works for as long as that needs to be read, which its estimate tells."""
+        """Return a fresh link to a document. The document's estimate decides how long it works."""
         return self.store.sign(key, lifetime=self.link_lifetime.covering(estimate, now=self.clock()))
 
     async def read(self, key: str) -> Stored | None:
-        """Read a document, None where there is none.
+        """Read a document, None if there is none.
 
         Raises:
-            MalformedDocument: what is stored there is not a status document.
+            MalformedDocument: the stored object is not a status document.
         """
         found = await self.store.read(key)
         return None if found is None else Stored(document=Document.from_bytes(found[0]), etag=found[1])
 
     def submission_of(self, document: Document, *, owner: str) -> Submission:
-        """Return what a document says of the operation that was accepted."""
+        """Return what a document says about the accepted operation."""
         return Submission(
             operation_id=document.id,
             kind=document.kind,
@@ -92,7 +99,7 @@ class AsyncStatusBoard:
             created_at=document.created_at,
         )
 
-    # --- the library's face: an API and workers of one's own -------------------------------------
+    # --- the board as a library: for your own API and workers -----------------------------------
 
     async def open(
         self,
@@ -106,11 +113,11 @@ class AsyncStatusBoard:
     ) -> StatusLink:
         """Create the `queued` document of an operation and return a link to it.
 
-        Opening twice is harmless: the document that is there stays. `mean` is the expected duration and `interval` the time between
-        polls, both in seconds; they are hints for the readers.
+        Opening twice is harmless: an existing document stays. `mean` is the expected duration and `interval` the time between polls,
+        both in seconds; they are hints for readers.
 
         Raises:
-            ConfigurationError: the id, the kind or the owner cannot be one.
+            ConfigurationError: the id, the kind or the owner is not valid.
             MalformedDocument, DependencyUnavailable, DependencyRefused: by the store.
         """
         if not is_operation_id(operation_id) or not is_owner(owner) or not is_kind(kind):
@@ -144,15 +151,15 @@ class AsyncStatusBoard:
         error: Mapping[str, Any] | None = None,
         poll: PollHint | None = None,
     ) -> Document:
-        """Publish what a worker of one's own knows. Never goes backwards; terminal is final.
+        """Publish what your own worker knows. A document never goes backwards, and a terminal one is final.
 
-        Where there is a record (our worker), use `show`: this face has no authority behind it, so of two workers with the same `attempt`
-        that end differently, the first one's document stays. `result` is an object with a JSON form; bytes are JSON already.
+        With a record (our worker) use `show`. No record stands behind this method: if two workers with the same `attempt` end
+        differently, the first document stays. `result` is an object with a JSON form; bytes are taken as JSON.
 
         Raises:
-            ConfigurationError: there is no document, `open` it first; or the status or the attempt is not a worker's; or the result has
-                no JSON form.
-            MalformedDocument: what is stored there is not a status document.
+            ConfigurationError: there is no document (`open` it first), a worker cannot have this status or attempt, or the result has no
+                JSON form.
+            MalformedDocument: the stored object is not a status document.
             DependencyUnavailable, DependencyRefused: by the store.
         """
         if status not in {Status.RUNNING, *TERMINAL} or attempt < 1:
@@ -174,25 +181,7 @@ class AsyncStatusBoard:
         shown = await self.show(record, held=stored, progress=progress, poll=poll or before.poll, show_result=True)
         return before if shown is None else shown.document
 
-    # --- what the protocol is made of ------------------------------------------------------------
-
-    async def create(
-        self,
-        submission: Submission,
-        *,
-        estimate: Estimate,
-        poll: PollHint,
-        expires_at: datetime | None = None,
-        resubmit_of: str | None = None,
-    ) -> Stored:
-        """Create the `queued` document. It says that the operation is forgotten at `expires_at`, or after this board's window.
-
-        Raises:
-            DocumentExists: there is one. It may be ours, where an answer was lost.
-        """
-        until = expires_at or submission.created_at + timedelta(seconds=self.window)
-        document = queued(submission, estimate=estimate, poll=poll, expires_at=until, resubmit_of=resubmit_of)
-        return Stored(document=document, etag=await self.store.create(submission.status_key, document.to_bytes()))
+    # --- the protocol ----------------------------------------------------------------------------
 
     async def ensure(
         self,
@@ -203,17 +192,21 @@ class AsyncStatusBoard:
         expires_at: datetime | None = None,
         resubmit_of: str | None = None,
     ) -> tuple[Stored, bool]:
-        """Create the `queued` document, or read the one that is there; tell which one it is, and whether it was created."""
+        """Create the `queued` document, or read the existing one; return it, and whether it was created.
+
+        The operation is forgotten at `expires_at`, by default after this board's window.
+        """
+        key, until = submission.status_key, expires_at or submission.created_at + timedelta(seconds=self.window)
+        document = queued(submission, estimate=estimate, poll=poll, expires_at=until, resubmit_of=resubmit_of)
         looks = 0
         while True:
             try:
-                made = await self.create(submission, estimate=estimate, poll=poll, expires_at=expires_at, resubmit_of=resubmit_of)
-                return made, True
+                return Stored(document=document, etag=await self.store.create(key, document.to_bytes())), True
             except DocumentExists:
-                found = await self.read(submission.status_key)
+                found = await self.read(key)  # it may be ours, if an answer was lost
             if found is not None:
                 return found, False
-            await self._until_settled(submission.status_key, looks)
+            await self._pause(key, looks)
             looks += 1
 
     async def show(
@@ -226,19 +219,19 @@ class AsyncStatusBoard:
         poll: PollHint | None = None,
         show_result: bool = False,
     ) -> Stored | None:
-        """Publish a record: one conditional write, repeated as long as others write in between.
+        """Publish a record: one conditional write, repeated while others write in between.
 
-        A decided record creates the document where it is missing, and has succeeded once the stored one is done. Any other never creates,
-        never follows a done one, and never lowers the attempt.
+        A decided record creates a missing document, and has succeeded once the stored document is done. Any other record never creates
+        one, never follows a done one, and never lowers the attempt.
 
         Args:
             record: what is true.
             held: the document as this caller last saw it, which saves a read.
             progress, estimate, poll: what a document shows beside the record, while it is not done.
-            show_result: whether a result is published, or only read from `links.self`.
+            show_result: whether to publish the result; if not, readers find it at `links.self` only.
 
         Returns:
-            What is stored now; None where there is no document and none was created.
+            The stored document; None if there is none and none was created.
 
         Raises:
             DigestMismatch: the document belongs to another input. It is left alone.
@@ -272,17 +265,17 @@ class AsyncStatusBoard:
             if current is not None and current.document == document:
                 return current  # ours: the answer to the write was lost
             if current is None and looks:
-                await self._until_settled(key, looks - 1)
+                await self._pause(key, looks - 1)
         raise DependencyUnavailable("status board", f"{key} kept changing under {ROUNDS} conditional writes")
 
-    async def _until_settled(self, key: str, looks: int) -> None:
-        """Wait a little before a document that exists and cannot be read is created again."""
+    async def _pause(self, key: str, looks: int) -> None:
+        """Wait a little before trying again to create a document that exists but cannot be read."""
         if looks == len(PAUSES):
             raise DependencyUnavailable("status board", f"{key} exists and cannot be read: grant s3:GetObject on {self.prefix}/*")
         await asyncio.sleep(PAUSES[looks])
 
     async def _write(self, key: str, document: Document, current: Stored | None) -> Stored | None:
-        """Write over what was seen; None where another writer was faster."""
+        """Write over the document that was read; None if another writer was faster."""
         try:
             if current is None:
                 return Stored(document=document, etag=await self.store.create(key, document.to_bytes()))
@@ -299,7 +292,7 @@ def _result_text(result: object) -> str:
 
 
 def segment(owner: str) -> str:
-    """Return the owner's part of a key: the owner where that is plain, else a digest of it, marked by a dot."""
+    """Return the owner's part of a key: the owner if plain, else a digest of it, marked by a dot."""
     if _PLAIN_OWNER.fullmatch(owner):
         return owner
     return "." + base64.urlsafe_b64encode(hashlib.sha256(owner.encode()).digest()).decode().rstrip("=")

@@ -1,4 +1,4 @@
-"""A value that is read rarely and used often: refreshed behind its readers, never in front of them."""
+"""Caches values that are expensive to read. Their users never wait for a refresh, and share one check of readiness."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 class Cached(Generic[T]):
-    """The last value that `read` gave, at most about `max_age` seconds old while it answers.
+    """The last value that `read` returned, at most about `max_age` seconds old while `read` answers.
 
     Args:
-        initial: the value until something has been read.
+        initial: the value before the first read.
         read: reads it; may raise DependencyError, and then the old value stays.
         max_age: seconds after which the next use starts a refresh.
     """
@@ -35,11 +35,11 @@ class Cached(Generic[T]):
         self._refreshing: asyncio.Task[None] | None = None
 
     def age(self, now: float) -> float:
-        """Return how many seconds before `now`, in the loop's time, the value was read; infinite where nothing has been read."""
+        """Return the seconds between the read and `now`, in the loop's time; infinite if the value was never read."""
         return math.inf if self._read_at is None else now - self._read_at
 
     def get(self, loop: asyncio.AbstractEventLoop) -> T:
-        """Return the value, and start a refresh on the running loop where it is old. Never waits."""
+        """Return the value without waiting, and start a refresh on the running loop if it is old."""
         now = loop.time()
         if self._asked_at is None or now - self._asked_at >= self._max_age:
             self._asked_at = now
@@ -52,35 +52,35 @@ class Cached(Generic[T]):
             self._value = await self._read()
             self._read_at = asyncio.get_running_loop().time()
         except DependencyError as error:
-            # A hint may be old: nobody's request fails for it. The next look comes after max_age.
+            # A hint may be old: no request fails for it. The next refresh comes after max_age.
             log.warning("keeping an old value: %s", error)
 
 
-#: Seconds for which an answer is believed. Load balancers ask every 5 to 30 s, and there are several of them.
+#: How long the result of a check counts, seconds. Load balancers ask every 5 to 30 s, and there are several of them.
 READY_AGE = 5.0
 
 
 class Readiness:
-    """One check for all who ask at the same time, and for READY_AGE after it. Belongs to one event loop."""
+    """Shares one check among all who ask while it runs, or within READY_AGE after it. Belongs to one event loop."""
 
     def __init__(self) -> None:
-        self._believed_until = 0.0
-        self._asking: asyncio.Task[OffpollError | None] | None = None
+        self._fresh_until = 0.0
+        self._checking: asyncio.Task[OffpollError | None] | None = None
 
     async def ask(self, check: Callable[[], Awaitable[None]]) -> None:
-        """Raise what the last check raised; where that is too old, make another: `check` asks the stores and raises what is wrong."""
+        """Raise what the last check raised. If that is too old, check again: `check` asks the stores and raises what is wrong."""
         loop = asyncio.get_running_loop()
-        if self._asking is None or (self._asking.done() and loop.time() >= self._believed_until):
-            self._asking = loop.create_task(self._answer(check))
-        error = await asyncio.shield(self._asking)  # whoever gives up does not end it for the others
+        if self._checking is None or (self._checking.done() and loop.time() >= self._fresh_until):
+            self._checking = loop.create_task(self._fault(check))
+        error = await asyncio.shield(self._checking)  # a caller that gives up does not end the check for others
         if error is not None:
-            raise error.with_traceback(None)  # kept and raised again, it must not collect frames
+            raise error.with_traceback(None)  # raised again and again, it must not collect frames
 
-    async def _answer(self, check: Callable[[], Awaitable[None]]) -> OffpollError | None:
+    async def _fault(self, check: Callable[[], Awaitable[None]]) -> OffpollError | None:
         error: OffpollError | None = None
         try:
             await check()
         except OffpollError as found:
             error = found
-        self._believed_until = asyncio.get_running_loop().time() + READY_AGE
+        self._fresh_until = asyncio.get_running_loop().time() + READY_AGE
         return error

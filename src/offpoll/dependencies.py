@@ -15,7 +15,7 @@ __all__ = ["Dependencies"]
 
 
 async def _nothing() -> None:
-    """Close nothing, check nothing: what is in memory needs neither."""
+    """Do nothing: stores in memory need no check and no closing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +25,13 @@ class Dependencies:
     Attributes:
         board: the status documents.
         queue: carries the operations.
-        dead_letters: where the queue puts what was delivered too often.
-        parking: where messages go that nobody can read.
-        records: the authority.
+        dead_letters: takes messages that the queue delivered too often.
+        parking: takes messages that nobody can read.
+        records: the authority on every operation.
         service_times: what workers measured.
-        metrics: counts what alarms are made of.
-        check: asks each one a cheap question; raises DependencyRefused or ConfigurationError where a name, a permission or a key is wrong.
-        close: ends connections.
+        metrics: counts what alarms watch.
+        check: asks each store a cheap question; raises DependencyRefused or ConfigurationError if a name, a permission or a key is wrong.
+        close: ends the connections.
     """
 
     board: AsyncStatusBoard

@@ -1,7 +1,6 @@
 """The status document, `offpoll/1`: the JSON that clients read.
 
-Decides the wire form, the rank of documents, and how a record is projected onto one. Does no I/O and has no clock.
-The JSON Schema is `document.schema.json` beside this file.
+Defines the wire form, the rank of documents, and how a record becomes one. The JSON Schema is `document.schema.json` beside this file.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ __all__ = ["MAX_BYTES", "SPEC", "Document", "Estimate", "PollHint", "links", "li
 
 SPEC = "offpoll/1"
 
-#: The field by which an operation that was submitted again names the failed one. It travels among the unknown fields: no rewrite drops
-#: those, by workers of any version, and no message has to carry it.
+#: The field in which a resubmitted operation names the failed one. It travels among the unknown fields: workers of all versions keep
+#: those when they rewrite a document, and no message has to carry it.
 RESUBMIT_OF = "resubmit_of"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """When the operation is expected to end: the 10 % quantile, the mean and the 90 % quantile, each None where unknown."""
+    """When the operation is expected to end: the 10 % quantile, the mean and the 90 % quantile, each None if unknown."""
 
     earliest: datetime | None = None
     mean: datetime | None = None
@@ -38,7 +37,7 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PollHint:
-    """When it is worth asking: not before this instant, and then every `interval` seconds."""
+    """When to poll: not before this instant, then every `interval` seconds."""
 
     not_before: datetime
     interval: float
@@ -46,7 +45,7 @@ class PollHint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Document:
-    """One status document. `unknown` holds what is not a field here: those of newer writers, and `resubmit_of`. It survives a rewrite."""
+    """One status document. `unknown` holds the fields of newer writers, and `resubmit_of`; it survives a rewrite."""
 
     id: str
     kind: str
@@ -76,7 +75,7 @@ class Document:
 
     @property
     def resubmit_of(self) -> str | None:
-        """The failed operation whose input was submitted again as this one; None for any other."""
+        """The id of the failed operation whose input was submitted again as this one, or None."""
         named = self.unknown.get(RESUBMIT_OF)
         return named if isinstance(named, str) else None
 
@@ -91,7 +90,7 @@ class Document:
         return fields
 
     def to_bytes(self) -> bytes:
-        """Return the document as it is stored: JSON in ASCII, without spaces."""
+        """Return the document as stored: JSON in ASCII, without spaces."""
         written = self._bytes
         if written is None:
             written = _write(self).encode()
@@ -103,7 +102,7 @@ class Document:
         """Read a stored document.
 
         Raises:
-            MalformedDocument: it is over 4 KiB, not JSON, or not of this specification.
+            MalformedDocument: it is over 4 KiB, is not JSON, or does not follow this specification.
         """
         if len(body) > MAX_BYTES:
             raise MalformedDocument(f"a status document is at most {MAX_BYTES} bytes, this is {len(body)}")
@@ -118,7 +117,7 @@ class Document:
         """Read the JSON object of a document.
 
         Raises:
-            MalformedDocument: a field is missing or of another type, or `spec` is another.
+            MalformedDocument: a field is missing or has the wrong type, or `spec` is another.
         """
         if not isinstance(fields, dict):
             raise MalformedDocument("a status document is a JSON object, this is not")
@@ -131,7 +130,7 @@ class Document:
 
 
 def queued(submission: Submission, *, estimate: Estimate, poll: PollHint, expires_at: datetime, resubmit_of: str | None = None) -> Document:
-    """Make the document that a submit creates. `resubmit_of` is the failed operation whose input it is, where there is one."""
+    """Make the document that a submit creates. `resubmit_of` is the failed operation whose input this repeats, if any."""
     return Document(
         id=submission.operation_id,
         kind=submission.kind,
@@ -157,17 +156,17 @@ def project(
     poll: PollHint | None = None,
     show_result: bool = False,
 ) -> Document:
-    """Project a record onto a document: what is known comes from the record, unknown fields from the document before.
+    """Make the document that shows a record: known fields come from the record, unknown ones from the document before.
 
-    Progress, estimate and poll hint are what the caller gives; a done document has none of them.
+    Progress, estimate and poll hint come from the caller; a done document has none of them.
 
     Raises:
-        ValueError: the document before shows a status that the record's may not follow.
+        ValueError: the record's status may not follow the status of the document before.
     """
     if before is not None and before.status in _STATUSES and record.status not in TRANSITIONS[Status(before.status)]:
         raise ValueError(f"{record.status} may not follow {before.status}")
     submission, outcome = record.submission, record.outcome
-    # Three clocks say these instants (the API's, the store's bounds): readers see them in the order in which things happened.
+    # These instants come from three clocks (the API's, and both bounds of the store's). Readers see them in the order of events.
     started_at = None if record.started_at is None else max(record.started_at, submission.created_at)
     finished_at = None if record.finished_at is None else max(record.finished_at, started_at or submission.created_at)
     document = Document(
@@ -190,26 +189,26 @@ def project(
         expires_at=record.expires_at,
         unknown={} if before is None else before.unknown,
     )
-    if len(document.to_bytes()) > MAX_BYTES:  # a result can be read elsewhere, what a newer writer added cannot
+    if len(document.to_bytes()) > MAX_BYTES:  # readers find a result elsewhere, but not the fields of a newer writer
         document = replace(document, result=None)
     return document if len(document.to_bytes()) <= MAX_BYTES else replace(document, unknown={})
 
 
 def links(submission: Submission) -> dict[str, str]:
-    """Return the absolute links of an operation; none where no API's address is known, or where that is too long to stand here thrice."""
+    """Return the absolute links of an operation; none if the API's address is unknown, or too long to appear three times."""
     if not base_url_that_fits(submission.base_url):
         return {}
     return links_at(submission.base_url, kind=submission.kind, operation_id=submission.operation_id)
 
 
 def links_at(base_url: str, *, kind: str, operation_id: str) -> dict[str, str]:
-    """Return where an API of this address has an operation."""
+    """Return the links of an operation of the API at this address."""
     own = f"{base_url}/{kind}/{operation_id}"
     return {"self": own, "status_link": own + "/status-link", "cancel": own + "/cancel"}
 
 
 def _write(document: Document) -> str:
-    """Write the JSON text: field by field, because a submit writes one document and this is most of what it computes."""
+    """Write the JSON text field by field: this is most of what a submit computes."""
     created_at, estimate, poll, links = to_wire(document.created_at), document.estimate, document.poll, document.links
     updated_at = created_at if document.updated_at is document.created_at else to_wire(document.updated_at)
     progress = document.progress

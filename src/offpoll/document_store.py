@@ -1,4 +1,4 @@
-"""What a store of status documents must be able to do, and one in memory, with an HTTP face so that a client can follow its links."""
+"""The protocol of a store of status documents, and its in-memory twin, which also answers HTTP so that clients can follow its links."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ _ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Messa
 class DocumentStore(Protocol):
     """A store of small objects with conditional writes and presigned reads.
 
-    Every verb that does I/O raises DependencyUnavailable where the effect is unknown, DependencyRefused where the store says no.
+    Every method that does I/O raises DependencyUnavailable if the effect is unknown, DependencyRefused if the store says no.
     """
 
     async def create(self, key: str, body: bytes) -> str:
-        """Write a new object and return its etag. Raises DocumentExists where there is one."""
+        """Write a new object and return its etag. Raises DocumentExists if the key has one."""
 
     async def replace(self, key: str, body: bytes, *, etag: str) -> str:
-        """Overwrite the object that has this etag and return the new one. Raises DocumentChanged where it has another, or is gone."""
+        """Overwrite the object with this etag and return the new etag. Raises DocumentChanged if it has another etag, or is gone."""
 
     async def read(self, key: str) -> tuple[bytes, str] | None:
-        """Return an object and its etag, None where there is none or it is hidden (S3 answers 403 then, without ListBucket)."""
+        """Return an object and its etag; None if it is missing, or hidden (S3 answers 403 to a caller without ListBucket)."""
 
     def sign(self, key: str, *, lifetime: float) -> StatusLink:
-        """Presign a GET. It ends after `lifetime` seconds or with the signer's credentials, whichever comes first."""
+        """Presign a GET. The link ends after `lifetime` seconds or with the signer's credentials, whichever comes first."""
 
 
 @dataclass(kw_only=True)
 class MemoryDocumentStore:
-    """Documents in a dict. Links are signed and expire, as a real store's do.
+    """Documents in a dict. Links are signed and expire, as in a real store.
 
     Args:
-        clock: the store's own time.
+        clock: the store's time.
         origin: the scheme and host of its links.
     """
 
@@ -72,7 +72,7 @@ class MemoryDocumentStore:
 
     def sign(self, key: str, *, lifetime: float) -> StatusLink:
         expires_at = self.clock() + timedelta(seconds=lifetime)
-        expires = to_wire(expires_at)  # nothing in there needs an escape
+        expires = to_wire(expires_at)  # no character of it needs an escape
         href = f"{self.origin}/{quote(key)}?expires={expires}&signature={self._signature(key, expires)}"
         return StatusLink(href=href, expires_at=expires_at)
 
@@ -88,10 +88,10 @@ class MemoryDocumentStore:
         if body is None:
             return self._refusal(403, "AccessDenied", "Access Denied")
         etag = _etag(body)
-        answer = {"date": _http_date(now.replace(microsecond=0)), "etag": f'"{etag}"', "content-type": "application/json"}
+        fields = {"date": _http_date(now.replace(microsecond=0)), "etag": f'"{etag}"', "content-type": "application/json"}
         if headers.get("if-none-match", "").strip('"') == etag:
-            return 304, answer, b""
-        return 200, answer, body
+            return 304, fields, b""
+        return 200, fields, body
 
     def _refusal(self, status: int, code: str, message: str) -> tuple[int, dict[str, str], bytes]:
         date = _http_date(self.clock().replace(microsecond=0))
@@ -101,7 +101,7 @@ class MemoryDocumentStore:
         return hashlib.blake2b(f"{key}\n{expires}".encode(), key=self._secret).hexdigest()
 
 
-# What follows is looked at by every poll, and by many of them for the same document, link and second.
+# Every poll needs the following, and many polls share a document, a link or a second.
 
 
 @lru_cache(maxsize=4096)
@@ -111,7 +111,7 @@ def _etag(body: bytes) -> str:
 
 @lru_cache(maxsize=4096)
 def _parts(url: str) -> tuple[str, str, str]:
-    """Return a link's key, and when it expires and its signature as they stand there: empty where they do not."""
+    """Return a link's key, its expiry and its signature as written, empty if missing."""
     parts = urlsplit(url)
     query = dict(field.partition("=")[::2] for field in parts.query.split("&"))
     return unquote(parts.path.lstrip("/")), query.get("expires", ""), query.get("signature", "")

@@ -1,41 +1,39 @@
-"""Every exception of offpoll, named by whose fault it is.
+"""Every exception that offpoll raises, named by whose fault it is.
 
-    OffpollError
-    ├── ConfigurationError          the operator's: a setting, a bucket, a handler's signature
-    ├── RequestError                the caller's: refused at the door, nothing was enqueued
-    │   ├── InvalidJSON             400
-    │   ├── InvalidIdempotencyKey   400
-    │   ├── Unauthorized            401
-    │   ├── Forbidden               403
-    │   ├── OperationNotFound       404
-    │   ├── MethodNotAllowed        405
-    │   ├── NotCancelable           409
-    │   ├── NotResubmittable        409
-    │   ├── InputTooLarge           413
-    │   ├── InvalidInput            422
-    │   └── KeyReused               422
-    ├── DependencyError             a store, a queue or a table
-    │   ├── DependencyUnavailable   an outage: what was asked may or may not have happened
-    │   └── DependencyRefused       it said no: a permission, a name, a key; retrying does not help
-    ├── Conflict                    the protocol's own signals, handled inside
-    │   ├── DocumentExists          create found one
-    │   ├── DocumentChanged         replace met another etag
-    │   └── DigestMismatch          the document belongs to another input
-    ├── MessageError                a message of the queue
-    │   ├── MalformedMessage        cannot be read, now or later: goes to the parking queue
-    │   └── UnsupportedMessage      from a newer version: given back for a newer worker
-    ├── MalformedDocument           not a status document
-    ├── Fail                        the handler's: the operation failed, and trying again will not help
-    └── ClientError                 what the client raises
-        ├── ApiError                the API refused, or answered what is not offpoll
-        ├── ApiUnavailable          the API did not answer in time
-        ├── OperationFailed         the operation ended `failed`
-        ├── OperationCanceled       the operation ended `canceled`
-        └── WaitTimeout             `wait` gave up; the operation goes on, the ticket is inside
+OffpollError
+├── ConfigurationError          the operator's: a setting, a bucket, a handler's signature
+├── RequestError                the caller's: refused at the door, nothing was enqueued
+│   ├── InvalidJSON             400
+│   ├── InvalidIdempotencyKey   400
+│   ├── Unauthorized            401
+│   ├── Forbidden               403
+│   ├── OperationNotFound       404
+│   ├── MethodNotAllowed        405
+│   ├── NotCancelable           409
+│   ├── NotResubmittable        409
+│   ├── InputTooLarge           413
+│   ├── InvalidInput            422
+│   └── KeyReused               422
+├── DependencyError             a store, a queue or a table
+│   ├── DependencyUnavailable   an outage: the call may or may not have taken effect
+│   └── DependencyRefused       it said no: a permission, a name, a key; retrying does not help
+├── Conflict                    the protocol's own signals, handled inside offpoll
+│   ├── DocumentExists          create found one
+│   ├── DocumentChanged         replace met another etag
+│   └── DigestMismatch          the document belongs to another input
+├── MessageError                a message of the queue
+│   ├── MalformedMessage        cannot be read, now or later: goes to the parking queue
+│   └── UnsupportedMessage      from a newer version: given back for a newer worker
+├── MalformedDocument           not a status document
+├── Fail                        the handler's: the operation failed, and another attempt will not help
+└── ClientError                 what the client raises
+    ├── ApiError                the API refused, or its answer does not follow offpoll's protocol
+    ├── ApiUnavailable          the API did not answer in time
+    ├── OperationFailed         the operation ended `failed`
+    ├── OperationCanceled       the operation ended `canceled`
+    └── WaitTimeout             `wait` gave up; the operation goes on, the ticket is inside
 
-    HandlerStopped (BaseException)  raised inside a sync handler at its next `progress()`
-
-This module knows nothing of HTTP frameworks, AWS or the protocol: it only names what can go wrong.
+HandlerStopped (BaseException)  raised inside a sync handler at its next `progress()`
 """
 
 from __future__ import annotations
@@ -53,11 +51,11 @@ __all__ = [
 
 
 class OffpollError(Exception):
-    """The root of everything offpoll raises on purpose."""
+    """The base class of everything that offpoll raises on purpose."""
 
 
 class ConfigurationError(OffpollError):
-    """The operator's to fix: a setting, a resource that is not there, a handler that cannot be used."""
+    """The operator has to fix something: a setting, a missing resource, or a handler that cannot be used."""
 
 
 # --- the caller's -----------------------------------------------------------------------------
@@ -67,8 +65,8 @@ class RequestError(OffpollError):
     """A request refused at the door. Nothing was created and nothing enqueued.
 
     Attributes:
-        status: the HTTP status code it is answered with.
-        code: a stable, machine-readable word for what is wrong.
+        status: the HTTP status code of the answer.
+        code: a stable, machine-readable word for the fault.
         title: the same for people, equal for all occurrences (RFC 9457 `title`).
         members: further members of the problem document, JSON values.
     """
@@ -80,7 +78,7 @@ class RequestError(OffpollError):
     def __init_subclass__(cls, *, status: int, code: str, title: str) -> None:
         cls.status, cls.code, cls.title = status, code, title
 
-    def __init__(self, detail: str, **members: Any) -> None:
+    def __init__(self, detail: str, **members: object) -> None:
         super().__init__(detail)
         self.detail = detail
         self.members = members
@@ -91,7 +89,7 @@ class InvalidJSON(RequestError, status=400, code="invalid_json", title="The body
 
 
 class InvalidIdempotencyKey(RequestError, status=400, code="invalid_idempotency_key", title="The Idempotency-Key cannot be used"):
-    """The `Idempotency-Key` header cannot be used as one."""
+    """The `Idempotency-Key` header is not a valid key."""
 
 
 class Unauthorized(RequestError, status=401, code="unauthorized", title="Authentication is needed"):
@@ -103,7 +101,7 @@ class Forbidden(RequestError, status=403, code="forbidden", title="Not allowed")
 
 
 class OperationNotFound(RequestError, status=404, code="operation_not_found", title="No such operation"):
-    """There is no such operation of this kind and owner, or it is past its retention."""
+    """This owner has no such operation of this kind, or it is past its retention."""
 
 
 class MethodNotAllowed(RequestError, status=405, code="method_not_allowed", title="Method not allowed"):
@@ -115,7 +113,7 @@ class NotCancelable(RequestError, status=409, code="already_finished", title="Th
 
 
 class NotResubmittable(RequestError, status=409, code="not_resubmittable", title="The operation cannot be submitted again"):
-    """The operation has not failed, or its input is not kept: there is nothing to submit again."""
+    """The operation has not failed, or its input was not kept: there is nothing to submit again."""
 
 
 class InputTooLarge(RequestError, status=413, code="input_too_large", title="The input is too large"):
@@ -134,10 +132,10 @@ class KeyReused(RequestError, status=422, code="idempotency_key_reused", title="
 
 
 class DependencyError(OffpollError):
-    """An object store, a queue or a table did not do what was asked.
+    """An object store, a queue or a table did not do its job.
 
     Attributes:
-        service: which one, a word for people: `S3`, `SQS`, `DynamoDB`.
+        service: its name, for people: `S3`, `SQS`, `DynamoDB`.
     """
 
     def __init__(self, service: str, message: str) -> None:
@@ -146,10 +144,10 @@ class DependencyError(OffpollError):
 
 
 class DependencyUnavailable(DependencyError):
-    """An outage: no answer, throttled, or a server error, after retries. The effect is unknown.
+    """An outage: no answer, throttling, or a server error, after retries. The effect is unknown.
 
     Attributes:
-        retry_after: seconds after which it is worth trying again.
+        retry_after: seconds after which another try makes sense.
     """
 
     def __init__(self, service: str, message: str, *, retry_after: float = 1.0) -> None:
@@ -158,10 +156,10 @@ class DependencyUnavailable(DependencyError):
 
 
 class DependencyRefused(DependencyError):
-    """It said no, and will again: wrong credentials, a missing permission, a name that does not exist.
+    """It said no, and will say no again: wrong credentials, a missing permission, a name that does not exist.
 
     Attributes:
-        code: the vendor's own error code, as `AccessDenied` or `NoSuchBucket`.
+        code: the vendor's error code, such as `AccessDenied` or `NoSuchBucket`.
     """
 
     def __init__(self, service: str, message: str, *, code: str = "") -> None:
@@ -173,19 +171,19 @@ class DependencyRefused(DependencyError):
 
 
 class Conflict(OffpollError):
-    """A conditional write met another state than the one it expected."""
+    """A conditional write found another state than it expected."""
 
 
 class DocumentExists(Conflict):
-    """A create found a status document already there."""
+    """A create found an existing status document."""
 
 
 class DocumentChanged(Conflict):
-    """A replace met another etag, or no document at all."""
+    """A replace found another etag, or no document."""
 
 
 class DigestMismatch(Conflict):
-    """The stored document carries another digest than the record: it is another input's, leave it alone."""
+    """The stored document has another digest than the record. It belongs to another input: leave it alone."""
 
 
 # --- messages and documents -------------------------------------------------------------------
@@ -196,10 +194,10 @@ class MessageError(OffpollError):
 
 
 class MalformedMessage(MessageError):
-    """It cannot be read, by this worker or by any other.
+    """No worker can read this message, now or later.
 
     Attributes:
-        operation_id, owner: the operation it is about, where that much can be read; both or neither.
+        operation_id, owner: the operation that the message names, if that much can be read; both or neither.
     """
 
     def __init__(self, message: str, *, operation_id: str | None = None, owner: str | None = None) -> None:
@@ -208,7 +206,7 @@ class MalformedMessage(MessageError):
 
 
 class UnsupportedMessage(MessageError):
-    """It was written by a newer version of offpoll, or is of a kind this worker does not know."""
+    """A newer version of offpoll wrote this message, or this worker does not know its kind."""
 
 
 class MalformedDocument(OffpollError):
@@ -219,15 +217,15 @@ class MalformedDocument(OffpollError):
 
 
 class Fail(OffpollError):
-    """Raise it in a handler: the operation has failed for good, and no attempt will help.
+    """Raise it in a handler: the operation has failed for good, and another attempt will not help.
 
     Args:
-        code: a stable word for machines, as `out_of_stock`. Clients branch on it.
-        message: one sentence for people. It is published: nothing sensitive.
+        code: a stable word for machines, such as `out_of_stock`. Clients branch on it.
+        message: one sentence for people. It is published: put nothing sensitive in it.
         members: further members of the error (RFC 9457 extension members), JSON values.
     """
 
-    def __init__(self, code: str, message: str, **members: Any) -> None:
+    def __init__(self, code: str, message: str, **members: object) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
@@ -235,10 +233,9 @@ class Fail(OffpollError):
 
 
 class HandlerStopped(BaseException):
-    """The worker no longer wants this attempt's work: canceled, timed out, or its lease was lost.
+    """Ends a sync handler at its next `progress()`: the operation was canceled or timed out, or the lease was lost.
 
-    Raised by `progress()` in a sync handler. It derives from BaseException, as `asyncio.CancelledError` does and for the
-    same reason: an `except Exception` around a step must not swallow it.
+    It derives from BaseException, as `asyncio.CancelledError` does, so that no `except Exception` around a step swallows it.
     """
 
 
@@ -246,15 +243,15 @@ class HandlerStopped(BaseException):
 
 
 class ClientError(OffpollError):
-    """What the polling client raises."""
+    """The base class of what the polling client raises."""
 
 
 class ApiError(ClientError):
-    """The API refused the request, or answered something that is not offpoll's protocol.
+    """The API refused the request, or its answer does not follow offpoll's protocol.
 
     Attributes:
-        status: the HTTP status code; 0 where no answer is involved.
-        problem: the RFC 9457 problem document, where there was one.
+        status: the HTTP status code; 0 if no answer is involved.
+        problem: the RFC 9457 problem document; empty if there was none.
     """
 
     def __init__(self, message: str, *, status: int, problem: Mapping[str, Any] | None = None) -> None:
@@ -295,7 +292,7 @@ class WaitTimeout(ClientError, TimeoutError):
     """`wait` gave up after its timeout. The operation goes on: wait again with the ticket.
 
     Attributes:
-        ticket: the ticket that was waited for.
+        ticket: the ticket to wait with again.
     """
 
     def __init__(self, ticket: Any, timeout: float) -> None:

@@ -1,10 +1,10 @@
-"""What a sans-I/O generator and its driver exchange: what is to be done, and what came of it.
+"""What a sans-I/O generator and its driver exchange: steps to take, and what came of them.
 
-    the generator yields    Fetch     the driver sends it and gives back a Response, or NoAnswer
+    the generator yields    Fetch     the driver sends it and returns a Response, or NoAnswer
                             Wait      the driver waits
-                            Shown     a new document, for whoever watches
+                            Shown     the driver shows a new document to its caller
 
-Decides how `Date`, `Retry-After` and problem documents of an answer are read. Knows no HTTP library: a transport makes these values.
+Decides how to read `Date`, `Retry-After` and problem documents. Knows no HTTP library: a transport makes these values.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from offpoll.operation import Status, is_kind, is_operation_id
 
 __all__ = ["Event", "Fetch", "Flow", "NoAnswer", "Reply", "Response", "Shown", "Wait", "is_outage", "operation_url", "read_operation"]
 
-#: Most bytes read of an answer: the API's may hold an order, the store's holds 4 KiB or is no status document.
+#: Most bytes to read of a response: the API's may hold a result, the store's holds 4 KiB or is no status document.
 MAX_API_BYTES = 16 * 2**20
 MAX_STORE_BYTES = 64 * 2**10
 
@@ -32,14 +32,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Response:
-    """An HTTP answer.
+    """An HTTP response.
 
     Attributes:
         status: the status code.
-        headers: names in lowercase; of a name that came twice, the first. Left out of `repr`, as the body is: both may hold a status link.
-        body: the body, cut where it was longer than asked for.
-        complete: False where the body was cut.
-        afterwards: what a server has to do once this is sent, or None. An answer that was received has none.
+        headers: names in lowercase; of a name that came twice, the first. Not in `repr`, nor is the body: both may hold a status link.
+        body: the body, cut if longer than asked for.
+        complete: False if the body was cut.
+        afterwards: what a server does once this is sent; None for nothing, and in what a client received.
     """
 
     status: int
@@ -50,17 +50,17 @@ class Response:
 
     @property
     def date(self) -> datetime | None:
-        """The server's own time, whole seconds; None where the answer does not say."""
+        """The server's time, whole seconds; None if the response does not say."""
         return from_http_date(self.headers.get("date"))
 
     @property
     def retry_after(self) -> int | None:
-        """`Retry-After` in whole seconds, None where there is none."""
+        """`Retry-After` in whole seconds, None if there is none."""
         return retry_after(self.headers.get("retry-after"), date=self.date)
 
     @property
     def problem(self) -> dict[str, Any]:
-        """The problem document (RFC 9457) in the body; empty where it is none."""
+        """The problem document (RFC 9457) in the body; empty if there is none."""
         try:
             fields = self.json()
         except ValueError:
@@ -71,7 +71,7 @@ class Response:
         """Return the body as JSON.
 
         Raises:
-            ValueError: it is not JSON, or was cut.
+            ValueError: the body is not JSON, or was cut.
         """
         if not self.complete:
             raise ValueError(f"the body is longer than the {len(self.body)} bytes that are read")
@@ -81,7 +81,7 @@ class Response:
             raise ValueError("the JSON is nested too deep") from error
 
     def refusal(self) -> ApiError:
-        """Return the error for an answer that is not the one hoped for: the problem's own words, where there is one."""
+        """Return the error for an unexpected response, in the words of its problem document if it has one."""
         problem = self.problem
         words = ": ".join(str(problem[name]) for name in ("title", "detail") if problem.get(name))
         text = f"{words} ({self.status})" if words else f"the API answered {self.status}, and not as offpoll does: check its address"
@@ -92,10 +92,10 @@ class Response:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoAnswer:
-    """A request that got no answer: no connection, a timeout, a broken one. Whether it had an effect is unknown.
+    """A request without an answer: no connection, a broken one, or a timeout. Whether it took effect is unknown.
 
     Attributes:
-        reason: what happened, for people. No URL: a status link is a secret.
+        reason: what happened, for people. It names no URL: a status link is a secret.
     """
 
     reason: str
@@ -103,15 +103,15 @@ class NoAnswer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fetch:
-    """A request to send. `to` says to whom: only what goes to the API may carry the API's credentials.
+    """A request to send.
 
     Attributes:
-        to: `store` or `api`.
+        to: `store` or `api`. Only a request to the API may carry the API's credentials.
         method: GET or POST.
-        url: absolute. Left out of `repr`, because a status link is a secret; headers are too.
+        url: absolute. Not in `repr`, nor are the headers: a status link is a secret.
         headers: to send.
-        body: to send, or None. Empty for a POST without one, as some proxies insist on its length.
-        max_bytes: of the answer's body; the rest is not read.
+        body: to send, or None. Empty for a POST without a body, since some proxies insist on its length.
+        max_bytes: how much of the response's body to read.
         timeout: seconds for the whole exchange.
     """
 
@@ -126,7 +126,7 @@ class Fetch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wait:
-    """Do nothing for so many seconds."""
+    """Do nothing for this many seconds."""
 
     seconds: float
 
@@ -144,10 +144,10 @@ Flow: TypeAlias = Generator[Event, Reply, T]
 
 
 def operation_url(document: Document, name: Literal["self", "status_link", "cancel"], *, base_url: str) -> str:
-    """Return a link of an operation, made from the API's address where the document has none.
+    """Return a link of an operation. If its document has none, make it from the API's address.
 
     Raises:
-        ApiError: there is none, and the kind or the id is not one that a path may be made of.
+        ApiError: the document has none, and its kind or its id is not valid in a path.
     """
     if href := document.links.get(name):
         return href
@@ -156,20 +156,20 @@ def operation_url(document: Document, name: Literal["self", "status_link", "canc
     return links_at(base_url, kind=document.kind, operation_id=document.id)[name]
 
 
-def read_operation(answer: Response, *, document: Document) -> Document | None:
-    """Read how an operation ended from the answer to `GET {links.self}`; None where it does not say that it has.
+def read_operation(response: Response, *, document: Document) -> Document | None:
+    """Read from the response to `GET {links.self}` how an operation ended, and return its document with that end; None if it has not ended.
 
-    200 with JSON means succeeded. 404 with a problem document whose `operation_status` is `failed` or `canceled` means that, and its
-    `error` is the operation's. The document returned is the one given, ended so.
+    200 with JSON means `succeeded`. 404 with a problem document whose `operation_status` is `failed` or `canceled` means that status, and
+    the problem's `error` is the operation's.
     """
     status: str | None = None
-    if answer.status == 200 and "json" in answer.headers.get("content-type", ""):
+    if response.status == 200 and "json" in response.headers.get("content-type", ""):
         try:
-            answer.json()
+            response.json()
             status = Status.SUCCEEDED
         except ValueError:
             return None
-    problem = answer.problem if answer.status == 404 else {}
+    problem = response.problem if response.status == 404 else {}
     if problem.get("operation_status") in (Status.FAILED, Status.CANCELED):
         status = str(problem["operation_status"])
     if status is None:
@@ -179,5 +179,5 @@ def read_operation(answer: Response, *, document: Document) -> Document | None:
 
 
 def is_outage(status: int) -> bool:
-    """Tell an answer that says nothing about what was asked: overloaded or broken, for now."""
+    """Tell whether this status code says nothing about the request: the server is overloaded or broken, for now."""
     return status >= 500 or status in (408, 429)

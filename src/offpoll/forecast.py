@@ -1,8 +1,8 @@
-"""What to tell a reader about the future: estimate and poll hint, from the queue's counters and the measured service times.
+"""Forecasts when an operation will end: its estimate and poll hint, from the queue's counters and the measured service times.
 
-Decides how old a counter may be and what is said while nothing can be read. Never fails and never waits: a forecast is a hint.
+Decides how old a counter may be, and what to forecast while nothing can be read. Never fails and never waits: a forecast is a hint.
 
-An operation is accepted in microseconds, so what is said of one is worked out once for all that come between two looks at the counters.
+Accepting takes microseconds, so one calculation serves all operations of a kind that come between two reads of the counters.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from offpoll.settings import Settings
 
 __all__ = ["MAX_AGE", "Forecast"]
 
-#: Each look at a counter is a billed request, and SQS's counters lag by up to a minute anyway; seconds.
+#: Seconds between two reads of a counter. Each one is a billed request, and SQS's counters lag by up to a minute anyway.
 MAX_AGE = 5.0
 
-#: Where nobody asked for long, or nothing answered, counts get older. Behind so many seconds they tell nothing more of that.
+#: Counters get older while nobody asks, or nothing answers. Ages beyond this, seconds, change no forecast.
 OLDEST = 60.0
 
-#: The rate counts completions of the last 30 s, or of twice as long, and so on, until there are a hundred: their deviation is then 10 %.
+#: The rate counts the completions of the last 30 s, or of twice as long, and so on, until there are a hundred: a deviation of 10 %.
 WINDOWS = (30.0, 60.0, 120.0, 240.0, 480.0)
 ENOUGH = 100.0
 
-#: What comes in is what was finished within so many seconds: as long as depth is believed in at all, and reports are late.
+#: What finished within this many seconds is taken for what comes in. A depth counts for up to OLDEST, and reports come late.
 THROUGHPUT_WINDOW = 120.0
 
-#: No estimate is further away than this, seconds: no message lives longer in SQS (14 days).
+#: No estimate is further away than this, seconds: SQS keeps no message longer (14 days).
 FARTHEST = 1_209_600.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Measured:
-    """What is known as of one read: service times by kind and of all kinds, how many were measured, and the spans for the rate."""
+    """One read of the service times: by kind and for all kinds, how many were measured, and the spans for the rate."""
 
     by_kind: Mapping[str, Histogram]
     mixed: Histogram
@@ -56,13 +56,13 @@ class _Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
-    """What is said of each operation of a kind that is accepted between two looks: what it follows from, and distances from now."""
+class _Accepted:
+    """The forecast for operations of one kind that are accepted between two reads: what it follows from, and distances from now."""
 
     depth: Depth
     measured: _Measured
     lateness_weight: Weight
-    older: int
+    age_steps: int
     earliest: timedelta
     mean: timedelta
     latest: timedelta
@@ -78,8 +78,8 @@ class Forecast:
         queue: whose depth is the wait.
         service_times: what workers measured.
         expected_service_time: the mean while nothing is measured, seconds.
-        concurrency: how many operations are worked on at once, at least.
-        kinds: whose operations are in the queue. One that is asked for is added.
+        concurrency: how many operations run at once, at least.
+        kinds: whose operations are in the queue. A forecast for another kind adds it.
         clock: the wall clock.
     """
 
@@ -89,20 +89,20 @@ class Forecast:
     concurrency: int
     kinds: Collection[str] = ()
     clock: Callable[[], datetime] = utc_now
-    _said: dict[str, _Said] = field(default_factory=dict)
+    _accepted: dict[str, _Accepted] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._kinds = set(self.kinds)
         self._capacity = Capacity(configured=self.concurrency)
-        self._depth = Cached(Depth(), self._look, max_age=MAX_AGE)
+        self._depth = Cached(Depth(), self._read_depth, max_age=MAX_AGE)
         self._guess = exponential(self.expected_service_time)
-        self._measured = Cached(_Measured(by_kind={}, mixed=self._guess, total=0.0, spans=()), self._read, max_age=MAX_AGE)
+        self._measured = Cached(_Measured(by_kind={}, mixed=self._guess, total=0.0, spans=()), self._read_measured, max_age=MAX_AGE)
 
     @classmethod
     def of(
         cls, settings: Settings, *, queue: Queue, service_times: ServiceTimes, kinds: Collection[str], clock: Callable[[], datetime]
     ) -> Forecast:
-        """Return a forecast that guesses as the settings say."""
+        """Make a forecast from the settings."""
         return cls(
             queue=queue,
             service_times=service_times,
@@ -112,24 +112,22 @@ class Forecast:
             clock=clock,
         )
 
-    def accepted(
-        self, kind: str, *, now: datetime, lateness_weight: Weight, loop: asyncio.AbstractEventLoop
-    ) -> tuple[Estimate, PollHint]:
-        """Forecast an operation that is enqueued now, to the millisecond. `loop` is the one that runs."""
+    def accepted(self, kind: str, *, now: datetime, lateness_weight: Weight, loop: asyncio.AbstractEventLoop) -> tuple[Estimate, PollHint]:
+        """Forecast an operation enqueued now, to the millisecond. `loop` is the running one."""
         self._kinds.add(kind)
         depth, measured = self._depth.get(loop), self._measured.get(loop)
-        older = int(min(OLDEST, self._depth.age(loop.time())) / (2 * MAX_AGE))
-        said = self._said.get(kind)
+        age_steps = int(min(OLDEST, self._depth.age(loop.time())) / (2 * MAX_AGE))
+        known = self._accepted.get(kind)
         if (
-            said is None
-            or said.depth is not depth
-            or said.measured is not measured
-            or said.older != older
-            or (said.lateness_weight is not lateness_weight and said.lateness_weight != lateness_weight)
+            known is None
+            or known.depth is not depth
+            or known.measured is not measured
+            or known.age_steps != age_steps
+            or (known.lateness_weight is not lateness_weight and known.lateness_weight != lateness_weight)
         ):
-            said = self._said[kind] = self._say(kind, depth, measured, older=older, lateness_weight=lateness_weight)
-        estimate = Estimate(earliest=now + said.earliest, mean=now + said.mean, latest=now + said.latest)
-        return estimate, PollHint(not_before=now + said.first, interval=said.interval)
+            known = self._accepted[kind] = self._calculated(kind, depth, measured, age_steps=age_steps, lateness_weight=lateness_weight)
+        estimate = Estimate(earliest=now + known.earliest, mean=now + known.mean, latest=now + known.latest)
+        return estimate, PollHint(not_before=now + known.first, interval=known.interval)
 
     def running(
         self,
@@ -143,18 +141,19 @@ class Forecast:
         since: float,
         lateness_weight: Weight,
     ) -> tuple[Estimate, PollHint]:
-        """Forecast an operation that runs. The hint counts from `due`, when the readers of this document look at it.
+        """Forecast a running operation. The hint counts from `due`, when readers look at this document.
 
         Args:
             kind: the operation's.
-            now, due: when this is said, and read.
+            now, due: when this is written, and read.
             created_at: when the operation was accepted.
-            elapsed, fraction, since: what its handler does; see `of_running`.
+            elapsed, fraction, since: how far its handler is; see `of_running`.
             lateness_weight: for the poll hint.
         """
         self._kinds.add(kind)
         now, due = to_milliseconds(now), to_milliseconds(due)
-        rest = _bounded(of_running(self._service_times(kind, self._measured.get(asyncio.get_running_loop())), elapsed=elapsed, fraction=fraction, since=since))
+        times = self._histogram(kind, self._measured.get(asyncio.get_running_loop()))
+        rest = _bounded(of_running(times, elapsed=elapsed, fraction=fraction, since=since))
         passed = (due - now).total_seconds()
         after = plan(
             earliest=max(0.0, rest.earliest - passed),
@@ -167,22 +166,22 @@ class Forecast:
 
     # --- what it follows from ----------------------------------------------------------------------
 
-    def _say(self, kind: str, depth: Depth, measured: _Measured, *, older: int, lateness_weight: Weight) -> _Said:
-        rest = _bounded(of_queued(self._wait(depth, measured, older), self._service_times(kind, measured)))
-        first = plan(earliest=rest.earliest, mean=rest.mean, lateness_weight=lateness_weight)
-        return _Said(
+    def _calculated(self, kind: str, depth: Depth, measured: _Measured, *, age_steps: int, lateness_weight: Weight) -> _Accepted:
+        rest = _bounded(of_queued(self._wait(depth, measured, age_steps), self._histogram(kind, measured)))
+        polls = plan(earliest=rest.earliest, mean=rest.mean, lateness_weight=lateness_weight)
+        return _Accepted(
             depth=depth,
             measured=measured,
             lateness_weight=lateness_weight,
-            older=older,
+            age_steps=age_steps,
             earliest=_milliseconds(rest.earliest),
             mean=_milliseconds(rest.mean),
             latest=_milliseconds(rest.latest),
-            first=_milliseconds(first.first),
-            interval=round(first.interval, 3),
+            first=_milliseconds(polls.first),
+            interval=round(polls.interval, 3),
         )
 
-    def _wait(self, depth: Depth, measured: _Measured, older: int) -> QueueWait:
+    def _wait(self, depth: Depth, measured: _Measured, age_steps: int) -> QueueWait:
         rate, counted = self._rate(measured)
         return queue_wait(
             Ahead(
@@ -193,14 +192,14 @@ class Forecast:
                 rate=rate,
                 throughput=self._finished(measured, window=THROUGHPUT_WINDOW) / THROUGHPUT_WINDOW,
                 counted=counted,
-                age=MAX_AGE / 2 + older * 2 * MAX_AGE,
+                age=MAX_AGE / 2 + age_steps * 2 * MAX_AGE,
             )
         )
 
     def _rate(self, measured: _Measured) -> tuple[float | None, float]:
-        """Return completions per second and how many were counted; None where too few have finished while work was waiting.
+        """Return completions per second, None if too few operations finished while others waited, and how many were counted.
 
-        Only while work waits does the rate of completions tell what workers can do. Otherwise it tells how much there was to do.
+        The rate of completions shows what workers can do only while operations wait. Otherwise it shows how much there was to do.
         """
         for window in WINDOWS:
             if self._capacity.backlog < window + REPORT_INTERVAL:
@@ -211,20 +210,20 @@ class Forecast:
         return None, max(1.0, measured.total)
 
     def _finished(self, measured: _Measured, *, window: float) -> float:
-        """Return how many operations finished within so many seconds, up to the last report that everybody has made."""
+        """Return how many operations finished within `window` seconds, up to the last report that every process has made."""
         until = self.clock() - timedelta(seconds=REPORT_INTERVAL)
         return completions(measured.spans, since=until - timedelta(seconds=window), until=until)
 
-    def _service_times(self, kind: str, measured: _Measured) -> Histogram:
+    def _histogram(self, kind: str, measured: _Measured) -> Histogram:
         return measured.by_kind.get(kind, self._guess)
 
-    async def _look(self) -> Depth:
+    async def _read_depth(self) -> Depth:
         depth = await self.queue.depth()
         now = asyncio.get_running_loop().time()
         self._capacity.see(waiting=depth.visible, in_flight=depth.in_flight, now=now)
         return depth
 
-    async def _read(self) -> _Measured:
+    async def _read_measured(self) -> _Measured:
         kinds = sorted(self._kinds)
         spans = dict(zip(kinds, await asyncio.gather(*(self.service_times.spans(kind) for kind in kinds)), strict=True))
         now, everything = self.clock(), [span for each in spans.values() for span in each]

@@ -1,4 +1,4 @@
-"""Instants on the wire: RFC 3339, UTC, milliseconds, `Z`. Knows no clock: it only reads and writes."""
+"""Reads and writes instants: RFC 3339 in UTC with milliseconds and `Z`, and the dates of HTTP."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from functools import lru_cache, partial
 
 __all__ = ["EPOCH", "from_http_date", "from_wire", "later", "retry_after", "to_milliseconds", "to_wire", "utc_now"]
 
-#: The wall clock's time, aware UTC: the default wherever a `clock` is taken. (Not a `def`: a link would cost 4 % more.)
+#: The wall clock's time, aware UTC: the default of every `clock` argument. (Not a `def`: a link would cost 4 % more.)
 utc_now: Callable[[], datetime] = partial(datetime.now, UTC)
 
-#: The instant from which stores and streams count.
+#: Stores and streams count from this instant.
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-#: Digits of the longest Retry-After that is believed, about 30 years of seconds.
+#: Most digits of a Retry-After that we believe: about 30 years in seconds.
 MAX_DIGITS = 9
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -26,7 +26,7 @@ def to_milliseconds(instant: datetime) -> datetime:
 
 
 def later(instant: datetime, seconds: float) -> datetime:
-    """Return the instant so many seconds after one that has the wire's precision, cut to that precision too."""
+    """Return the instant `seconds` after one that has the wire's precision, cut to that precision too."""
     return instant + timedelta(milliseconds=int(seconds * 1000))
 
 
@@ -36,7 +36,7 @@ def to_wire(instant: datetime) -> str:
     return f"{_second(since.days, since.seconds)}.{since.microseconds // 1000:03d}Z"
 
 
-@lru_cache(maxsize=1024)  # most instants of a process are of a few seconds: now, and what is expected of the operations of now
+@lru_cache(maxsize=1024)  # most instants of a process fall into a few seconds: now, and when today's operations should end
 def _second(days: int, seconds: int) -> str:
     return (EPOCH + timedelta(days=days, seconds=seconds)).isoformat()[:19]
 
@@ -45,10 +45,10 @@ def from_wire(text: str) -> datetime:
     """Read an RFC 3339 instant.
 
     Raises:
-        ValueError: it is not one, or has no offset.
+        ValueError: the text is no instant, or has no offset.
     """
     instant = datetime.fromisoformat(text)
-    if instant.tzinfo is UTC:  # what we write ourselves says Z
+    if instant.tzinfo is UTC:  # our own instants end with Z
         return instant
     if instant.tzinfo is None:
         raise ValueError(f"{text!r} has no offset from UTC")
@@ -59,9 +59,9 @@ def from_wire(text: str) -> datetime:
 
 
 def from_http_date(text: str | None) -> datetime | None:
-    """Read an HTTP date in the one form that servers may send (RFC 9110, 5.6.7: `Mon, 23 Nov 2026 18:00:00 GMT`).
+    """Read an HTTP date in the one form that servers may send (RFC 9110, 5.6.7: `Mon, 23 Nov 2026 18:00:00 GMT`), else return None.
 
-    None where there is none, or it is not one. (The standard library's parser knows more forms; importing it costs every client 15 ms.)
+    The standard library's parser knows more forms, but importing it costs every client 15 ms.
     """
     try:
         _, day, month, year, clock, zone = (text or "").split(" ")
@@ -74,7 +74,7 @@ def from_http_date(text: str | None) -> datetime | None:
 
 
 def retry_after(text: str | None, *, date: datetime | None) -> int | None:
-    """Read a `Retry-After` as whole seconds, None if there is none. A date (RFC 9110, 10.2.3) counts from the answer's own `Date`."""
+    """Read a `Retry-After` as whole seconds, None if there is none. A date (RFC 9110, 10.2.3) counts from `date`, the answer's `Date`."""
     text = (text or "").strip()
     if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS:
         return int(text)

@@ -1,8 +1,8 @@
-"""How values of a type are read from JSON and written to it: by pydantic, which is loaded only where a type or a value needs it.
+"""Reads values of a type from JSON and writes them to it, by pydantic if the type or the value needs it.
 
-Decides what is plain: JSON's own types, whose values need no reading and no writing. A service whose kinds take and return nothing else
-starts without pydantic, which is a third of a function's cold start. What is not plain, in type or in value, pydantic answers, so that it
-makes no difference who did: the values are the same, and so is every word of an error.
+Decides what is plain: JSON's own types, whose values need no reading and no writing. An app whose kinds take and return nothing else
+starts without pydantic, which is a third of a function's cold start. Pydantic handles all other types and values. It makes no difference
+which one did: the values are the same, and so is every word of an error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Adapter", "Plain", "adapter_of", "faults", "refuse_json_text", "to_json"]
 
-#: Types whose values are as JSON has them, and what such a value is in Python; None: anything.
+#: Types whose values JSON has too, each with the Python type of its values; None: anything.
 _PLAIN: tuple[tuple[Any, type | None], ...] = (
     (Any, None),
     (dict, dict),
@@ -33,12 +33,12 @@ _PLAIN: tuple[tuple[Any, type | None], ...] = (
 )
 
 
-#: What is nested deeper, loops included, is pydantic's to take or to refuse: it has limits of its own, 200 levels for text.
+#: Pydantic takes or refuses what is nested deeper, loops included: it has its own limits, 200 levels for text.
 DEEP = 100
 
 
 class Adapter(Protocol):
-    """Reads and writes values of a type; a `pydantic.TypeAdapter` is one. Errors are pydantic's, which are ValueErrors; see `faults`."""
+    """Reads and writes values of a type, as `pydantic.TypeAdapter` does. Errors are pydantic's, which are ValueErrors; see `faults`."""
 
     def validate_json(self, text: str, /) -> Any:
         """Make a value from JSON text."""
@@ -66,10 +66,10 @@ def adapter_of(type_: Any) -> Adapter:
 
 
 def faults(error: BaseException) -> list[dict[str, Any]] | None:
-    """Return what is wrong with a value, without the value: `loc`, `msg` and `type` each. None where the error is not about a value."""
+    """Return what is wrong with a value, without the value: `loc`, `msg` and `type` each. None if the error is not about a value."""
     if not isinstance(error, ValueError):
         return None
-    from pydantic import ValidationError  # noqa: PLC0415 - where it raised the error, it is loaded already
+    from pydantic import ValidationError  # noqa: PLC0415 - loaded already, if it raised the error
 
     if not isinstance(error, ValidationError):
         return None
@@ -77,7 +77,7 @@ def faults(error: BaseException) -> list[dict[str, Any]] | None:
 
 
 def refuse_json_text(value: object) -> None:
-    """Refuse a `str` that is a JSON object or array itself: its sender meant the object, and a reader would get a string.
+    """Refuse a `str` that is itself a JSON object or array: its sender meant the object, but a reader would get a string.
 
     Raises:
         InvalidInput: it says what to pass instead.
@@ -91,7 +91,7 @@ def refuse_json_text(value: object) -> None:
 
 
 def to_json(value: object) -> str:
-    """Write a value as JSON: bytes as the JSON they are, an object with `model_dump(mode="json")` (pydantic's models) by that.
+    """Write a value as JSON. Bytes are taken as JSON, and an object with `model_dump` (a pydantic model) is written by it.
 
     Raises:
         InvalidInput: it has no JSON form, or is JSON text in a `str`.
@@ -130,7 +130,7 @@ class Plain:
     def validate_json(self, text: str, /) -> Any:
         try:
             value = json.loads(text)
-        except (ValueError, RecursionError):  # a message of somebody's own; what is wrong with it is said in pydantic's words
+        except (ValueError, RecursionError):  # another producer's message; pydantic's words say what is wrong with it
             return self._full.validate_json(text)
         return value if self.has(value, text) else self._full.validate_json(text)
 
@@ -156,7 +156,7 @@ class Plain:
 
 
 def _is_plain(value: Any, depth: int = 0) -> bool:
-    """Tell whether an object is its own JSON form. Subclasses are not: they may have another."""
+    """Tell whether an object is its own JSON form. An object of a subclass is not: it may have another form."""
     kind = type(value)
     if kind is dict:
         return depth < DEEP and all(type(name) is str and _is_plain(each, depth + 1) for name, each in value.items())

@@ -1,4 +1,4 @@
-"""The status link: a presigned URL and when it stops working. Decides how a link is shown: never whole."""
+"""The status link: a presigned URL and when it expires. Decides how to show a link: never whole."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from offpoll.limits import quote
 
 __all__ = ["StatusLink"]
 
-#: What URLs are made of (RFC 3986, 2).
+#: The characters of URLs (RFC 3986, 2).
 _URL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:/?#[]@!$&'()*+,;=%"
 
 
@@ -19,7 +19,7 @@ _URL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:/?#[
 class StatusLink:
     """A URL that reads one status document until `expires_at`, by GET and without credentials.
 
-    Whoever holds the URL can read the document, so its signature is left out of `repr`, and thereby of logs.
+    Everybody who has the URL can read the document, so `repr`, and with it the log, leaves out its signature.
     """
 
     href: str
@@ -32,7 +32,7 @@ class StatusLink:
     def to_json(self) -> str:
         """Return the link as JSON text."""
         href = self.href
-        # Most of a presigned URL is a session token. To see that there is nothing to escape costs a tenth of looking for what to escape.
+        # Most of a presigned URL is a session token. Checking that nothing needs an escape costs a tenth of looking for what does.
         plain = href.isascii() and not href.encode().translate(None, _URL)
         text = f'"{href}"' if plain else quote(href)
         return f'{{"href":{text},"expires_at":"{to_wire(self.expires_at)}"}}'
@@ -42,7 +42,7 @@ class StatusLink:
         """Read the JSON object.
 
         Raises:
-            ValueError: it is not one.
+            ValueError: it is not a status link.
         """
         if not isinstance(fields, dict) or not isinstance(fields.get("href"), str) or not isinstance(fields.get("expires_at"), str):
             raise ValueError("a status link is an object with href and expires_at")

@@ -1,7 +1,4 @@
-"""How long a status link works: as short as possible, but not shorter than the operation may take.
-
-Decides that from the operation's estimate. Pure; knows no store and no signing.
-"""
+"""How long a status link works: as short as possible, but not shorter than the operation may take, by its estimate."""
 
 from __future__ import annotations
 
@@ -13,22 +10,22 @@ from offpoll.document import Estimate
 
 __all__ = ["LinkLifetime"]
 
-#: A link works for so many times what is left until the latest end (the 90 % quantile). The 99 % quantile is 2.0 times the 90 % one where
-#: times are exponential, 2.4 times where they are log-normal and deviate as much as their mean, 3.1 times where half as much again: of a
-#: hundred operations about one outlives its link, and its client asks for another one, which costs one request to the API. A longer link
-#: would be of use to that one, and to whoever finds it.
+#: A link works for this many times the time left until the latest end (the 90 % quantile). The 99 % quantile is 2.0 times the 90 % one if
+#: times are exponential, 2.4 times if they are log-normal and deviate as much as their mean, 3.1 times if half as much again. So about
+#: one operation in a hundred outlives its link, and its client asks for a new one, which costs one request to the API. A longer link
+#: would help only that client, and anybody who finds the link.
 MARGIN = 3.0
 
-#: Where only a mean is known, the latest end is taken to be where an exponential distribution has it: ln 10 times the mean.
+#: If only a mean is known, the latest end counts as that of an exponential distribution: ln 10 times the mean.
 LATEST_OVER_MEAN = math.log(10)
 
-#: Lifetimes are whole minutes, seconds: what links of one second have in common is signed once, as long as their lifetimes are the same.
+#: Lifetimes are whole minutes, in seconds: links signed within one second share most of the signing if they have the same lifetime.
 STEP = 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LinkLifetime:
-    """The least and the most seconds for which a link works."""
+    """How long a link works, seconds: at least `floor`, at most `cap`."""
 
     floor: float = 600.0
     cap: float = 21_600.0
@@ -37,7 +34,7 @@ class LinkLifetime:
         """Return for how many seconds from now a link to a document works.
 
         Args:
-            estimate: the document's. None where it is done, or says nothing: then the floor is enough to read it.
+            estimate: the document's. None if it is done, or says nothing: then the floor is enough to read it.
             now: the time of the signature.
         """
         if estimate is None:

@@ -1,9 +1,7 @@
-"""Log records as JSON, one object a line, each with the operation that it is about.
+"""Writes log records as JSON, one object a line, each with the operation that it is about. Names are those of Lambda's JSON lines.
 
-Decides the fields of a line and where they come from. Must not know who reads it. The names that Lambda's own JSON lines have are theirs.
-
-    {"timestamp": "2030-01-01T00:00:00.000Z", "level": "INFO", "logger": "offpoll.work.delivery", "message": "operation 01…: …",
-     "requestId": "…", "operation_id": "01…", "kind": "order"}
+{"timestamp": "2030-01-01T00:00:00.000Z", "level": "INFO", "logger": "offpoll.work.delivery", "message": "operation 01…: …",
+ "requestId": "…", "operation_id": "01…", "kind": "order"}
 """
 
 from __future__ import annotations
@@ -21,13 +19,13 @@ __all__ = ["AboutFilter", "JsonLines", "about"]
 
 _about: ContextVar[dict[str, str | int]] = ContextVar("offpoll_log_about", default={})  # noqa: B039 - never changed, only replaced
 
-#: What every record has, and what Lambda's runtime adds; the rest was given with `extra=` and belongs into the line.
+#: Attributes that every record has, and those that Lambda's runtime adds. Others came with `extra=` and belong in the line.
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "aws_request_id", "tenant_id"}
 
 
 @contextmanager
 def about(**fields: str | int) -> Iterator[None]:
-    """Put fields into every line that is written inside, in whatever library. Follows into tasks, and threads that copy the context."""
+    """Put fields into every line that any library writes inside. They follow into tasks, and into threads that copy the context."""
     token = _about.set({**_about.get(), **fields})
     try:
         yield
@@ -35,11 +33,11 @@ def about(**fields: str | int) -> Iterator[None]:
         try:
             _about.reset(token)
         except ValueError:
-            pass  # a coroutine that nobody awaits any more is closed in another context, which was never changed
+            pass  # an abandoned coroutine is closed in another context, which was never changed
 
 
 class AboutFilter(logging.Filter):
-    """Adds the fields to records, for a formatter that is not ours and writes what is added. To be put on a handler."""
+    """Adds the fields to records, for a formatter of another library. Put it on a handler."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass, with the fields added."""
@@ -51,7 +49,7 @@ class JsonLines(logging.Formatter):
     """Writes a record as one line of JSON.
 
     Args:
-        end: what ends a line, where the handler does not end it.
+        end: ends each line, if the handler does not.
     """
 
     def __init__(self, *, end: str = "") -> None:

@@ -1,11 +1,9 @@
-"""Stores that are measured on the way: what metrics say of operations follows from the answers to conditional writes.
+"""Wraps stores so that the answers to conditional writes feed the metrics of operations. The answers stay as they are.
 
-Decides which answer counts as what. Must not change an answer, nor ask for one.
+    records.decide, applied          an operation ended: how, after how many claims, and after how long
+    store.replace, refused           a publish met another writer's
 
-    records.decide, applied          an operation ended: how, after how many claims and how long
-    store.replace, refused           a publish met somebody else's
-
-An outcome whose answer was lost is not counted: whoever asks again learns only that there is one.
+An outcome whose answer was lost is not counted: the caller that asks again learns only that there is one.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ __all__ = ["MeasuredRecords", "MeasuredStore"]
 
 
 class MeasuredRecords:
-    """Records whose outcomes are counted."""
+    """Records that count outcomes."""
 
     def __init__(self, records: Records, *, metrics: Metrics) -> None:
         self._records, self._metrics = records, metrics
@@ -59,7 +57,7 @@ class MeasuredRecords:
 
 
 class MeasuredStore:
-    """A document store whose conflicts are counted."""
+    """A document store that counts conflicts."""
 
     def __init__(self, store: DocumentStore, *, metrics: Metrics) -> None:
         self._store, self._metrics = store, metrics

@@ -1,10 +1,8 @@
-"""Metrics: what is counted for alarms and dashboards, beside the log.
+"""Counts for alarms and dashboards, beside the log. Counting is best effort and never fails its caller.
 
-Decides how a count is written. Must not know what is counted, nor why. A count is best effort and never fails its caller.
-
-    Metrics       the protocol: count, and observe for what is measured
-    NoMetrics     counts nothing: the log says it
-    EmfMetrics    a JSON line in CloudWatch's embedded metric format, of which CloudWatch Logs makes a metric: no call, no permission
+Metrics       the protocol: `count`, and `observe` for measured values
+NoMetrics     counts nothing: the log has to do
+EmfMetrics    writes JSON lines in CloudWatch's embedded metric format, which CloudWatch Logs turns into metrics: no call, no permission
 """
 
 from __future__ import annotations
@@ -32,37 +30,37 @@ __all__ = [
     "NoMetrics",
 ]
 
-#: Under which all of offpoll's metrics are found in CloudWatch.
+#: CloudWatch shows all of offpoll's metrics under this name.
 NAMESPACE = "offpoll"
 
-#: A message was put into the parking queue: somebody's operation that will not be worked on by itself.
+#: A message went to the parking queue: somebody's operation, which waits for a person.
 MESSAGES_PARKED = "MessagesParked"
 
-#: Operations that ended between the earliest and the latest end which their submitter was told, before, and after; by kind. The first is
-#: 80 % of all three where estimates are right.
+#: Operations that ended between the earliest and the latest end that their submitter was told, before, and after; by kind. The first is
+#: 80 % of all three if estimates are right.
 ENDED_INSIDE, ENDED_EARLY, ENDED_LATE = "EndedInsideEstimate", "EndedBeforeEstimate", "EndedAfterEstimate"
 
-#: A submit was answered with a ticket; by kind. One that is repeated counts again.
+#: A submit was answered with a ticket; by kind. A repeated submit counts again.
 OPERATIONS_ACCEPTED = "OperationsAccepted"
 
 #: An outcome was recorded; by kind and status.
 OPERATIONS_ENDED = "OperationsEnded"
 
-#: What an operation took until its outcome was recorded: claims, and seconds since the first one; by kind.
+#: How many claims an operation took until its outcome was recorded, and how many seconds since the first one; by kind.
 ATTEMPTS, SERVICE_TIME = "Attempts", "ServiceTime"
 
-#: A document was not written, as somebody else had written it meanwhile: the publish looked again.
+#: A document was not written because another writer was faster. The publish looked again.
 PUBLISH_CONFLICTS = "PublishConflicts"
 
 
 class Metrics(Protocol):
-    """Something that counts. Safe to be called from any thread."""
+    """Counts and measures. Any thread may call it."""
 
     def count(self, name: str, value: int = 1, **dimensions: str) -> None:
-        """Add to a counter. Each set of dimensions is a metric of its own (and is billed as one): few values each, never an id."""
+        """Add to a counter. Each set of dimensions is a separate metric, and is billed as one: few values each, never an id."""
 
     def observe(self, name: str, value: float, *, unit: str, **dimensions: str) -> None:
-        """Note a value that was measured. `unit` is CloudWatch's word for it: `Seconds`, or `None` where it has none."""
+        """Add a measured value. `unit` is CloudWatch's word for it: `Seconds`, or `None` if it has none."""
 
 
 class NoMetrics:
@@ -81,7 +79,7 @@ class EmfMetrics:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 
     Args:
-        write: takes a line, newline included, to where CloudWatch Logs reads it: with nothing around it on that line.
+        write: takes a line, newline included, to where CloudWatch Logs reads it, with nothing else on that line.
         clock: the wall clock.
     """
 
@@ -102,4 +100,4 @@ class EmfMetrics:
         try:
             self._write(json.dumps({"_aws": described, **dimensions, name: value}, separators=(",", ":")) + "\n")
         except (OSError, ValueError):
-            pass  # the stream is closed or its reader is gone: nobody is left to be told, and the work goes on
+            pass  # the stream is closed or its reader is gone: nobody is left to tell, and the work goes on

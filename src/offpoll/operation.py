@@ -1,7 +1,4 @@
-"""One operation: its statuses, how they may follow each other, and its record. All rules of state live here.
-
-Decides which status may follow which, and what a record says. Must not know where records or documents are kept.
-"""
+"""One operation: its statuses and which may follow which, its record, and what its handler sees. All rules of state live here."""
 
 from __future__ import annotations
 
@@ -30,7 +27,7 @@ __all__ = [
     "is_owner",
 ]
 
-#: The owner where the service does not tell callers apart.
+#: The owner of every operation if the app does not tell callers apart.
 PUBLIC = "public"
 
 
@@ -45,7 +42,7 @@ class Status(StrEnum):
 
 
 #: What may follow what. Everything that changes a status asks this table; docs/protocol.md draws it.
-#: `queued` → terminal without `running` between: a cancel, an expiry, or an end before the first planned poll.
+#: An operation goes from `queued` straight to its end by a cancel, by an expiry, or if it ends before the first planned poll.
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset({Status.RUNNING, Status.SUCCEEDED, Status.FAILED, Status.CANCELED}),
     Status.RUNNING: frozenset({Status.RUNNING, Status.SUCCEEDED, Status.FAILED, Status.CANCELED}),
@@ -64,12 +61,12 @@ _OWNER = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]{1,256}")
 
 
 def is_operation_id(text: str) -> bool:
-    """Tell whether this is 32 lowercase hex digits. Anything else is nobody's id."""
+    """Tell whether this can be an operation id: 32 lowercase hex digits."""
     return _OPERATION_ID.fullmatch(text) is not None
 
 
 def is_kind(text: str) -> bool:
-    """Tell whether this can name a kind: lowercase letter first, then letters, digits, `_` or `-`, at most 64."""
+    """Tell whether this can name a kind: a lowercase letter, then lowercase letters, digits, `_` or `-`, at most 64 in all."""
     return _KIND.fullmatch(text) is not None
 
 
@@ -87,8 +84,8 @@ class Submission:
         kind: the operation's type.
         owner: whose it is.
         status_key: the key of its status document.
-        digest: keyed digest of the input, or None where the producer gave none.
-        base_url: the API's own address as the submitter saw it, for links; empty where there is no API.
+        digest: keyed digest of the input; None if the producer gave none.
+        base_url: the API's address as the submitter saw it, for links; empty if there is no API.
         created_at: when it was accepted, to the millisecond.
     """
 
@@ -107,8 +104,8 @@ class Outcome:
 
     Attributes:
         status: one of the terminal statuses.
-        result: the handler's result as JSON text, where it succeeded.
-        error: `code`, `message` and further members, where it did not.
+        result: the handler's result as JSON text, if it succeeded.
+        error: `code`, `message` and further members, if it did not.
     """
 
     status: Status
@@ -128,12 +125,12 @@ class Record:
         submission: the facts it was accepted with.
         attempt: claims so far.
         token: of the claim that holds it, or None.
-        lease_until: in the store's time: until then nobody else may claim; None where nobody ever held it.
+        lease_until: in the store's time: until then nobody else may claim. None if nobody held it, or it has ended.
         started_at: of the first claim.
         finished_at: of the outcome.
         outcome: how it ended, or None.
         expires_at: from then on the record counts as absent.
-        input: the input's bytes, kept only where the operation failed.
+        input: the input's bytes, kept only if the operation failed.
     """
 
     submission: Submission
@@ -161,33 +158,33 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """How far the handler says it is: `fraction` from 0 to 1, or None where it only has a message."""
+    """How far the handler says it is: `fraction` from 0 to 1, or None if it gives only a message."""
 
     fraction: float | None = None
     message: str | None = None
 
     def fitted(self) -> Progress:
-        """Return the progress as a document shows it: four digits, and as much of the message as fits."""
+        """Return the progress as a document shows it: the fraction with four digits, and as much of the message as fits."""
         fraction = None if self.fraction is None else round(min(1.0, max(0.0, self.fraction)), 4)
         return Progress(fraction=fraction, message=None if self.message is None else cut(self.message, MAX_MESSAGE))
 
 
 def _ignore(progress: Progress) -> None:
-    """Report to nobody: the default where no worker listens."""
+    """Report to nobody: the default without a worker."""
 
 
 @dataclass(kw_only=True, slots=True)
 class Operation:
-    """The operation that a handler works on; a handler asks for it by a parameter of this type.
+    """The operation that a handler works on. A handler asks for it with a parameter of this type.
 
     Attributes:
-        id: 32 hex digits. The same in every attempt: write with it as the key, and a second attempt does no harm.
+        id: 32 hex digits, the same in every attempt. Use it as the key of what you write, and a second attempt does no harm.
         kind: the operation's type.
         owner: whose it is.
         attempt: which attempt this is, from 1.
         created_at: when it was accepted.
-        state: what the service's `lifespan` yielded in this process, or None.
-        traceparent, tracestate: the submitter's trace (W3C Trace Context), empty where there is none.
+        state: what the app's `lifespan` yielded in this process, or None.
+        traceparent, tracestate: the submitter's trace (W3C Trace Context), empty if there is none.
     """
 
     id: str
@@ -202,26 +199,40 @@ class Operation:
     _checkpoint: Callable[[], None] = field(default=lambda: None, repr=False)
 
     @classmethod
-    def of(cls, submission: Submission, *, attempt: int, **rest: Any) -> Operation:
-        """Make the operation of a submission. `_report` is given each progress, `_checkpoint` raises where the handler must stop."""
+    def of(
+        cls,
+        submission: Submission,
+        *,
+        attempt: int,
+        state: Any,
+        traceparent: str = "",
+        tracestate: str = "",
+        report: Callable[[Progress], None] = _ignore,
+        checkpoint: Callable[[], None] = lambda: None,
+    ) -> Operation:
+        """Make the operation of a submission. `report` takes each progress, `checkpoint` raises if the handler must stop."""
         return cls(
             id=submission.operation_id,
             kind=submission.kind,
             owner=submission.owner,
             attempt=attempt,
             created_at=submission.created_at,
-            **rest,
+            state=state,
+            traceparent=traceparent,
+            tracestate=tracestate,
+            _report=report,
+            _checkpoint=checkpoint,
         )
 
     def progress(self, fraction: float | None = None, message: str | None = None) -> None:
-        """Say how far the work is. Cheap: call it as often as you like; it is published only when readers are about to look.
+        """Say how far the work is. Call it as often as you like: it is cheap, and is published only when readers are about to look.
 
         Args:
-            fraction: from 0 to 1; what is outside is cut. None where it is not known.
-            message: a few words for people. It is published: nothing sensitive. Cut at 200 bytes.
+            fraction: from 0 to 1; values outside are cut. None if it is not known.
+            message: a few words for people, cut at 200 bytes. It is published: put nothing sensitive in it.
 
         Raises:
-            HandlerStopped: (sync handlers) nobody wants this attempt's work any more. Let it pass.
+            HandlerStopped: (sync handlers) this attempt's work is no longer wanted. Do not catch it.
             ValueError: the fraction is not a number.
         """
         if fraction is not None and math.isnan(fraction):

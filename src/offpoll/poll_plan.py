@@ -1,6 +1,6 @@
 """When to poll: the plan that a server publishes, and the wait that a client makes of it.
 
-Pure: the server's time and the randomness are arguments, and the client's clock has no part in it.
+The server's time and the randomness are arguments. The client's clock plays no part.
 """
 
 from __future__ import annotations
@@ -16,52 +16,52 @@ from offpoll.lateness import Weight, per_second
 
 __all__ = ["DEFAULT_INTERVAL", "MAX_INTERVAL", "MAX_PAUSE", "MIN_INTERVAL", "PollPlan", "pause", "plan"]
 
-#: Polls are never closer than this, seconds. It is about a round trip with TLS: a client that asks oftener has two questions on the wire.
-#: Not longer, because operations of a second are common and their reader would spend most of its time waiting for the floor.
+#: Polls are never closer than this, seconds. It is about a round trip with TLS: a client that polls more often has two requests on the
+#: wire. It is not longer, because operations of a second are common, and their readers would spend most of the time waiting for it.
 MIN_INTERVAL = 0.2
 
 #: A plan's polls are never further apart than this, seconds, so that a bad estimate costs a minute and not an afternoon.
 MAX_INTERVAL = 60.0
 
-#: Nor than so many times mean - p10, after which hardly anything is undecided, however little a late answer matters. It counts only where
-#: λ (mean - p10) is below 0.1; there the formula alone costs up to 1.10 times the optimum, with this 1.08 (bench/polling).
+#: Nor further apart than this many times mean - p10, however little lateness matters: by then nearly every operation has ended. It counts
+#: only if λ (mean - p10) is below 0.1; there the formula alone costs up to 1.10 times the optimum, with this limit 1.08 (bench/polling).
 MAX_SPREADS = 4.0
 
-#: No estimate is taken for longer than this, seconds, 31 years: instants end with the year 9999.
+#: A longer estimate counts as this, seconds, 31 years: instants end with the year 9999.
 MAX_ESTIMATE = 1e9
 
 #: No single wait is longer than this, seconds, whatever a document says. A server may ask for slower polls than our plans do; this only
-#: guards against nonsense, as an interval of 1e9.
+#: guards against nonsense, such as an interval of 1e9.
 MAX_PAUSE = 3600.0
 
-#: The interval where no document ever gave one (a writer that is not ours), seconds.
+#: The interval if no document ever gave one (another program's may not), seconds.
 DEFAULT_INTERVAL = 2.0
 
-#: Share of an interval by which polls are spread, so that clients who started together do not stay together.
+#: Share of an interval by which polls are spread, so that clients that started together drift apart.
 JITTER = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PollPlan:
-    """When to ask: `first` seconds from now, then every `interval` seconds."""
+    """When to poll: `first` seconds from now, then every `interval` seconds."""
 
     first: float
     interval: float
 
 
-@lru_cache(maxsize=256)  # between two looks at the counters every operation of a kind has the same plan
+@lru_cache(maxsize=256)  # between two reads of the counters every operation of a kind has the same plan
 def plan(*, earliest: float, mean: float, lateness_weight: Weight, age: float = 0.0) -> PollPlan:
     """Plan the polls of an operation from the distribution of its remaining time.
 
-    Δ = sqrt(1.6 (mean - p10) / λ), first poll at p10 + Δ, then every Δ. Between p10 and the mean lies most of what is not known; the end
-    comes out of it about evenly, so evenly spaced looks are nearly the best ones (docs/protocol.md, "The poll plan"; bench/polling
-    compares them with the best).
+    Δ = sqrt(1.6 (mean - p10) / λ), first poll at p10 + Δ, then every Δ. The end is most uncertain between p10 and the mean, and about
+    equally likely all along, so evenly spaced polls are nearly the best ones (docs/protocol.md, "The poll plan"; bench/polling compares
+    them with the best).
 
     Args:
-        earliest: seconds until the 10th percentile of the end. Where it is after the mean, the mean is taken for it.
-        mean: seconds until the mean of the end. What is negative or NaN counts as 0.
+        earliest: seconds until the 10th percentile of the end. A value above the mean counts as the mean.
+        mean: seconds until the mean of the end. Negative values and NaN count as 0.
         lateness_weight: λ, or μ; more than 0.
-        age: seconds since the operation was submitted. With `mean` it is the whole duration to which a relative weight relates.
+        age: seconds since the submit. Age and `mean` together are the whole duration to which a relative weight relates.
 
     Raises:
         ValueError: the weight is not positive.
@@ -79,17 +79,17 @@ def plan(*, earliest: float, mean: float, lateness_weight: Weight, age: float = 
 def pause(hint: PollHint | None, *, date: datetime | None, updated_at: datetime, random: Callable[[], float]) -> float:
     """Return the seconds from an answer to the next poll, with jitter, between `MIN_INTERVAL` and `MAX_PAUSE`.
 
-    Until `not_before` where that is ahead, else one interval. The worker writes shortly before `not_before`, so there jitter only delays,
-    by a tenth of an interval at most; the polls after it are spread to both sides.
+    The pause lasts until `not_before` if that is ahead, else one interval. The worker writes shortly before `not_before`, so there jitter
+    only delays, by a tenth of an interval at most. It spreads later polls to both sides.
 
-    `Date` is cut to a whole second. A `not_before` within that second counts as reached: the answer to a poll made right at it would else
-    seem to come from before it, and one poll more would follow in the same second.
+    `Date` is cut to a whole second. A `not_before` within that second counts as reached: otherwise the answer to a poll made right then
+    would seem to come from before it, and one more poll would follow in the same second.
 
     Args:
         hint: the newest that a document gave, or None.
-        date: the answer's `Date`, whole seconds of the server's own time; None where it had none.
-        updated_at: of the newest document: more exact than `date` where both name the same second.
-        random: gives numbers from 0 to 1.
+        date: the answer's `Date`, whole seconds of the server's time; None if it had none.
+        updated_at: of the newest document: more exact than `date` if both fall into the same second.
+        random: returns numbers from 0 to 1.
     """
     interval = _bounded(DEFAULT_INTERVAL if hint is None else hint.interval)
     if hint is not None and date is not None:
@@ -101,7 +101,7 @@ def pause(hint: PollHint | None, *, date: datetime | None, updated_at: datetime,
 
 
 def _bounded(seconds: float) -> float:
-    """Keep a wait between the floor and the cap. NaN, which JSON readers let in, becomes the cap."""
+    """Keep a wait between the floor and the cap. NaN, which JSON readers accept, becomes the cap."""
     return max(MIN_INTERVAL, min(MAX_PAUSE, seconds))
 
 

@@ -1,6 +1,6 @@
-"""The queue: what a message carries, the verbs on it, and the in-memory twin.
+"""The queue: what a message carries, the protocol, and the in-memory twin.
 
-Decides the message's form on the wire: the body is the input, ten attributes say the rest. Must not know what a worker does with it.
+Decides a message's form on the wire: the body is the input, up to ten attributes say the rest.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,35 +19,30 @@ from offpoll.operation import Submission, is_kind, is_operation_id, is_owner
 
 __all__ = ["MAX_DELAY", "MAX_VISIBILITY", "VERSION", "Delivery", "Depth", "Envelope", "MemoryQueue", "Message", "Queue", "carried"]
 
-#: The version of the message's form. A worker gives back what is newer.
+#: The version of the message's form. A worker gives newer messages back.
 VERSION = 1
 _VERSION_TEXT = str(VERSION)
 
 #: A version with more digits is no version; Python refuses to read thousands of them.
 MAX_VERSION_DIGITS = 9
 
-#: Longer attributes than any of ours stand in no document that a reader would take.
-MAX_DIGEST = 128
-MAX_STATUS_KEY = 1024
-MAX_BASE_URL_ATTRIBUTE = 2048
+#: Most characters of some attributes. Ours are shorter, and no reader would take a document with longer ones.
+MAX_LENGTHS = {"status_key": 1024, "digest": 128, "base_url": 2048}
 
-#: An operation of a later year cannot be given a date on which it is forgotten.
+#: An operation of a later year cannot have a date on which it is forgotten: instants end with the year 9999.
 LAST_YEAR = 9000
 
-#: Receives beyond an operation's attempts, before its message is a dead letter: those that found a live lease, or a worker that was
-#: killed before its claim.
+#: Receives beyond an operation's attempts before its message is a dead letter: for live leases, and workers killed before their claim.
 SPARE_RECEIVES = 5
 
-#: The longest delay SQS knows (SendMessage, DelaySeconds), seconds.
+#: SQS's longest delay (SendMessage, DelaySeconds) and longest visibility timeout (ChangeMessageVisibility; from the receive), seconds.
 MAX_DELAY = 900.0
-
-#: The longest visibility timeout SQS knows (ChangeMessageVisibility), seconds, counted from the receive.
 MAX_VISIBILITY = 43_200.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Envelope:
-    """A message as the queue sees it: a text and its attributes, at most ten of them."""
+    """A message as the queue sees it: a text and at most ten attributes."""
 
     body: str
     attributes: Mapping[str, str]
@@ -58,8 +54,8 @@ class Delivery:
 
     Attributes:
         envelope: what was sent.
-        receipt: names this delivery towards the queue.
-        receives: how often the message has been delivered, this time included.
+        receipt: names this delivery to the queue.
+        receives: how often the queue has delivered the message, this time included.
     """
 
     envelope: Envelope
@@ -68,13 +64,13 @@ class Delivery:
 
     @property
     def names(self) -> dict[str, str]:
-        """The operation's id and kind as the message gives them, for log lines; `-` for what it does not give."""
+        """The operation's id and kind as the message gives them, for log lines; `-` if it does not."""
         return {name: self.envelope.attributes.get(name, "-") for name in ("operation_id", "kind")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Depth:
-    """How many messages a queue says it holds. Approximate: it may lag by a minute."""
+    """How many messages a queue says it holds. Approximate: the counts may lag by a minute."""
 
     visible: int = 0
     in_flight: int = 0
@@ -87,8 +83,8 @@ class Message:
 
     Attributes:
         submission: what was accepted; `submission.status_key` travels as the attribute `status_key`.
-        body: the input as JSON text, keys sorted, no spaces: the bytes that the digest is over.
-        traceparent, tracestate: the submitter's trace (W3C Trace Context), empty where there is none.
+        body: the input as JSON text, keys sorted, no spaces: the digest is over these bytes.
+        traceparent, tracestate: the submitter's trace (W3C Trace Context), empty if there is none.
     """
 
     submission: Submission
@@ -97,7 +93,7 @@ class Message:
     tracestate: str = ""
 
     def to_envelope(self) -> Envelope:
-        """Write the message. An empty attribute is left out: SQS refuses empty ones."""
+        """Write the message. It leaves out empty attributes, which SQS refuses."""
         submission = self.submission
         attributes = {
             "status_key": submission.status_key,
@@ -122,7 +118,7 @@ class Message:
         """Read a message.
 
         Raises:
-            UnsupportedMessage: it says a newer version.
+            UnsupportedMessage: its version is newer.
             MalformedMessage: an attribute is missing or cannot be read.
         """
         attributes = envelope.attributes
@@ -148,7 +144,7 @@ def _submission(attributes: Mapping[str, str]) -> Submission:
         if not valid(attributes[name]):
             raise ValueError(f"{name}={attributes[name]!r}")
     created_at = to_milliseconds(from_wire(attributes["created_at"]))
-    for name, most in (("status_key", MAX_STATUS_KEY), ("digest", MAX_DIGEST), ("base_url", MAX_BASE_URL_ATTRIBUTE)):
+    for name, most in MAX_LENGTHS.items():
         if len(attributes.get(name, "")) > most:
             raise ValueError(f"{name} has over {most} characters")
     if created_at.year > LAST_YEAR:
@@ -174,7 +170,7 @@ def _malformed(attributes: Mapping[str, str], message: str) -> MalformedMessage:
 class Queue(Protocol):
     """A queue that delivers at least once, in no order.
 
-    Every verb raises DependencyUnavailable where the effect is unknown, DependencyRefused where the queue says no.
+    Every method raises DependencyUnavailable if the effect is unknown, DependencyRefused if the queue says no.
     """
 
     async def send(self, envelope: Envelope, *, delay: float = 0.0) -> None:
@@ -184,10 +180,10 @@ class Queue(Protocol):
         """Take up to `limit` messages (at most 10), waiting up to `wait` seconds (at most 20) for the first."""
 
     async def delete(self, delivery: Delivery) -> None:
-        """Remove a delivered message for good. No error where it is gone, or was delivered again: an older receipt removes nothing."""
+        """Remove a delivered message for good. No error if it is gone, or was delivered again: an older receipt removes nothing."""
 
     async def hide(self, delivery: Delivery, *, seconds: float) -> None:
-        """Let nobody else receive the message for so long from now; 0 gives it back. Not an error where it is gone."""
+        """Hide the message from other receivers for this long from now; 0 gives it back. No error if it is gone."""
 
     async def depth(self) -> Depth:
         """Tell how many messages there are, approximately."""
@@ -207,9 +203,8 @@ class MemoryQueue:
 
     Args:
         visibility: seconds for which a received message is hidden.
-        dead_letters: where a message goes instead of being delivered more than `max_receives` times.
-        max_receives: deliveries before that.
-        receipts: numbers for receipts; shared where several queues must not repeat one.
+        dead_letters, max_receives: where a message goes after this many deliveries.
+        receipts: numbers for receipts; queues that share them never repeat one.
     """
 
     visibility: float = 60.0
@@ -251,7 +246,7 @@ class MemoryQueue:
         return Depth(visible=len(self._held) - len(hidden), in_flight=in_flight, delayed=len(hidden) - in_flight)
 
     def peek(self) -> list[Envelope]:
-        """Return every message that is in the queue, delivered or not; for tests."""
+        """Return every message in the queue, delivered or not; for tests."""
         return [held.envelope for held in self._held.values()]
 
     async def _take(self, limit: int) -> list[Delivery]:
@@ -278,14 +273,12 @@ class MemoryQueue:
     async def _next_change(self, deadline: float) -> None:
         """Wait for a send or a change, for the first hidden message to show, or for the deadline."""
         until = min([deadline, *(held.visible_at for held in self._held.values())])
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, until - _now())):
                 await self._arrived.wait()
-        except TimeoutError:
-            pass
 
     def _find(self, delivery: Delivery) -> int | None:
-        """Find the message of a delivery; only the newest delivery names it."""
+        """Find the message that a delivery names; only the newest delivery names one."""
         number = int(delivery.receipt.partition(".")[0])
         held = self._held.get(number)
         return number if held is not None and held.receipt == delivery.receipt else None
@@ -295,15 +288,13 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-#: A `traceparent` (W3C Trace Context, 3.2): version, trace, parent and flags.
+#: W3C Trace Context: a `traceparent` (3.2), and a `tracestate` of at most the 512 characters that everybody has to carry (3.3.1.5).
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-
-#: A `tracestate` of at most the 512 characters that everybody has to carry (3.3.1.5).
 _TRACESTATE = re.compile(r"[ -~]{1,512}")
 
 
 def carried(traceparent: str, tracestate: str) -> tuple[str, str]:
-    """Return `traceparent` and `tracestate` as they travel with an operation; empty where they are not what the standard says."""
+    """Return `traceparent` and `tracestate` as they travel with an operation; empty if the standard does not allow them."""
     if not _TRACEPARENT.fullmatch(traceparent):
         return "", ""
     return traceparent, tracestate if _TRACESTATE.fullmatch(tracestate) else ""

@@ -1,7 +1,7 @@
-"""The records: the authority on every operation. Each verb is one conditional update of one item.
+"""The records: the authority on every operation. Each method is one conditional update of one item.
 
-Decides under which condition a record may change. Must not know who asks, nor what a document is. All instants that are compared
-(`lease_until`, `expires_at`) are in the store's own time, so that the clocks of workers do not matter.
+Decides under which condition a record may change. All instants that are compared (`lease_until`, `expires_at`) are in the store's time,
+so the clocks of workers do not matter.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from offpoll.instant import to_milliseconds, utc_now
 from offpoll.operation import Outcome, Record, Submission
@@ -27,14 +27,14 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Idle:
-    """A guard: no outcome yet, `attempt` is still the number of claims, and no lease is live. 0: there is no record."""
+    """A guard: no outcome yet, `attempt` is still the number of claims, and no lease is live. 0 means that there is no record."""
 
     attempt: int
 
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """A guard: there is a record, and it has no outcome. A canceller's."""
+    """A guard: there is a record without an outcome. A cancel uses it."""
 
 
 Guard = Claim | Idle | Undecided
@@ -45,8 +45,8 @@ class Update:
     """The answer to a conditional update.
 
     Attributes:
-        applied: whether the guard held. False after a lost answer too: the record tells.
-        record: as it is now where applied, as it was met where not; None where there is none.
+        applied: whether the guard held. Also False if this caller's first try did apply but its answer was lost: the record tells.
+        record: the new record if applied, else the record as found; None if there is none.
         at: the store's time.
     """
 
@@ -56,16 +56,16 @@ class Update:
 
 
 class Records(Protocol):
-    """Every verb raises DependencyUnavailable where the effect is unknown, DependencyRefused where the store says no."""
+    """A store of records. Every method raises DependencyUnavailable if the effect is unknown, DependencyRefused if the store says no."""
 
     async def get(self, operation_id: str) -> Update:
-        """Read a record, strongly consistent. `applied` tells whether there is one that has not expired."""
+        """Read a record, strongly consistent. `applied` tells whether one exists that has not expired."""
 
     async def claim(self, submission: Submission, *, seen: int, token: str, lease: float, expires_at: datetime) -> Update:
         """Begin attempt `seen` + 1 under `token`, guarded by Idle(seen). `lease` is in seconds from now."""
 
     async def renew(self, operation_id: str, *, held: Claim, lease: float) -> Update:
-        """Let the lease end `lease` seconds from now."""
+        """Make the lease end `lease` seconds from now."""
 
     async def release(self, operation_id: str, *, held: Claim, backoff: float) -> Update:
         """Give the operation up: no token, and nobody may claim it for `backoff` seconds."""
@@ -97,18 +97,10 @@ class MemoryRecords:
         return self._put(replace(record, attempt=seen + 1, token=token, lease_until=now + timedelta(seconds=lease)), now)
 
     async def renew(self, operation_id: str, *, held: Claim, lease: float) -> Update:
-        now = self._now()
-        record = self._live(operation_id, now)
-        if record is None or not holds(held, record, now):
-            return Update(applied=False, record=record, at=now)
-        return self._put(replace(record, lease_until=now + timedelta(seconds=lease)), now)
+        return self._lease(operation_id, held, seconds=lease)
 
     async def release(self, operation_id: str, *, held: Claim, backoff: float) -> Update:
-        now = self._now()
-        record = self._live(operation_id, now)
-        if record is None or not holds(held, record, now):
-            return Update(applied=False, record=record, at=now)
-        return self._put(replace(record, token=None, lease_until=now + timedelta(seconds=backoff)), now)
+        return self._lease(operation_id, held, seconds=backoff, token=None)
 
     async def decide(
         self, submission: Submission, outcome: Outcome, *, guard: Guard, expires_at: datetime, input: bytes | None = None
@@ -119,6 +111,13 @@ class MemoryRecords:
             return Update(applied=False, record=record, at=now)
         record = record or Record(submission=submission, expires_at=expires_at)
         return self._put(replace(record, outcome=outcome, finished_at=now, token=None, lease_until=None, input=input), now)
+
+    def _lease(self, operation_id: str, held: Claim, *, seconds: float, **changes: Any) -> Update:
+        now = self._now()
+        record = self._live(operation_id, now)
+        if record is None or not holds(held, record, now):
+            return Update(applied=False, record=record, at=now)
+        return self._put(replace(record, lease_until=now + timedelta(seconds=seconds), **changes), now)
 
     def _now(self) -> datetime:
         return to_milliseconds(self.clock())
@@ -133,7 +132,7 @@ class MemoryRecords:
 
 
 def holds(guard: Guard, record: Record | None, now: datetime) -> bool:
-    """Tell whether a guard holds for a record (None: absent or expired) at the store's time. Adapters say the same in their own words."""
+    """Tell whether a guard holds for a record (None: absent or expired) at the store's time. Adapters say it in their store's language."""
     match guard:
         case Claim(attempt=attempt, token=token):
             return record is not None and not record.done and record.attempt == attempt and record.token == token

@@ -1,11 +1,9 @@
-"""Submitting a failed operation again: its record kept the input, and a new operation is made of that.
+"""Submits a failed operation again: its record kept the input, and a new operation takes it.
 
-Decides which operation can be submitted again, and what is refused. Must not know HTTP, S3 or SQS.
+    record, failed ──input──► submit, under an id derived from the old one ──► document: queued, `resubmit_of` ──► message
 
-    record, failed ──input──► submit, under the id that stands for this resubmit ──► document: queued, `resubmit_of` ──► message
-
-The failed operation stays what it is: an end never changes. The new id is derived from the old one, so that repeating a resubmit, after a
-lost answer or by a second person, finds the operation that the first one made. That one is resubmitted under its own id if it fails too.
+The failed operation stays as it is: an end never changes. The new id is derived from the old one, so a second resubmit, after a lost
+answer or by another person, finds the operation that the first one made. If that fails too, it is resubmitted under its own id.
 """
 
 from __future__ import annotations
@@ -29,10 +27,10 @@ class Resubmitter:
     """Submits failed operations again.
 
     Args:
-        records, board: what is known of the failed one.
+        records, board: what is known about the failed operation.
         submitter: accepts the new one.
         kinds: by name.
-        public_url: the API's address for links; empty: the one that the failed operation was submitted to.
+        public_url: the API's address for links; if empty, the address to which the failed operation was submitted.
     """
 
     records: Records
@@ -45,13 +43,13 @@ class Resubmitter:
         """Submit a failed operation again.
 
         Returns:
-            The new operation's document: `queued`, or further where this was done before. Its `resubmit_of` is the failed one's id.
+            The new operation's document: `queued`, or further if this was done before. Its `resubmit_of` is the failed one's id.
 
         Raises:
-            OperationNotFound: there is no such operation of this owner, or it is past its retention.
-            NotResubmittable: it has not failed, or its input is not kept.
-            ConfigurationError: its kind is not one of this service.
-            InvalidJSON, InvalidInput: the kind does not take this input, or no longer: it would fail again. Nothing is enqueued.
+            OperationNotFound: this owner has no such operation, or it is past its retention.
+            NotResubmittable: it has not failed, or its input was not kept.
+            ConfigurationError: this app does not have its kind.
+            InvalidJSON, InvalidInput: the kind does not take this input (any more), so it would fail again. Nothing is enqueued.
             DependencyUnavailable: the effect is unknown; repeating it finishes the job.
             DependencyRefused: by the records, the store or the queue.
         """
@@ -59,7 +57,8 @@ class Resubmitter:
         name = record.submission.kind
         kind = self.kinds.get(name)
         if kind is None:
-            raise ConfigurationError(f"operation {operation_id} is of kind {name!r}, which this service has not: {', '.join(self.kinds)}")
+            known = ", ".join(self.kinds)
+            raise ConfigurationError(f"operation {operation_id} is of kind {name!r}, which this app does not have: {known}")
         document, _ = await self.submitter.submit(
             name,
             kind.accept(kept),
@@ -72,25 +71,25 @@ class Resubmitter:
         return document
 
     async def _failed(self, operation_id: str, owner: str) -> tuple[Record, bytes]:
-        """Return the record of a failed operation, and the input that it kept."""
+        """Return a failed operation's record and the input that it kept."""
         if not is_operation_id(operation_id):
             raise OperationNotFound("An operation id is 32 lowercase hex digits.")
         record = (await self.records.get(operation_id)).record
         if record is None:
             raise await self._unrecorded(operation_id, owner)
         if record.submission.owner != owner:
-            raise OperationNotFound(f"Operation {operation_id} is not of the owner {owner!r}.")
+            raise OperationNotFound(f"Operation {operation_id} does not belong to the owner {owner!r}.")
         if record.status is not Status.FAILED:
             raise _not_failed(operation_id, record.status)
         if record.input is None:
             code = (record.outcome.error or {}).get("code") if record.outcome is not None else None
             why = f"Operation {operation_id} failed with {code}, and no input was kept"
             parked = ": its message is in the parking queue" if code == "malformed_message" else ""
-            raise NotResubmittable(f"{why}{parked}. Only whoever has the input can submit it again.")
+            raise NotResubmittable(f"{why}{parked}. Only somebody who has the input can submit it again.")
         return record, record.input
 
     async def _unrecorded(self, operation_id: str, owner: str) -> OperationNotFound | NotResubmittable:
-        """Say what it means that there is no record; the document, which lives longer, may tell."""
+        """Say why there is no record; the document, which lives longer, may tell."""
         stored = await self.board.read(self.board.key(operation_id, owner=owner))
         if stored is None:
             return OperationNotFound(f"There is no operation {operation_id} of the owner {owner!r}, or it is past its retention.")
@@ -100,4 +99,4 @@ class Resubmitter:
 
 
 def _not_failed(operation_id: str, status: str) -> NotResubmittable:
-    return NotResubmittable(f"Operation {operation_id} is {status}. Only what has failed keeps its input.", operation_status=status)
+    return NotResubmittable(f"Operation {operation_id} is {status}. Only a failed operation keeps its input.", operation_status=status)

@@ -1,4 +1,4 @@
-"""How long the operations of a kind take, as workers measured it. Decides what is kept; must not know what is made of it."""
+"""How long the operations of a kind take, as workers measured it: the protocol and its in-memory twin."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from offpoll.estimate.history import Span, extended
 
 __all__ = ["REPORT_INTERVAL", "MemoryServiceTimes", "ServiceTimes"]
 
-#: Seconds between two reports of one process, one small update for each kind: what is younger is not complete.
+#: Seconds between two reports of one process, one small update for each kind. Newer measurements are incomplete.
 REPORT_INTERVAL = 10.0
 
 
 class ServiceTimes(Protocol):
-    """Every verb raises DependencyUnavailable or DependencyRefused."""
+    """A store of measured service times. Every method raises DependencyUnavailable or DependencyRefused."""
 
     async def add(self, kind: str, span: Span) -> None:
-        """Add what a process measured of a kind since it last did so, from claim to decision."""
+        """Add what a process measured for a kind since its last report, from claim to decision."""
 
     async def spans(self, kind: str) -> Sequence[Span]:
-        """Return what was measured of a kind lately, by all processes, in no order; empty where nothing was."""
+        """Return what all processes measured for a kind lately, in no order; empty if there is nothing."""
 
 
 @dataclass

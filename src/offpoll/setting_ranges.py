@@ -1,4 +1,4 @@
-"""What each setting may be: its range or its form, and which settings must fit each other."""
+"""The range or the form of each setting, and which settings must fit each other."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ PREFIX = "OFFPOLL_"
 
 _DAY = 86_400.0
 
-#: SQS keeps a message 14 days at most (SetQueueAttributes, MessageRetentionPeriod); a dead letter keeps its age.
+#: SQS keeps a message for at most 14 days (SetQueueAttributes, MessageRetentionPeriod); a dead letter keeps its age.
 LONGEST_RETENTION = 14 * _DAY
 
 #: The output size of the HMAC-SHA-256 that the secret keys (RFC 2104, 3): a shorter secret would be easier to guess.
 MIN_SECRET_BYTES = 32
 
-#: SQS's largest message is 1 MiB; DynamoDB's largest item is 400 KiB and keeps the input of a failed operation (design: 256 KiB at most).
+#: SQS's largest message is 1 MiB. DynamoDB's largest item is 400 KiB, and keeps the input of a failed operation beside its error.
 MAX_INPUT_LIMIT = 256 * 1024
 
 #: DynamoDB's largest item is 400 KiB.
@@ -56,8 +56,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "document_window": (60, 400 * _DAY),
 }
 
-#: The form of each text, and the same for people. A prefix is plain enough for every store and for a URL: it takes 512 of the 1,024 bytes
-#: of an S3 key, and owner and id need 98.
+#: The form of each text, as a pattern and for people. A prefix is plain enough for every store and for a URL. It takes at most 512 of the
+#: 1,024 bytes of an S3 key; owner and id need 98.
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "addressing_style": (re.compile("auto|path|virtual"), "one of auto, path, virtual"),
     "metrics": (re.compile("emf|log"), "one of emf, log"),
@@ -67,9 +67,9 @@ _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     ),
     "public_url": (
         re.compile(rf"|(?=.{{1,{MAX_BASE_URL}}}$)https?://[!-~]+"),
-        f"as https://api.example.com, at most {MAX_BASE_URL} long",
+        f"such as https://api.example.com, at most {MAX_BASE_URL} long",
     ),
-    "signer_role_arn": (re.compile(r"|arn:[a-z-]+:iam::[0-9]*:role/[!-~]{1,512}"), "as arn:aws:iam::123456789012:role/signer"),
+    "signer_role_arn": (re.compile(r"|arn:[a-z-]+:iam::[0-9]*:role/[!-~]{1,512}"), "such as arn:aws:iam::123456789012:role/signer"),
 }
 
 
@@ -77,7 +77,7 @@ def check(values: Mapping[str, Any]) -> None:
     """Refuse values that are out of range, malformed, or contradict each other.
 
     Args:
-        values: every setting by its name, of the right type.
+        values: every setting by name, of the right type.
 
     Raises:
         ConfigurationError: it names the variable and says what is allowed.
@@ -96,7 +96,7 @@ def check(values: Mapping[str, Any]) -> None:
     if not message < record < document:
         raise ConfigurationError(
             f"the windows must grow: message ({message:g} s) < record ({record:g} s) < document ({document:g} s). "
-            "A message that outlives its record would be handled again"
+            "A worker would handle a message again if it outlived its record"
         )
     floor, cap = values["link_lifetime_floor"], values["link_lifetime_cap"]
     if floor > cap:

@@ -1,6 +1,6 @@
-"""One frozen Settings. Decides each value: an argument beats an `OFFPOLL_*` variable beats the default.
+"""All settings in one frozen `Settings`. An argument beats an `OFFPOLL_*` variable, which beats the default.
 
-AWS's own variables (credentials, region, endpoints) are not settings: they are read where every SDK reads them. Does no I/O.
+AWS's own variables (credentials, region, endpoints) are not settings: they are read where every SDK reads them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _setting(default: Any, doc: str, *, secret: bool = False) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Described:
-    """One setting for people: its name, the variable, its value (masked where secret), where that came from, and what it does."""
+    """One setting for people: its name, its variable, its value (masked if secret), where that came from, and what it does."""
 
     name: str
     variable: str
@@ -34,7 +34,7 @@ class Described:
 
 
 class SettingsArguments(TypedDict, total=False):
-    """The settings as keyword arguments: each beats its variable. `Settings` says what each does; `app` is for Lambda's environment."""
+    """The settings as keyword arguments; each beats its variable. `Settings` says what each does. `app` is for Lambda's environment."""
 
     bucket: str
     prefix: str
@@ -89,7 +89,7 @@ class Settings:
     )
     addressing_style: str = _setting("auto", "How a URL names the bucket: `path`, `virtual`, or `auto` (virtual on AWS, path elsewhere).")
     signer_role_arn: str = _setting(
-        "", "Role that signs status links, which may do nothing but read documents. Default: the API's own credentials sign them."
+        "", "Role that signs status links; it may only read documents. Default: the API's own credentials sign them."
     )
     link_lifetime_floor: float = _setting(
         600.0,
@@ -115,7 +115,7 @@ class Settings:
     attempts: int = _setting(3, "How many attempts an operation gets, unless its kind says.")
     backoff: float = _setting(
         2.0,
-        "Pause after the first failed attempt; it doubles each time, with full jitter over its upper half, up to 15 min.",
+        "Pause after the first failed attempt. It doubles each time, up to 15 min, with full jitter over its upper half.",
     )
     concurrency: int = _setting(8, "How many operations one worker process runs at once, and how many the estimate assumes at least.")
     lease: float = _setting(
@@ -173,7 +173,7 @@ class Settings:
         """Refuse to go on without these settings.
 
         Raises:
-            ConfigurationError: it lists the variables that are missing.
+            ConfigurationError: it lists the missing variables.
         """
         missing = [PREFIX + name.upper() for name in names if not getattr(self, name)]
         if missing:
@@ -190,39 +190,28 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         if name not in converters or variable != variable.upper():
             nearest = _nearest(name, {each: PREFIX + each.upper() for each in converters})
             raise ConfigurationError(f"{variable} is not a setting of offpoll{nearest}. `offpoll config` lists them all")
+        convert, needed = converters[name]
         try:
-            values[name] = converters[name](text.strip())
+            values[name] = convert(text.strip())
         except ValueError:
             shown = "(hidden)" if name == "secret" else repr(text)
-            raise ConfigurationError(f"{variable}={shown} cannot be read: {converters[name].__doc__}") from None
+            raise ConfigurationError(f"{variable}={shown} cannot be read: {needed}") from None
     return values
 
 
-def _converters() -> dict[str, Callable[[str], Any]]:
+def _converters() -> dict[str, tuple[Callable[[str], Any], str]]:
     hints = get_type_hints(Settings)
     return {each.name: _CONVERTERS[hints[each.name]] for each in fields(Settings)}
 
 
-def _number(text: str) -> float:
-    """a number is needed"""
-    return float(text)
-
-
 def _number_or_text(text: str) -> float | str:
-    """a number or text is needed"""
     try:
         return float(text)
     except ValueError:
         return text
 
 
-def _whole(text: str) -> int:
-    """a whole number is needed"""
-    return int(text)
-
-
 def _flag(text: str) -> bool:
-    """true or false is needed"""
     if text.lower() not in _FLAGS:
         raise ValueError(text)
     return _FLAGS[text.lower()]
@@ -230,20 +219,21 @@ def _flag(text: str) -> bool:
 
 _FLAGS: Mapping[str, bool] = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
-_CONVERTERS: Mapping[Any, Callable[[str], Any]] = {
-    str: str,
-    float: _number,
-    float | str: _number_or_text,
-    int: _whole,
-    bool: _flag,
+#: By a setting's type: what reads a variable, and what to say if it cannot.
+_CONVERTERS: Mapping[Any, tuple[Callable[[str], Any], str]] = {
+    str: (str, "text is needed"),
+    float: (float, "a number is needed"),
+    float | str: (_number_or_text, "a number or text is needed"),
+    int: (int, "a whole number is needed"),
+    bool: (_flag, "true or false is needed"),
 }
 
-#: What may stand for a float.
+#: Types that may stand for a float.
 _ACCEPTED: Mapping[Any, Any] = {float: int | float, float | str: int | float | str}
 
 
 def _nearest(name: str, known: Mapping[str, str]) -> str:
-    import difflib  # noqa: PLC0415 - only where something is already wrong
+    import difflib  # noqa: PLC0415 - only if something is wrong already
 
     close = difflib.get_close_matches(name, known, n=1)
     return f" (did you mean {known[close[0]]}?)" if close else ""
@@ -267,5 +257,4 @@ def _check_types(settings: Settings) -> None:
         value = getattr(settings, name)
         if not isinstance(value, _ACCEPTED.get(type_, type_)) or (isinstance(value, bool) and type_ is not bool):
             shown = "(hidden)" if name == "secret" else repr(value)
-            needed = "text is needed" if type_ is str else _CONVERTERS[type_].__doc__
-            raise ConfigurationError(f"{PREFIX}{name.upper()}={shown} is of the wrong type: {needed}")
+            raise ConfigurationError(f"{PREFIX}{name.upper()}={shown} is of the wrong type: {_CONVERTERS[type_][1]}")

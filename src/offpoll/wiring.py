@@ -1,4 +1,4 @@
-"""Puts a service together with AWS: the only place that knows both sides. Reads settings; does no I/O until something is called."""
+"""Connects an app to AWS: the only module that knows both sides. It reads settings, and does no I/O until something is called."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from offpoll.board import AsyncStatusBoard
 from offpoll.dependencies import Dependencies
 from offpoll.document_store import DocumentStore
 from offpoll.errors import ConfigurationError, DependencyUnavailable
-from offpoll.link_lifetime import LinkLifetime
 from offpoll.measured import MeasuredRecords, MeasuredStore
 from offpoll.metrics import EmfMetrics, Metrics, NoMetrics
 from offpoll.records import Records
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["async_connect", "async_status_board", "connect", "dependencies", "load_app", "make_worker", "status_board"]
 
-#: What has to be set before anything can be reached.
+#: Settings without which nothing can be reached.
 NEEDED = ("bucket", "queue_url", "dead_letter_queue_url", "parking_queue_url", "records_table")
 
 
@@ -52,7 +51,7 @@ def connect(app: Offpoll, *, environ: Mapping[str, str] | None = None, **setting
 
     Args:
         app: the app.
-        environ: variables to read instead of the process's own.
+        environ: variables to read instead of the process's.
         settings: each beats its `OFFPOLL_*` variable.
 
     Raises:
@@ -93,7 +92,7 @@ def async_status_board(*, environ: Mapping[str, str] | None = None, **settings: 
 
 
 def _lone_board(environ: Mapping[str, str] | None, settings: SettingsArguments) -> tuple[AsyncStatusBoard, Callable[[], Awaitable[None]]]:
-    """Return a board, and what closes its connections."""
+    """Return a board, and a function that closes its connections."""
     environ = os.environ if environ is None else environ
     known, connection = Settings.load(environ=environ, **settings), _Connection(environ)
     return _board(connection, known)[0], connection.wire.close
@@ -103,8 +102,8 @@ def dependencies(settings: Settings, *, environ: Mapping[str, str], links: bool 
     """Make the adapters for one event loop.
 
     Args:
-        settings, environ: what they are made from.
-        links: whether status links are signed here. A worker signs none, and needs no signer's role.
+        settings, environ: say where everything is.
+        links: whether this process signs status links. A worker signs none, and needs no signer's role.
 
     Raises:
         ConfigurationError: a setting is missing or cannot be used, or no region is set.
@@ -124,14 +123,6 @@ def dependencies(settings: Settings, *, environ: Mapping[str, str], links: bool 
     records = DynamoRecords(wire, endpoint=dynamodb, table=table, region=region)
     metrics = _metrics(settings)
     measured: Records = records if metrics is None else MeasuredRecords(records, metrics=metrics)
-
-    async def check() -> None:
-        # All answers are awaited: a call left under way would outlive the loop of a process that ends for the first refusal.
-        results = await asyncio.gather(store.check(), operations.check(), records.check(), return_exceptions=True)
-        errors = [each for each in results if isinstance(each, BaseException)]
-        for error in sorted(errors, key=lambda each: isinstance(each, DependencyUnavailable)):
-            raise error
-
     return Dependencies(
         board=board,
         queue=operations,
@@ -140,9 +131,20 @@ def dependencies(settings: Settings, *, environ: Mapping[str, str], links: bool 
         records=measured,
         service_times=DynamoServiceTimes(wire, endpoint=dynamodb, table=table, region=region),
         metrics=metrics or NoMetrics(),
-        check=check,
+        check=lambda: _check_all(store.check(), operations.check(), records.check()),
         close=wire.close,
     )
+
+
+async def _check_all(*checks: Awaitable[None]) -> None:
+    """Make all checks, then raise what is wrong, a refusal before an outage.
+
+    A check left under way would outlive the loop of a process that ends at the first refusal.
+    """
+    results = await asyncio.gather(*checks, return_exceptions=True)
+    errors = [each for each in results if isinstance(each, BaseException)]
+    for error in sorted(errors, key=lambda each: isinstance(each, DependencyUnavailable)):
+        raise error
 
 
 def _metrics(settings: Settings) -> Metrics | None:
@@ -150,13 +152,13 @@ def _metrics(settings: Settings) -> Metrics | None:
 
 
 def _log(line: str) -> None:
-    """Write a line to where the log goes."""
+    """Write a line to stderr, where the log goes."""
     sys.stderr.write(line)
     sys.stderr.flush()
 
 
 class _Connection:
-    """Who we are and where AWS is, for one event loop."""
+    """AWS's endpoints, and a wire that signs with our credentials, for one event loop."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.endpoints = Endpoints.from_environment(environ, region=find_region(environ))
@@ -165,7 +167,7 @@ class _Connection:
 
 
 def _signer(connection: _Connection, role_arn: str) -> CredentialsProvider:
-    """Return the credentials of the role that signs links: it is known when they end, so a link says truly how long it works."""
+    """Return the credentials of the role that signs links. Their end is known, so a link states truly how long it works."""
     endpoints = connection.endpoints
     return assumed_role(connection.wire, endpoint=endpoints.service("sts"), region=endpoints.region, role_arn=role_arn)
 
@@ -183,10 +185,8 @@ def _board(connection: _Connection, settings: Settings, *, links: bool = True) -
         signer=_signer(connection, settings.signer_role_arn) if links and settings.signer_role_arn else None,
         prefix=settings.prefix,
     )
-    lifetime = LinkLifetime(floor=settings.link_lifetime_floor, cap=settings.link_lifetime_cap)
     measured: DocumentStore = store if metrics is None else MeasuredStore(store, metrics=metrics)
-    board = AsyncStatusBoard(store=measured, prefix=settings.prefix, link_lifetime=lifetime, window=settings.record_window)
-    return board, store
+    return AsyncStatusBoard.of(settings, store=measured), store
 
 
 def make_worker(
@@ -198,7 +198,7 @@ def make_worker(
     environ: Mapping[str, str],
     dead_letters: bool = True,
 ) -> Worker:
-    """Make a worker whose heartbeat has a thread, and there connections, of its own."""
+    """Make a worker whose heartbeat has its own thread, with its own connections."""
     from offpoll.work.heartbeat import HeartbeatThread  # noqa: PLC0415 - an API's cold start needs no worker
     from offpoll.work.worker import Worker  # noqa: PLC0415 - the same
 
@@ -224,14 +224,14 @@ def make_worker(
 
 
 def load_app(reference: str) -> Offpoll:
-    """Import a service by `module:attribute`, from the current folder too.
+    """Import an app by `module:attribute`, from the current folder too.
 
     Raises:
-        ConfigurationError: there is no such module or attribute, it fails to import, or it is no Offpoll.
+        ConfigurationError: there is no such module or attribute, it fails to import, or it is not an Offpoll.
     """
     name, _, attribute = reference.partition(":")
     if not name or not attribute:
-        raise ConfigurationError(f"{reference!r} does not name a service: write module:attribute, for example orders:app")
+        raise ConfigurationError(f"{reference!r} does not name an app: write module:attribute, for example orders:app")
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)

@@ -116,11 +116,11 @@ FIGURES = {
     ],
     "docs/functions.md": [
         f"After a rest of more than {connections.POOL_IDLE:g} s",
-        f"hidden for that time and {batch.AFTER_THE_END:g} s more",
+        f"hidden for that time and {batch.AFTER_DEADLINE:g} s more",
         f"at most the function's less {batch.RESERVE:g} s",
         f"waits until {batch.STOP_BEFORE:g} s before the end",
         f"{batch.FLUSH_WITHIN:g} s ─── end of the function",
-        f"Its session lasts {says(sts.CHAINED, 3600, 'an hour')}",
+        f"Its session lasts {says(sts.CHAINED_SESSION, 3600, 'an hour')}",
     ],
     "docs/deploy.md": [
         f"over `WorkerTimeout` - {batch.RESERVE:g} s",
@@ -183,7 +183,7 @@ FIGURES = {
         f"the result has at most {kib(fields.MAX_RESULT_BYTES)}",
         f"A document has at most {kib(document.MAX_BYTES)}",
         f"one of more than {fields.MAX_BASE_URL} characters",
-        f"Over {fields.MAX_BASE_URL} characters: no links. Over {queue.MAX_BASE_URL_ATTRIBUTE:,}: malformed",
+        f"Over {fields.MAX_BASE_URL} characters: no links. Over {queue.MAX_LENGTHS['base_url']:,}: malformed",
         f"Δ is between {poll_plan.MIN_INTERVAL:g} and {poll_plan.MAX_INTERVAL:g} s, and at most {poll_plan.MAX_SPREADS:g} (mean - p10)",
         f'| `"{DEFAULTS.lateness_weight}"`, the default | {read_weight(DEFAULTS.lateness_weight).polls:g} / E',
         f"only {says(publish.LEAD, 0.5, 'half a second')} before the document's readers look next",

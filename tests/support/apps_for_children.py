@@ -1,4 +1,4 @@
-"""Services that test_processes.py runs in children: an importable module, as a user's is."""
+"""Apps that tests/work/children runs in child processes: an importable module, as a user's is."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ class Deployment:
         log = self.directory / f"{command}-{len(self.processes)}.log"
         with log.open("w") as out:
             popen = subprocess.Popen(
-                [sys.executable, "-m", "offpoll.cli.main", command, "apps:app", *options],
+                [sys.executable, "-m", "offpoll.cli.main", command, "apps_for_integration:app", *options],
                 cwd=HERE,
                 env=self.variables,
                 stdout=out,

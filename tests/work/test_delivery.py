@@ -1,4 +1,4 @@
-"""One delivery through the protocol: every way in which a handler can end."""
+"""One delivery, from claim to deletion: every way in which a handler can end."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from tests.support.lab import lab, single
 from offpoll.errors import Fail
 from offpoll.operation import Operation
 
-# --- how handlers end ---------------------------------------------------------------------------
-
 
 def test_success() -> None:
-    """A result is recorded, shown and fetched, and the message is gone."""
+    """A result is recorded and published, the service returns it, and the message is deleted."""
     handler = Handler()
     with lab(single(handler.function())) as one:
         operation_id = one.submit(7)
@@ -27,7 +25,7 @@ def test_success() -> None:
 
 
 def test_fail_is_final() -> None:
-    """`Fail` ends the operation at once; the failed record keeps the input, and a succeeded one does not."""
+    """`Fail` ends the operation at once. A failed record keeps the input, a succeeded one does not."""
     handler = Handler(Fail("out_of_stock", "There is none left.", sku="A1"))
     with lab(single(handler.function())) as one:
         operation_id, other = one.submit(1), one.submit(2)
@@ -47,7 +45,7 @@ def test_fail_is_final() -> None:
     ids=lambda members: next(iter(members)),
 )
 def test_fail_with_odd_members(members: dict[str, Any]) -> None:
-    """Whatever a handler puts into its `Fail`, the operation ends with its code: JSON that fits the record and the document."""
+    """Whatever a handler puts into its `Fail`, the operation ends with that code, in JSON that fits record and document."""
     with lab(single(Handler(Fail("odd", "It is odd.", **members)).function())) as one:
         operation_id = one.submit()
         error = one.until_done(operation_id).error
@@ -87,7 +85,7 @@ def test_attempts_exhausted() -> None:
 
 
 def test_result_too_large() -> None:
-    """A result over the limit fails the operation, with no second attempt."""
+    """A result over the limit fails the operation without a second attempt."""
     handler = Handler("x" * 100)
     with lab(single(handler.function()), result_limit=100) as one:
         error = one.until_done(one.submit()).error
@@ -97,7 +95,7 @@ def test_result_too_large() -> None:
 
 
 def test_a_result_is_measured_in_bytes() -> None:
-    """Over the limit counts what is stored, UTF-8: a text that is short in characters fails too, with no second attempt."""
+    """The limit counts the bytes that are stored, in UTF-8, so a text with fewer characters can exceed it too."""
     handler = Handler("é" * 60, "é" * 45)
     with lab(single(handler.function()), result_limit=100) as one:
         error = one.until_done(one.submit()).error
@@ -108,7 +106,7 @@ def test_a_result_is_measured_in_bytes() -> None:
 
 
 def test_result_of_another_type() -> None:
-    """A result that the handler's own annotation refuses fails the operation, with no second attempt."""
+    """A result that does not fit the handler's annotation fails the operation without a second attempt."""
     runs = []
 
     async def handle(number: int) -> int:
@@ -123,7 +121,7 @@ def test_result_of_another_type() -> None:
 
 
 def test_input_of_another_type() -> None:
-    """An input that a foreign producer did not check fails the operation, and the handler never runs."""
+    """An invalid input, from a producer that did not check it, fails the operation, and the handler never runs."""
     handler = Handler()
     with lab(single(handler.function()), workers=0) as one:
         operation_id = one.submit()
@@ -137,7 +135,7 @@ def test_input_of_another_type() -> None:
 
 
 def test_timeout() -> None:
-    """An attempt over its timeout is stopped and the operation failed, at once and for good."""
+    """An attempt over its timeout is stopped, and the operation fails for good."""
     handler = Handler(seconds=1000)
     with lab(single(handler.function(), timeout=20)) as one:
         operation_id = one.submit()
@@ -149,7 +147,7 @@ def test_timeout() -> None:
 
 
 def test_a_plain_function() -> None:
-    """A plain function is a handler too."""
+    """A plain function can be a handler too."""
 
     def handle(number: int, operation: Operation) -> int:
         operation.progress(0.5)

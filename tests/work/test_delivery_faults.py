@@ -1,4 +1,4 @@
-"""One delivery through the protocol: every step that fails."""
+"""One delivery, from claim to deletion: every step that can fail."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ from offpoll.queue import Message
 from offpoll.records import Update
 from offpoll.work.job import Stop
 
-# --- faults -------------------------------------------------------------------------------------
-
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize(("target", "verb"), [("records", "claim"), ("records", "decide"), ("store", "replace"), ("queue", "delete")])
 def test_each_step_survives_a_fault(target: str, verb: str, after: bool) -> None:
-    """Whichever call fails or loses its answer, the step is repeated: one attempt, one run, one outcome."""
+    """If a call fails or loses its answer, the worker repeats the step: one attempt, one run, one outcome."""
     handler = Handler()
     with lab(single(handler.function())) as one:
         getattr(one, f"on_{target}").fail(verb, times=3, after=after)
@@ -34,7 +32,7 @@ def test_each_step_survives_a_fault(target: str, verb: str, after: bool) -> None
 
 
 def test_the_record_is_out_of_reach_at_decide() -> None:
-    """Result, lease and message are kept for as long as it takes; meanwhile nothing new is received; no attempt is spent."""
+    """The worker keeps result, lease and message until the record is back, receives nothing new, and spends no attempt."""
     handler = Handler(seconds=5)
     with lab(single(handler.function())) as one:
         operation_id = one.submit(1)
@@ -54,7 +52,7 @@ def test_the_record_is_out_of_reach_at_decide() -> None:
 
 @pytest.mark.parametrize("seconds", [5, 60], ids=["at decide", "while it runs"])
 def test_idle_workers_in_an_outage(seconds: float, caplog: pytest.LogCaptureFixture) -> None:
-    """However long the table is away, workers that have nothing to do take nothing over: its holder hides the message, and says why."""
+    """However long the table is down, idle workers take nothing over: the holder keeps the message hidden and logs why."""
     handler = Handler(seconds=seconds)
     with lab(single(handler.function()), workers=3) as one:
         operation_id = one.submit()
@@ -70,7 +68,7 @@ def test_idle_workers_in_an_outage(seconds: float, caplog: pytest.LogCaptureFixt
 
 
 def test_the_store_is_down_at_publish() -> None:
-    """The outcome is recorded once; the document follows when the store is back, and only then the message is deleted."""
+    """The outcome is recorded once; when the store is back, the document is published, and only then the message deleted."""
     handler = Handler(seconds=5)
     with lab(single(handler.function())) as one:
         operation_id = one.submit()
@@ -88,7 +86,7 @@ def test_the_store_is_down_at_publish() -> None:
 
 
 def test_an_outage_longer_than_the_lease_spends_no_attempt() -> None:
-    """A handler whose lease lapses is stopped; when the record is back and the claim stands, it runs again under the same attempt."""
+    """A lapsed lease stops the handler; if the claim still stands when the record is back, it runs again in the same attempt."""
     handler = Handler(seconds=100)
     with lab(single(handler.function())) as one:
         operation_id = one.submit()
@@ -105,7 +103,7 @@ def test_an_outage_longer_than_the_lease_spends_no_attempt() -> None:
 
 
 def test_a_lost_lease() -> None:
-    """A worker whose claim was overtaken stops its handler, publishes nothing and deletes nothing."""
+    """A worker that lost its claim to another stops its handler, publishes nothing and deletes nothing."""
     handler = Handler(seconds=1000)
     with lab(single(handler.function())) as one:
         operation_id = one.submit()
@@ -122,7 +120,7 @@ def test_a_lost_lease() -> None:
 
 
 def test_a_refusal_gives_the_message_back() -> None:
-    """What a dependency refuses again and again is given back, and the worker goes on; mended, the operation ends."""
+    """If a dependency keeps refusing, the worker gives the message back and goes on; once mended, the operation ends."""
     handler = Handler()
     with lab(single(handler.function())) as one:
         one.on_records.fail("claim", times=5, error=DependencyRefused("DynamoDB", "no", code="AccessDenied"))
@@ -133,7 +131,7 @@ def test_a_refusal_gives_the_message_back() -> None:
 
 
 def test_a_result_that_the_table_refuses() -> None:
-    """A result that the record cannot take fails the operation at once: no waiting, no second attempt, and others are not held up."""
+    """A result that the table cannot hold fails the operation at once, without waiting and without a second attempt."""
     handler = Handler()
     with lab(single(handler.function())) as one:
         one.on_records.fail("decide", error=DependencyRefused("DynamoDB", "Item size has exceeded …", code="ValidationException"))
@@ -152,7 +150,7 @@ def test_a_result_that_the_table_refuses() -> None:
 
 
 def test_another_refusal_does_not_fail_the_operation() -> None:
-    """A permission that is missing at decide is the operator's to mend: the result is kept, and recorded then."""
+    """If a permission is missing at decide, the worker keeps the result and records it once the operator has granted that."""
     handler = Handler()
     with lab(single(handler.function())) as one:
         one.on_records.fail("decide", times=3, error=DependencyRefused("DynamoDB", "no", code="AccessDeniedException"))
@@ -161,7 +159,7 @@ def test_another_refusal_does_not_fail_the_operation() -> None:
 
 
 def test_a_missing_document_is_created_by_the_outcome() -> None:
-    """Where no document can be read (S3 answers 403 for a missing one), the terminal publish creates it."""
+    """If the document is missing (S3 answers 403 for that), the terminal publish creates it."""
     with lab(single(Handler().function()), workers=0) as one:
         operation_id = one.submit()
         one.system.store._objects.clear()
@@ -173,7 +171,7 @@ def test_a_missing_document_is_created_by_the_outcome() -> None:
 
 
 def test_a_missing_document_that_cannot_be_created_for_long() -> None:
-    """Where the create fails too, the message stays until it works: the handler does not run again."""
+    """If creating the document fails too, the message stays until it works, and the handler does not run again."""
     handler = Handler()
     with lab(single(handler.function()), workers=0) as one:
         operation_id = one.submit()
@@ -189,7 +187,7 @@ def test_a_missing_document_that_cannot_be_created_for_long() -> None:
 
 
 def test_a_document_that_exists_and_cannot_be_read() -> None:
-    """A 403 that the create reveals as a missing permission: the message is given back, and finished when that is granted."""
+    """If the create shows that a 403 was a missing permission, the message is given back and finished once that is granted."""
     handler = Handler()
     with lab(single(handler.function()), workers=0) as one:
         operation_id = one.submit()
@@ -205,8 +203,8 @@ def test_a_document_that_exists_and_cannot_be_read() -> None:
         settled(one, operation_id)
 
 
-def test_a_fault_of_our_own_does_not_lose_the_message() -> None:
-    """An exception that nobody expected gives the message back: the next delivery finishes it."""
+def test_a_fault_in_offpoll_does_not_lose_the_message() -> None:
+    """An unexpected exception gives the message back, and the next delivery finishes the operation."""
     handler = Handler()
     with lab(single(handler.function())) as one:
         one.on_records.fail("decide", error=ZeroDivisionError("a bug"))
@@ -217,7 +215,7 @@ def test_a_fault_of_our_own_does_not_lose_the_message() -> None:
 
 
 def test_handler_stopped_is_not_swallowed() -> None:
-    """A plain handler that reports progress after a stop is unwound past its own `except Exception`."""
+    """After a stop, `progress()` unwinds a plain handler past its own `except Exception`."""
     caught = []
 
     def handle(number: int, operation: Operation) -> int:
@@ -247,7 +245,7 @@ def test_handler_stopped_is_not_swallowed() -> None:
 
 @pytest.mark.parametrize("how", ["a handler's Fail", "attempts spent", "a dead letter"])
 def test_an_input_that_no_record_can_keep(how: str) -> None:
-    """A failed operation whose message is larger than a table's item, by a producer of its own, ends all the same, without its input."""
+    """If another producer's message is larger than a table's item, a failed operation still ends, without its input."""
     handler = Handler(*([Fail("no", "No.")] if how == "a handler's Fail" else []), seconds=100)
     with lab(single(handler.function(), attempts=1), workers=0) as one:
         operation_id = one.submit()
@@ -271,7 +269,7 @@ def test_an_input_that_no_record_can_keep(how: str) -> None:
 
 
 def refuse_large_items(one: Lab) -> None:
-    """Let the records refuse what DynamoDB does: an item over 400 KiB."""
+    """Let the records refuse an item over 400 KiB, as DynamoDB does."""
     decide = one.system.records.decide
 
     async def limited(*args: Any, input: bytes | None = None, **kwargs: Any) -> Update:

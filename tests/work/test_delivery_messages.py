@@ -1,4 +1,4 @@
-"""One delivery through the protocol: cancels, duplicates, and messages that are not for this worker."""
+"""One delivery, from claim to deletion: cancels, duplicates, and messages that are not for this worker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from offpoll.records import Claim, Undecided
 
 
 def test_cancel_while_queued() -> None:
-    """A canceled operation that waits is never handled; its message is deleted."""
+    """An operation that is canceled while it waits is never handled, and its message is deleted."""
     handler = Handler()
     with lab(single(handler.function()), workers=0) as one:
         operation_id = one.submit()
@@ -25,7 +25,7 @@ def test_cancel_while_queued() -> None:
 
 
 def test_cancel_while_running() -> None:
-    """A running handler is stopped at the next renewal; the document is canceled from the cancel on."""
+    """A cancel changes the document at once, and stops a running handler at its next renewal."""
     handler = Handler(seconds=1000)
     with lab(single(handler.function())) as one:
         operation_id = one.submit()
@@ -38,7 +38,7 @@ def test_cancel_while_running() -> None:
 
 
 def test_cancel_between_two_attempts() -> None:
-    """A cancel during a backoff, when nobody holds the operation: no further attempt begins, and the message is deleted."""
+    """After a cancel during a backoff, when no worker holds the operation, no attempt begins and the message is deleted."""
     handler = Handler(ValueError("once"))
     with lab(single(handler.function())) as one:
         operation_id = one.submit()
@@ -53,7 +53,7 @@ def test_cancel_between_two_attempts() -> None:
 
 
 def test_cancel_races_completion() -> None:
-    """A cancel that is decided before the handler's result: one outcome, and the worker shows the canceller's."""
+    """If a cancel is decided before the handler's result, that is the only outcome, and the worker publishes it."""
     handler = Handler(seconds=2)
     with lab(single(handler.function())) as one:
         operation_id = one.submit()
@@ -92,7 +92,7 @@ def test_a_duplicate_while_running() -> None:
 
 
 def test_a_redelivery_repairs_a_stale_document() -> None:
-    """A worker that died between decide and publish: the next delivery shows the outcome, and no handler runs."""
+    """If a worker died between decide and publish, the next delivery publishes the outcome and runs no handler."""
     handler = Handler()
     with lab(single(handler.function()), workers=0) as one:
         operation_id = one.submit()
@@ -111,7 +111,7 @@ def test_a_redelivery_repairs_a_stale_document() -> None:
 
 
 def test_an_unknown_kind_is_given_back() -> None:
-    """A kind that this worker does not know is left for a newer one: nothing is failed, deleted or parked."""
+    """A worker leaves an unknown kind or version to a newer worker: it fails, deletes and parks nothing."""
     handler = Handler()
     with lab(single(handler.function()), workers=0) as one:
         operation_id = one.submit()
@@ -132,7 +132,7 @@ def test_an_unknown_kind_is_given_back() -> None:
 
 
 def test_a_malformed_message_is_parked() -> None:
-    """What cannot be read goes to the parking queue as it is; its operation is failed first, and the worker goes on."""
+    """A message that cannot be read moves to the parking queue as it is, after its operation is failed; the worker goes on."""
     handler = Handler()
     with lab(single(handler.function()), workers=0) as one:
         operation_id = one.submit()
@@ -151,7 +151,7 @@ def test_a_malformed_message_is_parked() -> None:
 
 
 def test_another_inputs_message_is_parked() -> None:
-    """A message whose digest is not the record's is parked before its input is handled; the document is left alone."""
+    """A message whose digest is not the record's is parked before its input is handled; its document stays as it is."""
     handler = Handler()
     with lab(single(handler.function())) as one:
         operation_id = one.submit(1)
@@ -170,7 +170,7 @@ def test_another_inputs_message_is_parked() -> None:
 
 
 def test_a_document_of_another_input_is_left_alone() -> None:
-    """Where only the document differs (it was put there by hand), it is left alone and the message parked."""
+    """If only the document's digest differs (someone put it there), the document stays as it is and the message is parked."""
     handler = Handler(seconds=0.0)
     with lab(single(handler.function()), workers=0) as one:
         operation_id = one.submit(1)
@@ -185,7 +185,7 @@ def test_a_document_of_another_input_is_left_alone() -> None:
 
 
 def test_unknown_fields_survive() -> None:
-    """What a newer writer put into the document is there after the worker's rewrite."""
+    """The worker's rewrite keeps fields that a newer writer put into the document."""
     with lab(single(Handler().function()), workers=0) as one:
         operation_id = one.submit()
         key = f"status/public/{operation_id}"

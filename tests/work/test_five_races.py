@@ -15,7 +15,7 @@ from offpoll.operation import Operation
 
 
 class Attempts:
-    """A handler that takes as long as its attempt is told to, and returns the attempt."""
+    """A handler whose attempts take these seconds, and which returns the attempt."""
 
     def __init__(self, *seconds: float) -> None:
         self.seconds = seconds
@@ -51,7 +51,7 @@ def attempt_of(one: Lab, operation_id: str) -> int:
     ids=["it has a result", "its handler still runs"],
 )
 def test_a_frozen_worker_wakes_up(seconds: float, end: str, tried: list[str]) -> None:
-    """It was taken over: its result is refused, its progress covers nothing, it deletes nothing, and its handler is stopped."""
+    """A worker that was taken over has its result refused, overwrites nothing, deletes nothing, and stops its handler."""
     handler = Attempts(seconds, 60)
     with lab(single(handler.function()), workers=0) as one, process(one) as worker:
         operation_id = one.submit()
@@ -75,7 +75,7 @@ def test_a_frozen_worker_wakes_up(seconds: float, end: str, tried: list[str]) ->
 
 
 def test_a_worker_that_freezes_between_decide_and_publish() -> None:
-    """Its outcome is shown by whoever gets the message next; when it wakes up it finds that, and writes nothing."""
+    """The next delivery publishes the frozen worker's outcome; when that worker wakes up, it finds this and writes nothing."""
     handler = Attempts(5)
     with lab(single(handler.function()), workers=0) as one, process(one) as worker:
 
@@ -98,7 +98,7 @@ def test_a_worker_that_freezes_between_decide_and_publish() -> None:
 
 
 def test_a_submit_dies_between_its_steps() -> None:
-    """Another body under its key is refused and never handled; the same one is enqueued, with its age, and handled once."""
+    """Another body under the key is refused and never handled; the same body is enqueued, with its age, and handled once."""
     inputs: list[int] = []
 
     def handle(number: int) -> int:
@@ -127,7 +127,7 @@ def test_a_submit_dies_between_its_steps() -> None:
 
 @pytest.mark.parametrize("began", [False, True], ids=["queued", "running"])
 def test_a_canceller_dies_before_it_publishes(began: bool) -> None:
-    """The outcome is recorded and the document does not say so: the worker learns of it, at claim or renewal, and shows it."""
+    """If a canceller dies between record and document, the worker learns of the cancel at claim or renewal and publishes it."""
     handler = Handler(seconds=1000)
     with lab(single(handler.function()), workers=int(began)) as one:
         operation_id = one.submit()
@@ -148,7 +148,7 @@ def test_a_canceller_dies_before_it_publishes(began: bool) -> None:
 
 
 def test_the_answers_of_an_end_are_lost() -> None:
-    """Neither decide nor publish is done twice, and a cancel in between comes too late."""
+    """If the answers to decide and publish are lost, neither takes effect twice, and a cancel in between is too late."""
     handler = Handler(seconds=2)
     with lab(single(handler.function())) as one:
         one.on_records.fail("decide", times=2, after=True)
@@ -171,7 +171,7 @@ def test_the_answers_of_an_end_are_lost() -> None:
 
 
 def test_give_backs_use_up_the_receives_of_the_last_attempt() -> None:
-    """A copy that is given back until it is a dead letter waits there for the lease: attempts are counted in the record."""
+    """A copy that is given back until it is a dead letter waits there for the lease, because the record counts the attempts."""
     handler = Handler(seconds=400)
     with lab(single(handler.function(), attempts=1), workers=2) as one:
         operation_id = one.submit(key="k")
@@ -187,7 +187,7 @@ def test_give_backs_use_up_the_receives_of_the_last_attempt() -> None:
 
 
 def test_a_frozen_last_attempt_is_given_up() -> None:
-    """Its lease lapsed, so `failed` is recorded, and stays: a result that comes a moment later is refused, and says nothing."""
+    """After the last attempt's lease lapses, `failed` is recorded and stays: a result that comes later is refused silently."""
     handler = Attempts(8)
     with lab(single(handler.function(), attempts=1), workers=0) as one, process(one) as worker:
         operation_id = one.submit()

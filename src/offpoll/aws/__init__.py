@@ -1,1 +1,1 @@
-"""The adapters: object store, queue and table on AWS, each one signed HTTP call from its protocol. Nothing above knows them."""
+"""The AWS adapters: each turns the verbs of a protocol (documents, queue, records) into signed HTTP calls."""

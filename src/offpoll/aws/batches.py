@@ -1,9 +1,9 @@
 """Gathers concurrent calls into batches.
 
-Decides when a batch goes: at once where nothing is under way, so that a lone call waits for nobody; else when the request under way is
-answered, or as soon as a batch is full. Must not know what a call is.
+A call goes at once if no request is under way, so a lone call never waits. Later calls go together when that request ends, or as soon
+as they fill a batch.
 
-    call 1 ─► goes alone ───────► answer
+    call 1 ─► goes alone ───────► response
     call 2..7    ├ wait ────────────┴─► go as one batch
     call 8..17   ├ the tenth waiting ─► a full batch goes at once
 """
@@ -22,14 +22,14 @@ Result = TypeVar("Result")
 
 
 class Batcher(Generic[Item, Result]):
-    """Calls of one verb. Belongs to one event loop.
+    """Batches the calls of one verb, in one event loop.
 
     Args:
         one: makes a lone call.
-        many: makes a batch of at least two and answers for each, in order, with its result or its error.
-        limit: items in a batch, at most.
-        limit_bytes: bytes in a batch, at most.
-        size: an item's bytes.
+        many: makes a batch of at least two, and returns each item's result or error, in order.
+        limit: most items in a batch.
+        limit_bytes: most bytes in a batch; 0 for no limit.
+        size: returns an item's bytes.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Batcher(Generic[Item, Result]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def call(self, item: Item) -> Result:
-        """Make one call, alone or together with others. Raises what it raises, or what the batch raised."""
+        """Make one call, alone or in a batch. Raises the call's own error, or the whole batch's."""
         if self._loop is not None:
             future: asyncio.Future[Result] = self._loop.create_future()
             self._waiting.append((item, future))
@@ -69,7 +69,7 @@ class Batcher(Generic[Item, Result]):
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._under_way += 1
         task = loop.create_task(self._run(self._take()))
-        self._tasks.add(task)  # the loop itself only holds tasks weakly
+        self._tasks.add(task)  # the loop holds tasks only weakly
         task.add_done_callback(self._tasks.discard)
 
     def _end(self) -> None:
@@ -82,7 +82,7 @@ class Batcher(Generic[Item, Result]):
             self._loop = None
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
-        """Take as many of those that wait as fit one batch, leaving out callers that were cancelled."""
+        """Take as many waiting calls as fit into one batch; drop those that were cancelled."""
         taken: list[tuple[Item, asyncio.Future[Result]]] = []
         total = 0
         while self._waiting and len(taken) < self._limit:
@@ -98,7 +98,7 @@ class Batcher(Generic[Item, Result]):
     async def _run(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         futures = [future for _, future in batch]
         try:
-            results: Sequence[Result | Exception] = await self._answers([item for item, _ in batch])
+            results: Sequence[Result | Exception] = await self._send([item for item, _ in batch])
         except Exception as error:
             results = [error] * len(batch)
         except BaseException:
@@ -115,7 +115,7 @@ class Batcher(Generic[Item, Result]):
             else:
                 future.set_result(result)
 
-    async def _answers(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
+    async def _send(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
         if len(items) > 1:
             return await self._many(items)
         return [await self._one(item) for item in items]

@@ -1,8 +1,6 @@
-"""Which credentials this process has: the chain that every SDK follows.
+"""Finds this process's AWS credentials. The sources are tried in the order that every SDK follows:
 
-Decides the order of the sources. Must not know how a source answers.
-
-    environment variables ─► profile, SSO (botocore) ─► web identity ─► container endpoint ─► instance metadata
+environment variables ─► profile, SSO (botocore) ─► web identity ─► container endpoint ─► instance metadata
 """
 
 from __future__ import annotations
@@ -19,29 +17,29 @@ from offpoll.instant import from_wire, utc_now
 
 __all__ = ["find_credentials"]
 
-_NOTHING = (
+_NO_CREDENTIALS = (
     "no AWS credentials were found. Give this process a role (Lambda, ECS, EKS and EC2 do), or set AWS_ACCESS_KEY_ID and "
     "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE with `pip install offpoll[aws]`"
 )
 
 
 def find_credentials(environ: Mapping[str, str], *, endpoints: Endpoints, clock: Callable[[], datetime] = utc_now) -> CredentialsProvider:
-    """Return the provider of this process's credentials. Does no I/O yet.
+    """Return the provider of this process's credentials, without any I/O yet.
 
     Args:
         environ: the environment variables.
-        endpoints: where STS is, for web identities.
+        endpoints: gives STS's address, for web identities.
         clock: the wall clock.
 
     Raises:
-        ConfigurationError: the variables are half set.
+        ConfigurationError: only one of the two keys is set, or AWS_CREDENTIAL_EXPIRATION is not an instant.
     """
     found = _from_environment(environ)
     if found is not None:
         return StaticCredentials(found)
 
     async def fetch() -> Credentials:
-        # Where credentials are at hand, as in Lambda, the library that asks for others need not be loaded.
+        # Lambda passes credentials as variables: do not load the HTTP library that only the other sources need.
         from offpoll.aws.metadata import from_container, from_instance  # noqa: PLC0415
 
         credentials = (
@@ -51,7 +49,7 @@ def find_credentials(environ: Mapping[str, str], *, endpoints: Endpoints, clock:
             or await from_instance(environ)
         )
         if credentials is None:
-            raise ConfigurationError(_NOTHING)
+            raise ConfigurationError(_NO_CREDENTIALS)
         return credentials
 
     return FetchedCredentials(fetch, clock=clock)
@@ -62,7 +60,7 @@ def _from_environment(environ: Mapping[str, str]) -> Credentials | None:
     if not access_key and not secret_key:
         return None
     if not access_key or not secret_key:
-        raise ConfigurationError("of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY only one is set: set both, or neither")
+        raise ConfigurationError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: only one is set; set both, or neither")
     written = environ.get("AWS_CREDENTIAL_EXPIRATION")
     try:
         expires_at = from_wire(written) if written else None
@@ -78,22 +76,21 @@ async def _from_web_identity(environ: Mapping[str, str], endpoints: Endpoints) -
     if not path:
         return None
     if not role_arn:
-        raise ConfigurationError("AWS_WEB_IDENTITY_TOKEN_FILE is set and AWS_ROLE_ARN is not: set the role to assume")
+        raise ConfigurationError("AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not: set it to the role to assume")
     from offpoll.aws.web_identity import assume_role_with_web_identity  # noqa: PLC0415 - see find_credentials
 
-    token = _read_token(path)
     return await assume_role_with_web_identity(
         endpoint=endpoints.service("sts"),
         region=endpoints.region,
         role_arn=role_arn,
-        token=token,
+        token=_read_token(path),
         session_name=environ.get("AWS_ROLE_SESSION_NAME") or "offpoll",
         certificates=ca_bundle(environ),
     )
 
 
 def _read_token(path: str) -> str:
-    """Read the token file. Each time anew: the platform replaces it."""
+    """Read the token file anew each time: the platform replaces it."""
     try:
         return Path(path).read_text().strip()
     except OSError as error:

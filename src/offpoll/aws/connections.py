@@ -1,16 +1,13 @@
-"""HTTP/1.1 to one origin, on the event loop's own sockets.
+"""HTTP/1.1 connections to one origin, on the event loop's own sockets. Decides how long to keep and trust an idle connection.
 
-Decides when a connection is kept, and when one that was kept is no longer trusted. Must not know signatures,
-services or retries.
+Calls to AWS are small and use few connections, so each costs little more than its two system calls. A library with a thread of its own
+pays more than that for waking the thread and being woken by it (docs/decisions/0010). Only `transport.ByProxy` uses such a library, for
+rare calls through a proxy.
 
-AWS answers small requests over few connections, and a call costs little more than its two system calls. A library that works in a thread
-of its own wakes that thread and is woken by it, which costs more than all else (docs/decisions/0010). What is rare is left to one:
-`transport.ByProxy` sends where the environment names a proxy.
-
-    idle ──► request written ──► head ──► body ──► idle, or closed where the peer says so
-     │            │ closed by the peer before a byte came, and it was kept: it had died of age. Asked again at once over another one
+    idle ──► request written ──► head ──► body ──► idle, or closed if the peer asks for that
+     │            │ the peer closed a kept connection before the first byte: it had died of age; sent again at once over another one
      │            └ closed otherwise, late, or not HTTP: Unreachable
-     └ kept for over 15 s: closed, not used
+     └ idle for over 15 s: closed, not used
 """
 
 from __future__ import annotations
@@ -26,15 +23,15 @@ from offpoll.deadlines import Deadlines
 
 __all__ = ["CONNECT_TIMEOUT", "POOL_IDLE", "Connections", "Unreachable", "Unsendable", "tls_context"]
 
-#: Seconds for a connection to come about. AWS's endpoints are near; a peer that takes longer is not coming.
+#: Seconds to connect. AWS's endpoints are near: a peer that needs longer will not respond at all.
 CONNECT_TIMEOUT = 3.1
 
-#: Idle connections are dropped before AWS's load balancers drop them (S3 after 20 s or so), so that few requests meet a closed one.
+#: Seconds to keep an idle connection: less than AWS's load balancers do (S3 about 20 s), so that few requests meet a closed one.
 POOL_IDLE = 15.0
 
 
-class Unreachable(Exception):  # noqa: N818 - not an error to show: whoever asked knows what it means
-    """Nobody answered, or not in HTTP. `timed_out`: not in time."""
+class Unreachable(Exception):  # noqa: N818 - users never see it: the caller translates it
+    """No response came, or one that is not HTTP. `timed_out`: none came in time."""
 
     def __init__(self, reason: str, *, timed_out: bool = False) -> None:
         super().__init__(reason)
@@ -42,11 +39,11 @@ class Unreachable(Exception):  # noqa: N818 - not an error to show: whoever aske
 
 
 class Unsendable(Exception):  # noqa: N818 - the same
-    """The request cannot be said in HTTP."""
+    """HTTP cannot express the request."""
 
 
 def tls_context(certificates: bytes | None) -> ssl.SSLContext:
-    """Return what verifies peers: the system's authorities, and those of a PEM beside them."""
+    """Return the context that verifies peers: by the system's authorities, and by those of a PEM."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     if certificates is not None:
@@ -55,7 +52,7 @@ def tls_context(certificates: bytes | None) -> ssl.SSLContext:
 
 
 class Connections:
-    """The connections to one origin. They belong to one event loop.
+    """The connections to one origin, in one event loop.
 
     Args:
         origin: scheme, host and port.
@@ -74,18 +71,18 @@ class Connections:
         self._deadlines = Deadlines()
 
     async def exchange(self, method: str, target: str, headers: Mapping[str, str], body: bytes, *, timeout: float) -> Response:
-        """Send a request and return its answer.
+        """Send a request and return its response.
 
         Args:
-            method: as `PUT`; not HEAD, whose answers end elsewhere.
+            method: as `PUT`; not HEAD, whose responses have no body to wait for.
             target: path and query, quoted.
             headers: without Host and Content-Length.
-            body: all of it.
-            timeout: seconds for all of it, connecting included.
+            body: the whole body.
+            timeout: seconds for everything, connecting included.
 
         Raises:
-            Unreachable: none came in time, or what came is no HTTP. Whether there was an effect is unknown.
-            Unsendable: the target or a header holds what HTTP cannot say.
+            Unreachable: no response came in time, or what came is not HTTP. The effect is unknown.
+            Unsendable: HTTP cannot express the target or a header.
         """
         request = self._write(method, target, headers, body)
         loop = self._idle[-1].loop if self._idle else asyncio.get_running_loop()
@@ -97,14 +94,14 @@ class Connections:
             except _Stale:
                 timeout = until - loop.time()
             except asyncio.CancelledError:
-                connection.drop()  # its answer may still come: nobody else may take that for theirs
+                connection.drop()  # its response may still come, and the next request would take it for its own
                 raise
 
     async def close(self) -> None:
-        """Close all connections. They can be used again afterwards: new ones are opened."""
+        """Close all connections. `exchange` still works: it opens new ones."""
         for connection in list(self._open):
             connection.drop()
-        await asyncio.sleep(0)  # transports tell their protocols in the loop's next round
+        await asyncio.sleep(0)  # transports report the closing in the loop's next iteration
 
     def _write(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
         length = f"content-length: {len(body)}\r\n" if body or method != "GET" else ""
@@ -115,10 +112,10 @@ class Connections:
         try:
             return f"{method} {target}{self._common}{lines}{length}\r\n".encode("latin-1") + body
         except UnicodeEncodeError as error:
-            raise Unsendable("a header or the path holds characters that HTTP cannot say") from error
+            raise Unsendable("a header or the path holds characters that HTTP cannot express") from error
 
     def _kept(self, now: float) -> _Connection | None:
-        """Return the connection that was used last; where that has waited too long, so have all others."""
+        """Return the idle connection that was used last. If that one is too old, so are all others."""
         while self._idle:
             connection = self._idle.pop()
             if now - connection.idle_since < POOL_IDLE:
@@ -130,27 +127,25 @@ class Connections:
         try:
             async with asyncio.timeout(min(CONNECT_TIMEOUT, timeout)):
                 context = self._tls() if self._secure else None
-                make = lambda: _Connection(self._idle, self._open, self._deadlines, loop)  # noqa: E731 - said where it is used
+                make = lambda: _Connection(self._idle, self._open, self._deadlines, loop)  # noqa: E731 - used only here
                 _, connection = await loop.create_connection(make, self._name, self._port, ssl=context)
         except TimeoutError as error:
             raise Unreachable("no connection in time", timed_out=True) from error
-        except (OSError, UnicodeError) as error:  # refused, no such host, a certificate that is not trusted; a host that is none
+        except (OSError, UnicodeError) as error:  # refused, no such host, an untrusted certificate; a malformed host name
             raise Unreachable(f"no connection: {error}") from error
         return connection
 
 
-class _Stale(Exception):  # noqa: N818 - a connection that was kept, not a fault
-    """A kept connection was closed before any byte of an answer."""
+class _Stale(Exception):  # noqa: N818 - expected of old connections, not an error
+    """The peer closed a kept connection before it sent any byte of a response."""
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, which serves one request at a time."""
+    """One connection, which carries one request at a time."""
 
     __slots__ = ("_all", "_buffer", "_deadlines", "_head", "_idle", "_reused", "_transport", "_waiter", "idle_since", "loop")
 
-    def __init__(
-        self, idle: list[_Connection], all_: set[_Connection], deadlines: Deadlines, loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, idle: list[_Connection], all_: set[_Connection], deadlines: Deadlines, loop: asyncio.AbstractEventLoop) -> None:
         self._idle, self._all, self._deadlines, self.loop = idle, all_, deadlines, loop
         self._buffer = b""
         self._head: Head | None = None
@@ -160,7 +155,7 @@ class _Connection(asyncio.Protocol):
         self.idle_since = 0.0
 
     def ask(self, request: bytes, until: float) -> asyncio.Future[Response]:
-        """Send a request and return what will be its answer."""
+        """Send a request and return the future of its response."""
         waiter: asyncio.Future[Response] = self.loop.create_future()
         if self._transport is None or self._transport.is_closing():
             waiter.set_exception(_Stale() if self._reused else Unreachable("the connection was closed"))
@@ -180,15 +175,15 @@ class _Connection(asyncio.Protocol):
         self._all.add(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._waiter is None:  # nobody asked
+        if self._waiter is None:  # bytes that no request asked for
             self.drop()
             return
         self._buffer = self._buffer + data if self._buffer else data
-        self._look(ended=False)
+        self._parse(ended=False)
 
     def eof_received(self) -> bool:
         if self._waiter is not None and (self._buffer or self._head is not None):
-            self._look(ended=True)
+            self._parse(ended=True)
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -200,8 +195,13 @@ class _Connection(asyncio.Protocol):
             self._fail(_Stale() if stale else Unreachable(f"the connection was closed{f': {error}' if error else ''}"))
         self._transport = None
 
-    def _look(self, *, ended: bool) -> None:
-        """See whether the answer is whole. `ended`: nothing more will come."""
+    def expire(self) -> None:
+        """Fail the request: its time is over."""
+        self._fail(Unreachable("none came in time", timed_out=True))
+        self.drop()
+
+    def _parse(self, *, ended: bool) -> None:
+        """Deliver the response if it is complete. `ended`: no more bytes will come."""
         try:
             if self._head is None:
                 found = read_head(self._buffer)
@@ -210,7 +210,7 @@ class _Connection(asyncio.Protocol):
                 self._head, self._buffer = found
             body = read_body(self._head.size, self._buffer, ended=ended)
         except ValueError as error:
-            self._fail(Unreachable(f"it answered what is not HTTP: {error}"))
+            self._fail(Unreachable(f"its response is not HTTP: {error}"))
             self.drop()
             return
         if body is not None:
@@ -233,11 +233,6 @@ class _Connection(asyncio.Protocol):
         waiter = self._release()
         if waiter is not None and not waiter.done():
             waiter.set_exception(error)
-
-    def expire(self) -> None:
-        """Give the answer up: its time is over."""
-        self._fail(Unreachable("none came in time", timed_out=True))
-        self.drop()
 
     def _release(self) -> asyncio.Future[Response] | None:
         self._deadlines.discard(self)

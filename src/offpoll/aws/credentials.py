@@ -1,13 +1,12 @@
-"""AWS credentials, and how they are kept fresh.
+"""AWS credentials, and when to fetch new ones.
 
-Decides when they are fetched again and which ones are used meanwhile. Must not know where they come from: a source is a coroutine
-function (`aws/chain.py` picks it), nor what is signed with them.
+A source of credentials is a coroutine function, which `aws/chain.py` picks.
 
-    fetched ──────────────── refresh due ──────── last call ──── expires_at
-       │ used                     │ fetched in the     │ fetched     │ refused:
-       │                          │ background, used   │ while you   │ DependencyUnavailable
-       │                          │ meanwhile          │ wait; old   │
-       │                          │                    │ ones if not │
+    fetched ──────────────── refresh due ──────── REQUIRE_BEFORE ──── expires_at
+       │ used                     │ fetched in the     │ callers wait    │ an error:
+       │                          │ background; the    │ for new ones;   │ DependencyUnavailable
+       │                          │ old ones are used  │ if that fails,  │
+       │                          │ meanwhile          │ the old ones    │
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from offpoll.instant import utc_now
 
 __all__ = ["Credentials", "CredentialsProvider", "FetchedCredentials", "StaticCredentials", "complete"]
 
-#: Before the end, from here on credentials are fetched again in the background: 15 min, as botocore's advisory refresh.
+#: How long before their end new credentials are fetched in the background: 15 min, as in botocore's advisory refresh.
 REFRESH_BEFORE = timedelta(minutes=15)
 
-#: From here on callers wait for the new ones: 10 min, as botocore's mandatory refresh.
+#: How long before their end callers wait for new ones: 10 min, as in botocore's mandatory refresh.
 REQUIRE_BEFORE = timedelta(minutes=10)
 
-#: Between a failed refresh and the next one. Sources are not to be hammered by every call that needs credentials.
+#: Pause after a failed refresh, so that calls in need of credentials do not hammer the source.
 RETRY_AFTER = timedelta(seconds=2)
 
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
@@ -38,13 +37,13 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Credentials:
-    """What signs a request.
+    """An access key that signs requests.
 
     Attributes:
         access_key: the public part.
         secret_key: never shown.
-        session_token: of temporary credentials, else None.
-        expires_at: when they end; None: not known, or never.
+        session_token: only temporary credentials have one.
+        expires_at: when they end; None if never, or not known.
     """
 
     access_key: str
@@ -57,26 +56,26 @@ class Credentials:
 
 
 class CredentialsProvider(Protocol):
-    """Credentials, now and without waiting where possible. One provider belongs to one event loop."""
+    """Gives credentials, if possible without waiting. One provider belongs to one event loop."""
 
     async def get(self) -> Credentials:
-        """Return credentials that work, fetched or refreshed where needed.
+        """Return working credentials; fetch or refresh them if needed.
 
         Raises:
-            ConfigurationError: there are none, or they are refused, and never were others.
-            DependencyUnavailable: their source does not answer, or gives no more, and the old ones have ended.
+            ConfigurationError: the source has none or refuses, and never gave any.
+            DependencyUnavailable: the source does not respond or stopped giving credentials, and the old ones have ended.
         """
 
     def current(self) -> Credentials:
-        """Return those fetched last, without I/O. Raises as `get` does, and DependencyUnavailable where `get` never ran."""
+        """Return the last fetched credentials, without I/O. Raises as `get` does, and DependencyUnavailable if `get` never ran."""
 
     def expire(self, credentials: Credentials) -> None:
-        """Note that AWS called these expired: the next `get` fetches others, if it can."""
+        """Note that AWS called these expired: the next `get` fetches new ones, if it can."""
 
 
 @dataclass(frozen=True, slots=True)
 class StaticCredentials:
-    """Credentials that are simply there, as from environment variables."""
+    """Fixed credentials, as from environment variables."""
 
     credentials: Credentials
 
@@ -91,12 +90,12 @@ class StaticCredentials:
 
 
 class FetchedCredentials:
-    """Credentials from a source that is asked again before they end. Concurrent callers share one fetch.
+    """Fetches credentials from a source, and again before they end. Concurrent callers share one fetch.
 
     Args:
         fetch: asks the source. Raises ConfigurationError or a DependencyError.
-        clock: the wall clock, which `expires_at` is judged against.
-        refresh_before: how long before their end others are fetched; at half of their life at the earliest.
+        clock: the wall clock that `expires_at` refers to.
+        refresh_before: how long before their end to fetch new ones, but not before half of their life is over.
     """
 
     def __init__(
@@ -110,7 +109,7 @@ class FetchedCredentials:
         self._refresh_before = refresh_before
         self._clock = clock
         self._last: Credentials | None = None
-        self._ever = False
+        self._fetched_once = False
         self._error: OffpollError | None = None
         self._refresh_at = _ALWAYS
         self._fetching: asyncio.Task[None] | None = None
@@ -128,7 +127,7 @@ class FetchedCredentials:
         if last is not None and (last.expires_at is None or self._clock() < last.expires_at):
             return last
         if self._error is not None:
-            raise self._error.with_traceback(None)  # kept and raised again and again, it must not collect frames
+            raise self._error.with_traceback(None)  # the same error is raised many times: without this it would collect frames
         why = "have not been fetched yet: await check() once before links are signed" if last is None else "have expired"
         raise DependencyUnavailable("credentials", f"the credentials {why}")
 
@@ -140,7 +139,7 @@ class FetchedCredentials:
         last = self._last
         if last is None or last.expires_at is None:
             return True
-        # A refresh that failed is not worth waiting for while the old ones work.
+        # After a failed refresh, callers do not wait for the next one while the old credentials work.
         return now >= last.expires_at or (now >= last.expires_at - REQUIRE_BEFORE and self._error is None)
 
     def _begin(self) -> asyncio.Task[None]:
@@ -149,31 +148,31 @@ class FetchedCredentials:
         return self._fetching
 
     async def _refresh(self) -> None:
-        """Fetch once. A failure is kept, and raised by whoever finds no working credentials."""
+        """Fetch once. Keep a failure: `current` raises it when no credentials work."""
         try:
             fetched = await self._fetch()
         except OffpollError as error:
-            self._error, self._refresh_at = self._told(error), self._clock() + RETRY_AFTER
+            self._error, self._refresh_at = self._classified(error), self._clock() + RETRY_AFTER
             return
-        self._last, self._error, self._ever = fetched, None, True
+        self._last, self._error, self._fetched_once = fetched, None, True
         self._refresh_at = _NEVER if fetched.expires_at is None else self._next_refresh(fetched.expires_at)
 
-    def _told(self, error: OffpollError) -> OffpollError:
-        """Return a failure as callers are told. A source that answered once is set up right: whatever it says later is an outage."""
-        if not self._ever or isinstance(error, DependencyUnavailable):
+    def _classified(self, error: OffpollError) -> OffpollError:
+        """Return the error that callers get. A source that worked once is set up correctly: its later failures are outages."""
+        if not self._fetched_once or isinstance(error, DependencyUnavailable):
             return error
         outage = DependencyUnavailable("credentials", f"they ended and could not be renewed: {error}")
         outage.__cause__ = error
         return outage
 
     def _next_refresh(self, expires_at: datetime) -> datetime:
-        """Return when to fetch again: some time before the end, or at half of a shorter life."""
+        """Return when to fetch again: `refresh_before` the end, but not in the first half of the credentials' life."""
         now = self._clock()
         return max(expires_at - self._refresh_before, now + (expires_at - now) / 2)
 
 
 def complete(access_key: object, secret_key: object, session_token: object, expires_at: datetime | None, *, source: str) -> Credentials:
-    """Build credentials from what a source answered.
+    """Build credentials from the fields of a source's response.
 
     Raises:
         ConfigurationError: a key is missing.

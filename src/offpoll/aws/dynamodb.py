@@ -1,10 +1,9 @@
-"""Records in a DynamoDB table: each verb is one conditional update of one item.
+"""Keeps records in a DynamoDB table: each verb is one conditional update of one item, and the guards of `records` become conditions.
 
-Decides how the guards of `records` are said as conditions. Must not know who asks. The table's key is `id`; it is created with the
-other resources, never here.
+The table's key is `id`. The deployment creates the table, never this module.
 
-DynamoDB has no clock of its own in conditions, so the store's time is learned from its answers (`store_clock`): the earliest it can be
-is what leases and expiry are judged by, the latest what new leases are counted from.
+DynamoDB's conditions cannot read its clock, so `store_clock` learns the store's time from its responses. Leases and expiry are judged by
+the earliest time it can be, and new leases count from the latest.
 """
 
 from __future__ import annotations
@@ -55,24 +54,24 @@ class DynamoRecords:
         wire: makes the calls.
         endpoint: DynamoDB's address.
         table: the table's name.
-        region: the table's.
+        region: the table's region.
     """
 
     def __init__(self, wire: Wire, *, endpoint: AwsEndpoint, table: str, region: str) -> None:
         self._table = table
-        self._named = f'{{"TableName":{quote(table)},'
+        self._opening = f'{{"TableName":{quote(table)},'
         self._calls = table_calls(wire, endpoint=endpoint, region=region)
         self._clock = StoreClock(wire.monotonic)
         self._remedies = table_remedies(table, region)
 
     async def get(self, operation_id: str) -> Update:
         fields = {"TableName": self._table, "Key": {"id": text(operation_id)}, "ConsistentRead": True}
-        answer = await self._calls.call("GetItem", fields)
-        if answer.status != 200:
-            raise self._calls.service.refusal(answer, self._remedies)
-        self._learn(answer)
+        response = await self._calls.call("GetItem", fields)
+        if response.status != 200:
+            raise self._calls.service.refusal(response, self._remedies)
+        self._learn(response)
         now = self._clock.earliest()
-        record = self._record(answer, self._calls.read(answer).get("Item"), now)
+        record = self._record(response, self._calls.read(response).get("Item"), now)
         return Update(applied=record is not None, record=record, at=now)
 
     async def claim(self, submission: Submission, *, seen: int, token: str, lease: float, expires_at: datetime) -> Update:
@@ -113,49 +112,49 @@ class DynamoRecords:
         return await self._update(submission.operation_id, change)
 
     async def check(self) -> None:
-        """Read an item that is not there.
+        """Read an item that does not exist.
 
         Raises:
             ConfigurationError: no table is set, or there are no credentials.
-            DependencyRefused: the table, its key, the credentials or the permission dynamodb:GetItem are wrong.
-            DependencyUnavailable: no answer.
+            DependencyRefused: the table, its key or the credentials are wrong, or the permission dynamodb:GetItem is missing.
+            DependencyUnavailable: no usable response came.
         """
         if not self._table:
             raise ConfigurationError("no table is set: set OFFPOLL_RECORDS_TABLE")
         await self.get("offpoll-check")
 
     async def _update(self, operation_id: str, change: _Change) -> Update:
-        answer = await self._calls.call_text("UpdateItem", f"{self._named}{change.written(operation_id)}}}")
-        if answer.status == 200:
-            self._learn(answer)
-            record = self._record(answer, self._calls.read(answer).get("Attributes"), None)
+        response = await self._calls.call_text("UpdateItem", f"{self._opening}{change.fields(operation_id)}}}")
+        if response.status == 200:
+            self._learn(response)
+            record = self._record(response, self._calls.read(response).get("Attributes"), None)
             if record is None:
-                raise self._calls.service.garbage(answer)
+                raise self._calls.service.unreadable(response)
             return Update(applied=True, record=record, at=self._clock.earliest())
-        if answer.fault.code != "ConditionalCheckFailedException":
-            raise self._calls.service.refusal(answer, self._remedies)
-        self._learn(answer)
+        if response.fault.code != "ConditionalCheckFailedException":
+            raise self._calls.service.refusal(response, self._remedies)
+        self._learn(response)
         now = self._clock.earliest()
-        return Update(applied=False, record=self._record(answer, self._calls.read(answer).get("Item"), now), at=now)
+        return Update(applied=False, record=self._record(response, self._calls.read(response).get("Item"), now), at=now)
 
-    def _record(self, answer: AwsResponse, item: Mapping[str, Any] | None, now: datetime | None) -> Record | None:
-        """Read an item. One that is expired at `now` counts as absent: TTL deletes late."""
+    def _record(self, response: AwsResponse, item: Mapping[str, Any] | None, now: datetime | None) -> Record | None:
+        """Read an item. One that has expired at `now` counts as absent: TTL deletes late."""
         if not item:
             return None
         try:
             record = from_item(item)
         except (KeyError, TypeError, ValueError) as error:
-            raise self._calls.service.garbage(answer) from error
+            raise self._calls.service.unreadable(response) from error
         return None if now is not None and record.expires_at <= now else record
 
-    def _learn(self, answer: AwsResponse) -> None:
-        date = answer.date
-        if date is None:  # it did not come from DynamoDB, or a proxy took it away: there is no time to judge leases by
-            raise self._calls.service.garbage(answer)
-        self._clock.learn(date, sent=answer.sent, received=answer.received)
+    def _learn(self, response: AwsResponse) -> None:
+        date = response.date
+        if date is None:  # not from DynamoDB, or a proxy removed it: without it leases cannot be judged
+            raise self._calls.service.unreadable(response)
+        self._clock.learn(date, sent=response.sent, received=response.received)
 
     async def _know_the_time(self) -> None:
-        """Ask for any item, once: its answer tells the time."""
+        """Read any item, once: the response tells the time."""
         if not self._clock.known:
             await self.get("offpoll-time")
 
@@ -165,7 +164,7 @@ class DynamoRecords:
 
 @dataclass(kw_only=True)
 class _Change:
-    """One UpdateItem in the making."""
+    """Collects the fields of one UpdateItem."""
 
     guard: Guard
     now: datetime
@@ -179,12 +178,12 @@ class _Change:
         self._removed += names
 
     def begin(self, submission: Submission, *, expires_at: datetime, **values: Value) -> None:
-        """Write a whole record: nothing stays of an expired one that may still be there."""
+        """Write a whole record, and remove what an expired one may have left."""
         self.set(**submission_values(submission), expires_at=ttl(expires_at), **values)
         self.remove(*(name for name in ATTRIBUTES if name not in self._set))
 
-    def written(self, operation_id: str) -> str:
-        """Write the call's fields but the table as JSON text, without the braces."""
+    def fields(self, operation_id: str) -> str:
+        """Write the call's fields, except the table, as JSON text without braces."""
         condition, values = _condition(self.guard, self.now)
         values.update({f":{name}": value for name, value in self._set.items()})
         common = _common(condition, tuple(self._set), self._removed)
@@ -193,9 +192,9 @@ class _Change:
 
 @lru_cache(maxsize=64)  # there are half a dozen: a claim, a first claim, a renewal, …
 def _common(condition: str, changed: tuple[str, ...], removed: tuple[str, ...]) -> str:
-    """Write what calls share that change and remove the same attributes under the same condition.
+    """Write the fields that are equal in all calls with the same condition, changed attributes and removed attributes.
 
-    Every name goes through `#`, because `token`, `owner` and others are DynamoDB's reserved words.
+    Every name gets a `#`, because DynamoDB reserves `token`, `owner` and others.
     """
     expression = "SET " + ", ".join(f"#{name} = :{name}" for name in changed)
     if removed:
@@ -212,7 +211,7 @@ def _common(condition: str, changed: tuple[str, ...], removed: tuple[str, ...]) 
 
 
 def _condition(guard: Guard, now: datetime) -> tuple[str, dict[str, Value]]:
-    """Say a guard as DynamoDB does; it must hold exactly where `records.holds` does."""
+    """Write a guard as a condition, which must hold exactly when `records.holds` does."""
     at = {":now": epoch(now)}
     match guard:
         case Claim(attempt=attempt, token=token):

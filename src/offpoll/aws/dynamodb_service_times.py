@@ -1,14 +1,13 @@
-"""Service times in the records' table: a few items for each kind, over which processes spread.
-
-Decides how reports of many processes come together without losing one. Must not know what is made of them.
+"""Keeps service times in the records' table: a few items for each kind, so that processes rarely write the same one.
 
     id           S  service-times#{kind}#{shard}
     spans        S  JSON, oldest first: [[began_at, ended_at, seconds, inside, early, late, {bucket: completions}], …], instants as epoch ms
-    token        S  of the last write
+    token        S  the last write's token
     expires_at   N  the table's TTL attribute
 
-A report is one conditional write over what this process last saw of its item. Where another process wrote in between, the refusal carries
-what that wrote, and the next try adds to it; where the refusal shows this process's own token, an answer was lost and nothing is missing.
+Reports of several processes never overwrite each other. A report is one conditional write over what this process last saw of its item.
+If another process wrote in between, the refusal returns what it wrote, and the next try adds to that. If the refusal returns this report's
+own token, an earlier try succeeded and only its response was lost.
 """
 
 from __future__ import annotations
@@ -30,17 +29,17 @@ from offpoll.instant import EPOCH
 
 __all__ = ["SHARDS", "DynamoServiceTimes"]
 
-#: Items for each kind. With a report every 10 s, a thousand processes make 25 writes a second on each, of which one in eight meets another
-#: (5 ms between read and write). One item takes 1,000 units of 1 KB a second. A reader reads them all: that is why they are not more.
+#: Items for each kind. With a report every 10 s, a thousand processes make 25 writes a second on each item, and one in eight collides with
+#: another (5 ms between read and write). An item takes 1,000 units of 1 KB a second. Readers read all items, so there are no more.
 SHARDS = 4
 
-#: Nobody needs a kind's times of more than a week ago.
+#: How long an item outlives its last report. Nobody needs a kind's times of more than a week ago.
 KEPT = timedelta(days=7)
 
-#: How often one report is tried against other writers. What is not written then is written with the next one.
+#: How often to try one report against other writers. If all tries fail, its spans go out with the next report.
 TRIES = 6
 
-#: What reading an item raises where it is not as `_write` writes it.
+#: Errors from reading an item that `_write` did not write.
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
@@ -48,12 +47,12 @@ class DynamoServiceTimes:
     """A `service_times.ServiceTimes` in a table.
 
     Args:
-        wire: makes the calls; its clock tells when an item expires.
+        wire: makes the calls; its clock dates the items' expiry.
         endpoint: DynamoDB's address.
-        table: the table's name, the records'.
-        region: the table's.
-        random: a number from 0 to 1, which picks this process's shard.
-        token: gives a fresh one for each write.
+        table: the name of the records' table.
+        region: the table's region.
+        random: returns a number from 0 to 1, which picks this process's shard.
+        token: returns a fresh token for each report.
     """
 
     def __init__(
@@ -79,13 +78,13 @@ class DynamoServiceTimes:
         for _ in range(TRIES):
             seen, spans = self._seen.get(kind, (None, ()))
             spans = extended(spans, span)
-            answer = await self._calls.call("UpdateItem", self._update(kind, spans, seen=seen, token=token))
-            if answer.status == 200:
+            response = await self._calls.call("UpdateItem", self._update(kind, spans, seen=seen, token=token))
+            if response.status == 200:
                 self._seen[kind] = token, spans
                 return
-            if answer.fault.code != "ConditionalCheckFailedException":
-                raise self._calls.service.refusal(answer, self._remedies)
-            self._seen[kind] = _item(self._calls.read(answer).get("Item"))
+            if response.fault.code != "ConditionalCheckFailedException":
+                raise self._calls.service.refusal(response, self._remedies)
+            self._seen[kind] = _token_and_spans(self._calls.read(response).get("Item"))
             if self._seen[kind][0] == token:
                 return
         raise DependencyUnavailable("DynamoDB", f"the service times of {kind} kept changing under {TRIES} conditional writes")
@@ -110,25 +109,25 @@ class DynamoServiceTimes:
         }
 
     async def _read(self, kind: str, shard: int) -> Sequence[Span]:
-        """Read one shard. Not strongly consistent: half the price, and it is a hint."""
-        answer = await self._calls.call("GetItem", {"TableName": self._table, "Key": {"id": text(_id(kind, shard))}})
-        if answer.status != 200:
-            raise self._calls.service.refusal(answer, self._remedies)
-        item = self._calls.read(answer).get("Item")
+        """Read one shard, not strongly consistently: that costs half, and service times are only a hint."""
+        response = await self._calls.call("GetItem", {"TableName": self._table, "Key": {"id": text(_id(kind, shard))}})
+        if response.status != 200:
+            raise self._calls.service.refusal(response, self._remedies)
+        item = self._calls.read(response).get("Item")
         if not item:
             return ()
         try:
             return _spans(item)
         except _UNREADABLE as error:
-            raise self._calls.service.garbage(answer) from error
+            raise self._calls.service.unreadable(response) from error
 
 
 def _id(kind: str, shard: int) -> str:
     return f"service-times#{kind}#{shard}"
 
 
-def _item(item: Mapping[str, Any] | None) -> tuple[str | None, tuple[Span, ...]]:
-    """Read what a refusal shows: token and spans. TTL may have deleted it; what cannot be read is begun anew."""
+def _token_and_spans(item: Mapping[str, Any] | None) -> tuple[str | None, tuple[Span, ...]]:
+    """Read the item that a refusal returned. TTL may have deleted it; spans that cannot be read are dropped."""
     try:
         token = None if not item else str(item["token"]["S"])
     except (KeyError, TypeError):

@@ -1,6 +1,4 @@
-"""Where AWS is: the region, and each service's address.
-
-Decides what the environment's variables mean, as every SDK reads them. Does no I/O; the environment is an argument.
+"""Finds the AWS region and each service's address in the environment's variables, as every SDK reads them.
 
 Source: docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html and feature-region.html.
 """
@@ -36,10 +34,10 @@ class AwsEndpoint:
     """One service's address.
 
     Attributes:
-        origin: scheme, host and, where one was written, port; no trailing slash.
-        host: the `Host` header for it: without a port that is the scheme's own.
-        path: what stands before every path, usually empty.
-        custom: whether it was set, rather than being AWS's own.
+        origin: scheme, host and the port if the URL has one; no trailing slash.
+        host: its `Host` header, without the scheme's default port.
+        path: the prefix of every path, usually empty.
+        custom: whether somebody set it; False for AWS's own.
     """
 
     origin: str
@@ -52,7 +50,7 @@ class AwsEndpoint:
         """Read a URL.
 
         Raises:
-            ConfigurationError: it is not an http or https URL with a host.
+            ConfigurationError: the URL is not http or https, has no host, or has a user, a query or a fragment.
         """
         try:
             parts = urlsplit(url)
@@ -69,11 +67,11 @@ class AwsEndpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoints:
-    """The region and the addresses.
+    """A region, and the addresses of its services.
 
     Args:
         region: as `eu-west-1`.
-        overrides: by service in lower case, with "" for all: URLs used instead of AWS's own.
+        overrides: URLs that replace AWS's own, by service in lower case; "" stands for all services.
     """
 
     region: str
@@ -84,7 +82,7 @@ class Endpoints:
         """Read the variables AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_<SERVICE>.
 
         Raises:
-            ConfigurationError: no region is set, or it is none.
+            ConfigurationError: no region is set, or it is malformed.
         """
         region = region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
         if not region:
@@ -102,7 +100,7 @@ class Endpoints:
         """Return the address of a service: `s3`, `sqs`, `dynamodb` or `sts`.
 
         Raises:
-            ConfigurationError: the URL set for it is none.
+            ConfigurationError: the URL set for it is not an endpoint.
         """
         override = self.overrides.get(name) or self.overrides.get("")
         if override:
@@ -112,16 +110,16 @@ class Endpoints:
 
 
 def bucket_endpoint(endpoint: AwsEndpoint, *, bucket: str, style: str = "auto") -> tuple[AwsEndpoint, str]:
-    """Return the address that a bucket's requests go to, and what stands before the key in their path.
+    """Return the address for a bucket's requests, and the part of their path before the key.
 
     Args:
         endpoint: the address of S3.
-        bucket: its name.
+        bucket: the bucket's name.
         style: `path` or `virtual`; `auto` is virtual on AWS, and path for custom endpoints and for names with dots, which
             a certificate for `*.s3.…` does not cover.
 
     Raises:
-        ConfigurationError: no bucket, an unknown style, or virtual-host style where there can be none.
+        ConfigurationError: no bucket is set, the style is unknown, or it is `virtual` and the host is an IP address.
     """
     if not bucket or "/" in bucket:
         raise ConfigurationError(f"{bucket!r} is not a bucket's name: set OFFPOLL_BUCKET")
@@ -129,7 +127,7 @@ def bucket_endpoint(endpoint: AwsEndpoint, *, bucket: str, style: str = "auto") 
         style = "path" if endpoint.custom or not _PLAIN_BUCKET.fullmatch(bucket) else "virtual"
     if style == "path":
         return endpoint, f"{endpoint.path}/{bucket}/"
-    if style != "virtual" or _is_address(endpoint.host):
+    if style != "virtual" or _ip_address(endpoint.host) is not None:
         raise ConfigurationError(f"addressing style {style!r} cannot be used with {endpoint.origin}: path, virtual or auto")
     origin = endpoint.origin.replace("://", f"://{bucket}.", 1)
     return AwsEndpoint(origin=origin, host=f"{bucket}.{endpoint.host}", path=endpoint.path, custom=endpoint.custom), f"{endpoint.path}/"
@@ -137,27 +135,8 @@ def bucket_endpoint(endpoint: AwsEndpoint, *, bucket: str, style: str = "auto") 
 
 def is_loopback(host: str) -> bool:
     """Tell whether a host, with or without a port, is this machine: `localhost`, a name under it, or a loopback address."""
-    name = _without_port(host)
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(_without_port(host))
-    except ValueError:
-        return False
-    return True
-
-
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+    name, address = _without_port(host), _ip_address(host)
+    return name == "localhost" or name.endswith(".localhost") or (address is not None and address.is_loopback)
 
 
 def names_a_proxy(environ: Mapping[str, str]) -> bool:
@@ -166,7 +145,7 @@ def names_a_proxy(environ: Mapping[str, str]) -> bool:
 
 
 def ca_bundle(environ: Mapping[str, str]) -> bytes | None:
-    """Return the certificates that AWS_CA_BUNDLE names, None where it is not set.
+    """Return the content of the file that AWS_CA_BUNDLE names; None if it is not set.
 
     Raises:
         ConfigurationError: the file cannot be read.
@@ -178,3 +157,16 @@ def ca_bundle(environ: Mapping[str, str]) -> bytes | None:
         return Path(path).read_bytes()
     except OSError as error:
         raise ConfigurationError(f"AWS_CA_BUNDLE={path}: {error.strerror}") from error
+
+
+def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(_without_port(host))
+    except ValueError:
+        return None
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]

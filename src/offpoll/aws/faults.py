@@ -1,6 +1,6 @@
-"""What AWS says when it refuses, and what the operator can do about it.
+"""Reads AWS's error responses, and says what the operator can do about each.
 
-Decides the texts. Must not know what was asked: adapters add what is particular to their bucket, queue or table.
+The remedies here are general: adapters add those for their bucket, queue or table.
 """
 
 from __future__ import annotations
@@ -12,15 +12,19 @@ from dataclasses import dataclass
 
 __all__ = ["Fault", "parse_fault", "remedy", "xml_fields"]
 
-#: An error's text in a log line; the rest helps nobody.
+#: Longest text of an error in a log line, characters; the rest helps nobody.
 MAX_MESSAGE = 300
 
-#: What an XML error may be long. Longer ones are not S3's.
+#: Longest XML error that is read, bytes. Longer ones are not S3's.
 _MAX_XML = 65_536
 
 _DOCTYPE = re.compile(rb"<!DOCTYPE", re.IGNORECASE)
 
+_DENIED = "the role or user this process runs under lacks the permission"
 _KMS = "the role or user this process runs under may not use the KMS key: grant kms:Decrypt and kms:GenerateDataKey"
+_EXPIRED = "the credentials have expired: renew them"
+_CLOCK = "the clock of this machine is wrong: synchronise it"
+_REGION = "it is in another region than AWS_REGION says"
 _CREDENTIALS = "the credentials are wrong: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the role this process runs under"
 
 #: What to do, by error code.
@@ -32,17 +36,17 @@ _REMEDIES: Mapping[str, str] = {
     "SignatureDoesNotMatch": _CREDENTIALS,
     "UnrecognizedClientException": _CREDENTIALS,
     "IncompleteSignature": _CREDENTIALS,
-    "ExpiredToken": "the credentials have expired: renew them",
-    "ExpiredTokenException": "the credentials have expired: renew them",
+    "ExpiredToken": _EXPIRED,
+    "ExpiredTokenException": _EXPIRED,
     "RequestTimeTooSkewed": "the clock of this machine is wrong by more than 15 minutes: synchronise it",
-    "RequestExpired": "the clock of this machine is wrong: synchronise it",
-    "RequestInTheFuture": "the clock of this machine is wrong: synchronise it",
-    "AuthorizationHeaderMalformed": "it is in another region than AWS_REGION says",
-    "PermanentRedirect": "it is in another region than AWS_REGION says",
-    "TemporaryRedirect": "it is in another region than AWS_REGION says, or was created minutes ago",
-    "IllegalLocationConstraintException": "it is in another region than AWS_REGION says",
-    "AccessDenied": "the role or user this process runs under lacks the permission",
-    "AccessDeniedException": "the role or user this process runs under lacks the permission",
+    "RequestExpired": _CLOCK,
+    "RequestInTheFuture": _CLOCK,
+    "AuthorizationHeaderMalformed": _REGION,
+    "PermanentRedirect": _REGION,
+    "TemporaryRedirect": f"{_REGION}, or was created minutes ago",
+    "IllegalLocationConstraintException": _REGION,
+    "AccessDenied": _DENIED,
+    "AccessDeniedException": _DENIED,
     "KMSAccessDeniedException": _KMS,
     "KmsAccessDenied": _KMS,
     "OptInRequired": "the region or service is not enabled for this account",
@@ -51,7 +55,7 @@ _REMEDIES: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """An error as AWS answered it: its code (empty where it cannot be read), its message, and the region S3 named, if any."""
+    """An error that AWS reported: its code (empty if it cannot be read), its message, and the region if S3 named one."""
 
     code: str
     message: str
@@ -59,7 +63,7 @@ class Fault:
 
 
 def parse_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
-    """Read an error answer, JSON (`__type`) or XML (`<Code>`). Whatever cannot be read is a fault without a code."""
+    """Read an error response, JSON (`__type`) or XML (`<Code>`). One that cannot be read gives a fault without a code."""
     region = headers.get("x-amz-bucket-region", "")
     start = body[:1]
     if start == b"{":
@@ -74,7 +78,7 @@ def parse_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
 
 
 def remedy(fault: Fault, *, region: str, remedies: Mapping[str, str] | None = None) -> str:
-    """Return what went wrong and what to do, for an error's text. `remedies` go before the general ones."""
+    """Return the text for an error: what went wrong and what to do. `remedies` take precedence over the general ones."""
     text = (remedies or {}).get(fault.code) or _REMEDIES.get(fault.code) or ""
     said = f"{fault.code}: {fault.message}" if fault.code else fault.message
     if fault.region and fault.region != region:
@@ -101,21 +105,21 @@ def _from_xml(body: bytes) -> tuple[str, str]:
     except ValueError:
         found = {}
     if "Code" not in found:
-        return "", body[:MAX_MESSAGE].decode("utf-8", "replace")  # a proxy's page: its text is all there is
+        return "", body[:MAX_MESSAGE].decode("utf-8", "replace")  # a proxy's page: show the start of its text
     return found["Code"], found.get("Message", "")
 
 
 def xml_fields(body: bytes) -> dict[str, str]:
-    """Return the texts of all elements of a small XML document by their names, wherever they stand.
+    """Return the text of every element of a small XML document by the element's name, at any depth.
 
-    A document type is refused: no answer of AWS has one, and entities can explode.
+    Refuses a document type: AWS sends none, and entities can explode.
 
     Raises:
-        ValueError: it is not well-formed, too long, or has a document type.
+        ValueError: the document is not well-formed, is too long, or has a document type.
     """
     if len(body) > _MAX_XML or _DOCTYPE.search(body):
         raise ValueError("not an XML document of AWS")
-    from xml.etree import ElementTree  # noqa: PLC0415 - rare, and a cold start would wait for it
+    from xml.etree import ElementTree  # noqa: PLC0415 - rarely needed, and it would slow every cold start
 
     try:
         root = ElementTree.fromstring(body)  # noqa: S314 - bounded in size and without document type

@@ -1,14 +1,12 @@
-"""A record as a DynamoDB item, and back.
+"""The records' DynamoDB table: the calls to it, its remedies for errors, and how a record becomes an item and back.
 
-Decides the attributes' names and types. Must not know under which condition an item changes.
-
-    id           S  operation id, the key           lease_until  N  epoch seconds, milliseconds as decimals, in the store's time
-    kind         S                                  expires_at   N  whole epoch seconds: the table's TTL attribute
-    owner        S                                  attempt      N
-    status_key   S                                  token        S  absent where nobody holds it
-    digest       S  absent where there is none      outcome      M  status S, result S (JSON text), error S (JSON text)
-    base_url     S                                  input        B  only where the operation failed
-    created_at, started_at, finished_at  S  RFC 3339
+id           S  operation id, the key           lease_until  N  epoch seconds, milliseconds as decimals, in the store's time
+kind         S                                  expires_at   N  whole epoch seconds: the table's TTL attribute
+owner        S                                  attempt      N
+status_key   S                                  token        S  absent if nobody holds the claim
+digest       S  absent if there is none         outcome      M  status S, result S (JSON text), error S (JSON text)
+base_url     S                                  input        B  only if the operation failed
+created_at, started_at, finished_at  S  RFC 3339
 """
 
 from __future__ import annotations
@@ -29,6 +27,7 @@ from offpoll.operation import Outcome, Record, Status, Submission
 
 __all__ = [
     "ATTRIBUTES",
+    "Value",
     "epoch",
     "from_item",
     "number",
@@ -40,7 +39,10 @@ __all__ = [
     "ttl",
 ]
 
-#: All attributes of a record but its key. What replaces an expired record removes those it does not set.
+#: DynamoDB's JSON protocol, version of 2012-08-10.
+_TARGET = "DynamoDB_20120810"
+
+#: All attributes of a record but its key. A record that replaces an expired one removes those that it does not set.
 ATTRIBUTES = (
     "kind",
     "owner",
@@ -61,29 +63,44 @@ ATTRIBUTES = (
 Value = Mapping[str, Any]
 
 
+def table_calls(wire: Wire, *, endpoint: AwsEndpoint, region: str) -> JsonCalls:
+    """Return what calls DynamoDB in a region."""
+    return JsonCalls(wire, AwsService("DynamoDB", name="dynamodb", region=region, endpoint=endpoint), target=_TARGET)
+
+
+def table_remedies(table: str, region: str) -> Mapping[str, str]:
+    """Return what the operator can do about an error, by its code."""
+    grant = f"grant dynamodb:GetItem and dynamodb:UpdateItem on table {table}"
+    return {
+        "ResourceNotFoundException": f"table {table} does not exist in region {region}: set OFFPOLL_RECORDS_TABLE or create it",
+        "AccessDeniedException": grant,
+        "ValidationException": f"table {table} must have the partition key `id` of type S and no sort key: check OFFPOLL_RECORDS_TABLE",
+    }
+
+
 def text(value: str) -> Value:
-    """Write a string."""
+    """Return a string attribute."""
     return {"S": value}
 
 
 def number(value: int | str) -> Value:
-    """Write a number."""
+    """Return a number attribute."""
     return {"N": str(value)}
 
 
 def epoch(instant: datetime) -> Value:
-    """Write an instant as epoch seconds with three decimals."""
+    """Return an instant as epoch seconds with three decimals."""
     milliseconds = (instant - EPOCH) // timedelta(milliseconds=1)
     return {"N": f"{milliseconds // 1000}.{milliseconds % 1000:03d}"}
 
 
 def ttl(instant: datetime) -> Value:
-    """Write an instant as whole epoch seconds, rounded up: TTL takes no decimals."""
+    """Return an instant as whole epoch seconds, rounded up: TTL accepts no decimals."""
     return {"N": str(math.ceil((instant - EPOCH) / timedelta(seconds=1)))}
 
 
 def submission_values(submission: Submission) -> dict[str, Value]:
-    """Write the facts that never change."""
+    """Return the attributes that never change."""
     values = {
         "kind": text(submission.kind),
         "owner": text(submission.owner),
@@ -97,7 +114,7 @@ def submission_values(submission: Submission) -> dict[str, Value]:
 
 
 def outcome_value(outcome: Outcome) -> Value:
-    """Write an outcome."""
+    """Return an outcome attribute."""
     fields = {"status": text(outcome.status.value)}
     if outcome.result is not None:
         fields["result"] = text(outcome.result)
@@ -107,10 +124,10 @@ def outcome_value(outcome: Outcome) -> Value:
 
 
 def from_item(item: Mapping[str, Any]) -> Record:
-    """Read an item.
+    """Read a record from an item.
 
     Raises:
-        KeyError, TypeError, ValueError: it is not a record's.
+        KeyError, TypeError, ValueError: the item is not a record.
     """
     submission = Submission(
         operation_id=item["id"]["S"],
@@ -154,22 +171,3 @@ def _from_wire(item: Mapping[str, Any], name: str) -> datetime | None:
 
 def _instant(written: str) -> datetime:
     return EPOCH + timedelta(milliseconds=round(float(written) * 1000))
-
-
-#: DynamoDB's JSON protocol, version of 2012-08-10.
-TARGET = "DynamoDB_20120810"
-
-
-def table_calls(wire: Wire, *, endpoint: AwsEndpoint, region: str) -> JsonCalls:
-    """Return the calls of DynamoDB in a region."""
-    return JsonCalls(wire, AwsService("DynamoDB", name="dynamodb", region=region, endpoint=endpoint), target=TARGET)
-
-
-def table_remedies(table: str, region: str) -> Mapping[str, str]:
-    """Return what to do, by error code."""
-    grant = f"grant dynamodb:GetItem and dynamodb:UpdateItem on table {table}"
-    return {
-        "ResourceNotFoundException": f"table {table} does not exist in region {region}: set OFFPOLL_RECORDS_TABLE or create it",
-        "AccessDeniedException": grant,
-        "ValidationException": f"table {table} must have the partition key `id` of type S and no sort key: check OFFPOLL_RECORDS_TABLE",
-    }

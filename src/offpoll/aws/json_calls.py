@@ -1,7 +1,4 @@
-"""AWS's JSON protocol: one verb is one POST with a target header and a JSON body.
-
-Decides how a verb is sent and its answer read. Must not know what the verbs mean.
-"""
+"""AWS's JSON protocol: each verb is a POST with a target header and a JSON body."""
 
 from __future__ import annotations
 
@@ -10,19 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from offpoll.aws.service import AwsResponse, AwsService
-from offpoll.aws.wire import DEADLINE, PATIENCE, Wire
+from offpoll.aws.wire import DEADLINE, TRY_TIMEOUT, Wire
 from offpoll.limits import encode
 
 __all__ = ["JsonCalls"]
 
 
 class JsonCalls:
-    """The verbs of one JSON service.
+    """Calls the verbs of one JSON service.
 
     Args:
         wire: makes the calls.
-        service: whom to ask.
-        target: what stands before the verb in `x-amz-target`, as `AmazonSQS`.
+        service: the service to call.
+        target: the prefix of the verb in `x-amz-target`, as `AmazonSQS`.
     """
 
     def __init__(self, wire: Wire, service: AwsService, *, target: str) -> None:
@@ -32,30 +29,32 @@ class JsonCalls:
         self._path = service.endpoint.path or "/"
         self._headers: dict[str, Mapping[str, str]] = {}
 
-    async def call(self, verb: str, fields: Mapping[str, Any], *, deadline: float = DEADLINE, patience: float = PATIENCE) -> AwsResponse:
-        """Make one call and return its answer. Raises as `Wire.call` does."""
-        return await self.call_text(verb, encode(fields), deadline=deadline, patience=patience)
+    async def call(
+        self, verb: str, fields: Mapping[str, Any], *, deadline: float = DEADLINE, try_timeout: float = TRY_TIMEOUT
+    ) -> AwsResponse:
+        """Make one call and return the response. Raises as `Wire.call` does."""
+        return await self.call_text(verb, encode(fields), deadline=deadline, try_timeout=try_timeout)
 
-    async def call_text(self, verb: str, text: str, *, deadline: float = DEADLINE, patience: float = PATIENCE) -> AwsResponse:
-        """Make one call whose fields are JSON text already."""
+    async def call_text(self, verb: str, text: str, *, deadline: float = DEADLINE, try_timeout: float = TRY_TIMEOUT) -> AwsResponse:
+        """Make one call with fields that are already JSON text."""
         headers = self._headers.get(verb)
         if headers is None:
             headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"{self._target}.{verb}"}
             self._headers[verb] = headers
         return await self._wire.call(
-            self.service, "POST", self._path, headers=headers, body=text.encode(), deadline=deadline, patience=patience
+            self.service, "POST", self._path, headers=headers, body=text.encode(), deadline=deadline, try_timeout=try_timeout
         )
 
-    def read(self, answer: AwsResponse) -> dict[str, Any]:
-        """Return the JSON object that a 200 carries.
+    def read(self, response: AwsResponse) -> dict[str, Any]:
+        """Return a response's JSON object.
 
         Raises:
-            DependencyUnavailable: it carries none; the effect is unknown.
+            DependencyUnavailable: the body is not a JSON object; the effect is unknown.
         """
         try:
-            fields = json.loads(answer.body) if answer.body else {}
+            fields = json.loads(response.body) if response.body else {}
         except ValueError as error:
-            raise self.service.garbage(answer) from error
+            raise self.service.unreadable(response) from error
         if not isinstance(fields, dict):
-            raise self.service.garbage(answer)
+            raise self.service.unreadable(response)
         return fields

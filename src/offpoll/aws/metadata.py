@@ -1,6 +1,6 @@
-"""Credentials that the platform hands to a process: the container endpoint (ECS, EKS, SnapStart) and EC2's instance metadata.
+"""Fetches credentials from the platform: the container endpoint (ECS, EKS, SnapStart) or EC2's instance metadata.
 
-Decides where they are asked for and which hosts may be trusted with the request. Must not know when to ask again.
+Decides which hosts to ask, and which to trust with the request.
 
 Source: docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html and feature-imds-credentials.html.
 """
@@ -23,9 +23,9 @@ from offpoll.aws.transport import ask, client
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.instant import from_wire
 
-__all__ = ["CONTAINER_HOST", "INSTANCE", "from_container", "from_instance"]
+__all__ = ["from_container", "from_instance"]
 
-#: ECS's credentials endpoint, which AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is relative to.
+#: ECS's credentials endpoint. AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is relative to it.
 CONTAINER_HOST = "http://169.254.170.2"
 
 #: EC2's instance metadata service.
@@ -35,26 +35,26 @@ INSTANCE_IPV6 = "http://[fd00:ec2::254]"
 #: Hosts that may be asked without TLS, beside loopback: ECS, and EKS Pod Identity by IPv4 and IPv6.
 _TRUSTED = frozenset({"169.254.170.2", "169.254.170.23", "fd00:ec2::23"})
 
-#: Seconds for one request, and tries. Both endpoints are on the same host.
+#: Seconds for one request to the container endpoint, and tries. The endpoint is on the same host.
 TIMEOUT = 2.0
 TRIES = 3
 
-#: Seconds for which a session with the metadata service is asked; its maximum.
+#: The longest session that the metadata service grants: 6 h.
 _SESSION = {"x-aws-ec2-metadata-token-ttl-seconds": "21600"}
 _ROLES = "/latest/meta-data/iam/security-credentials/"
 
 
 async def from_container(environ: Mapping[str, str], *, host: str = CONTAINER_HOST) -> Credentials | None:
-    """Ask the container endpoint; None where the environment names none.
+    """Ask the container endpoint; return None if the environment names none.
 
     Raises:
-        ConfigurationError: it names a host that must not be asked, or a token file that cannot be read.
-        DependencyUnavailable: no usable answer.
+        ConfigurationError: the environment names an untrusted host, or a token file that cannot be read.
+        DependencyUnavailable: the endpoint sent no usable response.
     """
     relative, full = environ.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"), environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
     if not relative and not full:
         return None
-    url = host + relative if relative else _checked(full or "")
+    url = host + relative if relative else _trusted_url(full or "")
     headers = {"accept": "application/json"}
     token = _container_token(environ)
     if token:
@@ -75,10 +75,13 @@ async def from_container(environ: Mapping[str, str], *, host: str = CONTAINER_HO
 
 
 async def from_instance(environ: Mapping[str, str]) -> Credentials | None:
-    """Ask the instance metadata service, version 2; None where there is none, it has no role, or AWS_EC2_METADATA_DISABLED is true.
+    """Ask the instance metadata service, version 2.
+
+    Returns:
+        Credentials; None if there is no such service, the instance has no role, or AWS_EC2_METADATA_DISABLED is true.
 
     Raises:
-        DependencyUnavailable: it answered, but nothing usable.
+        DependencyUnavailable: the service opened a session, but then sent no usable response.
     """
     if environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
         return None
@@ -111,13 +114,10 @@ async def _instance_role(http: Client, origin: str, timeout: float) -> Credentia
     raise DependencyUnavailable("instance metadata", f"{origin} answered HTTP status {status}")
 
 
-def _checked(url: str) -> str:
-    """Return AWS_CONTAINER_CREDENTIALS_FULL_URI where it may be asked: by HTTPS any host, else only those on this machine or link."""
+def _trusted_url(url: str) -> str:
+    """Return AWS_CONTAINER_CREDENTIALS_FULL_URI if it may be asked: any host by HTTPS, without it only this machine and its link."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme == "https" and host:
-        return url
-    if parts.scheme == "http" and (host in _TRUSTED or is_loopback(f"[{host}]" if ":" in host else host)):
+    if (parts.scheme == "https" and parts.hostname) or (parts.scheme == "http" and _is_local(url)):
         return url
     trusted = ", ".join(sorted(_TRUSTED))
     raise ConfigurationError(f"AWS_CONTAINER_CREDENTIALS_FULL_URI={url}: without https only loopback and {trusted} may be asked")
@@ -129,7 +129,7 @@ def _is_local(url: str) -> bool:
 
 
 def _container_token(environ: Mapping[str, str]) -> str | None:
-    """Return the Authorization header. A token file goes first and is read each time: EKS rotates it."""
+    """Return the Authorization header. A token file takes precedence, and is read each time: EKS rotates it."""
     path = environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
     token = environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN")
     if path:
@@ -139,7 +139,7 @@ def _container_token(environ: Mapping[str, str]) -> str | None:
             raise ConfigurationError(f"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE={path}: {error.strerror}") from error
     token = token.strip() if token else None
     if token and ("\r" in token or "\n" in token):
-        raise ConfigurationError("the container authorization token has a line break: it would end the HTTP header")
+        raise ConfigurationError("the container authorization token has a line break, which would end the HTTP header")
     return token
 
 
@@ -155,7 +155,7 @@ def _read(body: bytes, *, source: str) -> Credentials:
         fields: Any = json.loads(body)
         expires_at: datetime | None = from_wire(fields["Expiration"]) if fields.get("Expiration") else None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DependencyUnavailable("credentials", f"{source} answered what cannot be read") from error
+        raise DependencyUnavailable("credentials", f"{source} sent a response that cannot be read") from error
     if fields.get("Code", "Success") != "Success":
         raise DependencyUnavailable("credentials", f"{source} answered {fields['Code']}: {fields.get('Message', '')}")
     return complete(fields.get("AccessKeyId"), fields.get("SecretAccessKey"), fields.get("Token"), expires_at, source=source)

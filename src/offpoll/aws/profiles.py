@@ -1,6 +1,6 @@
-"""Credentials and region of a profile or of single sign-on, by botocore: cold, interactive, full of special cases that are botocore's.
+"""Asks botocore for a profile's credentials and region, single sign-on included.
 
-Decides when botocore is asked. Must not know what a profile says.
+These are rarely needed and full of special cases, so botocore handles them; this module only decides when to ask it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,19 @@ from offpoll.errors import ConfigurationError, DependencyUnavailable
 
 __all__ = ["find_region", "from_profile"]
 
-#: botocore's providers that this package has itself, or asks later.
+#: botocore's providers that this package replaces.
 _OURS = ("env", "container-role", "iam-role")
 
 
 async def from_profile(environ: Mapping[str, str]) -> Credentials | None:
-    """Ask botocore for the profile's credentials; None where no profile is named and no shared file exists, or it has none.
+    """Return the profile's credentials.
+
+    Returns:
+        Credentials; None if botocore finds none, or if no profile is named and either no shared file exists or botocore is not installed.
 
     Raises:
-        ConfigurationError: a profile is named and botocore is not installed, or cannot use it.
-        DependencyUnavailable: a service that botocore asked did not answer.
+        ConfigurationError: a profile is named, but botocore is not installed or cannot use the profile.
+        DependencyUnavailable: a service that botocore asked did not respond.
     """
     profile = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE")
     if not profile and not any(path.is_file() for path in _shared_files(environ)):
@@ -40,10 +43,10 @@ async def from_profile(environ: Mapping[str, str]) -> Credentials | None:
 
 
 def find_region(environ: Mapping[str, str]) -> str | None:
-    """Return the region that every SDK would take: AWS_REGION, AWS_DEFAULT_REGION, or the profile's; None where none of them says one.
+    """Return the region that every SDK would use: AWS_REGION, AWS_DEFAULT_REGION, or the profile's; None if none of them names one.
 
     Raises:
-        ConfigurationError: the profile that is named does not exist, or its file cannot be read.
+        ConfigurationError: the named profile does not exist, or its file cannot be read.
     """
     written = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
     profile = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE")
@@ -71,7 +74,7 @@ def _shared_files(environ: Mapping[str, str]) -> list[Path]:
 
 
 def _ask_botocore(session_module: Any, profile: str | None) -> Credentials | None:
-    """Run botocore's chain without what is ours."""
+    """Run botocore's chain without the providers in `_OURS`."""
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError  # noqa: PLC0415 - see from_profile
 
     try:

@@ -1,6 +1,6 @@
-"""When a failed call is worth repeating, how long to wait first, and when too many have failed to go on repeating.
+"""Decides whether to repeat a failed call, how long to wait first, and when to stop repeating because too many calls fail.
 
-Decides from statuses and error codes alone, as the SDKs' standard mode does. Does no I/O and has no clock.
+Looks only at statuses and error codes, as the SDKs' standard mode does. Does no I/O and has no clock.
 
 Source: docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html; figures as in botocore's retries/standard.py.
 """
@@ -17,14 +17,14 @@ __all__ = ["EXPIRED", "MAX_ATTEMPTS", "RetryBudget", "delay", "is_throttle", "is
 #: Tries of one call, the first included.
 MAX_ATTEMPTS = 3
 
-#: Seconds of the first backoff after a failure, and after throttling.
+#: First backoff after a failure, and after throttling, seconds.
 BASE = 0.05
 BASE_THROTTLED = 1.0
 
-#: No backoff is longer, seconds.
+#: Longest backoff, seconds.
 MAX_BACKOFF = 20.0
 
-#: Statuses that say nothing about the request.
+#: Statuses that are not the request's fault.
 _TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
 _TRANSIENT_CODES = frozenset(
     {"InternalError", "InternalFailure", "InternalServerError", "RequestTimeout", "RequestTimeoutException", "ServiceUnavailable"}
@@ -46,12 +46,12 @@ _THROTTLE_CODES = frozenset(
     }
 )
 
-#: Codes that mean: these credentials have ended. Others may work.
+#: Codes that mean that these credentials have ended. New ones may work.
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
 
 
 def is_throttle(status: int, code: str) -> bool:
-    """Tell whether the service asks for less."""
+    """Tell whether the service asks for fewer calls."""
     return status == 429 or code in _THROTTLE_CODES
 
 
@@ -61,29 +61,32 @@ def is_transient(status: int, code: str) -> bool:
 
 
 def delay(failures: int, *, throttled: bool, random: Callable[[], float]) -> float:
-    """Return the seconds to wait after so many failures: full jitter over an exponential, so that callers spread."""
+    """Return the seconds to wait after `failures` failed tries: full jitter over an exponential, so that callers spread out."""
     return random() * min(MAX_BACKOFF, (BASE_THROTTLED if throttled else BASE) * 2.0 ** (failures - 1))
 
 
 def stated_delay(stated: str | None, amz_retry_after: str | None, *, date: datetime | None) -> float:
-    """Return the seconds that the answer itself asks for: `Retry-After` (seconds or a date), `x-amz-retry-after` (milliseconds); else 0."""
+    """Return the seconds that the response asks for; 0 if it asks for none.
+
+    Args:
+        stated: its `Retry-After`, seconds or a date.
+        amz_retry_after: its `x-amz-retry-after`, milliseconds, which takes precedence.
+        date: its `Date`.
+    """
     if amz_retry_after and amz_retry_after.isascii() and amz_retry_after.isdigit():
         return int(amz_retry_after) / 1000
     return float(retry_after(stated, date=date) or 0)
 
 
 class RetryBudget:
-    """Tokens that retries spend and successes give back: while a service is down, retries stop multiplying its load.
+    """Tokens of one service that retries spend and successes give back. While the service is down, retries stop adding to its load."""
 
-    A budget belongs to one service.
-    """
-
-    #: Tokens at the start, and at most.
+    #: Tokens at the start, which is also the maximum.
     CAPACITY = 500
-    #: What one retry spends, and one after a timeout.
+    #: Tokens for a retry, and for one after a timeout.
     COST = 5
     COST_TIMEOUT = 10
-    #: What a call that succeeded at once gives back.
+    #: Tokens that a call gives back if its first try succeeds.
     REFUND = 1
 
     __slots__ = ("tokens",)
@@ -92,7 +95,7 @@ class RetryBudget:
         self.tokens = self.CAPACITY
 
     def spend(self, *, timed_out: bool) -> int:
-        """Take the tokens of one retry and return how many; 0: there are not enough, do not retry."""
+        """Take the tokens for one retry and return their number; 0 if too few are left: do not retry."""
         cost = self.COST_TIMEOUT if timed_out else self.COST
         if self.tokens < cost:
             return 0
@@ -100,6 +103,6 @@ class RetryBudget:
         return cost
 
     def succeed(self, spent: int) -> None:
-        """Give back what the last retry of a call took, or REFUND where it had none."""
+        """Give back the tokens of a call's last retry, or REFUND if it needed none."""
         if self.tokens < self.CAPACITY:
             self.tokens = min(self.CAPACITY, self.tokens + (spent or self.REFUND))

@@ -1,6 +1,6 @@
-"""Status documents in an S3 bucket, or in whatever speaks its protocol.
+"""Keeps status documents in an S3 bucket, or in any store with S3's protocol, and signs their links.
 
-Decides which conditional write each verb is, what the answers mean, and how links are signed. Must not know what a document says.
+Decides which conditional write each verb becomes, and what the responses mean.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from offpoll.link import StatusLink
 
 __all__ = ["S3DocumentStore"]
 
-#: Links end this much before the credentials that sign them, seconds: clocks differ, and the last poll takes time.
+#: Links end this long before the credentials that sign them: clocks differ, and the last poll takes time.
 MARGIN = timedelta(seconds=60)
 
 _HEADERS = {"content-type": "application/json", "cache-control": "private, no-cache"}
@@ -25,18 +25,18 @@ _CREATE = {**_HEADERS, "if-none-match": "*"}
 
 
 class S3DocumentStore:
-    """A `board.DocumentStore` in a bucket.
+    """A `document_store.DocumentStore` in a bucket.
 
     Args:
         wire: makes the calls.
         endpoint: S3's address as this process reaches it.
-        bucket: its name.
-        region: the bucket's.
-        public_endpoint: S3's address as clients reach it, where that is another one.
-        style: `path`, `virtual` or `auto`: how the bucket is addressed.
-        signer: whose credentials sign the links, where they are not the wire's: a role that can do nothing but read documents. They
-            are fetched by the verbs that do I/O, so that `sign` finds them.
-        prefix: the keys that this process may read, for `check`.
+        bucket: the bucket's name.
+        region: the bucket's region.
+        public_endpoint: S3's address as clients reach it, if different.
+        style: how to address the bucket: `path`, `virtual` or `auto`.
+        signer: gives the credentials that sign links: a role that can only read documents; None: the wire's. Every verb that does I/O
+            fetches them, so that `sign` finds them.
+        prefix: the first part of the keys, for `check` and for the advice in errors.
     """
 
     def __init__(
@@ -66,34 +66,34 @@ class S3DocumentStore:
         }
 
     async def create(self, key: str, body: bytes) -> str:
-        answer = await self._call("PUT", key, headers=_CREATE, body=body)
-        if answer.status == 200:
-            return self._etag(answer)
-        if answer.status == 412 or _is_conflict(answer):
+        response = await self._call("PUT", key, headers=_CREATE, body=body)
+        if response.status == 200:
+            return self._etag(response)
+        if response.status == 412 or _is_conflict(response):
             raise DocumentExists(key)
-        raise self._service.refusal(answer, self._remedies)
+        raise self._service.refusal(response, self._remedies)
 
     async def replace(self, key: str, body: bytes, *, etag: str) -> str:
-        answer = await self._call("PUT", key, headers={**_HEADERS, "if-match": etag}, body=body)
-        if answer.status == 200:
-            return self._etag(answer)
-        if answer.status == 412 or _is_conflict(answer) or _is_missing(answer):
+        response = await self._call("PUT", key, headers={**_HEADERS, "if-match": etag}, body=body)
+        if response.status == 200:
+            return self._etag(response)
+        if response.status == 412 or _is_conflict(response) or _is_missing(response):
             raise DocumentChanged(key)
-        raise self._service.refusal(answer, self._remedies)
+        raise self._service.refusal(response, self._remedies)
 
     async def read(self, key: str) -> tuple[bytes, str] | None:
-        answer = await self._call("GET", key, headers={})
-        if answer.status == 200:
-            return answer.body, self._etag(answer)
-        if _is_missing(answer) or (answer.status == 403 and answer.fault.code == "AccessDenied"):
+        response = await self._call("GET", key, headers={})
+        if response.status == 200:
+            return response.body, self._etag(response)
+        if _is_missing(response) or (response.status == 403 and response.fault.code == "AccessDenied"):
             return None
-        raise self._service.refusal(answer, self._remedies)
+        raise self._service.refusal(response, self._remedies)
 
     def sign(self, key: str, *, lifetime: float) -> StatusLink:
         """Presign a GET.
 
         Raises:
-            ConfigurationError: a lifetime over seven days, or no credentials.
+            ConfigurationError: the lifetime is over seven days, or there are no credentials.
             DependencyUnavailable: the signer's credentials could not be fetched, or are about to end.
         """
         credentials = self._signing.current()
@@ -105,13 +105,13 @@ class S3DocumentStore:
         return StatusLink(href=href, expires_at=expires_at)
 
     async def check(self) -> None:
-        """Read a key that is not there, and fetch the signer's credentials.
+        """Read a key that does not exist, and fetch the signer's credentials.
 
         Raises:
             ConfigurationError: there are no credentials.
-            DependencyRefused: the bucket or the credentials are wrong. A missing s3:GetObject shows only where s3:ListBucket is
-                granted: without it S3 hides what is missing and what is forbidden alike.
-            DependencyUnavailable: no answer.
+            DependencyRefused: the bucket or the credentials are wrong. This detects a missing s3:GetObject only if s3:ListBucket is
+                granted: without it S3 responds alike to missing and forbidden keys.
+            DependencyUnavailable: no usable response came.
         """
         await self._signing.get()
         await self.read(self._probe)
@@ -119,37 +119,37 @@ class S3DocumentStore:
     async def _call(self, method: str, key: str, *, headers: dict[str, str], body: bytes = b"") -> AwsResponse:
         path = self._path + quote_key(key)
         if "/." in path and any(part in {".", ".."} for part in path.split("/")):
-            raise ConfigurationError(f"the key {key!r} has a part `.` or `..`, which HTTP clients remove from URLs: change OFFPOLL_PREFIX")
+            raise ConfigurationError(f"the key {key!r} has a part `.` or `..`; HTTP clients remove those from URLs: change OFFPOLL_PREFIX")
         if self._signer is not None:
-            await self._prepare(self._signer)
+            try:
+                await self._signer.get()  # so that `sign` finds fresh credentials
+            except OffpollError:
+                pass  # the provider keeps it and `sign` raises it: a process that only publishes needs no signer
         return await self._wire.call(self._service, method, path, headers=headers, body=body)
 
-    async def _prepare(self, signer: CredentialsProvider) -> None:
-        """Let `sign` find fresh credentials. Where there are none, `sign` raises: a process that only publishes needs none."""
-        try:
-            await signer.get()
-        except OffpollError:
-            pass  # kept by the provider, raised by sign()
-
-    def _etag(self, answer: AwsResponse) -> str:
-        """Return the etag without its quotes: AWS takes it either way in If-Match, Ceph only so."""
-        etag = answer.headers.get("etag")
+    def _etag(self, response: AwsResponse) -> str:
+        """Return the etag without its quotes. In If-Match AWS accepts both forms, Ceph only this one."""
+        etag = response.headers.get("etag")
         if not etag:
             raise DependencyUnavailable("S3", f"{self._service.endpoint.origin} answered without an ETag: it is not an S3 server")
         return etag.strip('"')
 
 
-def _is_conflict(answer: AwsResponse) -> bool:
-    """Tell whether another write was under way at the same time."""
-    return answer.status == 409 and answer.fault.code in {"ConditionalRequestConflict", "OperationAborted"}
+def _is_conflict(response: AwsResponse) -> bool:
+    """Tell whether another write to the key was under way."""
+    return response.status == 409 and response.fault.code in {"ConditionalRequestConflict", "OperationAborted"}
 
 
-def _is_missing(answer: AwsResponse) -> bool:
-    return answer.status == 404 and answer.fault.code == "NoSuchKey"
+def _is_missing(response: AwsResponse) -> bool:
+    return response.status == 404 and response.fault.code == "NoSuchKey"
 
 
 def _shortened(seconds: int, credentials: Credentials, end: datetime, now: datetime) -> int:
-    """Return a lifetime that ends MARGIN before the credentials do; less than the margin itself cannot be signed for."""
+    """Return a lifetime, in seconds, that ends MARGIN before the credentials do.
+
+    Raises:
+        DependencyUnavailable: the credentials end in less than MARGIN.
+    """
     left = int((end - MARGIN - now).total_seconds())
     if left < 1:
         why = f"the credentials {credentials.access_key} that sign links end at {end:%H:%M:%S}Z and could not be renewed"

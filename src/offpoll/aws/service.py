@@ -1,4 +1,4 @@
-"""A service as the wire sees it, and what it answers. Decides how a refusal is told; must not know what was asked."""
+"""An AWS service as the wire sees it, its responses, and the errors they become."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["AwsResponse", "AwsService"]
 
 
 class AwsResponse(NamedTuple):
-    """What a service answered. A tuple, because one is made for every call.
+    """A service's response. A tuple, because every call makes one.
 
     Attributes:
         status: the HTTP status.
         headers: names in lower case.
-        body: all of it.
+        body: the whole body.
         sent: monotonic time before the try that was answered, seconds.
         received: monotonic time after it.
     """
@@ -40,18 +40,18 @@ class AwsResponse(NamedTuple):
 
     @property
     def fault(self) -> Fault:
-        """The error that the answer tells of."""
+        """The error that the response reports."""
         return parse_fault(self.status, self.headers, self.body)
 
 
 class AwsService:
-    """One service as the wire sees it. Cheap to keep, so everything fixed is computed here.
+    """One AWS service in one region. Whatever stays the same between calls is computed here.
 
     Args:
-        label: its name for people: `S3`.
+        label: its name in error messages: `S3`.
         name: its name in signatures: `s3`.
         region: as `eu-west-1`.
-        endpoint: where it is.
+        endpoint: its address.
     """
 
     __slots__ = ("budget", "direct", "endpoint", "label", "region", "signer")
@@ -64,11 +64,12 @@ class AwsService:
         self.signer = HeaderSigner(service=name, region=region, host=endpoint.host)
         self.budget = RetryBudget()
 
-    def refusal(self, answer: AwsResponse, remedies: Mapping[str, str] | None = None) -> DependencyRefused:
-        """Return the error for an answer that will not change. `remedies`: what to do, by error code."""
-        fault = answer.fault
+    def refusal(self, response: AwsResponse, remedies: Mapping[str, str] | None = None) -> DependencyRefused:
+        """Return the error for a refusal that repeating does not change. `remedies`: what to do, by error code."""
+        fault = response.fault
         return DependencyRefused(self.label, remedy(fault, region=self.region, remedies=remedies), code=fault.code)
 
-    def garbage(self, answer: AwsResponse) -> DependencyUnavailable:
-        """Return the error for an answer that is not the service's: a proxy's page, half a document."""
-        return DependencyUnavailable(self.label, f"{self.endpoint.origin} answered what cannot be read (HTTP status {answer.status})")
+    def unreadable(self, response: AwsResponse) -> DependencyUnavailable:
+        """Return the error for a response that is not the service's own: a proxy's page, or half a document."""
+        text = f"{self.endpoint.origin} sent a response that cannot be read (HTTP status {response.status})"
+        return DependencyUnavailable(self.label, text)

@@ -1,9 +1,7 @@
 """AWS Signature Version 4, on hashlib alone: header signatures for calls, query signatures for links.
 
-Decides every signed byte. Must not know where credentials come from, what is called, or what the time is.
-
-What is expensive is done rarely: the signing key once a day, whatever does not change within a second once a second. What remains for
-one link is three SHA-256 operations, on hash states that have already eaten the key (`keyed_hash`).
+Expensive steps are rare: the signing key is derived once a day, and everything that stays the same within a second is computed once a
+second. One link then costs three SHA-256 operations, on hash states that already contain the key (`keyed_hash`).
 
 Source: docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html and sigv4-query-string-auth.html.
 """
@@ -24,7 +22,7 @@ from offpoll.setting_ranges import MAX_LINK_LIFETIME
 
 __all__ = ["EMPTY_SHA256", "MAX_LIFETIME", "HeaderSigner", "Presigner", "quote_key"]
 
-#: The longest a presigned URL may live, whole seconds.
+#: Longest lifetime of a presigned URL, whole seconds.
 MAX_LIFETIME = int(MAX_LINK_LIFETIME)
 
 #: SHA-256 of nothing, as hex: the payload hash of a request without a body.
@@ -39,7 +37,7 @@ def quote_key(key: str) -> str:
     """Quote an object key for a path: every UTF-8 byte but the unreserved ones and `/`, once, without normalising.
 
     Raises:
-        ConfigurationError: the key has a lone surrogate, which has no UTF-8.
+        ConfigurationError: the key has a lone surrogate, which UTF-8 cannot encode.
     """
     if _is_plain(key):
         return key
@@ -49,21 +47,8 @@ def quote_key(key: str) -> str:
         raise ConfigurationError(f"the object key {key!r} cannot be written as UTF-8") from error
 
 
-def _signing_key(secret_key: str, *, date: str, region: str, service: str) -> KeyedHash:
-    """Derive the key of one day, region and service."""
-    key = ("AWS4" + secret_key).encode()
-    for part in (date, region, service, "aws4_request"):
-        key = KeyedHash(key).digest(part.encode())
-    return KeyedHash(key)
-
-
-def _amz_date(instant: datetime) -> str:
-    """Write an instant as `20261123T180000Z`."""
-    return instant.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-
-
 class _Second:
-    """What header signatures of one second share, and what calls of one shape share within it."""
+    """The parts that all header signatures of one second share, and by header names those that calls of one shape share."""
 
     __slots__ = ("_host", "amz_date", "authorization", "begins_at", "credentials", "ends_at", "inner", "key", "outer", "shapes")
 
@@ -88,7 +73,7 @@ class _Second:
         hashed = {"x-amz-content-sha256"} if content_sha256 else set()
         sorted_names = sorted({*names, *fixed, *hashed})
         listed = ";".join(sorted_names)
-        parts, at = [""], {}  # what is the same in all such calls, and between two of those the place of one value
+        parts, at = [""], {}  # fixed text alternates with the places of values; `at`: each value's place
         for name in sorted_names:
             parts[-1] += f"{name}:{fixed.get(name, '')}"
             if name not in fixed:
@@ -104,7 +89,7 @@ class _Second:
 
 
 class _Shape(NamedTuple):
-    """The canonical headers of calls that differ only in values: parts, where the values go, where the payload's hash goes."""
+    """The canonical headers of calls with the same header names: their parts, and the places of the values and of the payload's hash."""
 
     parts: list[str]
     values: tuple[int, ...]
@@ -116,9 +101,9 @@ class HeaderSigner:
     """Signs calls of one service in one region.
 
     Args:
-        service: the name that AWS signs under: `s3`, `sqs`, `dynamodb`, `sts`. `s3` requires `x-amz-content-sha256`, others do not.
+        service: its name in signatures: `s3`, `sqs`, `dynamodb`, `sts`. `s3` requires `x-amz-content-sha256`, others do not.
         region: as `eu-west-1`.
-        host: the `Host` header the calls will carry, with the port where it is not the scheme's own.
+        host: the `Host` header that the calls will carry, with the port unless it is the scheme's default.
     """
 
     __slots__ = ("_content_sha256", "_host", "_now", "_region", "_service")
@@ -141,16 +126,16 @@ class HeaderSigner:
         headers: Mapping[str, str],
         body: bytes = b"",
     ) -> dict[str, str]:
-        """Return the headers to send: the given ones, all of them signed, and those of the signature. `Host` is signed but not among them.
+        """Return the headers to send: the given ones, all of them signed, and those of the signature. `Host` is signed but not included.
 
         Args:
-            credentials: who signs.
+            credentials: sign the call.
             at: the time of the signature, aware.
             method: as `PUT`.
-            path: quoted, as it goes on the wire. S3 takes it as it is; for all other services only `/` may be passed.
+            path: quoted, as it goes on the wire. S3 signs it as it is; for all other services only `/` may be passed.
             query: quoted, its parameters sorted by name.
             headers: names in lower case; values without surrounding or repeated spaces.
-            body: what the signature covers.
+            body: the body, which is signed too.
         """
         second = self._now
         if second is None or second.credentials is not credentials or not second.begins_at <= at < second.ends_at:
@@ -180,15 +165,15 @@ class HeaderSigner:
         scope = f"{date}/{self._region}/{self._service}/aws4_request"
         before = self._now
         same_day = before is not None and before.credentials is credentials and before.amz_date[:8] == date
-        key = before.key if same_day and before else self._key(credentials, date)
+        if same_day and before:
+            key = before.key
+        else:
+            key = _signing_key(credentials.secret_key, date=date, region=self._region, service=self._service)
         return _Second(credentials, at, scope=scope, host=self._host, key=key)
-
-    def _key(self, credentials: Credentials, date: str) -> KeyedHash:
-        return _signing_key(credentials.secret_key, date=date, region=self._region, service=self._service)
 
 
 class _Stamp:
-    """What the links of one second, one signer and one lifetime share. Everything is precomputed but the path."""
+    """The parts that links of one second, one signer and one lifetime share: everything but the path."""
 
     __slots__ = ("begins_at", "credentials", "ends_at", "expires_at", "hashed", "inner", "key", "lifetime", "outer", "url_query")
 
@@ -212,7 +197,7 @@ class _Stamp:
         head = f"X-Amz-Algorithm={_ALGORITHM}&X-Amz-Credential={credential}&X-Amz-Date={amz_date}&X-Amz-Expires={lifetime}"
         token = f"&X-Amz-Security-Token={quote(credentials.session_token, safe='~')}" if credentials.session_token else ""
         signed = "&X-Amz-SignedHeaders=host"
-        # The URL keeps the order that botocore gives it, the canonical query is sorted: only the token changes its place.
+        # The URL has botocore's order; the canonical query is sorted. They differ only in the place of the token.
         self.url_query = f"?{head}{signed}{token}&X-Amz-Signature="
         self.hashed = f"\n{head}{token}{signed}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD"
 
@@ -222,9 +207,9 @@ class Presigner:
 
     Args:
         region: the bucket's.
-        origin: scheme and host of the URLs, and the port where it is not the scheme's own, as clients will use them.
+        origin: scheme and host of the URLs, with the port unless it is the scheme's default, as clients will use them.
         host: the `Host` header that clients will send.
-        path: what stands before the quoted key in the path: `/` for virtual-host style, `/bucket/` for path style.
+        path: the path before the quoted key: `/` for virtual-host style, `/bucket/` for path style.
     """
 
     __slots__ = ("_host", "_origin", "_path", "_region", "_stamp")
@@ -237,21 +222,21 @@ class Presigner:
         self._stamp: _Stamp | None = None
 
     def presign(self, credentials: Credentials, key: str, *, at: datetime, lifetime: int) -> tuple[str, datetime]:
-        """Return a URL that reads the object, and the instant at which it ends.
+        """Return a URL that reads the object, and the instant when the URL expires.
 
         Args:
-            credentials: who signs. The URL dies with them, which is the caller's to consider.
-            key: the object's, unquoted.
-            at: the time of the signature, aware UTC; it counts from the full second.
+            credentials: sign the URL. It also ends when they do; the caller must allow for that.
+            key: the object's key, unquoted.
+            at: the time of the signature, aware UTC, cut to the full second.
             lifetime: whole seconds from then, 1 to MAX_LIFETIME.
 
         Raises:
-            ConfigurationError: the lifetime is out of range, or the key is not text.
+            ConfigurationError: the lifetime is out of range, or UTF-8 cannot encode the key.
         """
         stamp = self._stamp
         if stamp is None or stamp.lifetime != lifetime or stamp.credentials is not credentials or not stamp.begins_at <= at < stamp.ends_at:
             stamp = self._stamp = self._begin(credentials, at, lifetime)
-        # The regular expression is quote_key's, once more: a call saved for nearly every key.
+        # quote_key tests this too; testing here saves the call for nearly every key.
         path = self._path + (key if _is_plain(key) else quote_key(key))
         canonical = _sha256(f"GET\n{path}{stamp.hashed}".encode()).hexdigest()
         inner, outer = stamp.inner.copy(), stamp.outer.copy()
@@ -262,6 +247,19 @@ class Presigner:
     def _begin(self, credentials: Credentials, at: datetime, lifetime: int) -> _Stamp:
         if not 1 <= lifetime <= MAX_LIFETIME:
             raise ConfigurationError(
-                f"a link can live 1 to {MAX_LIFETIME} seconds (7 days), not {lifetime}: change OFFPOLL_LINK_LIFETIME_CAP"
+                f"a link can live for 1 to {MAX_LIFETIME} seconds (7 days), not {lifetime}: change OFFPOLL_LINK_LIFETIME_CAP"
             )
         return _Stamp(credentials, at, lifetime=lifetime, region=self._region, host=self._host, before=self._stamp)
+
+
+def _signing_key(secret_key: str, *, date: str, region: str, service: str) -> KeyedHash:
+    """Derive the key of one day, region and service."""
+    key = ("AWS4" + secret_key).encode()
+    for part in (date, region, service, "aws4_request"):
+        key = KeyedHash(key).digest(part.encode())
+    return KeyedHash(key)
+
+
+def _amz_date(instant: datetime) -> str:
+    """Write an instant as `20261123T180000Z`."""
+    return instant.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -1,6 +1,6 @@
-"""Messages in an SQS queue, over its JSON protocol.
+"""Sends, receives and deletes messages in an SQS queue, over its JSON protocol.
 
-Decides which call each verb is, what goes into one batch, and what "gone" means. Must not know what a message says.
+Decides which call each verb becomes, what goes into one batch, and which errors mean that a message is gone.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from offpoll.queue import MAX_DELAY, MAX_VISIBILITY, Delivery, Depth, Envelope
 
 __all__ = ["DEPTH_ATTRIBUTES", "SqsQueue"]
 
-#: Entries of one batch (SendMessageBatch, DeleteMessageBatch, ChangeMessageVisibilityBatch).
+#: Most entries of one batch (SendMessageBatch, DeleteMessageBatch, ChangeMessageVisibilityBatch).
 MAX_ENTRIES = 10
 
-#: Bytes of all messages of one SendMessageBatch, attributes included: 1 MiB.
+#: Most bytes of all messages of one SendMessageBatch, attributes included: 1 MiB.
 MAX_BATCH_BYTES = 1_048_576
 
 #: Longest wait of one receive, seconds (ReceiveMessage, WaitTimeSeconds).
 MAX_WAIT = 20.0
 
-#: A long poll is given up so many seconds after it should have been answered.
+#: How long to wait for a long poll's response after it is due, seconds.
 GRACE = 5.0
-
-#: The receipt, or the message behind it, is no more: deleted, or delivered again to somebody else.
-_GONE = frozenset({"ReceiptHandleIsInvalid", "MessageNotInflight"})
 
 #: A queue's counters: visible, in flight, delayed.
 DEPTH_ATTRIBUTES = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
 
-#: What differs between the messages of one verb, as JSON members: an entry of a batch, or most of a lone call.
+#: Codes that mean that a message was deleted, or delivered again to another worker.
+_GONE = frozenset({"ReceiptHandleIsInvalid", "MessageNotInflight"})
+
+#: The JSON members that differ between the messages of one verb: an entry of a batch, or most of a lone call.
 _Members = str
 
 
@@ -48,10 +48,10 @@ class SqsQueue:
     Args:
         wire: makes the calls.
         endpoint: SQS's address.
-        url: the queue's URL, which names it; requests go to `endpoint`, as SDKs do it.
-        region: the queue's.
-        setting: the variable that names it, for messages.
-        visibility: seconds for which a received message is hidden; None: as the queue's own setting says.
+        url: the queue's URL. It only names the queue: requests go to `endpoint`, as in the SDKs.
+        region: the queue's region.
+        setting: the variable that holds the URL, for error messages.
+        visibility: how long a received message stays hidden, seconds; None for the queue's own setting.
     """
 
     def __init__(
@@ -65,25 +65,16 @@ class SqsQueue:
         visibility: float | None = None,
     ) -> None:
         self._url, self._setting = url, setting
-        self._named = f'{{"QueueUrl":{quote(url)},'
+        self._opening = f'{{"QueueUrl":{quote(url)},'
         self._visibility = {} if visibility is None else {"VisibilityTimeout": _visibility(math.ceil(visibility))}
         self._calls = JsonCalls(wire, AwsService("SQS", name="sqs", region=region, endpoint=endpoint), target="AmazonSQS")
-        missing = f"queue {url} does not exist in region {region}: set {setting} or create it"
-        denied = f"grant sqs:SendMessage, ReceiveMessage, DeleteMessage, ChangeMessageVisibility and GetQueueAttributes on {url}"
-        self._remedies: Mapping[str, str] = {
-            "QueueDoesNotExist": missing,
-            "AWS.SimpleQueueService.NonExistentQueue": missing,
-            "NonExistentQueue": missing,
-            "InvalidAddress": f"{url} is not a queue's URL: set {setting}",
-            "AccessDenied": denied,
-            "AccessDeniedException": denied,
-        }
+        self._remedies = _remedies(url, region, setting=setting)
         self._sends = Batcher(
             one=self._send_one,
             many=lambda items: self._many("SendMessageBatch", items),
             limit=MAX_ENTRIES,
             limit_bytes=MAX_BATCH_BYTES,
-            size=len,  # of the JSON, which has every byte that SQS counts and more
+            size=len,  # the length of the JSON, which is at least as long as what SQS counts
         )
         self._deletes = Batcher(one=self._delete_one, many=lambda items: self._many("DeleteMessageBatch", items), limit=MAX_ENTRIES)
         self._hides = Batcher(one=self._hide_one, many=lambda items: self._many("ChangeMessageVisibilityBatch", items), limit=MAX_ENTRIES)
@@ -101,13 +92,13 @@ class SqsQueue:
             "MessageSystemAttributeNames": ["ApproximateReceiveCount"],
             **self._visibility,
         }
-        answer = await self._calls.call("ReceiveMessage", fields, deadline=seconds + GRACE, patience=seconds + GRACE)
-        if answer.status != 200:
-            raise self._refusal(answer)
+        response = await self._calls.call("ReceiveMessage", fields, deadline=seconds + GRACE, try_timeout=seconds + GRACE)
+        if response.status != 200:
+            raise self._refusal(response)
         try:
-            return [_delivery(message) for message in self._calls.read(answer).get("Messages") or ()]
+            return [_delivery(message) for message in self._calls.read(response).get("Messages") or ()]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise self._calls.service.garbage(answer) from error
+            raise self._calls.service.unreadable(response) from error
 
     async def delete(self, delivery: Delivery) -> None:
         await self._deletes.call(f'"ReceiptHandle":{quote(delivery.receipt)}')
@@ -116,14 +107,14 @@ class SqsQueue:
         await self._hides.call(f'"ReceiptHandle":{quote(delivery.receipt)},"VisibilityTimeout":{_visibility(round(seconds))}')
 
     async def depth(self) -> Depth:
-        answer = await self._calls.call("GetQueueAttributes", {"QueueUrl": self._url, "AttributeNames": list(DEPTH_ATTRIBUTES)})
-        if answer.status != 200:
-            raise self._refusal(answer)
+        response = await self._calls.call("GetQueueAttributes", {"QueueUrl": self._url, "AttributeNames": list(DEPTH_ATTRIBUTES)})
+        if response.status != 200:
+            raise self._refusal(response)
         try:
-            attributes = self._calls.read(answer)["Attributes"]
+            attributes = self._calls.read(response)["Attributes"]
             visible, in_flight, delayed = (int(attributes[name]) for name in DEPTH_ATTRIBUTES)
         except (KeyError, TypeError, ValueError) as error:
-            raise self._calls.service.garbage(answer) from error
+            raise self._calls.service.unreadable(response) from error
         return Depth(visible=visible, in_flight=in_flight, delayed=delayed)
 
     async def check(self) -> None:
@@ -131,52 +122,52 @@ class SqsQueue:
 
         Raises:
             ConfigurationError: no queue is set, or there are no credentials.
-            DependencyRefused: the queue, the credentials or the permission sqs:GetQueueAttributes are wrong.
-            DependencyUnavailable: no answer.
+            DependencyRefused: the queue or the credentials are wrong, or the permission sqs:GetQueueAttributes is missing.
+            DependencyUnavailable: no usable response came.
         """
         if not self._url.startswith(("https://", "http://")):
             raise ConfigurationError(f"{self._url!r} is not a queue's URL: set {self._setting}")
         await self.depth()
 
     async def _send_one(self, item: _Members) -> None:
-        answer = await self._calls.call_text("SendMessage", f"{self._named}{item}}}")
-        if answer.status != 200:
-            raise self._refusal(answer)
-        if "MessageId" not in self._calls.read(answer):
-            raise self._calls.service.garbage(answer)
+        response = await self._calls.call_text("SendMessage", f"{self._opening}{item}}}")
+        if response.status != 200:
+            raise self._refusal(response)
+        if "MessageId" not in self._calls.read(response):
+            raise self._calls.service.unreadable(response)
 
     async def _delete_one(self, item: _Members) -> None:
-        self._settle(await self._calls.call_text("DeleteMessage", f"{self._named}{item}}}"))
+        self._settle(await self._calls.call_text("DeleteMessage", f"{self._opening}{item}}}"))
 
     async def _hide_one(self, item: _Members) -> None:
-        self._settle(await self._calls.call_text("ChangeMessageVisibility", f"{self._named}{item}}}"))
+        self._settle(await self._calls.call_text("ChangeMessageVisibility", f"{self._opening}{item}}}"))
 
-    def _settle(self, answer: AwsResponse) -> None:
-        if answer.status != 200 and not _is_gone(answer.fault.code, answer.fault.message):
-            raise self._refusal(answer)
+    def _settle(self, response: AwsResponse) -> None:
+        if response.status != 200 and not _is_gone(response.fault.code, response.fault.message):
+            raise self._refusal(response)
 
     async def _many(self, verb: str, items: Sequence[_Members]) -> Sequence[Exception | None]:
-        """Make a batch call and answer for each entry."""
+        """Make a batch call and return each entry's result."""
         entries = ",".join([f'{{"Id":"{number}",{item}}}' for number, item in enumerate(items)])
-        answer = await self._calls.call_text(verb, f'{self._named}"Entries":[{entries}]}}')
-        if answer.status != 200:
-            raise self._refusal(answer)
-        fields = self._calls.read(answer)
+        response = await self._calls.call_text(verb, f'{self._opening}"Entries":[{entries}]}}')
+        if response.status != 200:
+            raise self._refusal(response)
+        fields = self._calls.read(response)
         results: list[Exception | None] = [None] * len(items)
         try:
-            answered = {int(entry["Id"]) for entry in fields.get("Successful") or ()}
+            reported = {int(entry["Id"]) for entry in fields.get("Successful") or ()}
             for entry in fields.get("Failed") or ():
-                answered.add(number := int(entry["Id"]))
+                reported.add(number := int(entry["Id"]))
                 results[number] = self._failed(entry)
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise self._calls.service.garbage(answer) from error
+            raise self._calls.service.unreadable(response) from error
         for number in range(len(items)):
-            if number not in answered:  # it says nothing of this one: the effect is unknown
-                results[number] = self._calls.service.garbage(answer)
+            if number not in reported:  # the response does not mention it: the effect is unknown
+                results[number] = self._calls.service.unreadable(response)
         return results
 
     def _failed(self, entry: Mapping[str, Any]) -> DependencyError | None:
-        """Translate one failed entry of a batch; None where the message is gone, which is as good as done."""
+        """Translate one failed entry of a batch; None if the message is gone, which counts as done."""
         code, message = str(entry.get("Code", "")), str(entry.get("Message", ""))
         if _is_gone(code, message):
             return None
@@ -185,8 +176,22 @@ class SqsQueue:
             return DependencyRefused("SQS", f"{what} ({code}: {message})", code=code)
         return DependencyUnavailable("SQS", f"one message of a batch failed: {code}: {message}")
 
-    def _refusal(self, answer: AwsResponse) -> DependencyRefused:
-        return self._calls.service.refusal(answer, self._remedies)
+    def _refusal(self, response: AwsResponse) -> DependencyRefused:
+        return self._calls.service.refusal(response, self._remedies)
+
+
+def _remedies(url: str, region: str, *, setting: str) -> Mapping[str, str]:
+    """Return what the operator can do about an error, by its code."""
+    missing = f"queue {url} does not exist in region {region}: set {setting} or create it"
+    denied = f"grant sqs:SendMessage, ReceiveMessage, DeleteMessage, ChangeMessageVisibility and GetQueueAttributes on {url}"
+    return {
+        "QueueDoesNotExist": missing,
+        "AWS.SimpleQueueService.NonExistentQueue": missing,
+        "NonExistentQueue": missing,
+        "InvalidAddress": f"{url} is not a queue's URL: set {setting}",
+        "AccessDenied": denied,
+        "AccessDeniedException": denied,
+    }
 
 
 def _visibility(seconds: int) -> int:
@@ -213,9 +218,9 @@ def _delivery(message: Mapping[str, Any]) -> Delivery:
 
 
 def _is_gone(code: str, message: str) -> bool:
-    """Tell whether a delete or a hide failed because there is no such delivery any more.
+    """Tell whether a delete or a hide failed because the delivery no longer exists.
 
-    SQS says so in three ways; InvalidParameterValue covers other things too, so its text decides.
+    SQS reports that in three ways. InvalidParameterValue has other causes too, so its text decides.
     """
     if code.rpartition(".")[2] in _GONE:
         return True

@@ -1,14 +1,13 @@
-"""The store's own time, as far as its answers tell.
+"""Bounds the store's own time by the `Date` headers of its responses.
 
-Decides within which bounds it is now. Must not know what it is needed for. An answer's `Date` D is cut to the second and was written
-some time between sending the request and receiving the answer:
+A `Date` D is cut to the second, and the store wrote it between the sending of the request and the arrival of the response:
 
     sent ──────────── Date: D written ─────────────── received            store's time now is
       │                (it was D … D + 1 s)               │               at least  D     + (now - received)
       └───────────────────────────────────────────────────┘               at most   D + 1 + (now - sent)
 
-Bounds of several answers are combined (their intersection, after Marzullo), so that after some traffic they are far less than a second
-apart. Whoever judges another's lease uses `earliest`, whoever writes one uses `latest`: both err late, never early.
+The bounds of several responses are intersected (after Marzullo), so after some traffic they are far less than a second apart.
+Judge another worker's lease by `earliest`, and write a lease from `latest`: both err late, never early.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ from offpoll.instant import EPOCH
 
 __all__ = ["StoreClock"]
 
-#: How much faster one clock may run than the other: 200 ppm, twice what NTP corrects at most (RFC 5905 allows 500, quartz has 50).
+#: How much faster one clock may run than the other: 200 ppm. RFC 5905 lets NTP correct up to 500 ppm; quartz drifts by about 50.
 DRIFT = 2e-4
 
 
 class StoreClock:
-    """Bounds of the store's time.
+    """The earliest and the latest time that the store's clock may show now.
 
     Args:
-        monotonic: seconds, the same clock that answers were timed with.
+        monotonic: seconds, from the clock that also timed the responses.
     """
 
     __slots__ = ("_high", "_learned", "_low", "_monotonic")
@@ -40,27 +39,27 @@ class StoreClock:
 
     @property
     def known(self) -> bool:
-        """Whether any answer has told the time yet."""
+        """Whether any response has told the time yet."""
         return self._learned is not None
 
     def learn(self, date: datetime, *, sent: float, received: float) -> None:
-        """Take in an answer's `Date`, and when its request was sent and it was received, in monotonic seconds."""
+        """Learn from a response's `Date`, and from when its request was sent and it was received, in monotonic seconds."""
         seconds = date.timestamp()
         low, high = seconds - received, seconds + 1.0 - sent
         if self._learned is not None:
             drifted = DRIFT * max(0.0, received - self._learned)
-            # Bounds that contradict the older ones mean that a clock was set: the newer ones hold then.
+            # Bounds that contradict the older ones mean that somebody set a clock: then only the newer ones hold.
             if low <= self._high + drifted and high >= self._low - drifted:
                 low, high = max(low, self._low - drifted), min(high, self._high + drifted)
         self._low, self._high, self._learned = low, high, received
 
     def earliest(self) -> datetime:
-        """Return a time that the store's has reached, to the millisecond."""
+        """Return a time that the store's clock has reached, to the millisecond."""
         now = self._monotonic()
         return _instant(self._low + now - self._drift(now), up=False)
 
     def latest(self) -> datetime:
-        """Return a time that the store's has not passed, to the millisecond."""
+        """Return a time that the store's clock has not passed, to the millisecond."""
         now = self._monotonic()
         return _instant(self._high + now + self._drift(now), up=True)
 

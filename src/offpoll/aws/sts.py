@@ -1,7 +1,4 @@
-"""Credentials of an assumed role, from STS.
-
-Decides how STS is asked, with a signature, and how its answers are read. Must not know what the credentials will sign.
-"""
+"""Assumes roles: sends signed calls to STS and reads the credentials in its responses."""
 
 from __future__ import annotations
 
@@ -18,37 +15,39 @@ from offpoll.instant import from_wire
 
 __all__ = ["FORM", "assumed_role", "credentials_in", "form"]
 
-#: The longest session of a role that is assumed with another role's credentials (role chaining), seconds.
-CHAINED = 3600
+#: Headers of every call.
+FORM = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
+
+#: Longest session of a role that another role assumes (role chaining), seconds.
+CHAINED_SESSION = 3600
 
 _VERSION = "2011-06-15"
-FORM = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
 
 
 def assumed_role(
-    wire: Wire, *, endpoint: AwsEndpoint, region: str, role_arn: str, session_name: str = "offpoll", duration: int = CHAINED
+    wire: Wire, *, endpoint: AwsEndpoint, region: str, role_arn: str, session_name: str = "offpoll", duration: int = CHAINED_SESSION
 ) -> CredentialsProvider:
-    """Return a provider of the credentials of a role that the wire's credentials may assume.
+    """Return a provider of a role's credentials. The wire's own credentials must be allowed to assume that role.
 
-    They are renewed at half of their life, so that what they sign can live for the other half at least.
+    The provider renews the credentials after half of their life, so that a link they sign can live for the other half.
 
     Args:
         wire: signs the call.
         endpoint: STS's address.
         region: as `eu-west-1`.
         role_arn: the role.
-        session_name: shown in CloudTrail.
-        duration: seconds that credentials live.
+        session_name: the name that CloudTrail shows.
+        duration: the credentials' life, seconds.
     """
     service = AwsService("STS", name="sts", region=region, endpoint=endpoint)
     remedies = {"AccessDenied": f"let this process call sts:AssumeRole on {role_arn}, and let that role's trust policy name it"}
 
     async def fetch() -> Credentials:
         fields = {"RoleArn": role_arn, "RoleSessionName": session_name, "DurationSeconds": str(duration)}
-        answer = await wire.call(service, "POST", endpoint.path or "/", headers=FORM, body=form("AssumeRole", fields))
-        if answer.status != 200:
-            raise service.refusal(answer, remedies)
-        return credentials_in(answer.body)
+        response = await wire.call(service, "POST", endpoint.path or "/", headers=FORM, body=form("AssumeRole", fields))
+        if response.status != 200:
+            raise service.refusal(response, remedies)
+        return credentials_in(response.body)
 
     return FetchedCredentials(fetch, clock=wire.clock, refresh_before=timedelta(seconds=duration / 2))
 
@@ -59,14 +58,15 @@ def form(action: str, fields: dict[str, str]) -> bytes:
 
 
 def credentials_in(body: bytes) -> Credentials:
-    """Return the credentials in an answer of STS.
+    """Return the credentials in a response of STS.
 
     Raises:
-        DependencyUnavailable: there are none.
+        DependencyUnavailable: the response cannot be read.
+        ConfigurationError: it lacks a key.
     """
     try:
         fields = xml_fields(body)
         expires_at: datetime | None = from_wire(fields["Expiration"])
     except (KeyError, ValueError) as error:
-        raise DependencyUnavailable("STS", "the answer cannot be read") from error
+        raise DependencyUnavailable("STS", "the response cannot be read") from error
     return complete(fields.get("AccessKeyId"), fields.get("SecretAccessKey"), fields.get("SessionToken"), expires_at, source="STS")

@@ -1,6 +1,6 @@
-"""HTTP by a library, for what is rare: credentials from the platform, STS's unsigned calls, and all calls where a proxy is in the way.
+"""HTTP by a library (pyreqwest), for rare calls: the platform's credentials, STS's unsigned calls, and all calls through a proxy.
 
-Decides proxies, redirects, certificates and the limits of a connection. Must not know what is sent.
+Sets how these calls treat proxies, redirects, certificates and the limits of a connection.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def client(*, direct: bool, certificates: bytes | None = None) -> Client:
     """Build a client.
 
     Args:
-        direct: ignore the proxies of the environment, as for loopback and link-local addresses.
+        direct: whether to ignore the environment's proxies, as for loopback and link-local addresses.
         certificates: PEM of authorities to trust beside the system's.
     """
     builder = (
@@ -44,40 +44,41 @@ def client(*, direct: bool, certificates: bytes | None = None) -> Client:
 
 
 class ByProxy:
-    """Sends to one origin through the proxy that the environment names; NO_PROXY is heeded. See `connections.Connections`."""
+    """Sends to one origin through the proxy that the environment names, and obeys NO_PROXY. The twin of `connections.Connections`."""
 
     def __init__(self, origin: str, *, certificates: bytes | None = None) -> None:
         self._origin = origin
         self._client = client(direct=False, certificates=certificates)
 
     async def exchange(self, method: str, target: str, headers: Mapping[str, str], body: bytes, *, timeout: float) -> Response:
-        """Send a request and return its answer.
+        """Send a request and return its response.
 
         Raises:
-            Unreachable: none came in time. Whether there was an effect is unknown.
-            Unsendable: the target or a header holds what HTTP cannot say.
+            Unreachable: no response came in time. The effect is unknown.
+            Unsendable: HTTP cannot express the target or a header.
         """
         try:
             builder = self._client.request(method, self._origin + target).headers(headers).timeout(timedelta(seconds=timeout))
-            answer = await (builder.body_bytes(body) if body else builder).build().send()
-            return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, bytes(await answer.bytes()))
+            response = await (builder.body_bytes(body) if body else builder).build().send()
+            lowered = {name.lower(): value for name, value in response.headers.items()}
+            return Response(response.status, lowered, bytes(await response.bytes()))
         except (BuilderError, ValueError) as error:
             raise Unsendable(str(error)) from error
         except PyreqwestError as error:
             raise Unreachable(_reason(error), timed_out=isinstance(error, RequestTimeoutError)) from error
 
     async def close(self) -> None:
-        """Close all connections, for good."""
+        """Close all connections for good."""
         await self._client.close()
 
 
 async def ask(
     http: Client, method: str, url: str, *, timeout: float, headers: Mapping[str, str] | None = None, body: bytes = b""
 ) -> tuple[int, bytes]:
-    """Send one unsigned request, once, and return its answer's status and body.
+    """Send one unsigned request, once, and return the response's status and body.
 
     Raises:
-        Unreachable: no answer within `timeout` seconds, or a URL or header that cannot be sent.
+        Unreachable: no response came within `timeout` seconds, or the URL or a header cannot be sent.
     """
     try:
         builder = http.request(method, url).headers(dict(headers or {})).timeout(timedelta(seconds=timeout))
@@ -88,7 +89,7 @@ async def ask(
 
 
 def _reason(error: PyreqwestError) -> str:
-    """Say why there was no answer. The causes say it, the error itself only names the URL."""
+    """Say why no response came. The error itself only names the URL; its causes say why."""
     details = error.details if isinstance(error, DetailedPyreqwestError) else None
     causes = [cause["message"] for cause in details["causes"] or ()] if details else []
     return causes[-1] if causes else error.message

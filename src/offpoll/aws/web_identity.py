@@ -1,14 +1,11 @@
-"""A role's credentials for a web identity token, as EKS and CI systems give one: STS's one call that nobody signs.
-
-Decides what its refusals mean. Must not know where the token comes from, nor what the credentials will sign.
-"""
+"""Exchanges a web identity token for a role's credentials: the one call to STS that nobody signs."""
 
 from __future__ import annotations
 
 from offpoll.aws.connections import Unreachable
 from offpoll.aws.credentials import Credentials
 from offpoll.aws.endpoints import AwsEndpoint, is_loopback
-from offpoll.aws.faults import Fault, parse_fault, remedy
+from offpoll.aws.faults import parse_fault, remedy
 from offpoll.aws.retry import is_transient
 from offpoll.aws.sts import FORM, credentials_in, form
 from offpoll.aws.transport import ask, client
@@ -23,28 +20,25 @@ TIMEOUT = 5.0
 async def assume_role_with_web_identity(
     *, endpoint: AwsEndpoint, region: str, role_arn: str, token: str, session_name: str, certificates: bytes | None = None
 ) -> Credentials:
-    """Exchange a web identity token, as EKS and CI systems give one, for a role's credentials. The token is the proof: nothing is signed.
+    """Exchange a web identity token, as EKS and CI systems issue, for a role's credentials. The token proves the identity.
 
     Raises:
         ConfigurationError: STS refused the token or the role.
-        DependencyUnavailable: STS did not answer.
+        DependencyUnavailable: STS did not respond, or not usefully.
     """
     fields = {"RoleArn": role_arn, "RoleSessionName": session_name, "WebIdentityToken": token}
     body = form("AssumeRoleWithWebIdentity", fields)
     async with client(direct=is_loopback(endpoint.host), certificates=certificates) as http:
         try:
             url = endpoint.origin + (endpoint.path or "/")
-            status, answer = await ask(http, "POST", url, headers=FORM, body=body, timeout=TIMEOUT)
+            status, response = await ask(http, "POST", url, headers=FORM, body=body, timeout=TIMEOUT)
         except Unreachable as error:
             raise DependencyUnavailable("STS", f"{endpoint.origin} gave no answer: {error}") from error
     if status == 200:
-        return credentials_in(answer)
-    fault = parse_fault(status, {}, answer)
-    # IDPCommunicationError: STS could not reach the identity provider; AWS says to retry it.
+        return credentials_in(response)
+    fault = parse_fault(status, {}, response)
+    # IDPCommunicationError: STS could not reach the identity provider. AWS says to retry.
     if is_transient(status, fault.code) or fault.code == "IDPCommunicationError":
         raise DependencyUnavailable("STS", f"{endpoint.origin} answered {fault.code or status}: {fault.message}")
-    raise ConfigurationError(f"STS refused the web identity of AWS_WEB_IDENTITY_TOKEN_FILE for {role_arn}: {_why(fault, region)}")
-
-
-def _why(fault: Fault, region: str) -> str:
-    return remedy(fault, region=region, remedies={"AccessDenied": "the role's trust policy does not name this identity"})
+    why = remedy(fault, region=region, remedies={"AccessDenied": "the role's trust policy does not name this identity"})
+    raise ConfigurationError(f"STS refused the web identity of AWS_WEB_IDENTITY_TOKEN_FILE for {role_arn}: {why}")

@@ -1,12 +1,10 @@
-"""One signed HTTP call to AWS: signature, retries, deadline, and the translation of what goes wrong.
+"""Makes one signed HTTP call to AWS: signs, retries, keeps the deadline, and translates errors.
 
-Decides when a call is repeated and when it is given up. Must not know what a call means: adapters read the answers.
-
-    call ─► sign ─► send ─┬─ an answer ──────────────────────► AwsResponse (also 4xx: the adapter knows what it means)
-              ▲           ├─ ExpiredToken, once: other credentials ─┐
-              │           ├─ 5xx, throttled, no answer ─► budget? time left? attempts left?
-              │           │                                 │ yes: wait       │ no
-              └───────────┴─────────────────────────────────┘                 └─► DependencyUnavailable
+call ─► sign ─► send ─┬─ a response ─────────────────────► AwsResponse (also 4xx: the adapter knows what it means)
+          ▲           ├─ ExpiredToken, once: new credentials ───┐
+          │           ├─ 5xx, throttled, no response ─► budget? time left? attempts left?
+          │           │                                 │ yes: wait       │ no
+          └───────────┴─────────────────────────────────┘                 └─► DependencyUnavailable
 """
 
 from __future__ import annotations
@@ -30,28 +28,28 @@ from offpoll.instant import utc_now
 if TYPE_CHECKING:
     from offpoll.aws.transport import ByProxy
 
-__all__ = ["DEADLINE", "PATIENCE", "Wire"]
+__all__ = ["DEADLINE", "TRY_TIMEOUT", "Wire"]
 
-#: Seconds for one call with all its tries. An accept path must answer while its caller still waits.
+#: Seconds for one call with all its tries. An API that accepts a request must respond while its caller still waits.
 DEADLINE = 10.0
 
-#: Seconds for one try. A store that has not answered by then has lost the request.
-PATIENCE = 5.0
+#: Seconds for one try. A store that has not responded by then has lost the request.
+TRY_TIMEOUT = 5.0
 
-#: Statuses that adapters read, and that no retry and no other credentials change.
-_SETTLED = frozenset({404, 409, 412})
+#: Error statuses that adapters handle: neither a retry nor new credentials would change them.
+_FINAL = frozenset({404, 409, 412})
 
 
 class Wire:
     """Makes signed calls. One wire belongs to one event loop.
 
     Args:
-        credentials: who signs.
+        credentials: gives the credentials that sign.
         clock: the wall clock, for signatures.
-        monotonic: seconds for deadlines and for the store's time.
-        random: numbers from 0 to 1, for backoffs; one that returns 0 takes the waiting out of tests.
+        monotonic: seconds, for deadlines and for the store's time.
+        random: numbers from 0 to 1, for backoffs; tests pass one that returns 0, and do not wait.
         certificates: PEM of authorities to trust beside the system's.
-        proxied: whether a proxy stands between this process and the world. This machine is reached without it.
+        proxied: whether the environment names a proxy. Calls to this machine bypass it.
     """
 
     def __init__(
@@ -83,28 +81,28 @@ class Wire:
         body: bytes = b"",
         query: str = "",
         deadline: float = DEADLINE,
-        patience: float = PATIENCE,
+        try_timeout: float = TRY_TIMEOUT,
     ) -> AwsResponse:
         """Make one call.
 
         Args:
-            service: whom to ask.
+            service: the service to call.
             method: as `PUT`.
             path: quoted.
             headers: names in lower case; all of them are signed.
-            body: the whole of it.
+            body: the whole body.
             query: quoted and sorted.
-            deadline: seconds for all tries and the waiting between.
-            patience: seconds for one try.
+            deadline: seconds for all tries and the pauses between them.
+            try_timeout: seconds for one try.
 
         Returns:
-            The answer, also where it is an error that repeating does not cure.
+            The response, including an error that repeating would not cure.
 
         Raises:
-            DependencyUnavailable: no usable answer in time. The effect is unknown.
-            ConfigurationError: there are no credentials, or the path cannot be sent.
+            DependencyUnavailable: no usable response came in time. The effect is unknown.
+            ConfigurationError: there are no credentials, or HTTP cannot express the request.
         """
-        request = _Request(service, method, path, query, headers, body, patience, self.monotonic() + deadline)
+        request = _Request(service, method, path, query, headers, body, try_timeout, self.monotonic() + deadline)
         failures, spent, renewed = 0, 0, False
         while True:
             outcome = await self._try(request, renew=not renewed)
@@ -118,31 +116,31 @@ class Wire:
             spent = await self._pause(request, outcome, failures)
 
     async def close(self) -> None:
-        """Close all connections. The wire can be used again afterwards."""
+        """Close all connections. The wire can still be used: it opens new ones."""
         connections, self._connections = list(self._connections.values()), {}
         for each in connections:
             await each.close()
 
     async def _try(self, request: _Request, *, renew: bool) -> AwsResponse | _Failure:
-        """Try once: the answer to return, or why another try may help."""
+        """Try once. Return the response to hand to the caller, or why another try may help."""
         credentials = await self.credentials.get()
         sent = self.monotonic()
-        signed, timeout = self._signed(request, credentials), max(0.001, min(request.patience, request.end - sent))
+        signed, timeout = self._signed(request, credentials), max(0.001, min(request.try_timeout, request.end - sent))
         connections = self._connections.get(request.service.endpoint.origin) or self._connect(request.service)
         try:
-            response = await connections.exchange(request.method, request.target, signed, request.body, timeout=timeout)
+            received = await connections.exchange(request.method, request.target, signed, request.body, timeout=timeout)
         except Unsendable as error:
             raise ConfigurationError(f"{request.service.label}: {request.method} {request.path!r} cannot be sent: {error}") from error
         except Unreachable as error:
             return _Failure(why=f"gave no answer: {error}", timed_out=error.timed_out, cause=error)
-        answer = AwsResponse(*response, sent, self.monotonic())
-        if answer.status < 400 or answer.status in _SETTLED:
-            return answer
-        code = answer.fault.code
+        response = AwsResponse(*received, sent, self.monotonic())
+        if response.status < 400 or response.status in _FINAL:
+            return response
+        code = response.fault.code
         if code in EXPIRED and renew:
             self.credentials.expire(credentials)
-            return answer if await self.credentials.get() is credentials else _Failure(why=code, renewed=True)
-        return _failure(answer) if is_transient(answer.status, code) else answer
+            return response if await self.credentials.get() is credentials else _Failure(why=code, renewed=True)
+        return _failure(response) if is_transient(response.status, code) else response
 
     def _signed(self, request: _Request, credentials: Credentials) -> dict[str, str]:
         return request.service.signer.sign(
@@ -159,7 +157,7 @@ class Wire:
         """Wait before the next try and return the tokens it costs.
 
         Raises:
-            DependencyUnavailable: there is no next try: too many failures, no time, or no tokens.
+            DependencyUnavailable: there is no next try: too many failures, or no time or tokens left.
         """
         pause = max(failure.stated, delay(failures, throttled=failure.throttled, random=self._random))
         if failures < MAX_ATTEMPTS and self.monotonic() + pause < request.end:
@@ -172,11 +170,11 @@ class Wire:
         raise DependencyUnavailable(request.service.label, text, retry_after=max(1.0, failure.stated)) from failure.cause
 
     def _connect(self, service: AwsService) -> Connections | ByProxy:
-        """Return what sends to a service from now on."""
+        """Make and keep the connections to a service."""
         origin = service.endpoint.origin
         found: Connections | ByProxy
         if self._proxied and not service.direct:
-            from offpoll.aws.transport import ByProxy  # noqa: PLC0415 - rare, and a cold start would wait for the library behind it
+            from offpoll.aws.transport import ByProxy  # noqa: PLC0415 - rarely needed, and its library would slow every cold start
 
             found = ByProxy(origin, certificates=self._certificates)
         else:
@@ -185,14 +183,14 @@ class Wire:
         return found
 
     def _tls(self) -> ssl.SSLContext:
-        """Return the context for https; made once, as it reads the system's authorities."""
+        """Return the context for https, made only once: it reads the system's authorities."""
         if self._context is None:
             self._context = tls_context(self._certificates)
         return self._context
 
 
 class _Request(NamedTuple):
-    """One call. A tuple, because one is made for every call."""
+    """The request of one call. A tuple, because every call makes one."""
 
     service: AwsService
     method: str
@@ -200,7 +198,7 @@ class _Request(NamedTuple):
     query: str
     headers: Mapping[str, str]
     body: bytes
-    patience: float
+    try_timeout: float
     end: float
 
     @property
@@ -210,15 +208,15 @@ class _Request(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Failure:
-    """Why a try failed and another may not.
+    """Why a try failed, and what the next one needs to know.
 
     Attributes:
-        why: for people; follows the endpoint's name.
-        timed_out: nobody answered in time.
-        throttled: the service asks for less.
-        stated: seconds the service asks to wait.
-        renewed: the credentials had expired and there are others now.
-        cause: the transport's own error.
+        why: for people; follows the endpoint's address.
+        timed_out: whether the try ran out of time.
+        throttled: whether the service asks for fewer calls.
+        stated: how long the service asks to wait, seconds.
+        renewed: whether the credentials had expired and were replaced.
+        cause: the transport's error.
     """
 
     why: str
@@ -229,11 +227,11 @@ class _Failure:
     cause: Exception | None = None
 
 
-def _failure(answer: AwsResponse) -> _Failure:
-    """Read an answer that another try may cure."""
-    fault, headers = answer.fault, answer.headers
+def _failure(response: AwsResponse) -> _Failure:
+    """Describe an error response that another try may cure."""
+    fault, headers = response.fault, response.headers
     return _Failure(
-        why=f"answered {fault.code or answer.status}: {fault.message}",
-        throttled=is_throttle(answer.status, fault.code),
-        stated=stated_delay(headers.get("retry-after"), headers.get("x-amz-retry-after"), date=answer.date),
+        why=f"answered {fault.code or response.status}: {fault.message}",
+        throttled=is_throttle(response.status, fault.code),
+        stated=stated_delay(headers.get("retry-after"), headers.get("x-amz-retry-after"), date=response.date),
     )

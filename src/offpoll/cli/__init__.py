@@ -1,1 +1,1 @@
-"""The command `offpoll`. One command a file; imports are late, so that `--help` is quick."""
+"""The command line `offpoll`: one command per file. Imports are late, so that `--help` is quick."""

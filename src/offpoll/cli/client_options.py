@@ -1,4 +1,4 @@
-"""What `submit` and `wait` have in common: how they reach an API, and what they read from files and from standard input."""
+"""The shared options of `submit` and `wait`: how to reach an API, and how to read files and standard input."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ Headers: TypeAlias = Annotated[
         "--header",
         "-H",
         metavar="'NAME: VALUE'",
-        help="A header for the API, as its credentials; the object store never gets it. `@FILE`: one a line. Can be repeated.",
+        help="A header for the API, such as credentials; the object store never gets it. `@FILE`: one per line. Repeatable.",
         show_default=False,
     ),
 ]
 Proxy: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="URL", help="A proxy for all requests, in place of HTTP_PROXY and HTTPS_PROXY.", show_default=False)
+    str | None, typer.Option(metavar="URL", help="A proxy for all requests, instead of HTTP_PROXY and HTTPS_PROXY.", show_default=False)
 ]
 Ca: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="FILE", help="Authorities (PEM) to trust beside the system's.", show_default=False)
+    str | None, typer.Option(metavar="FILE", help="Certificate authorities (PEM) to trust besides the system's.", show_default=False)
 ]
 Timeout: TypeAlias = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait; `inf` for ever.")]
-AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, however it ends.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, however it ends.")]
 
 
 def headers_of(given: Sequence[str] | None) -> dict[str, str] | None:
-    """Return the headers that were given, None where there are none.
+    """Return the given headers, or None.
 
     Raises:
-        ConfigurationError: a file cannot be read, or a line is no header. A header's value is not repeated.
+        ConfigurationError: a file is unreadable, or a line is no header. The message never repeats a header's value.
     """
     lines: list[str] = []
     for each in given or ():
@@ -56,7 +56,7 @@ def json_of(data: str) -> Any:
     """Return the JSON value of `--data`: JSON itself, `@FILE`, or `-` and `@-` for standard input.
 
     Raises:
-        ConfigurationError: the file cannot be read, or it is not JSON.
+        ConfigurationError: the file is unreadable, or not JSON.
     """
     text = text_of(data[1:]) if data.startswith("@") else text_of("-") if data == "-" else data
     try:
@@ -66,10 +66,10 @@ def json_of(data: str) -> Any:
 
 
 def text_of(path: str) -> str:
-    """Return the text of a file; of standard input for `-`.
+    """Return the text of a file, or of standard input for `-`.
 
     Raises:
-        ConfigurationError: it cannot be read.
+        ConfigurationError: it is unreadable.
     """
     try:
         return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
@@ -80,4 +80,4 @@ def text_of(path: str) -> str:
 
 
 def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")

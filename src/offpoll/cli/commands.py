@@ -1,4 +1,4 @@
-"""The commands, put together."""
+"""Assembles the command line from its commands."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     help=(
-        "Takes status polling away from asynchronous HTTP APIs and gives it to object storage.\n\n"
-        "Start with `offpoll dev orders:app`: everything on this machine, AWS included.\n\n"
+        "Moves status polling from asynchronous HTTP APIs to object storage.\n\n"
+        "Start with `offpoll dev orders:app`: everything runs on this machine, AWS included.\n\n"
         "Exit codes: 0 done, 1 failed, 2 usage or configuration. `submit` and `wait` have more."
     ),
 )
@@ -45,7 +45,7 @@ def _show(version: bool) -> None:
 
 @app.callback()
 def _offpoll(version: Annotated[bool, typer.Option("--version", callback=_show, is_eager=True, help="Show the version.")] = False) -> None:
-    """Do nothing yet: the command does."""
+    """Take the options that stand before a command."""
 
 
 for command in (new, dev, submit, wait, serve, work, inspect, resubmit, stats, config, deploy, destroy):

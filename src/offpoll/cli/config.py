@@ -1,4 +1,4 @@
-"""`offpoll config`: every setting, its value, where that came from, and what it does."""
+"""`offpoll config`: shows every setting, its value, its source and its meaning."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["config"]
 
 
 def config(json_: Annotated[bool, typer.Option("--json", help="A JSON array: name, variable, value, source, doc.")] = False) -> None:
-    """Show each setting: its value (secrets masked), where it came from, and what it does.
+    """Show each setting: its value (secrets masked), where the value came from, and what the setting does.
 
-    A setting is an `OFFPOLL_*` variable of the environment. An unknown one, or a value that cannot be used, ends this with exit code 2.
+    Settings are `OFFPOLL_*` variables in the environment. An unknown one, or an unusable value, ends this with exit code 2.
 
     Example: `OFFPOLL_LEASE=30 offpoll config --json | jq '.[] | select(.source != "default")'`
     """

@@ -1,9 +1,9 @@
-"""`offpoll deploy`: a service, to AWS. Tells and asks; what is done is in the package of the same name.
+"""`offpoll deploy`: deploys an app to AWS. It reports and asks; the package `offpoll.deploy` does the work.
 
-parameters, service, credentials, stack    checked: nothing is changed until the question is answered
-zip                                        built here
-change set                                 CloudFormation's own reckoning, shown; then the question
-upload, apply                              with a line for each resource
+parameters, app, credentials, stack    are checked; nothing changes before the user agrees
+zip                                    is built here
+change set                             CloudFormation computes what would change; then comes the question
+upload, apply                          with a line for each resource
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,7 +48,7 @@ def deploy(
             "--parameter",
             "-p",
             metavar="NAME=VALUE",
-            help="A parameter of the template, as `WorkerTimeout=300`. Repeatable.",
+            help="A template parameter, as `WorkerTimeout=300`. Repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -57,32 +57,32 @@ def deploy(
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="What the service needs besides offpoll; `requirements.txt` if there is one.",
+            help="The app's requirements besides offpoll; by default `requirements.txt`, if there is one.",
             show_default=False,
         ),
     ] = None,
     bucket: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Bucket for the zip; else one for the account and region, made where it is missing.", show_default=False
+            metavar="NAME", help="Bucket for the zip; by default one per account and region, created if missing.", show_default=False
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change without changing it.")] = False,
     yes: Yes = False,
     json_: Annotated[bool, typer.Option("--json", help="A JSON object: stack, region, account, status, changes, outputs, zip.")] = False,
 ) -> None:
-    """Deploy to AWS, or bring a deployment up to date: API Gateway, three Lambda functions, SQS, DynamoDB, and the bucket of the documents.
+    """Deploy to AWS, or update a deployment: API Gateway, three Lambda functions, SQS, DynamoDB and the documents' bucket.
 
-    Run it in the folder of the service: its files, what `requirements.txt` names and this offpoll become the functions' zip, with wheels
-    for Lambda's Python and architecture, the newest and arm64 unless you say `-p Runtime=python3.13 -p Architecture=x86_64`. What would
-    change is shown before anything is; workers are updated before the API. Repeating it with nothing new changes nothing.
+    Run it in the app's folder. The functions' zip gets the app's files, this offpoll and the packages in `requirements.txt`, as wheels for
+    Lambda's Python and architecture: 3.13 and arm64, unless you pass `-p Runtime=python3.12 -p Architecture=x86_64`. The command
+    shows all changes before it makes any, and updates workers before the API. Without anything new it changes nothing.
 
-    Parameters are in docs/deploy.md. One that is not given stays as the stack has it. Credentials are found as every AWS tool finds them:
-    AWS_PROFILE, AWS_ACCESS_KEY_ID, AWS_REGION.
+    docs/deploy.md lists the parameters. A parameter that you do not pass keeps the stack's value. The command finds credentials as every
+    AWS tool does: AWS_PROFILE, AWS_ACCESS_KEY_ID, AWS_REGION.
 
-    The outputs go to stdout, all else to stderr. Exit codes: 0 deployed, or nothing to do; 1 it failed, and it says which resource and why,
-    or you said no, or somebody else is changing the stack; 2 refused before anything was changed: a parameter, a service, credentials, a
-    stack in a state that it cannot leave by itself; 130 interrupted: it says what goes on.
+    The outputs go to stdout, everything else to stderr. Exit codes: 0 deployed, or nothing to do; 1 failed (the message names the resource
+    and the cause), you said no, or another process is changing the stack; 2 refused before any change: a parameter, an app, credentials, a
+    stack that is stuck; 130 interrupted: the message says what continues.
 
     Example: `offpoll deploy orders:app --stack orders --region eu-west-1`
     """
@@ -93,23 +93,23 @@ def deploy(
         plan = _plan(display, app, stack=stack, region=region, given=parameter or [], bucket=bucket)
         archive = _packed(display, plan, requirements=requirements, into=Path(scratch))
         proposal = _proposed(display, plan, archive)
-        done = _Done(plan=plan, archive=archive, proposal=proposal)
+        outputs: Mapping[str, str] = {}
         if not proposal.changes:
             display.say(f"stack {stack} is up to date")
-            done = done.ended("unchanged", plan.stack.outputs if plan.stack else {})
+            status, outputs = "unchanged", plan.stack.outputs if plan.stack else {}
         elif dry_run:
             proposal.discard(plan.cloudformation)
             display.say("nothing was changed")
-            done = done.ended("planned", {})
+            status = "planned"
         else:
             _agree(plan, proposal, yes=yes)
-            done = done.ended("deployed", _applied(display, plan, archive, proposal, reached))
-    _report(display, done, as_json=json_)
+            status, outputs = "deployed", _applied(display, plan, archive, proposal, reached)
+    _report(display, _Done(plan=plan, archive=archive, proposal=proposal, status=status, outputs=outputs), as_json=json_)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Plan:
-    """What is to be deployed, after all checks."""
+    """A checked deployment."""
 
     name: str
     module: str
@@ -122,28 +122,24 @@ class _Plan:
     bucket: CodeBucket
 
     def value(self, parameter: str) -> str:
-        """Return what a parameter will be."""
+        """Return a parameter's value after the deployment."""
         before = self.stack.parameters if self.stack else {}
         return self.template.value(parameter, given=self.given, before=before)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Done:
-    """What came of it."""
+    """A finished deployment."""
 
     plan: _Plan
     archive: Archive
     proposal: Proposal
-    status: str = ""
-    outputs: Mapping[str, str] = field(default_factory=dict)
-
-    def ended(self, status: str, outputs: Mapping[str, str]) -> _Done:
-        """Return it with its end."""
-        return _Done(plan=self.plan, archive=self.archive, proposal=self.proposal, status=status, outputs=outputs)
+    status: str
+    outputs: Mapping[str, str]
 
 
 def _plan(display: Display, reference: str, *, stack: str, region: str | None, given: list[str], bucket: str | None) -> _Plan:
-    """Check everything that can be checked before anything is made."""
+    """Check everything that is checkable before anything is created."""
     from offpoll.deploy.parameters import Template, check_limits, read_assignments
     from offpoll.settings import Settings
     from offpoll.wiring import load_app
@@ -151,8 +147,8 @@ def _plan(display: Display, reference: str, *, stack: str, region: str | None, g
     template, values = Template(), read_assignments(given)
     template.check(values)
     kinds = load_app(reference).kinds(Settings())
-    with display.step("asking AWS who this is and what there is"):
-        account, cloudformation, found, code = _there(stack, region=region, bucket=bucket)
+    with display.step("asking AWS about the account and the stack"):
+        account, cloudformation, found, code = _existing(stack, region=region, bucket=bucket)
     plan = _Plan(
         name=stack,
         module=reference.partition(":")[0],
@@ -168,8 +164,8 @@ def _plan(display: Display, reference: str, *, stack: str, region: str | None, g
     return plan
 
 
-def _there(stack: str, *, region: str | None, bucket: str | None) -> tuple[Account, Any, Stack | None, CodeBucket]:
-    """Look at what there is. Whatever a deployment could not go on from is refused."""
+def _existing(stack: str, *, region: str | None, bucket: str | None) -> tuple[Account, Any, Stack | None, CodeBucket]:
+    """Find the account, the stack and the bucket. Refuse a stack or bucket that a deployment could not use."""
     from offpoll.deploy.account import Account
     from offpoll.deploy.code_bucket import CodeBucket
     from offpoll.deploy.stack import find_stack
@@ -195,9 +191,9 @@ def _packed(display: Display, plan: _Plan, *, requirements: Path | None, into: P
     archive = package.archive
     display.say(f"  {archive.files} files, {archive.size / 1e6:.1f} MB; {archive.unzipped / 1e6:.1f} MB unzipped", style="dim")
     if not package.compiled:
-        display.say(f"  without bytecode, which halves a cold start: there is no {target.runtime} here to make it", style="dim")
+        display.say(f"  without bytecode, which would halve a cold start: no {target.runtime} is here to compile it", style="dim")
     for name in package.missing:
-        display.say(f"  {name} is imported, and is not in the zip: add what brings it to {named or beside}", style="yellow")
+        display.say(f"  {name} is imported but missing in the zip: add its package to {named or beside}", style="yellow")
     return archive
 
 
@@ -209,7 +205,7 @@ def _proposed(display: Display, plan: _Plan, archive: Archive) -> Proposal:
         proposal = propose(plan.cloudformation, plan.name, template=plan.template, stack=plan.stack, given=given)
     where = f"stack {plan.name} in account {plan.account.id}, {plan.account.region}"
     if proposal.changes:
-        display.say(f"{where}, {'to be made' if proposal.is_new else 'to be changed'}:")
+        display.say(f"{where}, {'to create' if proposal.is_new else 'to change'}:")
     for change in proposal.changes:
         _show(display, change, keeps_data=change.resource in plan.template.retained())
     return proposal
@@ -218,14 +214,14 @@ def _proposed(display: Display, plan: _Plan, archive: Archive) -> Proposal:
 def _show(display: Display, change: Change, *, keeps_data: bool) -> None:
     mark, style = _MARKS.get(change.action, ("?", ""))
     because = f"  ({', '.join(change.because)})" if change.because else ""
-    replaced = {"True": "  is replaced by a new one", "Conditional": "  may be replaced by a new one"}.get(change.replaces, "")
+    replaced = {"True": "  will be replaced by a new one", "Conditional": "  may be replaced by a new one"}.get(change.replaces, "")
     display.say_parts((f"  {mark} ", style), (change.resource, ""), (f"  {change.type}{because}", "dim"), (replaced, "bold red"))
     if keeps_data and (replaced or change.action == "Remove"):
-        display.say("      what is in it stays where it is, and this deployment no longer finds it", style="red")
+        display.say("      its data stays where it is, but this deployment will no longer find it", style="red")
 
 
 def _agree(plan: _Plan, proposal: Proposal, *, yes: bool) -> None:
-    """Ask, and take the proposal back where the answer is no, or there is none."""
+    """Ask, and discard the proposal unless the user agrees."""
     agreed = False
     try:
         agreed = agree("Go on?", yes=yes)
@@ -237,14 +233,14 @@ def _agree(plan: _Plan, proposal: Proposal, *, yes: bool) -> None:
 
 
 def _applied(display: Display, plan: _Plan, archive: Archive, proposal: Proposal, reached: Stage) -> Mapping[str, str]:
-    """Upload and apply. Return the outputs."""
+    """Upload the zip, apply the changes, and return the outputs."""
     from offpoll.deploy.events import last_event
     from offpoll.deploy.stack import find_stack
 
     key, cloudformation = plan.bucket.key(archive, stack=plan.name), plan.cloudformation
     reached.left = "the stack was not changed; the zip may be in its bucket"
     try:
-        with display.step(f"bringing the zip to s3://{plan.bucket.name}/{key}"):
+        with display.step(f"uploading the zip to s3://{plan.bucket.name}/{key}"):
             plan.bucket.upload(archive, key=key)
         after = last_event(cloudformation, proposal.stack_id)
     except BaseException:
@@ -264,10 +260,10 @@ def _applied(display: Display, plan: _Plan, archive: Archive, proposal: Proposal
 
 def _what_now(name: str, status: str, proposal: Proposal) -> str:
     if proposal.is_new:
-        return f"Nothing of it works. Remove the cause, then: offpoll destroy --stack {name}, and deploy again"
+        return f"The deployment does not work. Remove the cause, then: offpoll destroy --stack {name}, and deploy again"
     if status == "UPDATE_ROLLBACK_COMPLETE":
-        return "The deployment is as it was before. Remove the cause, and deploy again"
-    return f"It could not be brought back either: aws cloudformation continue-update-rollback --stack-name {name}"
+        return "The deployment is as before. Remove the cause, and deploy again"
+    return f"Its rollback failed too: aws cloudformation continue-update-rollback --stack-name {name}"
 
 
 def _report(display: Display, done: _Done, *, as_json: bool) -> None:
@@ -291,7 +287,7 @@ def _report(display: Display, done: _Done, *, as_json: bool) -> None:
 
 
 def _show_call(display: Display, plan: _Plan, url: str) -> None:
-    """Show how to try it, with the first kind that has an example."""
+    """Show how to try the deployment, with the first kind that has an example."""
     from offpoll.cli.dev.example import example_input
 
     for name, kind in plan.kinds.items():

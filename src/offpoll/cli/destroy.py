@@ -1,4 +1,4 @@
-"""`offpoll destroy`: the end of a deployment. What holds data stays, unless it is to go too."""
+"""`offpoll destroy`: removes a deployment. It keeps the data, unless the user wants that deleted too."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def destroy(
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Remove a deployment. The bucket of the documents, the table of the records and the secret stay, and are named at the end.
+    """Remove a deployment. The documents' bucket, the records' table and the secret stay, and the command names them at the end.
 
-    Queues go, with what is in them: operations that wait or are under way then never end, and how many there are is shown before the
-    question. Status links that are out do not work any more: their signer's role goes too.
+    Queues go with their messages: operations that wait or run will then never end. The command shows their number before it asks. Status
+    links stop working, because the role that signed them goes too.
 
-    With `--delete-data` what stayed is deleted as well, now or by repeating the command later (CloudFormation remembers a stack for 90
-    days). Buckets are emptied first. The zips of the functions stay in their bucket.
+    `--delete-data` also deletes the data, now or when you repeat the command later (CloudFormation remembers a stack for 90 days), and
+    empties buckets first. The functions' zips stay in their bucket.
 
-    Exit codes: 0 removed, or there was nothing; 1 something could not be removed, and it says why; 2 refused before anything was changed;
-    130 interrupted: it says what goes on. Repeating it is safe.
+    Exit codes: 0 removed, or there was nothing to remove; 1 something could not be removed, and it says why; 2 refused before any change;
+    130 interrupted: it says what continues. You can safely repeat the command.
 
     Example: `offpoll destroy --stack orders --region eu-west-1`
     """
@@ -48,7 +48,7 @@ def destroy(
 
     display = Display(sys.stderr)
     with stage(display) as reached:
-        with display.step("asking AWS who this is and what there is"):
+        with display.step("asking AWS about the account and the stack"):
             account = Account.find(region=region)
             cloudformation = account.client("cloudformation")
             found = find_stack(cloudformation, stack)
@@ -63,7 +63,7 @@ def destroy(
 
 
 def _remove(display: Display, account: Account, found: Stack, reached: Stage, *, delete_data: bool, yes: bool) -> None:
-    """Ask, and let CloudFormation delete the stack."""
+    """Ask, then let CloudFormation delete the stack."""
     from offpoll.deploy.account import speaking_to
     from offpoll.deploy.events import last_event
     from offpoll.deploy.removal import operations_left, stored_in
@@ -72,22 +72,22 @@ def _remove(display: Display, account: Account, found: Stack, reached: Stage, *,
     cloudformation = account.client("cloudformation")
     after = last_event(cloudformation, found.id)
     display.say(
-        f"stack {found.name} in account {account.id}, {account.region}, with its API, functions, queues, roles, logs and alarms, goes"
+        f"stack {found.name} in account {account.id}, {account.region}, goes with its API, functions, queues, roles, logs and alarms"
     )
     for each in stored_in(cloudformation, found.id):
         display.say_parts(
             (f"  {each.kind} {each.name} ", ""),
-            ("goes, with all that is in it" if delete_data else "stays", "red" if delete_data else "green"),
+            ("goes with all its contents" if delete_data else "stays", "red" if delete_data else "green"),
         )
     left = operations_left(account, found.outputs)
     if left:
-        display.say(f"about {left} operations wait or are under way: they would never end", style="red")
+        display.say(f"about {left} operations wait or run: they would never end", style="red")
     if not agree("Go on?", yes=yes):
         raise OffpollError("nothing was changed")
     reached.left = f"CloudFormation goes on by itself. Repeat the command to see how it ends: offpoll destroy --stack {found.name}"
     now = find_stack(cloudformation, found.id)
     if now is None or now.status == "DELETE_COMPLETE":
-        return  # somebody else's deletion has ended meanwhile
+        return  # another deletion has ended meanwhile
     with speaking_to("CloudFormation"):
         cloudformation.delete_stack(StackName=found.id)
     ending = watch(display, cloudformation, found.id, after=after)
@@ -96,7 +96,7 @@ def _remove(display: Display, account: Account, found: Stack, reached: Stage, *,
 
 
 def _leave(display: Display, account: Account, stacks: list[Stack], reached: Stage, *, delete_data: bool, agreed: bool) -> None:
-    """Name what stays, or delete it."""
+    """Name the remaining data, or delete it."""
     from offpoll.deploy.removal import kept_by
 
     cloudformation: Any = account.client("cloudformation")
@@ -109,7 +109,7 @@ def _leave(display: Display, account: Account, stacks: list[Stack], reached: Sta
         return
     if kept and not agreed:
         for each in kept:
-            display.say(f"  {each.kind} {each.name} goes, with all that is in it", style="red")
+            display.say(f"  {each.kind} {each.name} goes with all its contents", style="red")
         if not agree("Go on?", yes=False):
             raise OffpollError("nothing was changed")
     reached.left = "some of the data is still there. Repeat the command with --delete-data"
@@ -126,4 +126,4 @@ def _delete(display: Display, account: Account, kept: Kept) -> None:
     with display.step(f"deleting {kept.kind} {kept.name}"):
         was_there = delete_data(account, kept, show=progress)
     if not was_there:
-        display.say("  it was gone already", style="dim")
+        display.say("  it was already gone", style="dim")

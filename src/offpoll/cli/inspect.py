@@ -1,4 +1,4 @@
-"""`offpoll inspect`: what is known of one operation, what it waits for, and what can be done about it."""
+"""`offpoll inspect`: shows the state of one operation, what it waits for, and what an operator can do."""
 
 from __future__ import annotations
 
@@ -27,27 +27,28 @@ __all__ = ["inspect"]
 def inspect(
     operation_id: OperationId,
     app: Annotated[
-        str | None, typer.Argument(metavar="MODULE:APP", help="The service: it says how many attempts the kind has.", show_default=False)
+        str | None, typer.Argument(metavar="MODULE:APP", help="The app: it knows how many attempts the kind has.", show_default=False)
     ] = None,
     *,
     owner: Owner = PUBLIC,
-    repair: Annotated[bool, typer.Option("--repair", help="Publish the recorded outcome where the document does not show it.")] = False,
-    show_result: Annotated[bool, typer.Option("--show-result", help="Show the result, too. Inputs are never shown.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Publish the recorded outcome if the document does not show it.")] = False,
+    show_result: Annotated[bool, typer.Option("--show-result", help="Show the result too. The command never shows inputs.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="A JSON object, for scripts.")] = False,
 ) -> None:
-    """Show one operation: its document, its record, where its message has to be, what it waits for, and whether document and record agree.
+    """Show one operation: its document, its record, where its message must be, what it waits for, and whether document and record agree.
 
-    The record decides; the document is what clients see, and may lag behind it. A queue cannot be searched: shown is what the record
-    implies, and how many messages the queue, its dead letters and the parking queue hold, of all operations, up to a minute old.
+    The record decides. Clients see the document, which may lag behind. Queues cannot be searched, so the command shows where the message
+    must be according to the record, and how many messages of all operations the queue, the dead letters and the parking queue hold. Those
+    numbers are up to a minute old.
 
-    `--repair` does what the next delivery or GET at the API would do: it publishes a recorded outcome that the document does not show. It
-    invents none: without an outcome it changes nothing. Where an operation has succeeded it needs MODULE:APP, because only the kind says
-    whether its result is published.
+    `--repair` does the same as the next delivery, or the next GET at the API: it publishes a recorded outcome that the document does not
+    show. Without a recorded outcome it changes nothing. For a succeeded operation it needs MODULE:APP, because only the kind tells whether
+    to publish the result.
 
-    Needs the settings of a worker (see `offpoll config`), no secret, and no permission that a worker has not.
+    It needs a worker's settings (see `offpoll config`) and permissions, and no secret.
 
-    Exit codes: 0 found, document and record agree, or were made to; 1 they disagree, there is neither, or a dependency does not answer;
-    2 usage or configuration, also where a dependency refuses.
+    Exit codes: 0 found, and document and record agree or were repaired; 1 they disagree, there is neither, or a dependency does not
+    respond; 2 usage or configuration, also if a dependency refuses.
 
     Example: `offpoll inspect 5f2b0c8e9d3a47618c1f0e6b7a92d450 --owner ada --json | jq .waits_for`
     """
@@ -118,7 +119,7 @@ def _fields(found: Inspection, *, show_result: bool) -> dict[str, Any]:
 
 
 def _record(record: Record, *, show_result: bool) -> dict[str, Any]:
-    """Return what a record says, but for the token: whoever has it could speak for the worker. Of the input, whether it is kept."""
+    """Return a record's fields without the token, which would let anybody act as the worker, and without the input."""
     outcome = record.outcome
     fields = {
         "status": record.status,
@@ -165,7 +166,7 @@ def _lines(found: Inspection, *, show_result: bool) -> Iterator[str]:
     waits = fields["waits_for"]
     if waits is not None:
         yield f"waits for   {waits['text']}" + (f", until {waits['until']}" if waits["until"] else "")
-    agreement = fields["agreement"] or "not known: one of the two cannot be read"
+    agreement = fields["agreement"] or "not known: one of the two is unreadable"
     yield f"agree       {'' if fields['agree'] in (True, None) else 'no: '}{agreement}" + (" (repaired)" if found.repaired else "")
     for each in fields["faults"]:
         yield f"fault       {each}"

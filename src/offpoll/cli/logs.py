@@ -1,4 +1,4 @@
-"""Where log lines go and what they look like: to stderr, times in UTC. The access log is `access_log`'s."""
+"""Configures logging: logs go to stderr, and times are in UTC. The access log is in `access_log`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ LEVELS = ("debug", "info", "warning", "error")
 
 
 def configure(level: str) -> None:
-    """Set up logging, where the program has not done so itself."""
+    """Set up logging, unless the program has done so itself."""
     logging.basicConfig(level=level.upper(), handlers=[_handler(sys.stderr, "%(asctime)s %(levelname)s %(name)s: %(message)s")])
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
-    for chatty in ("boto3", "botocore"):  # on info they tell where each client found its credentials
+    for chatty in ("boto3", "botocore"):  # at info they log where each client found its credentials
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

@@ -1,4 +1,4 @@
-"""The console entry point: runs the command line, and turns every error that is ours into one paragraph and an exit code."""
+"""The console entry point: runs the command line, and turns offpoll's errors into one paragraph and an exit code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from offpoll.errors import ConfigurationError, DependencyRefused, OffpollError
 
 __all__ = ["main", "run"]
 
-#: Which extra brings a module that may be missing.
+#: The extra that installs each optional module.
 _EXTRAS = {
     "boto3": "dev",
     "botocore": "aws",
@@ -29,15 +29,15 @@ _EXTRAS = {
 
 
 def run() -> NoReturn:
-    """Run the command line in a process of its own, and end that process."""
+    """Run the command line, and end the process."""
     code: int | str | None = 0
     try:
         main()
     except SystemExit as ended:
         code = ended.code
     if "pyreqwest" in sys.modules and not isinstance(code, str):
-        # Its threads outlive a closed client by a moment. One that lets go of an object while the interpreter is being taken down aborts
-        # the process, with all done and said: "PyGILState_Release: thread state must be current when releasing".
+        # The library's threads outlive a closed client by a moment. If one releases an object while the interpreter shuts down, the process
+        # aborts although its work is done: "PyGILState_Release: thread state must be current when releasing".
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code or 0)
@@ -54,7 +54,7 @@ def main() -> None:
         _end(f"offpoll: configuration error: {error}", MISUSED)
     except OffpollError as error:
         _end(f"offpoll: {error}", FAILED)
-    except KeyboardInterrupt:  # while it was still loading; commands have their own ways to end
+    except KeyboardInterrupt:  # during the imports; commands handle it themselves
         _end("offpoll: interrupted", INTERRUPTED)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]

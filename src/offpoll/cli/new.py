@@ -1,4 +1,4 @@
-"""`offpoll new`: a project to begin with. Its files are those of the folder `skeleton`, as they are."""
+"""`offpoll new`: writes a starting project, from the files in the folder `skeleton`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from offpoll.errors import ConfigurationError
 
 __all__ = ["FILES", "new"]
 
-#: What is written, and the file of the skeleton that it is: one that begins with a dot would be left out of some packages.
+#: The files to write, and their sources in the skeleton. Some packages would leave out a source whose name begins with a dot.
 FILES = {
     "orders.py": "orders.py",
     "test_orders.py": "test_orders.py",
@@ -23,11 +23,11 @@ FILES = {
 
 
 def new(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make; an empty one may be there.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to create; it may exist if it is empty.", show_default=False)],
 ) -> None:
-    """Write a project that runs and deploys: a service with one kind of operation, its tests, and what it requires.
+    """Write a project that runs and deploys: an app with one kind of operation, its tests and its requirements.
 
-    Nothing is overwritten: a folder with anything in it is refused.
+    It overwrites nothing, and refuses a folder that is not empty.
 
     Exit codes: 0 written; 2 refused.
 
@@ -44,4 +44,4 @@ def new(
         raise ConfigurationError(f"{folder}: {error.strerror}") from error
     for name in FILES:
         print(folder / name)
-    typer.echo(f"next: cd {folder} && offpoll dev orders:app; README.md says the rest", err=True)
+    typer.echo(f"next: cd {folder} && offpoll dev orders:app; README.md has the rest", err=True)

@@ -1,4 +1,4 @@
-"""What commands have in common: arguments and options that mean the same everywhere, and the check before a start."""
+"""The shared arguments and options of commands, and the checks before a start."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["Host", "LogLevel", "OperationId", "Owner", "Port", "Reference", "fre
 log = logging.getLogger("offpoll.start")
 
 Reference: TypeAlias = Annotated[
-    str, typer.Argument(metavar="MODULE:APP", help="The service, as `orders:app`. The current folder is searched too.", show_default=False)
+    str, typer.Argument(metavar="MODULE:APP", help="The app, as `orders:app`. The current folder is searched too.", show_default=False)
 ]
-Host: TypeAlias = Annotated[str, typer.Option(help="Address to listen on. `0.0.0.0` in a container.")]
+Host: TypeAlias = Annotated[str, typer.Option(help="Address to listen on; `0.0.0.0` in a container.")]
 Port: TypeAlias = Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")]
 
 
@@ -47,18 +47,18 @@ OperationId: TypeAlias = Annotated[
     str, typer.Argument(metavar="ID", callback=_operation_id, help="The operation's id: 32 hex digits.", show_default=False)
 ]
 Owner: TypeAlias = Annotated[
-    str, typer.Option(metavar="OWNER", callback=_owner, help="Whose operation it is: what `authorize` returned for the caller.")
+    str, typer.Option(metavar="OWNER", callback=_owner, help="The operation's owner, as `authorize` returned it for the caller.")
 ]
 LogLevel: TypeAlias = Annotated[str, typer.Option(callback=_level, help="debug, info, warning or error.")]
 
 
 async def start_check(*checks: Callable[[], Awaitable[object]]) -> None:
-    """Ask each dependency once, before anything is served.
+    """Check each dependency once, before the service starts.
 
-    An outage is no reason not to start: the API answers 503 and workers wait until it is over.
+    An outage does not prevent the start: until it is over, the API responds 503 and workers wait.
 
     Raises:
-        ConfigurationError, DependencyRefused: a name, a permission or a key is wrong, and will be until somebody changes it.
+        ConfigurationError, DependencyRefused: a name, a permission or a key is wrong, and somebody has to fix it.
     """
     results = await asyncio.gather(*(check() for check in checks), return_exceptions=True)
     errors = [result for result in results if isinstance(result, BaseException)]
@@ -66,14 +66,14 @@ async def start_check(*checks: Callable[[], Awaitable[object]]) -> None:
         if not isinstance(error, DependencyUnavailable):
             raise error
     for error in errors:
-        log.warning("%s; starting nevertheless, it may come back", error)
+        log.warning("%s; starting anyway, because it may come back", error)
 
 
 def free_port(host: str, port: int) -> int:
-    """Return the port to listen on: the one given, or a free one for 0.
+    """Return the port to listen on: the given one, or a free one for 0.
 
     Raises:
-        ConfigurationError: another process has it, or this machine has no such address.
+        ConfigurationError: another process uses the port, or this machine lacks the address.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:

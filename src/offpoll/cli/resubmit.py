@@ -1,4 +1,4 @@
-"""`offpoll resubmit`: a failed operation's input, submitted again as a new operation."""
+"""`offpoll resubmit`: submits a failed operation's input again as a new operation."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def resubmit(
         bool, typer.Option("--json", help="A JSON object: operation_id, resubmit_of, kind, owner, status, created_at.")
     ] = False,
 ) -> None:
-    """Submit a failed operation again: a new operation with the same input, of the same kind and owner.
+    """Submit a failed operation again: a new operation with the same input, kind and owner.
 
-    A failed operation keeps its input until its record expires (14 days and the longest timeout). It stays `failed` itself; the new one's
-    document names it as `resubmit_of`. Repeating the command gives the same new operation and sends its message again while it is `queued`,
-    which does no harm. Whoever asked for the failed operation does not learn of the new one: tell them its id.
+    A failed operation keeps its input until its record expires (14 days plus the longest timeout). It stays `failed` itself; the new
+    operation's document names it as `resubmit_of`. If you repeat the command, you get the same new operation. While that is `queued`, its
+    message is sent again, which is harmless. The failed operation's submitter does not learn of the new one: tell them its id.
 
-    Prints the new id. Exit codes: 0 submitted, now or before; 1 refused (unknown, not failed, no input kept, or an input that the kind does
-    not take), or a dependency does not answer: repeat it; 2 usage or configuration, also a kind that MODULE:APP has not.
+    Prints the new id. Exit codes: 0 submitted, now or before; 1 refused (unknown, not failed, no input kept, or an input that the kind
+    does not accept), or a dependency does not respond: repeat it; 2 usage or configuration, also if MODULE:APP lacks the kind.
 
     Example: `offpoll resubmit 5f2b0c8e9d3a47618c1f0e6b7a92d450 orders:app --owner ada`
     """
@@ -59,7 +59,7 @@ def resubmit(
 
 
 async def _resubmit(reference: str, operation_id: str, owner: str) -> Document:
-    """Submit it. The app's lifespan is not entered: no handler runs here."""
+    """Submit it without entering the app's lifespan: no handler runs here."""
     from offpoll.wiring import async_connect, load_app
 
     service = async_connect(load_app(reference))

@@ -1,4 +1,4 @@
-"""What commands that change stacks have in common: options, the lines that show what goes on, and how they end when interrupted."""
+"""Shared by the commands that change stacks: options, progress lines, and the end after an interruption."""
 
 from __future__ import annotations
 
@@ -30,17 +30,18 @@ def _stack_name(value: str) -> str:
 StackName: TypeAlias = Annotated[
     str,
     typer.Option(
-        "--stack", metavar="NAME", callback=_stack_name, help="The stack: this deployment's name in the account.", show_default=False
+        "--stack", metavar="NAME", callback=_stack_name, help="The stack's name: this deployment's name in the account.", show_default=False
     ),
 ]
 Region: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="REGION", help="AWS region, as `eu-west-1`; else AWS_REGION, or the profile's.", show_default=False)
+    str | None,
+    typer.Option(metavar="REGION", help="AWS region, as `eu-west-1`; else AWS_REGION, or the profile's.", show_default=False),
 ]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 class Stage:
-    """How far a command has got: what is so if it is interrupted now."""
+    """How far a command has got. `left` says what an interruption would leave behind now."""
 
     def __init__(self) -> None:
         self.left = "nothing was changed"
@@ -48,7 +49,7 @@ class Stage:
 
 @contextmanager
 def stage(display: Display) -> Iterator[Stage]:
-    """Run a command's steps. Ctrl-C, also at a question, ends it with what is left as it is."""
+    """Run a command's steps. Ctrl-C, also at a question, ends the command and prints what it leaves behind."""
     reached = Stage()
     try:
         yield reached
@@ -59,34 +60,34 @@ def stage(display: Display) -> Iterator[Stage]:
 
 
 def agree(question: str, *, yes: bool) -> bool:
-    """Ask, unless the answer was given with the command.
+    """Ask the user, unless `--yes` already answers.
 
     Raises:
-        ConfigurationError: nobody is there to ask.
+        ConfigurationError: standard input is no terminal.
     """
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise ConfigurationError("nobody is here to ask, and nothing was changed: add --yes")
+        raise ConfigurationError("nothing was changed, because nobody is here to ask: add --yes")
     return typer.confirm(question, err=True)
 
 
 def watch(display: Display, cloudformation: Any, stack_id: str, *, after: str) -> Ending:
-    """Show what CloudFormation does until it has ended, a line when it begins with a resource and one when it has done with it."""
+    """Show CloudFormation's progress until it ends: a line when it begins with a resource and one when it has finished."""
     from offpoll.deploy.events import follow
 
     return follow(cloudformation, stack_id, after=after, show=lambda event: _show(display, event))
 
 
 def why(ending: Ending) -> str:
-    """Say which resources failed, and why, in CloudFormation's words."""
+    """Describe which resources failed, and why, in CloudFormation's words."""
     lines = [f"{each.resource} ({each.type}): {each.reason or each.status}" for each in ending.failures]
     return "\n".join(f"  {line}" for line in lines or [f"CloudFormation names no resource: {ending.status}"])
 
 
 def _show(display: Display, event: Event) -> None:
     if event.status.endswith("_IN_PROGRESS") and event.reason.startswith(("Resource creation Initiated", "Eventual consistency")):
-        return  # said a second time
+        return  # repeats an earlier event
     style = (
         "red"
         if event.status.endswith("_FAILED") or "ROLLBACK" in event.status

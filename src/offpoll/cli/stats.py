@@ -1,4 +1,4 @@
-"""`offpoll stats`: how long operations take, how many wait, and whether estimates are right."""
+"""`offpoll stats`: shows how long operations take, how many wait, and whether estimates are right."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["stats"]
 
-#: Of fewer than this many ends a share of 80 % may well be 60 % or 100 %.
+#: With fewer ends than this, a measured share of 80 % may really be 60 % or 100 %.
 FEW = 30.0
 
 
@@ -27,20 +27,20 @@ def stats(
     *,
     json_: Annotated[bool, typer.Option("--json", help="A JSON object, for scripts. Times are seconds, shares 0 to 1.")] = False,
 ) -> None:
-    """Show, for each kind: how many operations ended, how long they take, and how many ended when their submitters were told they would.
+    """Show for each kind how many operations ended, how long they take, and how many ended within their estimate.
 
     **inside** is the share of operations that ended between the earliest and the latest end in their 202. These are the 10 % and the 90 %
     quantile, so 80 % is right. Less, with many *early*: operations got faster, or workers were added, within the last hour. Less, with many
-    *late*: slower, or fewer workers; it corrects itself within some hundred completions. Much more: operations take nearly always the same
-    time.
+    *late*: slower, or fewer workers; this corrects itself within a few hundred completions. Much more: operations nearly always take the
+    same time.
 
-    Service times are from claim to decision. A completion counts half after an hour, or after a hundred newer ones of its kind. Workers
-    report every 10 s; an operation that was rewritten by an earlier attempt, or canceled, is not judged. Queue depths may lag by a minute.
+    Service times run from claim to decision. A completion counts half after an hour, or after a hundred newer ones of its kind. Workers
+    report every 10 s. Operations that were canceled, or rewritten by an earlier attempt, are not judged. Queue depths may lag by a minute.
 
-    Needs the settings of a worker (see `offpoll config`), no secret, and no permission that a worker has not.
+    It needs a worker's settings (see `offpoll config`) and permissions, and no secret.
 
-    Exit codes: 0 shown, also where nothing was measured yet; 1 a dependency does not answer; 2 usage or configuration, also where a
-    dependency refuses.
+    Exit codes: 0 shown, even if nothing was measured yet; 1 a dependency does not respond; 2 usage or configuration, also if a dependency
+    refuses.
 
     Example: `offpoll stats orders:app --json | jq .kinds.order.ended.inside_share`
     """

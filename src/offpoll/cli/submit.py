@@ -1,4 +1,4 @@
-"""`offpoll submit`: an operation submitted to any offpoll API, and waited for if that is wanted."""
+"""`offpoll submit`: submits an operation to any offpoll API, and waits for it with `--wait`."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def submit(
         str | None,
         typer.Option(metavar="KEY", help="The same key and input give the same operation, also tomorrow.", show_default=False),
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for it, and print its result.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the operation, and print its result.")] = False,
     timeout: Timeout = 300.0,
     proxy: Proxy = None,
     ca: Ca = None,
     json_: AsJson = False,
 ) -> None:
-    """Submit an operation. It is sent with an idempotency key, yours or a new one, and repeated under it while the API is out of order.
+    """Submit an operation under an idempotency key, yours or a new one. While the API is unavailable, the request is repeated.
 
-    Prints the operation's address, which `offpoll wait` takes. `--json` prints the ticket, for a file that `offpoll wait` takes as well; it
-    contains the status link, so keep it as a secret. With `--wait` it waits, and prints what `offpoll wait` does.
+    Prints the operation's address, which `offpoll wait` accepts. `--json` prints the ticket instead; `offpoll wait` accepts a file with it.
+    The ticket contains the status link, so keep it secret. With `--wait` it waits, and prints the same as `offpoll wait`.
 
-    Exit codes: 0 accepted, with --wait succeeded; 1 failed; 2 usage or configuration; 3 canceled; 4 the time is up, it goes on; 5 the API
-    refused; 6 no answer, and it may have been accepted: repeat it with the key that is shown; 130 interrupted.
+    Exit codes: 0 accepted, with --wait succeeded; 1 failed; 2 usage or configuration; 3 canceled; 4 the time is up, the operation goes on;
+    5 the API refused; 6 no response, and it may have been accepted: repeat it with the shown key; 130 interrupted.
 
     Example: `offpoll submit http://127.0.0.1:8000 order -d '{"sku": "A1", "quantity": 2}' --wait`
 

@@ -1,4 +1,4 @@
-"""`offpoll wait`: wait for an operation that was submitted, here or elsewhere."""
+"""`offpoll wait`: waits for an operation that was submitted here or elsewhere."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def wait(
         str,
         typer.Argument(
             metavar="TICKET|URL",
-            help="A ticket's file, `-` for one on standard input, the operation's own address, or a status link (in quotes).",
+            help="A ticket's file, `-` for one on standard input, the operation's address, or a status link (in quotes).",
             show_default=False,
         ),
     ],
     *,
     api: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="The API's address, where it is not the one that the operation names.", show_default=False),
+        typer.Option(metavar="URL", help="The API's address, if the operation names another.", show_default=False),
     ] = None,
     header: Headers = None,
     timeout: Timeout = 300.0,
@@ -37,16 +37,16 @@ def wait(
 ) -> None:
     """Wait for an operation, and print its result as JSON.
 
-    Standard error shows how it goes on: a bar on a terminal (how far, the handler's message, when it is expected to end, when the next poll
-    is due, how many there were), elsewhere a line for each change. Ctrl-C ends the waiting, not the operation, and says how to wait on.
+    Standard error shows the progress. On a terminal that is a bar with the handler's message, the expected end, the time of the next poll
+    and the number of polls; elsewhere it is a line for each change. Ctrl-C ends the wait, not the operation, and shows how to wait on.
 
-    Credentials go only where the command line says: with `--header`, a ticket or a status link needs `--api`, too.
+    Credentials go only to the API that the command line names: with `--header`, a ticket or a status link needs `--api` too.
 
     `--json` prints one object instead, however it ends: outcome (succeeded, failed, canceled, timed_out, refused, unavailable),
     operation_id, kind, status, result, error, message, polls, api_requests, seconds.
 
-    Exit codes: 0 succeeded; 1 failed; 2 usage, configuration, or a ticket that cannot be read; 3 canceled; 4 the time is up, the operation
-    goes on; 5 the API refused, or what answers is not offpoll; 6 no answer in time; 130 interrupted, the operation goes on.
+    Exit codes: 0 succeeded; 1 failed; 2 usage, configuration, or an unreadable ticket; 3 canceled; 4 the time is up, the operation goes on;
+    5 the API refused, or is not an offpoll API; 6 no response in time; 130 interrupted, the operation goes on.
 
     Example: `offpoll wait ticket.json --timeout 60`
 
@@ -66,7 +66,7 @@ def wait(
     if auth is not None and named is None:
         of = None if saved is None else api_of(saved.document)
         example = "" if of is None else f"; the ticket is of {of}"
-        raise ConfigurationError(f"credentials go only where the command line says: add --api URL{example}")
+        raise ConfigurationError(f"credentials go only to the API that the command line names: add --api URL{example}")
 
     def client(base_url: str) -> AsyncClient:
         own = auth if named is not None else None
@@ -90,7 +90,7 @@ def _saved(path: str) -> Ticket:
     """Read a saved ticket.
 
     Raises:
-        ConfigurationError: there is none, or one of another version.
+        ConfigurationError: there is none, or another version saved it.
     """
     from offpoll.ticket import Ticket
 

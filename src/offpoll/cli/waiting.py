@@ -1,14 +1,14 @@
-"""A wait of the command line, from its ticket to its exit code.
+"""Runs a wait on the command line, from the ticket to the exit code.
 
-The exit codes of `offpoll submit` and `offpoll wait`; 2 is for usage and bad input, as everywhere:
+The exit codes of `offpoll submit` and `offpoll wait`:
 
     0    succeeded (submit without --wait: accepted)
     1    the operation failed
-    2    usage or configuration, or a ticket that cannot be read: nothing was asked
+    2    usage or configuration, or an unreadable ticket: no request was sent
     3    the operation was canceled
     4    the time is up; the operation goes on
-    5    the API refused, or what answers is not offpoll
-    6    no answer in time, after retries
+    5    the API refused, or is not an offpoll API
+    6    no response in time, after retries
     130  interrupted; the operation goes on
 """
 
@@ -43,11 +43,11 @@ _OUTCOMES: tuple[tuple[type[ClientError], str], ...] = (
 
 
 class Found:
-    """What is known of a command's operation so far: what is needed to say how to go on, whenever it ends.
+    """A command's operation so far. It tells the user how to continue, whenever the command ends.
 
     Attributes:
         ticket: None until there is one.
-        again: the command line that waits on, without any secret.
+        again: tells how to wait on, without any secret.
     """
 
     def __init__(self, again: str) -> None:
@@ -59,8 +59,8 @@ def run(main: Callable[[], Coroutine[Any, Any, None]], *, found: Found, watch: W
     """Run a command's coroutine, and end the command with its exit code.
 
     Raises:
-        ConfigurationError: an argument cannot be used.
-        Exit: always, otherwise.
+        ConfigurationError: an argument is unusable.
+        Exit: in every other case.
     """
     try:
         asyncio.run(main())
@@ -82,7 +82,7 @@ def run(main: Callable[[], Coroutine[Any, Any, None]], *, found: Found, watch: W
 
 
 async def wait_for(client: AsyncClient, ticket: Ticket, *, timeout: float, found: Found, watch: Watch, as_json: bool) -> None:
-    """Wait, showing how it goes on, and print the result."""
+    """Wait while showing the progress, and print the result."""
     found.ticket = ticket
     with watch.following(ticket):
         result = await client.wait(ticket, timeout=None if timeout == inf else timeout, on_update=watch.updated)

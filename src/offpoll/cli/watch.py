@@ -1,7 +1,6 @@
-"""What a wait shows of itself, on standard error: a bar where that is a terminal, else a line for each change.
+"""Shows a wait on standard error: a bar on a terminal, else a line for each change. Never shows a link.
 
-Decides what is shown, and never a link. Knows the time only as seconds since it began; how long an operation still takes is reckoned by the
-document's own times, so that the clocks of this machine and the service may differ.
+It computes an operation's remaining time from the document's instants alone, so that the clocks of this machine and the service may differ.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ class Watch:
     """Watches one wait.
 
     Args:
-        quiet: show nothing where standard error is no terminal.
-        now: gives seconds that never go back.
-        console: where to show it; standard error by default.
+        quiet: show nothing if standard error is no terminal.
+        now: returns seconds that never go back.
+        console: where to show the wait; standard error by default.
 
     Attributes:
-        document: the newest, None before there is one.
+        document: the newest; None until there is one.
     """
 
     def __init__(self, *, quiet: bool = False, now: Callable[[], float] = monotonic, console: Console | None = None) -> None:
@@ -65,10 +64,11 @@ class Watch:
 
     @contextmanager
     def following(self, ticket: Ticket) -> Iterator[None]:
-        """Show the wait for this ticket while it lasts. What was shown goes on standing there; nothing else is left behind."""
+        """Show the wait for this ticket while it lasts. The last state stays on the terminal."""
         self._store = without_query(ticket.link.href)
         if self._console.is_terminal:
-            columns = (_Said(self._what), BarColumn(bar_width=30), TaskProgressColumn(), _Said(self._message), _Said(self._when))
+            texts = [_TextColumn(each) for each in (self._what, self._message, self._when)]
+            columns = (texts[0], BarColumn(bar_width=30), TaskProgressColumn(), *texts[1:])
             with Progress(*columns, console=self._console, refresh_per_second=4) as self._progress:
                 self._progress.add_task("", total=None)
                 self.updated(ticket.document)
@@ -77,14 +77,14 @@ class Watch:
             self.updated(ticket.document)
             yield
 
-    # --- what the client tells -------------------------------------------------------------------
+    # --- called by the client --------------------------------------------------------------------
 
     def requested(self, method: str, url: str, status: int) -> None:
         """Count a request."""
         self._asked[url] += 1
 
     def updated(self, document: Document) -> None:
-        """Take note of a new document."""
+        """Note a new document."""
         self.document, self._news = document, document != self.document
         mean = document.estimate.mean if document.estimate is not None else None
         self._end_at = None if mean is None else self._now() + (mean - document.updated_at).total_seconds()
@@ -96,11 +96,11 @@ class Watch:
             self._write()
 
     def waiting(self, seconds: float) -> None:
-        """Take note of when the next poll is due."""
+        """Note when the next poll is due."""
         self._poll_at = self._now() + seconds
         self._write()
 
-    # --- what is shown of it ---------------------------------------------------------------------
+    # --- shown to the user -----------------------------------------------------------------------
 
     def _write(self) -> None:
         if self._news and self._lines and self.document is not None:
@@ -128,22 +128,22 @@ class Watch:
         return ", ".join(parts)
 
 
-class _Said(ProgressColumn):
-    """A column that says what it is told to, afresh at each look."""
+class _TextColumn(ProgressColumn):
+    """A column whose text is computed anew each time."""
 
     max_refresh = None
 
-    def __init__(self, say: Callable[[], str]) -> None:
+    def __init__(self, text: Callable[[], str]) -> None:
         super().__init__()
-        self._say = say
+        self._text = text
 
     def render(self, task: Task) -> Text:
-        """Render it."""
-        return Text(self._say())
+        """Render the current text."""
+        return Text(self._text())
 
 
 def printable(text: Any) -> str:
-    """Return a text of the service's without what a terminal would obey."""
+    """Return a text from the service without the characters that control a terminal."""
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in str(text))
 
 

@@ -1,4 +1,4 @@
-"""`offpoll work`: a worker."""
+"""`offpoll work`: runs a worker."""
 
 from __future__ import annotations
 
@@ -27,32 +27,32 @@ __all__ = ["READY", "work"]
 
 log = logging.getLogger("offpoll.work")
 
-#: What the log says when the worker receives.
+#: The beginning of the log line that says that the worker receives.
 READY = "working on"
 
-#: Seconds for a worker that was told to stop to give back what it holds. A plain function ends at its next `progress()`, or never.
+#: How long a stopped worker may take to give back its operations, seconds. A plain function ends at its next `progress()`, or never.
 STOPPING = 10.0
 
-#: Seconds that a thread which nobody waits for may hold up the end of the process.
+#: How long an abandoned thread may delay the end of the process, seconds.
 LINGER = 2.0
 
 
 def work(
     app: Reference,
     concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Operations at once. Default: the setting OFFPOLL_CONCURRENCY.", show_default=False)
+        int | None, typer.Option(min=1, help="Operations at once; by default the setting OFFPOLL_CONCURRENCY.", show_default=False)
     ] = None,
     processes: Annotated[
-        int, typer.Option(min=0, help="Run handlers in so many child processes, one at a time in each: for those that hold the GIL.")
+        int, typer.Option(min=0, help="Run handlers in this many child processes, one at a time in each: for handlers that hold the GIL.")
     ] = 0,
-    dead_letters: Annotated[bool, typer.Option(help="Settle what the queue gave up on, too.")] = True,
+    dead_letters: Annotated[bool, typer.Option(help="Also settle messages that the queue has given up.")] = True,
     log_level: LogLevel = "info",
 ) -> None:
-    """Work on the operations of a service, until told to end.
+    """Work on an app's operations until told to end.
 
-    The first SIGTERM or SIGINT drains: nothing more is received, and what runs may finish; then it exits with 0. A second one stops the
-    handlers: their operations go to another worker at once, with one attempt spent; where a plain function runs on, the process leaves it
-    behind after 10 s, with exit code 1.
+    The first SIGTERM or SIGINT drains the worker: it receives nothing more, finishes what runs, and exits with 0. A second one stops the
+    handlers: their operations go to another worker at once, with one attempt spent. If a plain function runs on, the process abandons it
+    after 10 s, with exit code 1.
 
     Example: `offpoll work orders:app --concurrency 20`
     """
@@ -61,12 +61,12 @@ def work(
 
     configure(log_level)
     if processes and concurrency:
-        raise typer.BadParameter("with --processes, each works on one operation at a time: leave out --concurrency")
+        raise typer.BadParameter("with --processes, each process works on one operation at a time: leave out --concurrency")
     at_once = processes or concurrency
     settings = Settings.load(environ=os.environ, concurrency=at_once) if at_once else Settings.load(environ=os.environ)
-    service = load_app(app)
+    loaded = load_app(app)
     with asyncio.Runner(loop_factory=_loop_factory()) as loop:
-        loop.run(_work(service, settings, runner=_runner(service, app, settings, processes), dead_letters=dead_letters))
+        loop.run(_work(loaded, settings, runner=_runner(loaded, app, settings, processes), dead_letters=dead_letters))
         _leave_after(LINGER, code=0)
 
 
@@ -84,19 +84,19 @@ async def _work(app: Offpoll, settings: Settings, *, runner: AbstractAsyncContex
             with _signals(worker):
                 log.info("%s %s: up to %d at once", READY, kinds, settings.concurrency)
                 await worker.run()
-                log.info("drained: nothing is held")
+                log.info("drained: no operation is held")
     finally:
         await own.close()
 
 
 def _runner(app: Offpoll, reference: str, settings: Settings, processes: int) -> AbstractAsyncContextManager[HandlerRunner]:
-    """Return what runs handlers. The lifespan is entered where they run: in each child, or here."""
+    """Return the handlers' runner. It enters the lifespan where they run: in each child, or here."""
     if not processes:
         return _here(app, settings)
     from offpoll.wiring import load_app
-    from offpoll.work.children.pool import Processes
+    from offpoll.work.children.pool import ChildPool
 
-    return Processes(reference, load=load_app, processes=processes, result_limit=settings.result_limit)
+    return ChildPool(reference, load=load_app, processes=processes, result_limit=settings.result_limit)
 
 
 @asynccontextmanager
@@ -148,10 +148,10 @@ def _loop_factory() -> Any:
 
 
 def _leave_after(seconds: float, *, code: int) -> None:
-    """End the process even if a handler's thread does not: its operation waits for its lease to end, and goes to another worker then."""
+    """End the process even if a handler's thread runs on. Its operation goes to another worker when its lease ends."""
 
     def leave() -> None:
-        log.warning("a handler's thread runs on; leaving it behind. Its operation goes to another worker when its lease ends")
+        log.warning("a handler's thread runs on and is abandoned; its operation goes to another worker when its lease ends")
         logging.shutdown()
         sys.stdout.flush()
         os._exit(code)

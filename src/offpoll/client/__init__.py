@@ -1,7 +1,7 @@
-"""The polling client: submit an operation, wait for it at the object store, fetch its result.
+"""The polling client: submits an operation, waits for it at the object store and fetches its result.
 
-It knows no board, queue or worker. `flows` and `polling` decide what a client does; `Client` and `AsyncClient` only drive them.
-Each name is imported when it is first used (PEP 562), so that a blocking program does not pay for asyncio.
+`flows` and `polling` decide what a client does; `Client` and `AsyncClient` drive them. A name is imported when it is first used (PEP 562),
+so that a blocking program does not pay for asyncio.
 """
 
 from __future__ import annotations

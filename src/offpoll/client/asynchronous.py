@@ -1,4 +1,4 @@
-"""The client for async code: a thin driver of `flows`. Decides nothing itself; `blocking` is its twin."""
+"""The async client: a thin driver of `flows`. `blocking` is its blocking twin."""
 
 from __future__ import annotations
 
@@ -22,25 +22,16 @@ from offpoll.ticket import Ticket
 
 __all__ = ["AsyncClient"]
 
-#: Requests that `wait_all` has under way at once, unless it is told otherwise: as many connections, and a burst that any store takes.
+#: The default of `wait_all` for requests under way at once, each with a connection: a burst that any store accepts.
 MAX_IN_FLIGHT = 32
 
 T = TypeVar("T")
 
 
 class AsyncClient:
-    """Submits operations and waits for them, awaited. `Client`'s methods document the rest; this waits by the running loop's time.
+    """Submits operations and waits for them, awaited. `Client` documents the methods, arguments and errors.
 
-    Args:
-        base_url: the API's address, as `https://api.example.com`.
-        auth: as for `Client`; the callable may be async.
-        transport, proxy, ca: as for `Client`.
-        request_timeout, retry_timeout: seconds, as for `Client`.
-        random: gives numbers from 0 to 1, for jitter.
-        on_request, on_wait: as for `Client`.
-
-    Raises:
-        ConfigurationError: an argument cannot be used; the message says which.
+    Two things differ: the `auth` callable may be async, and the running loop's time replaces `sleep` and `monotonic`.
     """
 
     def __init__(
@@ -71,7 +62,7 @@ class AsyncClient:
         )
 
     async def resume(self, url: str) -> Ticket:
-        """Return a ticket of an operation of which only the address, or a status link, is known; see `Client.resume`."""
+        """Return a ticket for an operation's address or status link; see `Client.resume`."""
         return await self._run(self._flows.resume(url))
 
     @overload
@@ -119,9 +110,9 @@ class AsyncClient:
         max_in_flight: int = MAX_IN_FLIGHT,
     ) -> list[WaitResult[Any]]:
         """Wait for many operations and return how each wait ended, in the order of the tickets; see `Client.wait_all`."""
-        schedule = self._crowd(tickets, timeout=timeout, result_type=result_type)
-        await self._attend(schedule, on_update=on_update, max_in_flight=max_in_flight)
-        return [waited for _, waited in sorted(schedule.ended, key=itemgetter(0))]
+        schedule = WaitSchedule.of(self._flows, tickets, timeout=timeout, result_type=result_type)
+        await self._drive(schedule, on_update=on_update, max_in_flight=max_in_flight)
+        return [result for _, result in sorted(schedule.ended, key=itemgetter(0))]
 
     @overload
     def as_completed(
@@ -154,23 +145,23 @@ class AsyncClient:
     ) -> AsyncGenerator[WaitResult[Any], None]:
         """Wait for many operations and yield how each wait ended, as soon as it has; see `Client.as_completed`.
 
-        The others go on while the caller looks at one. Whoever leaves the loop early closes the generator (`contextlib.aclosing`).
+        The other waits go on while the caller handles one result. To leave the loop early, close the generator (`contextlib.aclosing`).
         """
-        schedule = self._crowd(tickets, timeout=timeout, result_type=result_type)
+        schedule = WaitSchedule.of(self._flows, tickets, timeout=timeout, result_type=result_type)
         news = asyncio.Event()
-        attending = asyncio.create_task(self._attend(schedule, on_update=on_update, max_in_flight=max_in_flight, news=news))
-        attending.add_done_callback(lambda _: news.set())
+        driving = asyncio.create_task(self._drive(schedule, on_update=on_update, max_in_flight=max_in_flight, news=news))
+        driving.add_done_callback(lambda _: news.set())
         try:
-            while schedule.ended or not attending.done():
+            while schedule.ended or not driving.done():
                 if schedule.ended:
                     yield schedule.ended.popleft()[1]
                 else:
                     await news.wait()
                     news.clear()
-            attending.result()
+            driving.result()
         finally:
-            attending.cancel()
-            await asyncio.gather(attending, return_exceptions=True)
+            driving.cancel()
+            await asyncio.gather(driving, return_exceptions=True)
 
     async def poll(self, ticket: Ticket, *, timeout: float | None = 300.0) -> AsyncIterator[Document]:
         """Yield every new status document until the operation is done; see `Client.poll`."""
@@ -180,8 +171,12 @@ class AsyncClient:
             if isinstance(event, Shown):
                 yield event.document
 
+    @overload
+    async def result(self, ticket: Ticket, *, result_type: type[T]) -> T: ...
+    @overload
+    async def result(self, ticket: Ticket, *, result_type: Any = None) -> Any: ...
     async def result(self, ticket: Ticket, *, result_type: Any = None) -> Any:
-        """Return the result of an operation that is done; see `Client.result`."""
+        """Return the result of a finished operation; see `Client.result`."""
         return result_reader(result_type)(await self._run(self._flows.result(ticket)))
 
     async def cancel(self, ticket: Ticket) -> Document:
@@ -189,7 +184,7 @@ class AsyncClient:
         return await self._run(self._flows.cancel(ticket))
 
     async def close(self) -> None:
-        """Give connections back."""
+        """Close the connections."""
         if self._owned is not None:
             await self._owned.close()
 
@@ -220,17 +215,7 @@ class AsyncClient:
             return reply
         return None
 
-    # --- many at once ----------------------------------------------------------------------------
-
-    def _crowd(self, tickets: Iterable[Ticket], *, timeout: float | None, result_type: Any) -> WaitSchedule[Any]:
-        return WaitSchedule(
-            list(tickets),
-            begin=lambda ticket: self._flows.wait(ticket, timeout=timeout),
-            read=result_reader(result_type),
-            monotonic=_loop_time,
-        )
-
-    def _attend(
+    def _drive(
         self, schedule: WaitSchedule[Any], *, on_update: OnUpdate | None, max_in_flight: int, news: asyncio.Event | None = None
     ) -> Coroutine[Any, Any, None]:
         return drive(schedule, perform=self._perform, on_update=on_update, max_in_flight=capped(max_in_flight), news=news)

@@ -1,6 +1,6 @@
-"""Drives a schedule of waits on the running loop: one task for each request under way, and none for those that wait.
+"""Drives a schedule of waits on the running loop: each request under way has a task, and an idle wait has none.
 
-Decides nothing: `schedule` says whose turn it is, and the client how a request is sent. `attend_blocking` is its twin.
+`schedule` decides which wait is due, and the client sends the requests. `driver_blocking` is its blocking twin.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ async def drive(
 
     Args:
         schedule: the waits.
-        perform: does what one of them wants.
-        on_update: told of every new document, and awaited if it wants to be.
+        perform: performs one event of a wait, and returns its reply.
+        on_update: called with every new document; may be async.
         max_in_flight: most requests under way at once.
         news: set when waits have ended.
     """
@@ -63,7 +63,7 @@ async def drive(
 
 
 async def tell(on_update: OnUpdate | None, document: Document) -> None:
-    """Tell of a document."""
+    """Call `on_update` with a document, and await it if it is async."""
     told = None if on_update is None else on_update(document)
     if isinstance(told, Awaitable):
         await told
@@ -85,9 +85,9 @@ async def _serve(
 
 
 async def _first(moved: asyncio.Event, *, within: float | None) -> None:
-    """Wait until something has moved, or the time is up."""
+    """Wait until a task has ended, or the time is up."""
     try:
         async with asyncio.timeout(within):
             await moved.wait()
     except TimeoutError:
-        pass  # it is somebody's turn
+        pass  # a wait is due

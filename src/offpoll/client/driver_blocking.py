@@ -1,6 +1,6 @@
-"""Drives a schedule of waits for a sync caller: threads send the requests, everything else happens in the caller's own.
+"""Drives a schedule of waits for a blocking caller: threads send the requests, and the caller's thread does the rest.
 
-Decides nothing: `schedule` says whose turn it is, and the client how a request is completed. `attend_async` is its twin.
+`schedule` decides which wait is due, and the client completes the requests. `driver_async` is its async twin.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from offpoll.client.results import WaitResult
 from offpoll.client.schedule import WaitSchedule
@@ -20,19 +20,21 @@ from offpoll.exchange import Fetch, NoAnswer, Response, Shown
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["Sender", "drive"]
+__all__ = ["OnUpdate", "Sender", "drive"]
+
+OnUpdate: TypeAlias = Callable[[Document], object]
 
 
 class Sender:
-    """Sends requests and hands back their replies.
+    """Sends requests in threads, and hands back their replies.
 
     Args:
         send: sends one request and waits for its reply.
-        threads: how many requests may be under way; with 0 they are sent by the caller's thread, one after another.
-        sleep: how to wait where nothing is under way, seconds.
+        threads: how many requests may be under way. With 0 the caller's thread sends them, one after another.
+        sleep: waits while no request is under way, for seconds.
 
     Attributes:
-        out: how many requests have no reply yet that was received.
+        out: how many requests still have no received reply.
     """
 
     def __init__(self, send: Callable[[Fetch], Response | NoAnswer], *, threads: int, sleep: Callable[[float], object]) -> None:
@@ -42,7 +44,7 @@ class Sender:
         self.out = 0
 
     def send(self, number: int, fetch: Fetch) -> None:
-        """Send a request, for the wait of this number."""
+        """Send a request of wait `number`."""
         self.out += 1
         if self._pool is None:
             self._carry(number, fetch)
@@ -50,10 +52,10 @@ class Sender:
             self._pool.submit(self._carry, number, fetch)
 
     def receive(self, *, within: float | None) -> tuple[int, Fetch, Response | NoAnswer] | None:
-        """Return the next reply with its wait's number and its request; None where none came within so many seconds.
+        """Return the next reply with its wait's number and its request; None if none came within `within` seconds.
 
         Raises:
-            Exception: what the transport raised.
+            Exception: raised by the transport.
         """
         if not self.out:
             self._sleep(within or 0.0)
@@ -72,14 +74,14 @@ class Sender:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         if self._pool is not None:
-            # Where requests are still out, somebody has lost interest in them: they end by themselves, within their timeouts.
+            # If requests are still out, the caller has left early: they end by themselves, within their timeouts.
             self._pool.shutdown(wait=not self.out, cancel_futures=True)
 
     def _carry(self, number: int, fetch: Fetch) -> None:
         reply: Response | NoAnswer | BaseException
         try:
             reply = self._send(fetch)
-        except BaseException as error:  # raised where it is received, in the caller's own thread
+        except BaseException as error:  # `receive` raises it, in the caller's thread
             reply = error
         self._replies.put((number, fetch, reply))
 
@@ -90,17 +92,17 @@ def drive(
     sender: Sender,
     complete: Callable[[Fetch], Fetch],
     noted: Callable[[Fetch, Response | NoAnswer], Response | NoAnswer],
-    on_update: Callable[[Document], object] | None,
+    on_update: OnUpdate | None,
     max_in_flight: int,
 ) -> Iterator[tuple[int, WaitResult[Any]]]:
-    """Give every wait its turns, and yield each that has ended with its number.
+    """Give every wait its turns, and yield each finished one with its number.
 
     Args:
         schedule: the waits.
-        sender: carries their requests.
-        complete: makes a request as it is to be sent.
-        noted: takes note of a request and its reply, and returns that.
-        on_update: told of every new document.
+        sender: sends their requests.
+        complete: adds timeout and credentials to a request.
+        noted: notes a request and its reply, and returns the reply.
+        on_update: called with every new document.
         max_in_flight: most requests under way at once.
     """
 

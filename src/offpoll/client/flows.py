@@ -1,7 +1,7 @@
-"""What a client does, as generators: submit, resume, poll, wait, result, cancel.
+"""The client's operations as generators: submit, resume, poll, wait, result, cancel.
 
-Decides what is retried and for how long, and which error a caller sees. Does no I/O: `Client` and `AsyncClient` drive these, and time and
-randomness are arguments. Polling an operation and retrying a request are never mixed: the first is `polling`, the second `_ask`.
+They decide what to retry, for how long, and which error the caller sees. They do no I/O: `Client` and `AsyncClient` drive them, and time
+and randomness are arguments. Polling an operation and retrying a request stay separate: the first is `polling`, the second `_ask`.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from offpoll.ticket import Ticket
 
 __all__ = ["Finished", "Flows", "advance", "api_of", "api_of_url", "new_key"]
 
-#: Answers after which the same request is sent again: overloaded, or nobody behind the proxy, for now.
+#: Statuses after which the client repeats the request: overloaded, or no server behind the proxy, for now.
 RETRIED = frozenset({429, 502, 503, 504})
 
 #: Full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter"): a random part of 0.2 s, doubled each time up to 10 s.
 FIRST_BACKOFF = 0.2
 MAX_BACKOFF = 10.0
 
-#: The last look of a wait that runs out of time still gets as long as this, seconds: shorter, it would often be for nothing.
+#: The least time that the last poll of a wait gets, seconds: a shorter one would often fail.
 LAST_LOOK = 1.0
 
-#: An operation's own address, and what it says: the API's, the kind, the id. A status link has a query, where its signature is.
+#: An operation's address: the API's address, the kind, the id. A status link is different: its query holds a signature.
 _OPERATION_URL = re.compile(r"(https?://[^?#]*?)/([a-z][a-z0-9_-]{0,63})/([0-9a-f]{32})")
 
-#: Where nobody says when a link ends.
+#: The expiry of a link whose end is unknown.
 _UNKNOWN = datetime.max.replace(tzinfo=UTC)
 
 _JSON = {"Accept": "application/json"}
@@ -58,13 +58,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished(Generic[T]):
-    """A flow's end, and what it returned."""
+    """A flow's end, with the value that it returned."""
 
     value: T
 
 
 def advance(flow: Flow[T], reply: Reply) -> Event | Finished[T]:
-    """Give a flow the reply to its last event and return the next, or its end."""
+    """Give a flow the reply to its last event, and return its next event or its end."""
     try:
         return flow.send(reply)
     except StopIteration as end:
@@ -72,33 +72,33 @@ def advance(flow: Flow[T], reply: Reply) -> Event | Finished[T]:
 
 
 def api_of_url(url: str) -> str | None:
-    """Return the API's address in an operation's own address; None where it is another URL, as a status link."""
+    """Return the API's address in an operation's address; None for any other URL, such as a status link."""
     own = _OPERATION_URL.fullmatch(url)
     return None if own is None else own[1]
 
 
 def api_of(document: Document) -> str | None:
-    """Return the API's address that a document names; None where it names none."""
+    """Return the API's address that a document names, or None."""
     return api_of_url(document.links.get("self", ""))
 
 
 def new_key() -> str:
-    """Return a new idempotency key: 128 random bits in hex, from the system, as no seed of a program may repeat one."""
+    """Return a new idempotency key: 128 random bits in hex. They come from the system, so that no program's seed can repeat a key."""
     return os.urandom(16).hex()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flows:
-    """What a client does.
+    """The operations of one client.
 
     Args:
         base_url: the API's address.
-        retry_timeout: how long a request is repeated while the API is unavailable, seconds.
-        random: gives numbers from 0 to 1.
-        monotonic: gives seconds that never go back.
+        retry_timeout: how long to repeat a request while the API is unavailable, seconds.
+        random: returns numbers from 0 to 1.
+        monotonic: returns seconds that never go back.
 
     Raises:
-        ConfigurationError: `retry_timeout` is not a number of seconds that ends.
+        ConfigurationError: `retry_timeout` is negative or infinite.
     """
 
     base_url: str
@@ -111,47 +111,47 @@ class Flows:
             raise ConfigurationError(f"retry_timeout is seconds, at least 0 and not for ever: {self.retry_timeout}")
 
     def submit(self, kind: str, body: bytes, *, key: str) -> Flow[Ticket]:
-        """Submit an operation. A repeated request has the same key and body, so that it cannot become a second operation.
+        """Submit an operation. A repeated request has the same key and body, so it cannot become a second operation.
 
         Raises:
-            ConfigurationError: `kind` cannot be the name of one.
+            ConfigurationError: `kind` is not a possible kind.
         """
         if not is_kind(kind):
             raise ConfigurationError(f"a kind is a lowercase letter and then letters, digits, '_' or '-': {kind!r}")
         headers = {"Content-Type": "application/json", **_JSON, "Idempotency-Key": key}
         fetch = Fetch(to="api", method="POST", url=f"{self.base_url}/{kind}", headers=headers, body=body)
         try:
-            answer = yield from self._ask(fetch)
+            response = yield from self._ask(fetch)
         except ApiUnavailable as error:
             raise ApiUnavailable(f"{error}. The operation may have been accepted: repeat it with idempotency_key={key!r}") from None
-        return Ticket.from_answer(status=answer.status, headers=answer.headers, body=answer.body, received=self.monotonic())
+        return Ticket.from_answer(status=response.status, headers=response.headers, body=response.body, received=self.monotonic())
 
     def resume(self, url: str) -> Flow[Ticket]:
-        """Return a ticket of an operation of which only the address is known, or only a status link.
+        """Return a ticket for an operation's address or status link.
 
         Raises:
-            ApiError: neither API nor store knows it, or the link has ended.
-            ConfigurationError: this is neither.
+            ApiError: neither API nor store knows the operation, or the link has ended.
+            ConfigurationError: the address is another API's.
         """
         own = _OPERATION_URL.fullmatch(url)
         if own is None:
             return (yield from self._open(StatusLink(href=url, expires_at=_UNKNOWN)))
         if own[1] != self.base_url:
             raise ConfigurationError(f"{url} is not an operation of {self.base_url}: make a client for {own[1]}")
-        answer = yield from self._ask(Fetch(to="api", method="POST", url=f"{url}/status-link", headers=_JSON, body=b""))
-        if answer.status != 200:
-            raise answer.refusal()
+        response = yield from self._ask(Fetch(to="api", method="POST", url=f"{url}/status-link", headers=_JSON, body=b""))
+        if response.status != 200:
+            raise response.refusal()
         try:
-            link = StatusLink.from_dict(answer.json())
+            link = StatusLink.from_dict(response.json())
         except (ValueError, ArithmeticError) as error:
-            raise ApiError(f"the API's answer is not offpoll's: {error}", status=answer.status) from error
+            raise ApiError(f"the API's response is not offpoll's: {error}", status=response.status) from error
         return (yield from self._open(link, url=url, kind=own[2], operation_id=own[3]))
 
     def poll(self, ticket: Ticket, *, timeout: float | None) -> Flow[Document]:
-        """Poll until the operation is done, or the time is up; then look once more before giving up.
+        """Poll until the operation is done or the time is up, and poll once more before giving up.
 
         Raises:
-            ConfigurationError: `timeout` is negative, or no number.
+            ConfigurationError: `timeout` is negative, or not a number.
         """
         if timeout is not None and not timeout >= 0:
             raise ConfigurationError(f"timeout is seconds, at least 0, or None for ever: {timeout}")
@@ -173,34 +173,34 @@ class Flows:
         return event.value
 
     def wait(self, ticket: Ticket, *, timeout: float | None) -> Flow[bytes]:
-        """Poll until the operation is done and return its result, JSON."""
+        """Poll until the operation is done, and return its result as JSON."""
         document = yield from self.poll(ticket, timeout=timeout)
         _raise_for_end(document)
         if document.result is not None and "self" not in document.links:
-            return json.dumps(document.result).encode()  # a board without an API: the document is all there is
-        # The document is published from the record, so the API cannot know less; but one read of it may be behind (202).
+            return json.dumps(document.result).encode()  # a board without an API: only the document has the result
+        # The document is made from the record, so the API cannot know less. But one read of the record may lag behind (202).
         return (yield from self._result(document, retried=RETRIED | {202}))
 
     def result(self, ticket: Ticket) -> Flow[bytes]:
-        """Return the result of an operation, JSON, without waiting for it."""
+        """Return an operation's result as JSON, without waiting for it."""
         return (yield from self._result(ticket.document, retried=RETRIED))
 
     def cancel(self, ticket: Ticket) -> Flow[Document]:
         """Cancel an operation and return its document."""
         url = operation_url(ticket.document, "cancel", base_url=self.base_url)
-        answer = yield from self._ask(Fetch(to="api", method="POST", url=url, headers=_JSON, body=b""))
-        if answer.status != 202:
-            raise answer.refusal()
+        response = yield from self._ask(Fetch(to="api", method="POST", url=url, headers=_JSON, body=b""))
+        if response.status != 202:
+            raise response.refusal()
         try:
-            document = Document.from_bytes(answer.body)
+            document = Document.from_bytes(response.body)
         except (MalformedDocument, ArithmeticError) as error:
-            raise ApiError(f"the API's answer is not offpoll's: {error}", status=answer.status) from error
+            raise ApiError(f"the API's response is not offpoll's: {error}", status=response.status) from error
         if document.id != ticket.operation_id:
-            raise ApiError(f"the API answered for another operation: {document.id}", status=answer.status)
+            raise ApiError(f"the API answered for another operation: {document.id}", status=response.status)
         return document
 
     def _open(self, link: StatusLink, *, url: str = "", kind: str = "", operation_id: str = "") -> Flow[Ticket]:
-        """Read a link's document and make a ticket of both; where the store gives none, ask the API, if its address is known."""
+        """Read a link's document and make a ticket of both. If the store has no document, ask the API at `url`, if that is known."""
         reply = yield Fetch(to="store", url=link.href, max_bytes=MAX_STORE_BYTES)
         document = _document_in(reply, operation_id=operation_id)
         if document is None and url:
@@ -210,41 +210,41 @@ class Flows:
             document = read_operation(reply, document=unseen) or _document_in(reply, operation_id=operation_id, status=202)
         if document is None:
             raise _unread(reply, api=bool(url))
-        if link.expires_at is _UNKNOWN:  # a refusal will tell; a document's readers have until it is deleted
+        if link.expires_at is _UNKNOWN:  # a refusal will show its end; until then assume the document's
             link = replace(link, expires_at=document.expires_at or document.updated_at)
         return Ticket(document=document, link=link, location=url, retry_after=0)
 
     def _result(self, document: Document, *, retried: frozenset[int]) -> Flow[bytes]:
         url = operation_url(document, "self", base_url=self.base_url)
-        answer = yield from self._ask(Fetch(to="api", url=url, headers=_JSON), retried=retried)
-        ended = read_operation(answer, document=document)
+        response = yield from self._ask(Fetch(to="api", url=url, headers=_JSON), retried=retried)
+        ended = read_operation(response, document=document)
         if ended is not None:
             _raise_for_end(ended)
-            return answer.body
-        if answer.status == 202:
+            return response.body
+        if response.status == 202:
             raise ApiError(f"operation {document.id} is not done yet: wait for it", status=202)
-        if answer.status == 200:
-            raise ApiError("the API's answer is not JSON, or too long: this is not how offpoll answers", status=200)
-        raise answer.refusal()
+        if response.status == 200:
+            raise ApiError("the API's response is not JSON, or too long: it is not offpoll's", status=200)
+        raise response.refusal()
 
     def _ask(self, fetch: Fetch, *, retried: frozenset[int] = RETRIED) -> Flow[Response]:
-        """Send a request that may be repeated, until it is answered or the time is up."""
+        """Send a repeatable request until the API responds or `retry_timeout` is over."""
         deadline = self.monotonic() + self.retry_timeout
         for attempt in count():
             reply = yield fetch
             if isinstance(reply, Response) and reply.status not in retried:
                 return reply
-            pause = self.random() * min(MAX_BACKOFF, FIRST_BACKOFF * 2 ** min(attempt, 16))
+            backoff = self.random() * min(MAX_BACKOFF, FIRST_BACKOFF * 2 ** min(attempt, 16))
             if isinstance(reply, Response):
-                pause += reply.retry_after or 0
-            if self.monotonic() + pause > deadline:
+                backoff += reply.retry_after or 0
+            if self.monotonic() + backoff > deadline:
                 raise ApiUnavailable(f"the API did not do it within {self.retry_timeout:g} s; last, {_words(reply)}")
-            yield Wait(seconds=pause)
+            yield Wait(seconds=backoff)
         raise AssertionError("count() does not end")
 
 
 def _document_in(reply: Reply, *, operation_id: str, status: int = 200) -> Document | None:
-    """Return the document in an answer; None where there is none, or not the operation's."""
+    """Return the document in a response; None if there is none, or another operation's."""
     if not isinstance(reply, Response) or reply.status != status:
         return None
     try:
@@ -272,7 +272,7 @@ def _raise_for_end(document: Document) -> None:
 
 
 def _timed_out(polling: Polling, timeout: float) -> WaitTimeout:
-    """Return the error of a wait whose time is up. Its ticket has the newest document and link, and a wait with it asks at once."""
+    """Return the error of a wait whose time is up. Its ticket has the newest document and link; a wait with that polls at once."""
     ticket = replace(polling.ticket, document=polling.document, link=polling.link, retry_after=0, answered_at=None)
     error = WaitTimeout(ticket, timeout)
     if polling.trouble:

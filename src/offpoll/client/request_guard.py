@@ -1,7 +1,7 @@
-"""The gate that every request passes: who may be asked what, and with which credentials.
+"""Guards every request: sends the API's credentials to the API's address and below, and nowhere else.
 
-Decides that the API's credentials go to the API's own address and below, and nowhere else: not to the object store, which refuses a request
-with two kinds of them, also where both share a host, and not to wherever a link in a document points.
+They never go to the object store, even on the API's host: a store refuses requests with two kinds of credentials. Nor do they follow a link
+in a document to another address.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ __all__ = ["AsyncAuth", "Auth", "RequestGuard", "without_query"]
 Auth: TypeAlias = Callable[[], Mapping[str, str]] | tuple[str, str] | Mapping[str, str]
 AsyncAuth: TypeAlias = Callable[[], Mapping[str, str] | Awaitable[Mapping[str, str]]] | tuple[str, str] | Mapping[str, str]
 
-#: What counts as a URL here. Stricter than the standards, on purpose: parsers differ on userinfo, backslashes and control characters, and
-#: where they differ, credentials leak.
+#: Accepted URLs. This is stricter than the standards on purpose: parsers disagree on userinfo, backslashes and control characters, and such
+#: disagreements leak credentials.
 _URL = re.compile(r"(https?)://([\w.-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?((?:[/?#][!-\[\]-~]*)?)", re.ASCII | re.IGNORECASE)
 
-#: A path with a step up, in whatever spelling some server understands: it may lead out of the folder that it begins with.
+#: A path with a step up, in any spelling that some server understands: it may leave the folder that it begins with.
 _LEADS_UP = re.compile(r"(?:^|/|%2f)(?:\.|%2e){1,2}(?:/|%2f|;|#|$)", re.IGNORECASE)
 
 _PORTS = {"http": "80", "https": "443"}
@@ -34,15 +34,15 @@ _PORTS = {"http": "80", "https": "443"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestGuard:
-    """What a client may send.
+    """Adds timeouts and credentials to a client's requests.
 
     Args:
-        base_url: the API's address, without a slash at its end.
-        auth: headers for the API: a mapping, or user and password, or a callable that is asked for them before every request.
+        base_url: the API's address, without a trailing slash.
+        auth: headers for the API: a mapping, user and password, or a callable that returns them before every request.
         request_timeout: longest time for one request, seconds.
 
     Raises:
-        ConfigurationError: `base_url` is not an address, or `request_timeout` no time that ends.
+        ConfigurationError: `base_url` is not an address, or `request_timeout` is not positive and finite.
     """
 
     base_url: str
@@ -55,20 +55,19 @@ class RequestGuard:
             raise ConfigurationError(
                 f"an API's address is http(s)://host[:port][/path], without user, query or fragment: {self.base_url!r}"
             )
-
         if not 0 < self.request_timeout < inf:
             raise ConfigurationError(f"request_timeout is seconds, more than 0 and not for ever: {self.request_timeout}")
 
     async def complete_async(self, fetch: Fetch) -> Fetch:
-        """Complete a request as `complete` does, with a callable that may be async."""
+        """Complete a request as `complete` does; the `auth` callable may be async."""
         headers = self._credentials() if fetch.to == "api" else {}
         return self._admit(fetch, headers if isinstance(headers, Mapping) else await headers)
 
     def complete(self, fetch: Fetch) -> Fetch:
-        """Return a request as it is to be sent: its timeout, and, to the API, its credentials.
+        """Return a request with its timeout and, for the API, its credentials.
 
         Raises:
-            ApiError: the credentials would leave the API's own address.
+            ApiError: the credentials would leave the API's address.
             ConfigurationError: the `auth` callable is async.
         """
         headers = self._credentials() if fetch.to == "api" else {}
@@ -97,8 +96,8 @@ class RequestGuard:
     def _trusted(self, url: str) -> str:
         """Return the URL to use for the API.
 
-        A link that has the API's host but `http` where the API is reached by `https` is what an API behind a TLS proxy writes: it is
-        followed by `https`. Beyond the API's own address nothing goes that has credentials; without any, a link may lead where it likes.
+        An API behind a TLS proxy may write `http` links to its own host: the client follows them by `https`. Requests with credentials go
+        only to the API's address and below. Without credentials, a link may lead anywhere.
         """
         scheme, host, port, path = _parts(url)
         own_scheme, own_host, own_port, own_path = _parts(self.base_url)
@@ -115,12 +114,12 @@ class RequestGuard:
 
 
 def without_query(url: str) -> str:
-    """Return a URL without its query, where a link's signature is."""
+    """Return a URL without its query, because a link's signature is in it."""
     return url.partition("?")[0]
 
 
-@lru_cache(maxsize=64)  # the API's own address is one of two that each request to it compares
+@lru_cache(maxsize=64)  # each request to the API compares its URL with the API's address
 def _parts(url: str) -> tuple[str, str, str, str]:
-    """Return scheme, host, port and path as written; of no host at all where this is not a URL that all parsers read alike."""
+    """Return scheme, host, port and path as written; four empty strings if parsers could disagree about this URL."""
     match = _URL.fullmatch(url)
     return ("", "", "", "") if match is None else (match[1].lower(), match[2].lower(), match[3] or "", without_query(match[4]))

@@ -1,4 +1,4 @@
-"""How a wait ended, and a result as the caller's own type."""
+"""The results of waits, and how a result becomes the caller's type."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from offpoll.ticket import Ticket
 
 __all__ = ["WaitResult", "result_reader"]
 
-
 T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WaitResult(Generic[T_co]):
-    """How the wait for one of many tickets ended; it reads as a `concurrent.futures.Future` that is done.
+    """How the wait for one of many tickets ended. It reads like a finished `concurrent.futures.Future`.
 
     Attributes:
-        ticket: the ticket, the very object that was given.
+        ticket: the same object that you passed.
     """
 
     ticket: Ticket
@@ -32,21 +31,21 @@ class WaitResult(Generic[T_co]):
         """Return the operation's result.
 
         Raises:
-            ClientError: what `wait` would have raised.
+            ClientError: the error that `wait` would have raised.
         """
         if self._error is not None:
             raise self._error
         return cast("T_co", self._value)
 
     def exception(self) -> ClientError | None:
-        """Return what `wait` would have raised; None where there is a result."""
+        """Return the error that `wait` would have raised; None if there is a result."""
         return self._error
 
 
 def result_reader(result_type: Any) -> Callable[[bytes], Any]:
-    """Return what makes a value of a JSON result: of plain JSON values, or, with a type that pydantic can validate, of that type.
+    """Return a function that reads a JSON result: as a type that pydantic validates, or, without one, as plain JSON values.
 
-    The function raises ApiError for a result that is not of that type.
+    That function raises ApiError for a result of another type.
 
     Raises:
         ConfigurationError: the type needs pydantic, which is not installed.

@@ -1,42 +1,42 @@
-"""Many waits at once: whose turn it is, and how each of them ended.
+"""Schedules many waits: which is due next, and how each ended.
 
-Decides the order of turns: by the time they are due, from one heap, so that a wait costs no task, no thread and no timer of its own. Does
-no I/O: `attend_async` and `attend_blocking` send what comes out of it, as many requests at a time as they are allowed, and give the replies
-back.
+Due waits come from one heap, so that a wait needs no task, thread or timer of its own. The schedule does no I/O: `driver_async` and
+`driver_blocking` send its requests, up to a limit at once, and give the replies back.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from typing import Any, Generic, TypeVar
 
-from offpoll.client.results import WaitResult
+from offpoll.client.flows import Flows
+from offpoll.client.results import WaitResult, result_reader
 from offpoll.errors import ClientError, ConfigurationError
 from offpoll.exchange import Fetch, Flow, Reply, Shown, Wait
 from offpoll.ticket import Ticket
 
 __all__ = ["WaitSchedule", "capped"]
 
-#: Turns after which a driver looks elsewhere: beginning ten thousand waits takes a good part of a second, and others live on that loop.
+#: Most turns in a row: beginning ten thousand waits takes a good part of a second, and other tasks share the driver's loop.
 AT_A_TIME = 100
 
 T = TypeVar("T")
 
 
 class WaitSchedule(Generic[T]):
-    """Waits that take turns. For one thread at a time.
+    """Waits that take turns. Use it from one thread at a time.
 
     Args:
-        tickets: of the operations.
-        begin: makes the flow of one wait.
-        read: makes a result of what the flow returns.
-        monotonic: gives seconds that never go back.
+        tickets: the operations'.
+        begin: returns the flow of one wait.
+        read: turns the flow's JSON into a result.
+        monotonic: returns seconds that never go back.
 
     Attributes:
         left: how many waits have not ended.
-        ended: those that have, with their numbers, oldest first; for the driver to take away.
+        ended: finished waits with their numbers, oldest first; the driver removes them.
     """
 
     def __init__(
@@ -54,12 +54,22 @@ class WaitSchedule(Generic[T]):
         self.left = len(tickets)
         self.ended: deque[tuple[int, WaitResult[T]]] = deque()
 
+    @classmethod
+    def of(cls, flows: Flows, tickets: Iterable[Ticket], *, timeout: float | None, result_type: Any) -> WaitSchedule[Any]:
+        """Return a schedule of one `flows.wait` for each ticket."""
+        return WaitSchedule(
+            list(tickets),
+            begin=lambda ticket: flows.wait(ticket, timeout=timeout),
+            read=result_reader(result_type),
+            monotonic=flows.monotonic,
+        )
+
     def pause(self) -> float | None:
-        """Seconds until the next turn, None where every wait has a request under way or has ended."""
+        """Return the seconds until the next turn; None if every wait has a request under way or has ended."""
         return max(0.0, self._due[0][0] - self._monotonic()) if self._due else None
 
     def turns(self) -> Iterator[tuple[int, Fetch | Shown]]:
-        """Yield each wait whose turn it is and what it wants, the longest due first; at most a slice of them, so look again."""
+        """Yield the number and next event of each due wait, longest due first. Call it again: it yields at most AT_A_TIME."""
         for _ in range(AT_A_TIME):
             if not self._due or self._due[0][0] > self._monotonic():
                 return
@@ -69,7 +79,7 @@ class WaitSchedule(Generic[T]):
                 yield number, event
 
     def go_on(self, number: int, reply: Reply) -> Fetch | Shown | None:
-        """Give a wait the reply to what it wanted; return what it wants next, None if its turn is over."""
+        """Give a wait the reply to its last event, and return its next event; None if its turn is over."""
         flow = self._flows[number]
         if flow is None:
             raise ValueError(f"wait {number} has ended")
@@ -97,17 +107,17 @@ class WaitSchedule(Generic[T]):
         else:
             self._end(number, WaitResult(ticket=self._tickets[number], _value=value))
 
-    def _end(self, number: int, waited: WaitResult[T]) -> None:
+    def _end(self, number: int, result: WaitResult[T]) -> None:
         self._flows[number] = None
         self.left -= 1
-        self.ended.append((number, waited))
+        self.ended.append((number, result))
 
 
 def capped(max_in_flight: Any) -> int:
-    """Return a cap on requests in flight.
+    """Return a valid cap on requests in flight.
 
     Raises:
-        ConfigurationError: it is no whole number from 1 on.
+        ConfigurationError: it is not a whole number, or less than 1.
     """
     if not isinstance(max_in_flight, int) or max_in_flight < 1:
         raise ConfigurationError(f"max_in_flight is a whole number, at least 1: {max_in_flight!r}")

@@ -1,7 +1,7 @@
-"""How requests get onto the wire: two protocols, and pyreqwest behind them.
+"""Sends the client's requests: two protocols, and pyreqwest behind them.
 
-A transport sends what it is given and says what came of it; it decides nothing else. It follows no redirect, retries nothing, and raises
-nothing for a network's failure. An in-memory system has transports of its own.
+A transport sends a request and returns the response. It follows no redirects, retries nothing, and raises nothing when the network fails.
+The in-memory system has its own transports.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from offpoll.exchange import Fetch, NoAnswer, Response
 
 __all__ = ["AsyncHttpTransport", "AsyncTransport", "Ca", "HttpTransport", "Transport", "refuse_both"]
 
-#: Where certificates are: a path, or PEM itself.
+#: Certificates: the path of a PEM file, or its bytes.
 Ca: TypeAlias = str | PathLike[str] | bytes
 
 USER_AGENT = "offpoll-python"
@@ -35,29 +35,29 @@ class Transport(Protocol):
     """Sends requests."""
 
     def send(self, fetch: Fetch) -> Response | NoAnswer:
-        """Send one request and return what came of it, within its `timeout` and reading at most its `max_bytes`."""
+        """Send one request and return its response, within its `timeout` and reading at most its `max_bytes`."""
 
     def close(self) -> None:
-        """Give connections back."""
+        """Close the connections."""
 
 
 class AsyncTransport(Protocol):
     """Sends requests, awaited."""
 
     async def send(self, fetch: Fetch) -> Response | NoAnswer:
-        """Send one request and return what came of it, within its `timeout` and reading at most its `max_bytes`."""
+        """Send one request and return its response, within its `timeout` and reading at most its `max_bytes`."""
 
     async def close(self) -> None:
-        """Give connections back."""
+        """Close the connections."""
 
 
 class HttpTransport:
-    """The network, by pyreqwest. May be used by several threads at once.
+    """Sends requests over the network, by pyreqwest. Several threads may use it at once.
 
     Args:
-        proxy: address of a proxy for all requests, `http(s)://[user:password@]host[:port]`; None for what `HTTP_PROXY`, `HTTPS_PROXY` and
-            `NO_PROXY` say.
-        ca: authorities to trust beside the system's: the path of a PEM file, or its bytes.
+        proxy: address of a proxy for all requests, `http(s)://[user:password@]host[:port]`; None follows `HTTP_PROXY`, `HTTPS_PROXY` and
+            `NO_PROXY`.
+        ca: certificate authorities to trust besides the system's: the path of a PEM file, or its bytes.
 
     Raises:
         ConfigurationError: `proxy` is not an address, or `ca` holds no certificates.
@@ -79,15 +79,15 @@ class HttpTransport:
                     body += chunk
         except PyreqwestError as error:
             return NoAnswer(reason=_reason(error))
-        return _answer(response, body, fetch)
+        return _read(response, body, fetch)
 
     def close(self) -> None:
-        """Give connections back."""
+        """Close the connections."""
         self._client.close()
 
 
 class AsyncHttpTransport:
-    """The network, by pyreqwest, awaited. Arguments and errors are those of `HttpTransport`."""
+    """Sends requests over the network, awaited. Arguments and errors are those of `HttpTransport`."""
 
     def __init__(self, *, proxy: str | None = None, ca: Ca | None = None) -> None:
         self._client = _configured(ClientBuilder(), proxy=proxy, ca=ca).build()
@@ -96,7 +96,7 @@ class AsyncHttpTransport:
         """Send one request."""
         from asyncio import CancelledError, current_task  # noqa: PLC0415 - a sync program does not pay for asyncio
 
-        # The library loses a cancellation that comes while its answer does: Ctrl-C, or a timeout around a wait, would have no effect.
+        # The library loses a cancellation that arrives together with its response: Ctrl-C, or a timeout around a wait, would do nothing.
         task = current_task()
         before = 0 if task is None else task.cancelling()
         reply = await self._send(fetch)
@@ -116,29 +116,29 @@ class AsyncHttpTransport:
                     body += chunk
         except PyreqwestError as error:
             return NoAnswer(reason=_reason(error))
-        return _answer(response, body, fetch)
+        return _read(response, body, fetch)
 
     async def close(self) -> None:
-        """Give connections back."""
+        """Close the connections."""
         await self._client.close()
 
 
-#: Says nothing of the URL itself: a status link is a secret.
+#: Without the URL itself: a status link is a secret.
 _NOT_A_URL = NoAnswer(reason="the link is not a URL")
 
 
 def refuse_both(transport: object | None, *, proxy: str | None, ca: Ca | None) -> None:
-    """Refuse what would have no effect.
+    """Refuse a proxy or certificates beside a transport: they would have no effect.
 
     Raises:
-        ConfigurationError: there is a transport, and a proxy or certificates beside it.
+        ConfigurationError: both were given.
     """
     if transport is not None and (proxy is not None or ca is not None):
-        raise ConfigurationError("proxy= and ca= are for the client's own transport: give them to the transport that you made")
+        raise ConfigurationError("proxy= and ca= configure the client's default transport: pass them to your own transport instead")
 
 
 def _configured(builder: C, *, proxy: str | None, ca: Ca | None) -> C:
-    # No redirects: credentials and signatures are for the address they were made for. No referer: it would carry a link to another host.
+    # No redirects: credentials and signatures are for one address only. No referer: it would carry a link to another host.
     builder = builder.follow_redirects(False).referer(False).user_agent(USER_AGENT)
     if proxy is not None:
         builder = builder.proxy(_proxy(proxy))
@@ -152,28 +152,28 @@ def _proxy(address: str) -> ProxyBuilder:
         if address.lower().startswith(("http://", "https://")):
             return ProxyBuilder.all(address)
     except ValueError:
-        pass  # said below, without the address: there may be a password in it
+        pass  # raised below without the address, which may contain a password
     raise ConfigurationError("proxy is an address, as http://proxy.example.com:3128 or http://user:password@proxy.example.com:3128")
 
 
 def _certificates(ca: Ca) -> bytes:
-    """Return PEM, seen to be that: the library takes a file without any certificate for an empty list, and trusts nobody by it.
+    """Return valid PEM. The library would accept a file without certificates as an empty list, and add no trust.
 
     Raises:
-        ConfigurationError: there is none, or it is broken.
+        ConfigurationError: there is no certificate, or a broken one.
     """
-    pem = ca if isinstance(ca, bytes) else _read(Path(ca))
+    pem = ca if isinstance(ca, bytes) else _file(Path(ca))
     try:
         if b"-----BEGIN CERTIFICATE-----" in pem:
             SyncClientBuilder().add_root_certificate_pem(pem).build().close()
             return pem
     except PyreqwestError:
-        pass  # said below
+        pass  # raised below
     where = "these bytes" if isinstance(ca, bytes) else str(ca)
-    raise ConfigurationError(f"ca holds no certificate in PEM that can be read: {where}")
+    raise ConfigurationError(f"ca holds no readable certificate in PEM: {where}")
 
 
-def _read(path: Path) -> bytes:
+def _file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
@@ -184,28 +184,28 @@ def _filled(builder: B, fetch: Fetch) -> B:
     try:
         builder = builder.headers(dict(fetch.headers)).timeout(timedelta(seconds=fetch.timeout))
     except ValueError:
-        # Without its words, and without its cause: they repeat the value, and that may be a credential.
+        # Without the library's words and the cause: they repeat the value, which may be a credential.
         names = ", ".join(fetch.headers)
         raise ConfigurationError(f"one of these headers has a character that no header may have, a line end for example: {names}") from None
     if fetch.body is None:
         return builder
-    # Said explicitly where it is 0, which the library leaves out and some proxies refuse to guess (411).
+    # The library leaves out a length of 0, and some proxies then refuse the request (411).
     return builder.body_bytes(fetch.body) if fetch.body else builder.header("content-length", "0")
 
 
-def _answer(response: BaseResponse, body: bytearray, fetch: Fetch) -> Response:
+def _read(response: BaseResponse, body: bytearray, fetch: Fetch) -> Response:
     headers: dict[str, str] = {}
     for name in response.headers:
         try:
             value = response.get_header(name)
         except ValueError:
-            continue  # not ASCII: some proxy's own, and none that is read here
+            continue  # not ASCII: some proxy's header, which offpoll does not read
         headers.setdefault(name.lower(), value or "")
     return Response(status=response.status, headers=headers, body=bytes(body[: fetch.max_bytes]), complete=len(body) <= fetch.max_bytes)
 
 
 def _reason(error: PyreqwestError) -> str:
-    """Say what happened, in the innermost words that name no URL."""
+    """Return the library's innermost message that names no URL."""
     causes: Any = (error.details.get("causes") if isinstance(error, DetailedPyreqwestError) else None) or []
     words = [cause["message"] for cause in causes if "://" not in cause["message"]]
     return f"{error.message}: {words[-1]}" if words else error.message

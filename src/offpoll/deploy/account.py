@@ -1,7 +1,4 @@
-"""Who deploys, and where: credentials, region and account, as every AWS tool finds them.
-
-Decides how AWS's errors read. Must not know what is deployed.
-"""
+"""Finds the credentials, region and account to deploy with, as every AWS tool does, and turns AWS's errors into offpoll's."""
 
 from __future__ import annotations
 
@@ -19,13 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Account", "refusal", "speaking_to"]
 
-#: Seconds to reach AWS, and for an answer.
+#: Seconds to connect to AWS, and for a response.
 CONNECT, READ = 10, 60
 
-#: How often a call is made at most: throttling is usual while stacks are watched.
+#: Most tries of one call: AWS often throttles while a stack is watched.
 CALLS = 6
 
-#: What STS says of keys that a region does not know: also those of a region that the account has not opted into.
+#: STS's codes for keys that a region does not know. It sends them too if the account has not enabled the region.
 _UNKNOWN_KEYS = frozenset(
     {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidAccessKeyId", "AuthFailure"}
 )
@@ -45,34 +42,34 @@ class Account:
     session: Session = field(repr=False)
 
     def client(self, service: str) -> Any:
-        """Make a client, on AWS or where AWS_ENDPOINT_URL points."""
+        """Make a client for AWS, or for AWS_ENDPOINT_URL if it is set."""
         return _client(self.session, service, region=self.region)
 
     @classmethod
     def find(cls, *, region: str | None = None) -> Account:
-        """Ask AWS who this is: the first call, which changes nothing.
+        """Ask AWS whose credentials these are. This is the first call of every deployment, and changes nothing.
 
         Raises:
-            ConfigurationError: no region, an unknown one, or no credentials that AWS takes there.
-            DependencyUnavailable: no answer.
+            ConfigurationError: no region is set, it is unknown, or AWS accepts no credentials there.
+            DependencyUnavailable: no response came.
         """
         from botocore.session import Session  # noqa: PLC0415 - takes 0.3 s
 
         session, region = Session(), region or find_region(os.environ)
         if not region:
             raise ConfigurationError("no region: give --region, for example --region eu-west-1, or set AWS_REGION")
-        _known(session, region)
-        return cls(id=_who(session, region), region=region, session=session)
+        _check_region(session, region)
+        return cls(id=_account_id(session, region), region=region, session=session)
 
 
 @contextmanager
 def speaking_to(service: str) -> Iterator[None]:
-    """Turn botocore's errors into ours.
+    """Turn botocore's errors into offpoll's.
 
     Raises:
         ConfigurationError: there are no credentials.
-        DependencyRefused: AWS said no, in its own words.
-        DependencyUnavailable: no answer, or a server's error after retries.
+        DependencyRefused: AWS refused; the text is AWS's own.
+        DependencyUnavailable: no response came, or a server error after retries.
     """
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError  # noqa: PLC0415 - see find
 
@@ -93,8 +90,8 @@ def speaking_to(service: str) -> Iterator[None]:
 
 def refusal(error: Any) -> tuple[str, str]:
     """Return a ClientError's code and message."""
-    said = error.response.get("Error", {})
-    return str(said.get("Code", "")), str(said.get("Message", error))
+    fields = error.response.get("Error", {})
+    return str(fields.get("Code", "")), str(fields.get("Message", error))
 
 
 def _client(session: Session, service: str, *, region: str) -> Any:
@@ -104,7 +101,7 @@ def _client(session: Session, service: str, *, region: str) -> Any:
     return session.create_client(service, region_name=region, config=Config(connect_timeout=CONNECT, read_timeout=READ, retries=retries))
 
 
-def _known(session: Session, region: str) -> None:
+def _check_region(session: Session, region: str) -> None:
     from botocore.exceptions import ProfileNotFound, UnknownRegionError  # noqa: PLC0415 - see find
 
     try:
@@ -115,12 +112,12 @@ def _known(session: Session, region: str) -> None:
         raise ConfigurationError(f"{error}: AWS_PROFILE names it") from error
 
 
-def _who(session: Session, region: str) -> str:
+def _account_id(session: Session, region: str) -> str:
     from botocore.exceptions import ClientError  # noqa: PLC0415 - see find
 
     try:
         with speaking_to("STS"):
-            answer = _client(session, "sts", region=region).get_caller_identity()
+            identity = _client(session, "sts", region=region).get_caller_identity()
     except DependencyRefused as error:
         code = refusal(error.__cause__)[0] if isinstance(error.__cause__, ClientError) else ""
         if code in _UNKNOWN_KEYS:
@@ -130,4 +127,4 @@ def _who(session: Session, region: str) -> str:
         if code in ("ExpiredToken", "ExpiredTokenException"):
             raise ConfigurationError("the AWS credentials have expired: get new ones, and repeat the command") from error
         raise
-    return str(answer["Account"])
+    return str(identity["Account"])

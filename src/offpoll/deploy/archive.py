@@ -1,4 +1,4 @@
-"""The zip file itself. Decides that the same contents make the same name, whenever and wherever they are packed."""
+"""Packs a folder into a zip. Equal contents get the same digest, whenever and wherever they are packed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 __all__ = ["Archive", "pack"]
 
-#: The earliest time a zip can say.
+#: The earliest time that a zip can state.
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
-#: Everybody may read: Lambda runs the code as a user of its own.
+#: Everybody may read: Lambda runs the code as another user.
 _MODE = 0o644
 
 
@@ -22,10 +22,10 @@ class Archive:
 
     Attributes:
         path: the zip.
-        digest: of the contents, 32 hex digits. Not of the zip: another release of zlib packs other bytes. Not of bytecode: it follows from
-            its source, but Python does not promise the same bytes; only that there is some counts.
+        digest: 32 hex digits of the contents, not of the zip: another zlib release packs other bytes. Of bytecode only its presence counts:
+            it follows from its source, but Python does not promise equal bytes.
         size, unzipped: bytes.
-        files: how many there are.
+        files: the number of files.
     """
 
     path: Path
@@ -36,7 +36,7 @@ class Archive:
 
 
 def pack(folder: Path, path: Path) -> Archive:
-    """Pack a folder: names in order, no times, no owners."""
+    """Pack a folder, with sorted names and without times or owners."""
     names = sorted(each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file())
     digest, unzipped = hashlib.sha256(), 0
     with zipfile.ZipFile(path, "w") as archive:

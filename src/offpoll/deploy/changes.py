@@ -1,11 +1,9 @@
-"""A change set: what CloudFormation would do, before it does it.
+"""A change set: shows what CloudFormation would do, before it does it. A proposal that is not applied leaves nothing behind.
 
-Decides how a change is proposed and that a proposal nobody took leaves nothing behind. Must not ask or print.
-
-    propose ──► CloudFormation reckons ──► nothing to do: taken back
-                        │                  refused: taken back, with CloudFormation's reason
-                        └─► the changes ──► apply ──► events
-                                       └──► discard
+propose ──► CloudFormation plans ──► nothing to do: discarded
+                    │                refused: discarded, with CloudFormation's reason
+                    └─► the changes ──► apply ──► events
+                                   └──► discard
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from offpoll.deploy.account import speaking_to
@@ -24,21 +22,21 @@ from offpoll.errors import ConfigurationError
 
 __all__ = ["CAPABILITIES", "Change", "Proposal", "propose"]
 
-#: The template makes roles, with names of CloudFormation's own, and is SAM's to translate.
+#: The template makes roles, which CloudFormation names, and SAM translates it.
 CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
 
-#: How CloudFormation says that a stack is already what was asked for. It has no code for it.
-_NOTHING = ("didn't contain changes", "No updates are to be performed")
+#: CloudFormation's texts for a stack that needs no change. It has no code for that.
+_NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What would happen to one resource.
+    """A planned change of one resource.
 
     Attributes:
         action: `Add`, `Modify`, `Remove`.
-        resource, type: its logical id, and `AWS::S3::Bucket`.
-        replaces: whether a new one takes its place: `True`, `Conditional` or `False`.
+        resource, type: its logical id, and its type, as `AWS::S3::Bucket`.
+        replaces: whether a new resource replaces it: `True`, `Conditional` or `False`.
         because: the properties that differ.
     """
 
@@ -55,8 +53,8 @@ class Proposal:
 
     Attributes:
         id, stack_id: CloudFormation's.
-        is_new: whether the stack is to be made.
-        changes: in CloudFormation's order; none where there is nothing to do.
+        is_new: whether it creates the stack.
+        changes: in CloudFormation's order; empty if there is nothing to do.
     """
 
     id: str
@@ -65,12 +63,12 @@ class Proposal:
     changes: tuple[Change, ...]
 
     def apply(self, cloudformation: Any) -> None:
-        """Let CloudFormation do it. It goes on by itself from here."""
+        """Let CloudFormation start. From here on it continues by itself."""
         with speaking_to("CloudFormation"):
             cloudformation.execute_change_set(ChangeSetName=self.id)
 
     def discard(self, cloudformation: Any) -> None:
-        """Take it back; with it the empty stack that CloudFormation makes to hold a first proposal."""
+        """Delete it, and the empty stack that CloudFormation makes for a first proposal."""
         with speaking_to("CloudFormation"):
             cloudformation.delete_change_set(ChangeSetName=self.id)
             if self.is_new:
@@ -90,50 +88,54 @@ def propose(
 
     Args:
         cloudformation: a client.
-        name: the stack's.
-        template: what to deploy.
-        stack: as it is now.
-        given: parameters; the others stay as they are, or get their defaults.
+        name: the stack's name.
+        template: the template to deploy.
+        stack: the stack as it is now; None if there is none.
+        given: parameters to set; the others keep their values, or get their defaults.
         sleep: waits.
 
     Raises:
         ConfigurationError: CloudFormation, or a rule of the template, refuses the parameters.
-        DependencyError: it cannot be asked.
+        DependencyError: a call to CloudFormation failed.
     """
     is_new = stack is None or stack.is_new
-    kept = [] if stack is None or is_new else [each for each in stack.parameters if each in template.parameters and each not in given]
-    parameters: list[dict[str, Any]] = [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
-    parameters += [{"ParameterKey": key, "UsePreviousValue": True} for key in kept]
     with speaking_to("CloudFormation"):
         made = cloudformation.create_change_set(
             StackName=name,
             ChangeSetName=f"offpoll-{uuid.uuid4().hex[:12]}",
             ChangeSetType="CREATE" if is_new else "UPDATE",
             TemplateBody=template.body,
-            Parameters=parameters,
+            Parameters=_parameters(template, None if is_new else stack, given),
             Capabilities=list(CAPABILITIES),
         )
     proposal = Proposal(id=made["Id"], stack_id=made["StackId"], is_new=is_new, changes=())
     try:
-        return _reckoned(cloudformation, proposal, sleep)
-    except BaseException:  # also Ctrl-C: a proposal left behind would make the next one look like an update of a stack in review
+        return _planned(cloudformation, proposal, sleep)
+    except BaseException:  # Ctrl-C too: after a proposal left behind, the next one would seem to update a stack in review
         proposal.discard(cloudformation)
         raise
 
 
-def _reckoned(cloudformation: Any, proposal: Proposal, sleep: Callable[[float], None]) -> Proposal:
+def _parameters(template: Template, stack: Stack | None, given: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the given parameters, and the stack's others with their values as they are."""
+    kept = [each for each in (stack.parameters if stack else ()) if each in template.parameters and each not in given]
+    parameters: list[dict[str, Any]] = [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
+    return parameters + [{"ParameterKey": key, "UsePreviousValue": True} for key in kept]
+
+
+def _planned(cloudformation: Any, proposal: Proposal, sleep: Callable[[float], None]) -> Proposal:
+    """Wait for CloudFormation's plan, and return the proposal with its changes."""
     for pause in pauses():
         with speaking_to("CloudFormation"):
-            said = cloudformation.describe_change_set(ChangeSetName=proposal.id)
-        status, reason = said["Status"], said.get("StatusReason", "")
-        if status == "FAILED" and any(each in reason for each in _NOTHING):
+            described = cloudformation.describe_change_set(ChangeSetName=proposal.id)
+        status, reason = described["Status"], described.get("StatusReason", "")
+        if status == "FAILED" and any(each in reason for each in _NO_CHANGES):
             proposal.discard(cloudformation)
             return proposal
         if status == "FAILED":
             raise ConfigurationError(f"CloudFormation refuses the deployment: {reason}")
         if status == "CREATE_COMPLETE":
-            changes = _changes(cloudformation, proposal.id)
-            return Proposal(id=proposal.id, stack_id=proposal.stack_id, is_new=proposal.is_new, changes=changes)
+            return replace(proposal, changes=_changes(cloudformation, proposal.id))
         sleep(pause)
     raise AssertionError("pauses never end")
 
@@ -144,13 +146,13 @@ def _changes(cloudformation: Any, change_set: str) -> tuple[Change, ...]:
     return tuple(_change(each["ResourceChange"]) for page in pages for each in page["Changes"] if "ResourceChange" in each)
 
 
-def _change(said: Mapping[str, Any]) -> Change:
-    targets = [each.get("Target", {}) for each in said.get("Details", [])]
+def _change(fields: Mapping[str, Any]) -> Change:
+    targets = [each.get("Target", {}) for each in fields.get("Details", [])]
     because = {target.get("Name") or target.get("Attribute", "") for target in targets}
     return Change(
-        action=said["Action"],
-        resource=said["LogicalResourceId"],
-        type=said["ResourceType"],
-        replaces=said.get("Replacement", "False"),
+        action=fields["Action"],
+        resource=fields["LogicalResourceId"],
+        type=fields["ResourceType"],
+        replaces=fields.get("Replacement", "False"),
         because=tuple(sorted(because - {""})),
     )

@@ -1,7 +1,6 @@
-"""The bucket that zips are in, one for all stacks of an account in a region unless another is named.
+"""The bucket that keeps the zips: one for all stacks of an account in a region, unless the user names another.
 
-Decides its name and that nobody else's bucket is taken for it. Must not know what a zip holds. Zips stay: CloudFormation goes back to the
-one before when an update fails.
+It never takes another account's bucket for it, and never deletes a zip: CloudFormation returns to the previous one if an update fails.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ _PRIVATE = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolic
 
 @dataclass(frozen=True, kw_only=True)
 class CodeBucket:
-    """Where zips are kept.
+    """A bucket for zips.
 
     Attributes:
-        name: the bucket's.
-        ours: whether it is made where it is missing; one that the user named is not.
-        account: whose it must be. Names are the world's: somebody else may have this one.
+        name: the bucket's name.
+        ours: whether to create it if it is missing; not if the user named it.
+        account: the account that must own it. Names are global, so another account may have this one.
     """
 
     name: str
@@ -34,31 +33,31 @@ class CodeBucket:
 
     @classmethod
     def named(cls, name: str | None, *, account: Account) -> CodeBucket:
-        """Return the named bucket, or the account's own for the region. Asks nobody."""
+        """Return the named bucket, or the account's own for the region, without any call."""
         own = f"offpoll-{account.id}-{account.region}"
         return cls(name=name or own, ours=name in (None, own), account=account)
 
     def key(self, archive: Archive, *, stack: str) -> str:
-        """Return where an archive belongs. Other contents, another key: that is what makes CloudFormation deploy them."""
+        """Return an archive's key. New contents get a new key, which makes CloudFormation deploy them."""
         return f"{stack}/{archive.digest}.zip"
 
     def exists(self) -> bool:
-        """Tell whether it is there, and the account's.
+        """Tell whether the bucket exists and belongs to the account.
 
         Raises:
-            ConfigurationError: it is somebody else's, in another region, or one that the user named is missing.
+            ConfigurationError: it belongs to another account, is in another region, or is missing although the user named it.
         """
         from botocore.exceptions import ClientError  # noqa: PLC0415 - takes 0.3 s
 
         try:
-            answer = self._s3().head_bucket(Bucket=self.name, ExpectedBucketOwner=self.account.id)
+            found = self._s3().head_bucket(Bucket=self.name, ExpectedBucketOwner=self.account.id)
         except ClientError as error:
             code, _ = refusal(error)
             if code in ("404", "NoSuchBucket") and self.ours:
                 return False
-            why = "there is no such bucket" if code in ("404", "NoSuchBucket") else f"it is not this account's, or not to be read ({code})"
+            why = "there is no such bucket" if code in ("404", "NoSuchBucket") else f"it is not this account's, or may not be read ({code})"
             raise ConfigurationError(f"bucket {self.name}: {why}; name another with --bucket, in {self.account.region}") from error
-        region = answer.get("BucketRegion", self.account.region)
+        region = found.get("BucketRegion", self.account.region)
         if region != self.account.region:
             raise ConfigurationError(
                 f"bucket {self.name} is in {region}, and Lambda takes code only from a bucket in {self.account.region}"
@@ -66,10 +65,10 @@ class CodeBucket:
         return True
 
     def upload(self, archive: Archive, *, key: str) -> bool:
-        """Bring an archive there, and make the bucket where it is missing. Return whether anything had to be sent.
+        """Upload an archive unless it is there already; create the bucket if it is missing. Return whether it was sent.
 
         Raises:
-            ConfigurationError, DependencyError: it could not be.
+            ConfigurationError, DependencyError: the upload failed.
         """
         s3, owner = self._s3(), {"Bucket": self.name, "ExpectedBucketOwner": self.account.id}
         with speaking_to("S3"):
@@ -97,7 +96,8 @@ def _has(s3: Any, key: str, owner: dict[str, str]) -> bool:
     try:
         s3.head_object(**owner, Key=key)
     except ClientError as error:
-        if refusal(error)[0] in ("404", "403", "NoSuchKey"):  # 403: a missing key, to who may not list. Sending it twice does no harm
+        # 403 hides a missing key from callers who may not list; a second upload is harmless.
+        if refusal(error)[0] in ("404", "403", "NoSuchKey"):
             return False
         raise
     return True

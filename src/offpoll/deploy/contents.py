@@ -1,7 +1,4 @@
-"""What is in the zip, checked before anybody runs it.
-
-Decides that nothing in it is for another platform, nothing was built here that should have come built, and all of it fits into Lambda.
-"""
+"""Checks the zip's contents before they are deployed: files for other platforms, the size, and missing modules."""
 
 from __future__ import annotations
 
@@ -15,20 +12,24 @@ from pathlib import Path
 from offpoll.deploy.target import Target
 from offpoll.errors import ConfigurationError
 
-__all__ = ["UNZIPPED_LIMIT", "check_contents", "missing"]
+__all__ = ["UNZIPPED_LIMIT", "check_contents", "elf_machine", "missing_modules"]
 
-#: Bytes, unzipped. The limit of 50 MB for the zip is of uploads to Lambda itself; ours comes from a bucket.
+#: Most bytes, unzipped. Lambda's limit of 50 MB for the zip only concerns direct uploads; ours comes from a bucket.
 #: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 UNZIPPED_LIMIT = 250 * 1024 * 1024
 
 _MACHINES = {0x3E: "x86_64", 0xB7: "arm64", 0x03: "x86, 32 bit", 0x28: "arm, 32 bit"}
 
+#: Packages that Lambda's Python has beside the standard library.
+#: https://docs.aws.amazon.com/lambda/latest/dg/python-package.html
+_LAMBDA_HAS = frozenset({"boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3"})
+
 
 def check_contents(folder: Path, *, target: Target) -> None:
-    """Refuse what Lambda would refuse, or what would only fail there.
+    """Refuse contents that Lambda would refuse, or that would fail only there.
 
     Raises:
-        ConfigurationError: naming the file, and what to do.
+        ConfigurationError: names the file, and says what to do.
     """
     for path in sorted(each for each in folder.rglob("*") if each.is_file()):
         machine = elf_machine(path)
@@ -41,14 +42,14 @@ def check_contents(folder: Path, *, target: Target) -> None:
                 f"{name} was built here ({tag}) and will not run in Lambda: name a release in requirements.txt that has a wheel for "
                 f"{target.runtime} on {target.architecture}"
             )
-    size = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+    size = _size(folder)
     if size > UNZIPPED_LIMIT:
         most = f"{size / 1024**2:.0f} MB, and Lambda takes {UNZIPPED_LIMIT // 1024**2}"
         raise ConfigurationError(f"the functions have {most}; the largest parts: {_largest(folder)}")
 
 
 def elf_machine(path: Path) -> int | None:
-    """Return the machine that a library is for; None for what is no ELF file."""
+    """Return the machine number of a library; None if the file is not an ELF file."""
     with path.open("rb") as file:
         head = file.read(20)
     if len(head) < 20 or head[:4] != b"\x7fELF":
@@ -58,56 +59,53 @@ def elf_machine(path: Path) -> int | None:
     return machine
 
 
+def missing_modules(files: Iterable[Path], *, contents: Path) -> list[str]:
+    """Return the modules that the project imports and neither the zip nor Lambda has.
+
+    Args:
+        files: the project's files.
+        contents: the folder that becomes the zip.
+    """
+    available = {each.name.partition(".")[0] for each in contents.iterdir()} | sys.stdlib_module_names | _LAMBDA_HAS
+    imported = {name for file in files if file.suffix == ".py" for name in _imports(file)}
+    return sorted(imported - available)
+
+
 def _tags(folder: Path) -> Iterator[tuple[str, str]]:
-    """Return each distribution with each tag of the wheel it came in."""
+    """Yield each distribution with each tag of its wheel."""
     for path in sorted(folder.glob("*.dist-info/WHEEL")):
         name = path.parent.name.removesuffix(".dist-info")
         for tag in HeaderParser().parsestr(path.read_text()).get_all("Tag", []):
             yield name, tag
 
 
+def _size(folder: Path) -> int:
+    return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+
+
 def _largest(folder: Path) -> str:
-    sizes = {
-        each.name: sum(file.stat().st_size for file in each.rglob("*") if file.is_file()) for each in folder.iterdir() if each.is_dir()
-    }
+    sizes = {each.name: _size(each) for each in folder.iterdir() if each.is_dir()}
     three = sorted(sizes.items(), key=lambda each: -each[1])[:3]
     return ", ".join(f"{name} {size / 1024**2:.0f} MB" for name, size in three)
-
-
-#: What Lambda's own Python has beside the standard library.
-#: https://docs.aws.amazon.com/lambda/latest/dg/python-package.html
-_LAMBDA_HAS = frozenset({"boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3"})
-
-
-def missing(files: Iterable[Path], *, contents: Path) -> list[str]:
-    """Return the modules that are imported and not there.
-
-    Args:
-        files: the project's.
-        contents: the folder that becomes the zip.
-    """
-    there = {each.name.partition(".")[0] for each in contents.iterdir()} | sys.stdlib_module_names | _LAMBDA_HAS
-    imported = {name for file in files if file.suffix == ".py" for name in _imports(file)}
-    return sorted(imported - there)
 
 
 def _imports(file: Path) -> Iterator[str]:
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError):
-        return  # a template, say: it is not what the service imports, which was imported before
-    yield from _tops(tree)
+        return  # a template, for example; the app cannot import it, because loading the app has already worked
+    yield from _top_names(tree)
 
 
-def _tops(node: ast.AST) -> Iterator[str]:
-    """Yield the first part of each imported name, but for what may fail: under `try … except ImportError` and `if TYPE_CHECKING`."""
+def _top_names(node: ast.AST) -> Iterator[str]:
+    """Yield the first part of each imported name, except imports that may fail: under `try … except ImportError` and `if TYPE_CHECKING`."""
     if isinstance(node, ast.Import):
         yield from (each.name.partition(".")[0] for each in node.names)
     elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
         yield node.module.partition(".")[0]
     elif not _is_optional(node):
         for child in ast.iter_child_nodes(node):
-            yield from _tops(child)
+            yield from _top_names(child)
 
 
 def _is_optional(node: ast.AST) -> bool:

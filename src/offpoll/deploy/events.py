@@ -1,7 +1,4 @@
-"""What CloudFormation does with a stack, resource by resource, as it happens.
-
-Decides when it has ended, and which resource it failed for. Must not know how it is shown.
-"""
+"""Follows what CloudFormation does with a stack, resource by resource, until it has ended, and finds the resources that failed."""
 
 from __future__ import annotations
 
@@ -15,25 +12,26 @@ from offpoll.deploy.account import speaking_to
 
 __all__ = ["Ending", "Event", "events_since", "follow", "last_event", "pauses"]
 
-#: Seconds between two looks, at first and later. Ten a second are allowed for the account (throttled beyond), and people read slower.
+#: Seconds between two reads, at first and later. AWS throttles an account beyond ten a second, and people read more slowly.
 SOON, LATER = 0.3, 3.0
 
+#: How the reasons of resources begin that CloudFormation only stopped because another one failed.
 _CANCELED = ("Resource creation cancelled", "Resource update cancelled")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that happened to a resource, or to the stack itself.
+    """An event of a resource, or of the stack itself.
 
     Attributes:
-        id: unlike any other's.
-        resource: its logical id; the stack's is its name.
-        name: what it is called in AWS; empty before it is made.
-        type: `AWS::S3::Bucket`.
-        status: `CREATE_COMPLETE`.
-        reason: why, where AWS says.
-        at: when.
-        is_stack: whether it is the stack itself.
+        id: unique.
+        resource: the logical id; for the stack its name.
+        name: the resource's name in AWS; empty before it exists.
+        type: as `AWS::S3::Bucket`.
+        status: as `CREATE_COMPLETE`.
+        reason: why, if AWS says.
+        at: when it happened.
+        is_stack: whether it concerns the stack itself.
     """
 
     id: str
@@ -48,11 +46,11 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How it ended.
+    """How CloudFormation's work on a stack ended.
 
     Attributes:
-        status: the stack's last.
-        failures: the resources that failed by themselves, first first; not those that were only stopped because of them.
+        status: the stack's last status.
+        failures: events of the resources that failed, the earliest first, without those that were only stopped because of them.
     """
 
     status: str
@@ -60,12 +58,12 @@ class Ending:
 
     @property
     def is_success(self) -> bool:
-        """Whether what was asked for is so."""
+        """Whether the stack was created, updated or deleted as asked."""
         return self.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE")
 
 
 def last_event(cloudformation: Any, stack_id: str) -> str:
-    """Return the id of the newest event; empty where there is none yet."""
+    """Return the id of the newest event; empty if there is none yet."""
     with speaking_to("CloudFormation"):
         events = cloudformation.describe_stack_events(StackName=stack_id)["StackEvents"]
     return str(events[0]["EventId"]) if events else ""
@@ -74,17 +72,17 @@ def last_event(cloudformation: Any, stack_id: str) -> str:
 def follow(
     cloudformation: Any, stack_id: str, *, after: str, show: Callable[[Event], None], sleep: Callable[[float], None] = time.sleep
 ) -> Ending:
-    """Wait until CloudFormation has done with a stack.
+    """Wait until CloudFormation's work on a stack ends.
 
     Args:
         cloudformation: a client.
-        stack_id: the stack's id; its name means nothing once it is deleted.
-        after: the last event before.
+        stack_id: the stack's id; its name no longer finds it once it is deleted.
+        after: the id of the last event before this work.
         show: is called with each event.
         sleep: waits.
 
     Raises:
-        DependencyError: CloudFormation cannot be asked any more. What it does goes on.
+        DependencyError: a call to CloudFormation failed. Its work continues.
     """
     failures: list[Event] = []
     for pause in pauses():
@@ -101,7 +99,7 @@ def follow(
 
 
 def pauses() -> Iterator[float]:
-    """Yield how long to wait between looks: less at first."""
+    """Yield the seconds to wait between reads: few at first, then more."""
     pause = SOON
     while True:
         yield pause
@@ -109,7 +107,7 @@ def pauses() -> Iterator[float]:
 
 
 def events_since(cloudformation: Any, stack_id: str, *, after: str = "") -> list[Event]:
-    """Return the events after one, the oldest first; without one, all of the stack's life. AWS lists the newest first."""
+    """Return the events after the one with the id `after`, oldest first; all events if `after` is empty. AWS lists the newest first."""
     found: list[Event] = []
     with speaking_to("CloudFormation"):
         for page in cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id):
@@ -120,14 +118,14 @@ def events_since(cloudformation: Any, stack_id: str, *, after: str = "") -> list
     return found[::-1]
 
 
-def _event(said: dict[str, Any]) -> Event:
+def _event(fields: dict[str, Any]) -> Event:
     return Event(
-        id=said["EventId"],
-        resource=said["LogicalResourceId"],
-        name=said.get("PhysicalResourceId", ""),
-        type=said["ResourceType"],
-        status=said["ResourceStatus"],
-        reason=said.get("ResourceStatusReason", ""),
-        at=said["Timestamp"],
-        is_stack=said.get("PhysicalResourceId") == said["StackId"],
+        id=fields["EventId"],
+        resource=fields["LogicalResourceId"],
+        name=fields.get("PhysicalResourceId", ""),
+        type=fields["ResourceType"],
+        status=fields["ResourceStatus"],
+        reason=fields.get("ResourceStatusReason", ""),
+        at=fields["Timestamp"],
+        is_stack=fields.get("PhysicalResourceId") == fields["StackId"],
     )

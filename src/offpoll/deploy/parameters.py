@@ -1,7 +1,6 @@
-"""The template and what may be given to it.
+"""The template's parameters: reads the given ones, checks their values, and checks the app's kinds against the resulting limits.
 
-Decides, before anything is asked of AWS, whether a parameter exists and its value can be used. CloudFormation checks the same later, and
-the template's rules besides; it knows no addresses. Must not know what the parameters mean.
+All of that happens before the first call to AWS. CloudFormation checks values later too, and the template's rules, but not CIDR blocks.
 """
 
 from __future__ import annotations
@@ -25,27 +24,27 @@ __all__ = ["BODY_LIMIT", "MARKS", "OURS", "Template", "check_limits", "read_assi
 #: Parameters that `offpoll deploy` fills in itself.
 OURS = ("App", "CodeBucket", "CodeKey")
 
-#: What a stack's parameters have if it was made from this template, or from an earlier one.
+#: Parameters that mark a stack as made from this template, or from an earlier version.
 MARKS = frozenset({*OURS, "LatenessWeight"})
 
-#: Bytes of a template that is sent in the request. A larger one would have to be in a bucket.
+#: Most bytes of a template that a request can carry. A larger one would have to be in a bucket.
 #: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 BODY_LIMIT = 51_200
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads YAML with CloudFormation's tags, whose meaning is nobody's business here."""
+    """Reads YAML and ignores the values that CloudFormation's tags mark."""
 
 
 _Loader.add_multi_constructor("!", lambda _loader, _suffix, _node: None)
 
 
 class Template:
-    """The template that this version of offpoll ships."""
+    """The template of this version of offpoll."""
 
     @cached_property
     def body(self) -> str:
-        """The text, as CloudFormation gets it."""
+        """The text that CloudFormation gets."""
         return (files("offpoll") / "aws" / "template.yaml").read_text(encoding="utf-8")
 
     @cached_property
@@ -55,21 +54,21 @@ class Template:
 
     @property
     def parameters(self) -> Mapping[str, Mapping[str, Any]]:
-        """What can be set, by name, as CloudFormation writes it."""
+        """The declarations of the parameters, by name."""
         parameters: Mapping[str, Mapping[str, Any]] = self._source["Parameters"]
         return parameters
 
     def retained(self) -> frozenset[str]:
-        """Return the logical ids of what outlives its stack."""
+        """Return the logical ids of the resources that outlive their stack."""
         found = self._source["Resources"].items()
         return frozenset(name for name, each in found if each.get("DeletionPolicy", "Delete") != "Delete")
 
     def value(self, name: str, *, given: Mapping[str, str], before: Mapping[str, str]) -> str:
-        """Return what a parameter will be: as given, else as the stack has it, else the default."""
+        """Return the value that a parameter will have: the given one, else the stack's, else the default."""
         return given.get(name, before.get(name, str(self.parameters[name].get("Default", ""))))
 
     def check(self, given: Mapping[str, str]) -> None:
-        """Refuse what cannot be deployed.
+        """Refuse unknown parameters and unusable values.
 
         Raises:
             ConfigurationError: there is no such parameter, or it cannot have that value.
@@ -83,10 +82,10 @@ class Template:
 
 
 def read_assignments(given: list[str]) -> dict[str, str]:
-    """Read parameters as a command line has them: `Name=value`.
+    """Read parameters from the command line: `Name=value`.
 
     Raises:
-        ConfigurationError: one is not of that form, is named twice, or is one that the command fills in.
+        ConfigurationError: an argument does not have that form, or its parameter is given twice or filled in by the command.
     """
     values: dict[str, str] = {}
     for each in given:
@@ -101,6 +100,31 @@ def read_assignments(given: list[str]) -> dict[str, str]:
     return values
 
 
+def check_limits(kinds: Iterable[Kind], *, worker_timeout: int, most_attempts: int) -> None:
+    """Refuse kinds that the stack cannot serve. A kind without a limit of its own gets the stack's.
+
+    Args:
+        kinds: the app's kinds, as registered.
+        worker_timeout: seconds that the worker function may run.
+        most_attempts: attempts that the queue allows for. After those receives and some spare ones, a message becomes a dead letter.
+
+    Raises:
+        ConfigurationError: names the kind, and the parameter to change.
+    """
+    for kind in kinds:
+        longest = worker_timeout - int(RESERVE)
+        if "timeout" in kind.said and kind.timeout > longest:
+            raise ConfigurationError(
+                f"the timeout of {kind.name!r} is {kind.timeout:g} s, but the worker function ends after {worker_timeout} s and keeps "
+                f"{RESERVE:g} s for itself: give the kind at most {longest} s, or a larger parameter WorkerTimeout (Lambda's limit is 900)"
+            )
+        if "attempts" in kind.said and kind.attempts > most_attempts:
+            raise ConfigurationError(
+                f"{kind.name!r} has {kind.attempts} attempts, but the queue is made for {most_attempts}: set parameter MostAttempts to "
+                f"{kind.attempts} or more"
+            )
+
+
 def _unknown(name: str, known: Mapping[str, Any]) -> str:
     settable = sorted(set(known) - set(OURS))
     near = {each.lower(): each for each in settable}
@@ -110,7 +134,7 @@ def _unknown(name: str, known: Mapping[str, Any]) -> str:
 
 
 def _fault(declared: Mapping[str, Any], value: str) -> str:
-    """Say what is wrong with a value, by the parameter's own declaration; nothing where it can be used."""
+    """Return what is wrong with a value, by the parameter's declaration; empty if nothing is."""
     allowed = [str(each) for each in declared.get("AllowedValues", ())]
     if allowed:
         return "" if value in allowed else f"one of {', '.join(allowed)}"
@@ -136,7 +160,10 @@ def _number_fault(declared: Mapping[str, Any], value: str) -> str:
 
 
 def _address_fault(value: str) -> str:
-    """Say which block is none. The declaration's pattern lets 999.1.1.1/8 pass, and S3 would refuse the whole policy in the middle."""
+    """Return which block is invalid; empty if none is.
+
+    The declaration's pattern allows 203.0.113.7/24, and S3 would refuse the whole policy in the middle of a deployment.
+    """
     for block in filter(None, value.split(",")):
         try:
             ipaddress.ip_network(block)
@@ -144,31 +171,6 @@ def _address_fault(value: str) -> str:
             try:
                 around = ipaddress.ip_interface(block)
             except ValueError:
-                return f"{block} is no block of addresses; write them as 203.0.113.0/24 or 2001:db8::/32"
+                return f"{block} is not a block of addresses; write it as 203.0.113.0/24 or 2001:db8::/32"
             return f"{block} has bits set beyond its prefix; write {around.network} or {around.ip}/{around.max_prefixlen}"
     return ""
-
-
-def check_limits(kinds: Iterable[Kind], *, worker_timeout: int, most_attempts: int) -> None:
-    """Refuse kinds that the stack cannot serve. A kind that does not say a limit gets the stack's.
-
-    Args:
-        kinds: the service's, as registered.
-        worker_timeout: seconds the worker function may run.
-        most_attempts: attempts that the queue is made for; one more receive than those and the spare ones is a dead letter.
-
-    Raises:
-        ConfigurationError: naming the kind, and the parameter to change.
-    """
-    for kind in kinds:
-        longest = worker_timeout - int(RESERVE)
-        if "timeout" in kind.said and kind.timeout > longest:
-            raise ConfigurationError(
-                f"the timeout of {kind.name!r} is {kind.timeout:g} s, but the worker function ends after {worker_timeout} s and keeps "
-                f"{RESERVE:g} s for itself: give the kind at most {longest} s, or a larger parameter WorkerTimeout (Lambda's limit is 900)"
-            )
-        if "attempts" in kind.said and kind.attempts > most_attempts:
-            raise ConfigurationError(
-                f"{kind.name!r} has {kind.attempts} attempts, but the queue is made for {most_attempts}: set parameter MostAttempts to "
-                f"{kind.attempts} or more"
-            )

@@ -1,7 +1,6 @@
-"""A stack's end, and that of the data which outlives it.
+"""Deletes the data that outlives its stack, and finds out what is left of a stack.
 
-Decides what is data, and that it is never touched while the stack is there. CloudFormation remembers a stack it has deleted for 90 days:
-its data can be deleted later too, and a deletion that was cut short can be repeated.
+CloudFormation remembers a deleted stack for 90 days. Until then its data can be deleted, and an interrupted deletion repeated.
 """
 
 from __future__ import annotations
@@ -17,10 +16,13 @@ from offpoll.deploy.stack import Stack, find_stack
 
 __all__ = ["Kept", "delete_data", "kept_by", "operations_left", "past_stacks", "stored_in"]
 
-#: What holds data, and what it is called for people.
+#: The types of resources that hold data, with their names for people.
 _DATA = {"AWS::S3::Bucket": "bucket", "AWS::DynamoDB::Table": "table", "AWS::SecretsManager::Secret": "secret"}
 
-#: Objects that one call deletes at most (DeleteObjects).
+#: AWS's services that delete them, for error messages.
+_DATA_SERVICE = {"bucket": "S3", "table": "DynamoDB", "secret": "Secrets Manager"}
+
+#: Most objects that one call deletes (DeleteObjects).
 _BATCH = 1000
 
 _GONE = frozenset({"404", "NoSuchBucket", "ResourceNotFoundException"})
@@ -28,12 +30,12 @@ _GONE = frozenset({"404", "NoSuchBucket", "ResourceNotFoundException"})
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """Something with data in it.
+    """A resource with data.
 
     Attributes:
         resource: its logical id.
         kind: `bucket`, `table` or `secret`.
-        name: in AWS.
+        name: its name in AWS.
     """
 
     resource: str
@@ -42,7 +44,7 @@ class Kept:
 
 
 def stored_in(cloudformation: Any, stack_id: str) -> list[Kept]:
-    """Return what of a stack holds data."""
+    """Return the resources of a stack that hold data."""
     found: list[Kept] = []
     with speaking_to("CloudFormation"):
         for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_id):
@@ -57,13 +59,13 @@ def stored_in(cloudformation: Any, stack_id: str) -> list[Kept]:
 
 
 def kept_by(cloudformation: Any, stack_id: str) -> list[Kept]:
-    """Return what a deleted stack has left behind, whether or not somebody has deleted it since; also what was replaced while it lived."""
+    """Return the data that a deleted stack left behind, including resources that it had replaced. Some may have been deleted since."""
     skipped = (each for each in events_since(cloudformation, stack_id) if each.status == "DELETE_SKIPPED" and each.type in _DATA)
     return list({each.name: Kept(resource=each.resource, kind=_DATA[each.type], name=each.name) for each in skipped}.values())
 
 
 def past_stacks(cloudformation: Any, name: str) -> list[Stack]:
-    """Return the deleted stacks of ours that had this name."""
+    """Return the deleted stacks of offpoll that had this name."""
     found: list[str] = []
     with speaking_to("CloudFormation"):
         for page in cloudformation.get_paginator("list_stacks").paginate(StackStatusFilter=["DELETE_COMPLETE"]):
@@ -73,21 +75,21 @@ def past_stacks(cloudformation: Any, name: str) -> list[Stack]:
 
 
 def operations_left(account: Account, outputs: Mapping[str, str]) -> int:
-    """Return about how many operations wait or are under way: messages of the queue, which goes with the stack."""
+    """Return about how many operations wait or run: the messages of the queue, which is deleted with the stack."""
     url = outputs.get("QueueUrl")
     if not url:
         return 0
     with speaking_to("SQS"):
-        said = account.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(DEPTH_ATTRIBUTES))["Attributes"]
-    return sum(int(said.get(name, 0)) for name in DEPTH_ATTRIBUTES)
+        attributes = account.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(DEPTH_ATTRIBUTES))["Attributes"]
+    return sum(int(attributes.get(name, 0)) for name in DEPTH_ATTRIBUTES)
 
 
 def delete_data(account: Account, kept: Kept, *, show: Callable[[int], None]) -> bool:
-    """Delete one thing and all that is in it. Return whether it was still there.
+    """Delete a resource and all data in it. Return whether it still existed.
 
     Args:
-        account: whose it is.
-        kept: what is to go.
+        account: the account that owns it.
+        kept: the resource.
         show: is called with the number of objects deleted so far.
     """
     from botocore.exceptions import ClientError  # noqa: PLC0415 - takes 0.3 s
@@ -112,7 +114,7 @@ def _delete_bucket(account: Account, name: str, show: Callable[[int], None]) -> 
 
 
 def _objects(s3: Any, owner: Mapping[str, str]) -> Iterator[list[dict[str, str]]]:
-    """Yield all objects in batches; versions too, where somebody has turned them on."""
+    """Yield all objects in batches, with their versions in case somebody has turned versioning on."""
     for page in s3.get_paginator("list_object_versions").paginate(**owner, PaginationConfig={"PageSize": _BATCH}):
         found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
         if found:
@@ -124,9 +126,7 @@ def _delete_table(account: Account, name: str, _show: Callable[[int], None]) -> 
 
 
 def _delete_secret(account: Account, name: str, _show: Callable[[int], None]) -> None:
-    account.client("secretsmanager").delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)  # it keys nothing any more
+    account.client("secretsmanager").delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)  # nothing uses it now
 
 
 _DELETE = {"bucket": _delete_bucket, "table": _delete_table, "secret": _delete_secret}
-
-_DATA_SERVICE = {"bucket": "S3", "table": "DynamoDB", "secret": "Secrets Manager"}

@@ -1,10 +1,10 @@
-"""A stack as it is: its state, its parameters, its outputs. Decides whether it can be changed, and whether it is ours to change.
+"""Reads a stack's state, parameters and outputs. Decides whether the stack can be changed, and whether offpoll may change it.
 
-no stack, REVIEW_IN_PROGRESS                    a new one is made
-…_COMPLETE                                      it is updated; ROLLBACK_COMPLETE apart
-ROLLBACK_…, CREATE_FAILED, DELETE_FAILED        never worked: it has to be removed first
-UPDATE_…_FAILED                                 works, in part: AWS has to bring it back first
-…_IN_PROGRESS                                   somebody is at it
+no stack, REVIEW_IN_PROGRESS                    a deployment creates it
+…_COMPLETE, but not ROLLBACK_COMPLETE           a deployment updates it
+ROLLBACK_…, CREATE_FAILED, DELETE_FAILED        it never worked, and must be removed first
+UPDATE_…_FAILED                                 it works in part, and AWS must roll it back first
+…_IN_PROGRESS                                   somebody is changing it
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Stack:
     """A stack.
 
     Attributes:
-        name, id: the second outlives it.
+        name, id: the id still finds the stack after its deletion.
         status: CloudFormation's word.
-        reason: why it is so, where AWS says.
+        reason: why it has this status, if AWS says.
         parameters, outputs: by name.
         is_ours: whether it was made from offpoll's template.
     """
@@ -48,15 +48,15 @@ class Stack:
 
     @property
     def is_new(self) -> bool:
-        """Whether there is only a proposal of it so far."""
+        """Whether it is only proposed so far."""
         return self.status == _REVIEW
 
     def check_deployable(self) -> None:
         """Refuse a stack that cannot be updated.
 
         Raises:
-            ConfigurationError: it is not ours, or in a state that somebody has to end first.
-            OffpollError: somebody is at it now.
+            ConfigurationError: it is not offpoll's, or somebody must first repair or remove it.
+            OffpollError: somebody is changing it now.
         """
         self.check_ours()
         why = f" ({self.reason})" if self.reason else ""
@@ -74,25 +74,25 @@ class Stack:
             raise OffpollError(f"stack {self.name} is in {self.status}: somebody is changing it. Wait until that has ended, and repeat")
 
     def check_ours(self) -> None:
-        """Refuse a stack that something else made: our template would take all that is in it away.
+        """Refuse a stack that something else made: our template would remove everything in it.
 
         Raises:
-            ConfigurationError: it is not ours.
+            ConfigurationError: it is not offpoll's.
         """
         if not self.is_ours and not self.is_new:
             raise ConfigurationError(f"stack {self.name} was not made by offpoll, and is left alone: choose another name")
 
 
 def is_stack_name(name: str) -> bool:
-    """Tell whether CloudFormation takes this for a stack's name."""
+    """Tell whether CloudFormation accepts this name for a stack."""
     return name.isascii() and name.replace("-", "").isalnum() and name[0].isalpha() and len(name) <= 128
 
 
 def find_stack(cloudformation: Any, name: str) -> Stack | None:
-    """Return the stack of that name or id, or None.
+    """Return the stack with this name or id; None if there is none. Only an id finds a deleted stack.
 
     Raises:
-        DependencyError: CloudFormation cannot be asked.
+        DependencyError: the call to CloudFormation failed.
     """
     from botocore.exceptions import ClientError  # noqa: PLC0415 - takes 0.3 s
 

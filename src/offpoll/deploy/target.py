@@ -1,4 +1,4 @@
-"""A Lambda runtime and architecture. Decides which wheels run there; must not know pip's command line beyond its tags."""
+"""A Lambda runtime and architecture: the wheels that run there, and the requirements that hold only there."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-__all__ = ["Target", "left_out"]
+__all__ = ["Target", "missing_requirements"]
 
-#: Lambda's own words for an architecture, and the wheels'.
+#: The wheels' names for Lambda's architectures.
 _MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 
 #: ELF's `e_machine` (System V ABI; elf.h).
 _ELF = {"arm64": 0xB7, "x86_64": 0x3E}
 
-#: glibc 2.26 in Amazon Linux 2, which Python 3.11 runs on, and 2.34 in Amazon Linux 2023, for all later ones.
+#: Minor version of glibc: 2.26 in Amazon Linux 2, for Python 3.11, and 2.34 in Amazon Linux 2023, for all later ones.
 #: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
 _GLIBC = {"python3.11": 26}
 _LATER_GLIBC = 34
 
-#: manylinux2014 is 2.17; nothing older has wheels for a Python of today.
+#: manylinux2014 is 2.17. No current Python has wheels for an older one.
 _OLDEST_GLIBC = 17
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What the functions run on.
+    """The functions' runtime and architecture.
 
     Attributes:
         runtime: `python3.13`.
@@ -42,17 +42,17 @@ class Target:
 
     @property
     def python(self) -> str:
-        """`3.13`."""
+        """The Python version: `3.13`."""
         return self.runtime.removeprefix("python")
 
     @property
     def machine(self) -> str:
-        """What wheels call the architecture."""
+        """The wheels' name for the architecture."""
         return _MACHINES[self.architecture]
 
     @property
     def elf_machine(self) -> int:
-        """What a library for it says in its header."""
+        """The machine number in the header of a library for it."""
         return _ELF[self.architecture]
 
     @property
@@ -63,20 +63,20 @@ class Target:
         return [*tags, f"manylinux2014_{self.machine}"]
 
 
-def left_out(folder: Path, *, target: Target, requirements: Path | None) -> list[str]:
-    """Return the requirements that hold on the target and whose package is not there, without their markers.
+def missing_requirements(folder: Path, *, target: Target, requirements: Path | None) -> list[str]:
+    """Return the requirements, without their markers, that hold on the target and whose packages are not in a folder.
 
     Args:
-        folder: what pip has installed.
-        target: where it will run.
-        requirements: the project's own; those that only pip can read (options, other files) are left to pip.
+        folder: the folder that pip has installed into.
+        target: the functions' runtime and architecture.
+        requirements: the project's requirements file. Lines that only pip can read (options, other files) are left to pip.
     """
     metadata = [HeaderParser().parsestr(path.read_text(encoding="utf-8")) for path in folder.glob("*.dist-info/METADATA")]
-    there = {canonicalize_name(each["Name"]) for each in metadata}
+    installed = {canonicalize_name(each["Name"]) for each in metadata}
     lines = requirements.read_text(encoding="utf-8").splitlines() if requirements else []
     lines += [line for each in metadata for line in each.get_all("Requires-Dist", [])]
-    found = {each.name: each for each in _read(lines) if each.marker is not None and canonicalize_name(each.name) not in there}
-    return sorted(_bare(each) for each in found.values() if each.marker is not None and _holds(each.marker, target))
+    found = {each.name: each for each in _read(lines) if each.marker is not None and canonicalize_name(each.name) not in installed}
+    return sorted(_without_marker(each) for each in found.values() if each.marker is not None and _holds(each.marker, target))
 
 
 def _read(lines: Iterable[str]) -> Iterator[Requirement]:
@@ -84,11 +84,11 @@ def _read(lines: Iterable[str]) -> Iterator[Requirement]:
         try:
             yield Requirement(line.partition(" #")[0].strip())
         except InvalidRequirement:
-            pass  # an option, a path, an empty line: pip's own
+            pass  # an option, a path or an empty line: only pip reads those
 
 
 def _holds(marker: Marker, target: Target) -> bool:
-    """Tell whether a marker holds in Lambda. Of extras nobody has asked: those that were, pip has resolved."""
+    """Tell whether a marker holds in Lambda. Assumes no extras: pip has already resolved the requested ones."""
     return marker.evaluate(
         {
             "extra": "",
@@ -105,6 +105,6 @@ def _holds(marker: Marker, target: Target) -> bool:
     )
 
 
-def _bare(requirement: Requirement) -> str:
+def _without_marker(requirement: Requirement) -> str:
     requirement.marker = None
     return str(requirement)

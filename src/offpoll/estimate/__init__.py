@@ -1,10 +1,10 @@
-"""When an operation will probably end: pure functions of what workers measured and what the queue reports. No I/O, no clock of their own.
+"""Estimates when an operation will end, from the workers' measurements and the queue's counts. Pure: no I/O, and time is an argument.
 
     histogram     how long operations take: counts in buckets of equal ratio
-    history       what was measured lately, in spans of time; how it fades
-    capacity      how many operations are worked on at once, and whether work waits
-    wait          how long an operation waits before it is begun
-    remaining     the earliest, mean and latest end that follow, queued or running
+    history       recent measurements, in spans of time, and how they fade
+    capacity      how many operations run at once, and whether work waits
+    wait          how long an operation waits before it starts
+    remaining     the earliest, mean and latest end of a queued or running operation
 
-docs/estimate.md explains it as a whole, with its figures.
+docs/estimate.md explains the whole, with its figures.
 """

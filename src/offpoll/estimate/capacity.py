@@ -1,7 +1,4 @@
-"""How many operations are worked on at once, and since when work waits: what looks at the queue's depth tell over time.
-
-Decides for how long a look counts. Must not know the queue: it is shown counts, with the time at which they were read.
-"""
+"""Infers how many operations run at once, and since when work waits, from the queue's counts over time."""
 
 from __future__ import annotations
 
@@ -10,24 +7,24 @@ from dataclasses import dataclass, field
 
 __all__ = ["Capacity"]
 
-#: Most operations in flight at once within so many seconds is how many are worked on at once: a worker that was stopped is believed in
-#: for so long, which makes estimates err low.
+#: The peak of operations in flight within this time is how many run at once, seconds. So a stopped worker still counts for that long,
+#: which makes estimates err low.
 PEAK_WINDOW = 600.0
 
-#: Looks further apart than this, seconds, do not tell whether work waited between them: SQS's own counters lag by up to a minute.
+#: Longest time between two looks at the counts that still shows that work waited between them, seconds: SQS's counters lag by up to 60 s.
 LONGEST_GAP = 60.0
 
-#: Work has to wait for so long, seconds, before what is in flight is all that is worked on at once, and before completions tell the rate.
-#: It is two looks and SQS's usual lag.
+#: Work must have waited this long before the operations in flight count as all that can run at once, and before completions tell the
+#: rate, seconds: two looks and SQS's usual lag.
 SETTLED = 30.0
 
 
 @dataclass(kw_only=True)
 class Capacity:
-    """What is worked on at once.
+    """How many operations run at once.
 
     Args:
-        configured: how many one worker runs at once; believed until a long backlog shows fewer.
+        configured: how many operations one worker runs at once; used until a long backlog shows fewer.
     """
 
     configured: int
@@ -36,11 +33,11 @@ class Capacity:
     _looked_at: float = 0.0
 
     def see(self, *, waiting: int, in_flight: int, now: float) -> None:
-        """Take a look's counts.
+        """Record one look at the queue's counts.
 
         Args:
-            waiting: messages that nobody works on.
-            in_flight: messages that somebody holds.
+            waiting: messages that no worker has received.
+            in_flight: messages that a worker holds.
             now: when they were read, seconds of any steady clock.
         """
         if not waiting:
@@ -54,15 +51,15 @@ class Capacity:
 
     @property
     def backlog(self) -> float:
-        """For how many seconds work has been waiting without a pause, as far as looks tell."""
+        """How long work has been waiting without a break, as far as the looks show, seconds."""
         return 0.0 if self._backlog_since is None else self._looked_at - self._backlog_since
 
     @property
     def slots(self) -> int:
-        """How many operations are worked on at once, at least 1.
+        """How many operations run at once, at least 1.
 
-        Where work has waited for long, no worker has a free slot, and the most that was in flight meanwhile is all there is: also where
-        it is less than what is configured. Else it is at least that.
+        After a long backlog, no worker has a free slot: the most that were in flight meanwhile are all, even if fewer than configured.
+        Otherwise it is at least the configured number.
         """
         since = self._backlog_since
         if since is not None and self.backlog >= SETTLED:

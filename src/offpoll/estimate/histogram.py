@@ -1,7 +1,6 @@
-"""How long operations take, as weights in buckets of equal ratio: the relative error of any quantile is bounded, and small.
+"""A histogram of durations in buckets of equal ratio, so the relative error of any quantile is bounded, and small.
 
-Decides the buckets, which are the same in every process, so that histograms merge by addition. Must not know when anything was measured:
-weights may be counts, faded counts or probabilities.
+All processes use the same buckets, so histograms merge by addition. The weights may be counts, faded counts or probabilities.
 
 The buckets are DDSketch's logarithmic mapping (Masson, Rim, Lee: DDSketch, VLDB 12, 2019, section 2.1); why its library is not used:
 docs/decisions/0013-own-histogram.md.
@@ -10,8 +9,8 @@ docs/decisions/0013-own-histogram.md.
     seconds   ─────┼─────────┼─────────┼─────────┼────────►       r = (1 + e) / (1 - e)
                   1/r²      1/r        1         r
 
-Where the sum of what was measured is known, the buckets are moved together, by a factor between 1 - e and 1 + e, so that their mean is the
-measured one. Operations that always take the same time lie anywhere in their bucket; this puts its middle there.
+If the sum of the measured durations is known, one factor between 1 - e and 1 + e moves all buckets, so that their mean becomes the measured
+one. For operations that always take the same time, this moves the bucket's middle to that time.
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ from operator import mul
 
 __all__ = ["RELATIVE_ERROR", "Histogram", "bucket_of", "exponential"]
 
-#: e: a bucket's middle is at most so far from what is in it, as a share. Estimates are wrong by more than 5 % for other reasons, and
-#: service times that spread over two orders of magnitude fill 46 buckets: some hundred bytes.
+#: e: the largest distance between a bucket's middle and a duration in it, as a share. Estimates are wrong by more than 5 % for other
+#: reasons, and service times that spread over two orders of magnitude fill 46 buckets: some hundred bytes.
 RELATIVE_ERROR = 0.05
 
-#: r: a bucket's upper edge over its lower one.
+#: r: a bucket's upper edge divided by its lower one.
 RATIO = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 
 _LOG_RATIO = math.log(RATIO)
 
-#: Nothing is told apart below a tenth of a millisecond or above a year, seconds: so there are at most 264 buckets.
+#: Durations below 0.1 ms share a bucket, and so do those above a year, seconds: there are at most 264 buckets.
 SHORTEST, LONGEST = 1e-4, 3.2e7
 
-#: An exponential distribution is cut where a millionth is left of it.
+#: How many means an exponential distribution reaches: a millionth of it is cut off.
 TAIL = -math.log(1e-6)
 
 
@@ -46,30 +45,15 @@ def bucket_of(seconds: float) -> int:
     return math.ceil(math.log(min(LONGEST, max(SHORTEST, seconds))) / _LOG_RATIO)
 
 
-@cache
-def _upper_edge(bucket: int) -> float:
-    return RATIO**bucket
-
-
-@cache
-def _middle(bucket: int) -> float:
-    return (_upper_edge(bucket - 1) + _upper_edge(bucket)) / 2
-
-
-def _sum(weights: Mapping[int, float]) -> float:
-    """Return the weighted sum of the buckets' middles, seconds."""
-    return sum(map(mul, weights.values(), map(_middle, weights)), 0.0)
-
-
 class Histogram:
-    """A distribution of durations. Within a bucket it is even. Must not be changed once made.
+    """A distribution of durations, even within each bucket. Never change it once it is made.
 
-    A quantile is off by at most a bucket and the factor by which all are moved, together 2 x `RELATIVE_ERROR` from the middle of its
-    bucket; by that much only where every bucket is filled at one edge.
+    A quantile is off by at most a bucket and the factor that moves all buckets, together 2 x `RELATIVE_ERROR` from the middle of its
+    bucket. It is off by that much only if every bucket is filled at one edge.
 
     Args:
         weights: by bucket, each at least 0.
-        seconds: the weighted sum of what was measured, where that is known more exactly than by the buckets.
+        seconds: the weighted sum of the measured durations, if known more exactly than by the buckets.
     """
 
     def __init__(self, weights: Mapping[int, float], *, seconds: float | None = None) -> None:
@@ -79,19 +63,19 @@ class Histogram:
 
     @cached_property
     def mean(self) -> float:
-        """The mean in seconds; 0 where there is nothing."""
-        return self._scale * self._told / self.total if self.total else 0.0
+        """The mean, seconds; 0 if the histogram is empty."""
+        return self._scale * self._unscaled_sum / self.total if self.total else 0.0
 
     @cached_property
     def variance(self) -> float:
-        """The variance in seconds²; 0 where there is nothing."""
+        """The variance, seconds²; 0 if the histogram is empty."""
         if not self.total:
             return 0.0
         squares = sum(weight * _middle(bucket) ** 2 for bucket, weight in self.weights.items())
-        return self._scale**2 * max(0.0, squares / self.total - (self._told / self.total) ** 2)
+        return self._scale**2 * max(0.0, squares / self.total - (self._unscaled_sum / self.total) ** 2)
 
     def share_below(self, seconds: float) -> float:
-        """Return the share that takes at most so long: the distribution function."""
+        """Return the share of durations up to this one: the distribution function."""
         lower, upper, below = self._edges
         seconds /= self._scale
         if not lower or seconds <= lower[0]:
@@ -103,7 +87,7 @@ class Histogram:
         return (below[at] + part * (below[at + 1] - below[at])) / self.total
 
     def quantile(self, share: float) -> float:
-        """Return how long the fastest `share` (0 to 1) takes at most, seconds; 0 where there is nothing."""
+        """Return the longest duration of the fastest `share` (0 to 1), seconds; 0 if the histogram is empty."""
         lower, upper, below = self._edges
         if not lower:
             return 0.0
@@ -113,7 +97,7 @@ class Histogram:
         return self._scale * (lower[at] + min(1.0, max(0.0, part)) * (upper[at] - lower[at]))
 
     def beyond(self, seconds: float) -> Histogram:
-        """Return the part that takes longer than this. Of the bucket in which it falls, the share above counts."""
+        """Return the part of the distribution above a duration. The duration's own bucket counts with the share above it."""
         weights: dict[int, float] = {}
         limit = seconds / self._scale
         for bucket, weight in self.weights.items():
@@ -141,31 +125,46 @@ class Histogram:
 
     @cached_property
     def _scale(self) -> float:
-        """By what the buckets are moved."""
-        if self._seconds is None or not self._told:
+        """The factor that moves all buckets."""
+        if self._seconds is None or not self._unscaled_sum:
             return 1.0
-        return min(1 + RELATIVE_ERROR, max(1 - RELATIVE_ERROR, self._seconds / self._told))
+        return min(1 + RELATIVE_ERROR, max(1 - RELATIVE_ERROR, self._seconds / self._unscaled_sum))
 
     @cached_property
-    def _told(self) -> float:
-        """The weighted sum of the durations, as far as the buckets tell, unmoved."""
+    def _unscaled_sum(self) -> float:
+        """The weighted sum of the durations according to the unmoved buckets, seconds."""
         return _sum(self.weights)
 
     @cached_property
     def _edges(self) -> tuple[list[float], list[float], list[float]]:
-        """Lower and upper edges, and the weight below each lower edge, with the total behind."""
+        """The lower edges, the upper edges, and the weight below each lower edge, followed by the total."""
         lower = [_upper_edge(bucket - 1) for bucket in self.weights]
         upper = [_upper_edge(bucket) for bucket in self.weights]
         return lower, upper, list(accumulate(self.weights.values(), initial=0.0))
 
 
 def exponential(mean: float) -> Histogram:
-    """Return the exponential distribution, total weight 1.
+    """Return the exponential distribution with a mean in seconds and total weight 1.
 
-    Of all distributions of a duration with a given mean it is the one that claims least (maximum entropy; Cover, Thomas: Elements of
-    Information Theory, 2nd ed., example 12.2.5): the honest guess where nothing but a mean is known.
+    Of all distributions with a given mean it assumes least (maximum entropy; Cover, Thomas: Elements of Information Theory, 2nd ed.,
+    example 12.2.5), so it is the honest guess if only a mean is known.
     """
     first, last = bucket_of(mean * 1e-3), bucket_of(mean * TAIL)
     below = [0.0, *(-math.expm1(-_upper_edge(bucket) / mean) for bucket in range(first, last)), 1.0]
     weights = {bucket: high - low for bucket, low, high in zip(range(first, last + 1), below, below[1:], strict=False)}
     return Histogram(weights, seconds=mean)
+
+
+@cache
+def _upper_edge(bucket: int) -> float:
+    return RATIO**bucket
+
+
+@cache
+def _middle(bucket: int) -> float:
+    return (_upper_edge(bucket - 1) + _upper_edge(bucket)) / 2
+
+
+def _sum(weights: Mapping[int, float]) -> float:
+    """Return the weighted sum of the buckets' middles, seconds."""
+    return sum(map(mul, weights.values(), map(_middle, weights)), 0.0)

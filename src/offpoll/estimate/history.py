@@ -1,14 +1,13 @@
-"""What workers measured lately, in spans of time: how spans are kept, and how they fade.
+"""The workers' recent measurements, in spans of time: how spans are merged, and how they fade.
 
-Decides what "lately" means: a completion counts half as much after an hour, or after a hundred newer completions, whichever is sooner.
-Must not know where spans are stored.
+A completion counts half as much after an hour, or after a hundred newer completions, whichever is sooner.
 
-Each process writes what it saw since its last report. Spans of the last quarter minute are one; older ones grow together, always where
-that blurs least in proportion to their age, so that a handful tells of the last minute in quarter minutes and of yesterday in hours:
+Each process writes what it measured since its last report. Spans of the last quarter minute become one. Older ones merge wherever that
+blurs least in proportion to their age, so a handful describe the last minute in quarter minutes and yesterday in hours:
 
     age    6 h ├──────────────┼───────┼────┼──┼─┼┼┤ now
 
-Fading happens at reading: how many completions are newer is known only once the spans of all processes lie beside each other.
+Spans fade when they are read: only the spans of all processes together show how many completions are newer.
 """
 
 from __future__ import annotations
@@ -24,20 +23,20 @@ from offpoll.estimate.histogram import Histogram
 
 __all__ = ["HALF_LIFE", "HALF_LIFE_COMPLETIONS", "Calibration", "Span", "calibration", "completions", "extended", "faded"]
 
-#: After so many seconds a completion counts half.
+#: Age at which a completion counts half, seconds.
 HALF_LIFE = 3600.0
 
-#: After so many newer completions of its kind it counts half, if that is sooner. About 144 count in the sum: a mean of service times whose
-#: deviation is as large as itself is then off by 8 %, and after 200 completions another regime holds three quarters of the weight.
+#: Number of newer completions of its kind after which a completion counts half, if that is sooner. The weights add up to about 144: a mean
+#: of service times whose deviation equals their mean is then off by 8 %. 200 completions under new conditions have 3/4 of the weight.
 HALF_LIFE_COMPLETIONS = 100.0
 
-#: Reports within so many seconds become one span.
+#: Reports within this time become one span, seconds.
 SPAN = 15.0
 
-#: How many spans are kept in one place: with 12, each is about as long as 60 % of its age.
+#: Most spans kept in one place: with 12, each is about as long as 60 % of its age.
 MAX_SPANS = 12
 
-#: Behind so many newer completions a span counts for less than a thousandth: it is dropped.
+#: A span with this many newer completions counts for less than a thousandth and is dropped.
 FORGOTTEN = 10 * HALF_LIFE_COMPLETIONS
 
 
@@ -47,10 +46,10 @@ class Span:
 
     Attributes:
         began_at, ended_at: that time.
-        buckets: how many completions by the bucket of their service time (see `histogram.bucket_of`).
+        buckets: the number of completions by the bucket of their service time (see `histogram.bucket_of`).
         seconds: the sum of their service times.
-        inside, early, late: how many of them ended between the earliest and the latest end that their submitter was told, before, after.
-            Of some it is not known.
+        inside, early, late: how many ended between the earliest and the latest end that their submitter was told, before, and after it.
+            For some this is not known.
     """
 
     began_at: datetime
@@ -63,11 +62,11 @@ class Span:
 
     @property
     def completions(self) -> int:
-        """How many completions there were."""
+        """The number of completions."""
         return sum(self.buckets.values())
 
     def merged(self, other: Span) -> Span:
-        """Return both as one."""
+        """Return one span for both."""
         return Span(
             began_at=min(self.began_at, other.began_at),
             ended_at=max(self.ended_at, other.ended_at),
@@ -81,7 +80,7 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """How many completions ended as their submitter was told; faded counts."""
+    """How many completions ended between, before and after the earliest and the latest end that their submitter was told; faded counts."""
 
     inside: float
     early: float
@@ -89,17 +88,17 @@ class Calibration:
 
     @property
     def known(self) -> float:
-        """Of how many that is known."""
+        """The number of completions for which that is known."""
         return self.inside + self.early + self.late
 
     @property
     def share(self) -> float | None:
-        """The share that ended between earliest and latest: 0.8 where estimates are right. None where it is not known of any."""
+        """The share that ended between earliest and latest: 0.8 if estimates are right. None if it is known for none."""
         return self.inside / self.known if self.known else None
 
 
 def extended(spans: Sequence[Span], new: Span) -> tuple[Span, ...]:
-    """Return the spans of one place with a new one: oldest first, at most `MAX_SPANS`."""
+    """Add a span to those of one place. Return them oldest first, at most `MAX_SPANS`."""
     kept = sorted((*spans, new), key=lambda span: span.ended_at)
     while len(kept) > 1 and kept[-1].ended_at - kept[-2].began_at <= timedelta(seconds=SPAN):
         kept[-2:] = [kept[-2].merged(kept[-1])]
@@ -117,12 +116,12 @@ def extended(spans: Sequence[Span], new: Span) -> tuple[Span, ...]:
 
 
 def _blur(older: Span, younger: Span, now: datetime) -> float:
-    """Return how long two spans together would be, in proportion to their age."""
+    """Return the length of two merged spans in proportion to their age."""
     return (younger.ended_at - older.began_at) / max(timedelta(seconds=SPAN), now - older.began_at)
 
 
 def faded(spans: Iterable[Span], now: datetime) -> Histogram:
-    """Return the service times of some spans, of any places, each as far as it still counts."""
+    """Return the service times of spans from any places, weighted by how far they have faded."""
     weights: dict[int, float] = {}
     seconds = 0.0
     for span, weight in _weighted(spans, now):
@@ -133,7 +132,7 @@ def faded(spans: Iterable[Span], now: datetime) -> Histogram:
 
 
 def calibration(spans: Iterable[Span], now: datetime) -> Calibration:
-    """Return how right estimates were lately."""
+    """Return how often estimates were right lately."""
     weighted = _weighted(spans, now)
     return Calibration(
         inside=sum(weight * span.inside for span, weight in weighted),
@@ -143,7 +142,7 @@ def calibration(spans: Iterable[Span], now: datetime) -> Calibration:
 
 
 def completions(spans: Iterable[Span], *, since: datetime, until: datetime) -> float:
-    """Return about how many completions fell between two instants; of a span that reaches over one of them, the part that lies within."""
+    """Return about how many completions fell between two instants. A span that crosses one of them counts in proportion."""
     total = 0.0
     for span in spans:
         length = (span.ended_at - span.began_at).total_seconds()
@@ -156,26 +155,26 @@ def completions(spans: Iterable[Span], *, since: datetime, until: datetime) -> f
 
 
 def _weighted(spans: Iterable[Span], now: datetime) -> list[tuple[Span, float]]:
-    """Return each span with the weight that one of its completions has on average.
+    """Return each span with the average weight of its completions.
 
-    By completions: of n that are about as old, with `newer` after them, the one with x of these behind it weighs 2^-((newer + x) / h); the
-    mean over x from 0 to n is 2^-(newer / h) (1 - 2^-(n / h)) / (n ln 2 / h). By age: 2^-(age / HALF_LIFE). The smaller one counts. Spans
-    of other processes and kinds that ended at about the same time have no order among them: they weigh the same.
+    By completions: of n about equally old ones with `newer` after them, the one with x of the n after it weighs 2^-((newer + x) / h). The
+    mean over x from 0 to n is 2^-(newer / h) (1 - 2^-(n / h)) / (n ln 2 / h). By age: 2^-(age / HALF_LIFE). The smaller weight counts.
+    Spans of other processes and kinds that ended at about the same time have no order, so they get the same weight.
     """
     weighted: list[tuple[Span, float]] = []
     newer = 0.0
-    for together in _groups(sorted(spans, key=lambda span: span.ended_at, reverse=True)):
-        count = sum(span.completions for span in together)
+    for group in _groups(sorted(spans, key=lambda span: span.ended_at, reverse=True)):
+        count = sum(span.completions for span in group)
         own = count * math.log(2) / HALF_LIFE_COMPLETIONS
         by_completions = 2 ** -(newer / HALF_LIFE_COMPLETIONS) * (-math.expm1(-own) / own if own else 1.0)
-        by_age = 2 ** -(max(0.0, (now - together[0].ended_at).total_seconds()) / HALF_LIFE)
-        weighted += [(span, min(by_completions, by_age)) for span in together]
+        by_age = 2 ** -(max(0.0, (now - group[0].ended_at).total_seconds()) / HALF_LIFE)
+        weighted += [(span, min(by_completions, by_age)) for span in group]
         newer += count
     return weighted
 
 
 def _groups(spans: Sequence[Span]) -> Iterable[list[Span]]:
-    """Split spans, newest first, wherever one ended more than `SPAN` before the first of its group."""
+    """Group spans, newest first: a span that ended `SPAN` or more before the first of its group begins a new one."""
     group: list[Span] = []
     for span in spans:
         if group and group[0].ended_at - span.ended_at >= timedelta(seconds=SPAN):

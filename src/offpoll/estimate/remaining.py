@@ -1,6 +1,6 @@
-"""When an operation ends: the 10 % quantile, the mean and the 90 % quantile of what is left of it, queued or running.
+"""Estimates an operation's remaining time, queued or running: its 10 % quantile, its mean and its 90 % quantile.
 
-Decides what is believed: history, progress, or a guess. Must not know clocks, documents or queues.
+Decides how much to believe of the history, the reported progress, and a guess.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from offpoll.estimate.wait import QueueWait, normal_quantile
 
 __all__ = ["Remaining", "of_queued", "of_running", "service_times"]
 
-#: The quantiles that are told as earliest and latest.
+#: The quantiles for the earliest and the latest end.
 EARLY, LATE = 0.1, 0.9
 
-#: How many completions the guess is worth beside measured ones: one measurement alone tells a mean, and nothing of the spread.
+#: How many measured completions the guess counts as: a single measurement gives a mean, but no spread.
 GUESS_WEIGHT = 2.0
 
-#: Bisections until a quantile is known to a thousandth of the range.
+#: Bisections that find a quantile to a thousandth of the range.
 BISECTIONS = 12
 
-#: Progress below this says too little to extrapolate from.
+#: Smallest progress to extrapolate from.
 USEFUL_FRACTION = 0.1
 
-#: Relative deviation of a whole time that is extrapolated from progress: half of what is still to do (handlers are not linear), and never
-#: less than a tenth (they report in steps). With a twentieth, a linear handler's readers would learn of its end 2 % of its duration sooner,
+#: Relative deviation of a whole time that is extrapolated from progress: half of the work still to do (handlers are not linear), and at
+#: least a tenth (they report in steps). With a twentieth, a linear handler's readers would learn of its end 2 % of its duration sooner,
 #: for 0.5 to 0.9 more polls and 0.2 to 0.8 more writes (the table in docs/client.md).
 PROGRESS_DEVIATION, LEAST_DEVIATION = 0.5, 0.1
 
-#: How much the extrapolation is believed against the history, where nothing in the history agrees with it.
+#: Weight of the extrapolation against the whole history. It decides if nothing in the history agrees with it.
 PROGRESS_WEIGHT = 0.1
 
-#: What runs longer than nine in ten is expected to need at least this share of the time already spent. Estimates must err low (design:
-#: doubled estimates cost 3.9 times the optimum, halved ones 1.5), so it is small.
+#: Least remaining mean of an operation that runs longer than nine in ten, as a share of the time already spent. It is small because
+#: estimates must err low (design: doubled estimates cost 3.9 times the optimum, halved ones 1.5).
 OVERRUN_MEAN = 0.2
 
-#: And at the latest as long again: polls do not follow the latest end, and each time it is overrun a document is written, which costs
-#: 12.5 of them. Doubling makes that a handful, however long an operation runs.
+#: Its least time to the latest end, as the same share. Polls do not follow the latest end, but whenever it passes a document is written,
+#: which costs 12.5 polls. Doubling needs only a handful of writes, however long an operation runs.
 OVERRUN_LATEST = 1.0
 
 
@@ -52,11 +52,11 @@ class Remaining:
 
 
 def service_times(measured: Histogram, *, guess: float) -> Histogram:
-    """Return the distribution of service times to go by: what was measured, with a wide guess as far as that is little.
+    """Return the distribution of service times to use: the measured one, widened by a guess that matters only if little was measured.
 
     Args:
-        measured: of a kind, faded.
-        guess: the mean where nothing was measured, seconds.
+        measured: a kind's service times, faded.
+        guess: the mean if nothing was measured, seconds.
     """
     if not measured.total:
         return exponential(guess)
@@ -64,10 +64,10 @@ def service_times(measured: Histogram, *, guess: float) -> Histogram:
 
 
 def of_queued(wait: QueueWait, service: Histogram) -> Remaining:
-    """Return what is left of an operation that is enqueued now: its wait and its service time, which do not depend on each other.
+    """Return the remaining time of an operation that is enqueued now: its wait plus its service time, which are independent.
 
-    The distribution of the sum is the mean of the service time's, shifted by each of the wait's values; its quantiles are found by
-    bisection.
+    The sum's distribution is the average of the service time's distribution shifted by each value of the wait. Bisection finds its
+    quantiles.
     """
     return Remaining(
         earliest=_quantile(wait, service, EARLY),
@@ -77,17 +77,17 @@ def of_queued(wait: QueueWait, service: Histogram) -> Remaining:
 
 
 def of_running(service: Histogram, *, elapsed: float, fraction: float | None, since: float = 0.0) -> Remaining:
-    """Return what is left of an operation that runs.
+    """Return the remaining time of a running operation.
 
-    Its whole time is distributed as that of the operations which took longer than it has taken (the truncated distribution). Progress
-    adds evidence: with a share f done after t seconds, t / f is the whole time, give or take; each bucket counts as far as it agrees with
-    that (Bayes' rule, log-normal likelihood). Where the history has nothing that agrees, the extrapolation stands alone.
+    Its whole time is distributed like that of the operations that took longer than it has taken so far (the truncated distribution).
+    Progress adds evidence: with a share f done after t seconds, the whole time is about t / f, and each bucket counts as far as it agrees
+    with that (Bayes' rule, log-normal likelihood). If nothing in the history agrees, only the extrapolation counts.
 
     Args:
-        service: of its kind.
+        service: the service times of its kind.
         elapsed: seconds since the handler started.
-        fraction: the progress it reported last, 0 to 1, or None.
-        since: seconds since it reported that. Handlers report in steps; between two of them time passes and the fraction stands still.
+        fraction: the progress that it last reported, 0 to 1, or None.
+        since: seconds since that report. Handlers report in steps, and between two of them the fraction stands still.
     """
     spent = elapsed - since
     if fraction is not None and fraction >= USEFUL_FRACTION and spent > 0:
@@ -103,7 +103,7 @@ def of_running(service: Histogram, *, elapsed: float, fraction: float | None, si
 
 
 def _rest(whole: Histogram, *, after: float) -> Remaining:
-    """Return what is left of whole times of which so much has passed."""
+    """Return the remaining times, given the whole times and the seconds already spent."""
     return Remaining(
         earliest=max(0.0, whole.quantile(EARLY) - after),
         mean=max(0.0, whole.mean - after),
@@ -112,7 +112,7 @@ def _rest(whole: Histogram, *, after: float) -> Remaining:
 
 
 def _agreeing(left: Histogram, *, whole: float, deviation: float) -> Histogram:
-    """Weigh what is left by how well it agrees with an extrapolated whole, and add the extrapolation itself."""
+    """Weight each bucket by its agreement with an extrapolated whole time, and add the extrapolation itself."""
     agreeing = {
         bucket_of(middle): weight * math.exp(-0.5 * (math.log(middle / whole) / deviation) ** 2) for middle, weight in left.middles()
     }
@@ -126,7 +126,9 @@ def _agreeing(left: Histogram, *, whole: float, deviation: float) -> Histogram:
 def _quantile(wait: QueueWait, service: Histogram, share: float) -> float:
     """Return a quantile of the sum of wait and service time, seconds."""
     points, own = wait.points, service.quantile(share)
-    low, high = points[0] + own, points[-1] + own  # where the wait always, or never, is as long as it ever is
+    low, high = points[0] + own, points[-1] + own  # the sum's quantile if the wait were always its shortest, or its longest
+    if low == high:  # an idle system
+        return low
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
         if sum(service.share_below(middle - each) for each in points) < share * len(points):

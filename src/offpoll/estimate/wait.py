@@ -1,19 +1,19 @@
-"""How long an operation that is enqueued now waits before it is begun. Decides the formula; must not know where its numbers come from.
+"""Estimates how long an operation that is enqueued now waits before it starts.
 
-    ahead = messages visible, delayed and in flight        slots = how many are worked on at once
-    m     = ahead + 1 - slots                              completions until there is room for this one
+    ahead = messages visible, delayed and in flight        slots = how many operations run at once
+    m     = ahead + 1 - slots                              completions until a slot is free for this one
     wait  = max(0, X), X normal with mean m / rate         rate: completions per second
 
-While completions only come from full slots, each slot is a renewal process of mean E and variance σ² of the service time. The completions
-of c of them within t have the mean t c / E and, for long t, the variance t c σ² / E³ (Cox: Renewal Theory, 1962, 4.1); so the time until
-the m-th has about the mean m E / c and the variance m σ² / c². On top comes what is not known exactly:
+While all slots are busy, each one is a renewal process with the service time's mean E and variance σ². The completions of c slots within t
+have the mean t c / E and, for long t, the variance t c σ² / E³ (Cox: Renewal Theory, 1962, 4.1). So the time until the m-th completion has
+about the mean m E / c and the variance m σ² / c². Two uncertainties add to that:
 
-    the counts are old         meanwhile `throughput` came per second and `rate` could go, as long as more was there than what is in work
-                               on average (throughput x E: Little's law); and in `age` seconds so many came and went that m varies by
-                               2 rate age
-    the rate is measured       from a limited number of completions: its relative error, times the wait
+    the counts are old         meanwhile `throughput` messages a second arrived and up to `rate` left, while more were there than run on
+                               average (throughput x E: Little's law); arrivals and departures in `age` seconds add 2 rate age to the
+                               variance of m
+    the rate is measured       from few completions: its relative error, times the wait
 
-An idle system has m <= 0 and waits 0. Where more comes than is finished, m only grows, and with it the wait: that is no nonsense.
+An idle system has m <= 0 and waits 0. If more operations arrive than finish, m grows without end, and the wait rightly grows with it.
 """
 
 from __future__ import annotations
@@ -24,21 +24,20 @@ from functools import cache
 
 __all__ = ["Ahead", "QueueWait", "normal_quantile", "queue_wait"]
 
-#: How many values stand for the wait's distribution, equally likely: the quantiles (k + 1/2) / n. Its p10 and p90 are then between two of
+#: Number of equally likely values that represent the wait's distribution: its quantiles (k + 1/2) / n. The p10 and p90 lie between two of
 #: them; the error is a hundredth of the deviation.
 POINTS = 15
 
-
-#: Beyond so many deviations nothing is asked for: a share of 1e-15.
+#: Largest quantile that is needed, in deviations: beyond it is a share of 1e-15.
 FARTHEST = 8.0
 
-#: Each halves the interval: after so many it is as small as a double can say.
+#: Bisections that make the interval as small as a double can state.
 BISECTIONS = 60
 
 
 @cache
 def normal_quantile(share: float) -> float:
-    """Return below which value so much of the distribution lies, 0 to 1. A few shares are asked for again and again."""
+    """Return the standard normal distribution's quantile for a share from 0 to 1. Cached: callers need the same few shares."""
     low, high = -FARTHEST, FARTHEST
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
@@ -49,21 +48,22 @@ def normal_quantile(share: float) -> float:
     return (low + high) / 2
 
 
-_STANDARD = tuple(normal_quantile((k + 0.5) / POINTS) for k in range(POINTS))
+#: The values of a standard normal distribution.
+_STANDARD_POINTS = tuple(normal_quantile((k + 0.5) / POINTS) for k in range(POINTS))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ahead:
-    """What stands before an operation, and how fast it goes away.
+    """The work ahead of an operation, and how fast workers finish it.
 
     Attributes:
-        messages: visible, delayed and in flight.
-        slots: how many operations are worked on at once.
-        mean, variance: of the service time over all kinds in the queue, seconds and seconds².
-        rate: completions per second while all slots are taken; None where nothing has finished lately: then slots / mean.
-        throughput: completions per second lately, whether slots were free or not: what comes in.
-        counted: from how many completions rate and mean are known.
-        age: of the counts, seconds.
+        messages: messages visible, delayed and in flight.
+        slots: how many operations run at once.
+        mean, variance: the service time's, over all kinds in the queue, seconds and seconds².
+        rate: completions per second while all slots are busy; None if nothing has finished lately: then slots / mean.
+        throughput: recent completions per second, with free slots or not: how fast work arrives.
+        counted: the number of completions behind rate and mean.
+        age: the counts' age, seconds.
     """
 
     messages: int
@@ -78,7 +78,7 @@ class Ahead:
 
 @dataclass(frozen=True, kw_only=True)
 class QueueWait:
-    """The distribution of a wait: equally likely values, seconds, ascending."""
+    """The distribution of a wait, as equally likely values: seconds, ascending."""
 
     points: tuple[float, ...]
 
@@ -89,7 +89,7 @@ class QueueWait:
 
 
 def queue_wait(ahead: Ahead) -> QueueWait:
-    """Return the wait behind what stands ahead."""
+    """Return the wait behind the work ahead."""
     rate = ahead.rate or ahead.slots / ahead.mean
     drained = max(0.0, rate - ahead.throughput) * ahead.age
     messages = max(ahead.messages - drained, min(ahead.messages, ahead.throughput * ahead.mean))
@@ -100,5 +100,5 @@ def queue_wait(ahead: Ahead) -> QueueWait:
     moved = 2 * min(rate, messages / ahead.mean) * ahead.age / rate**2
     measured = mean**2 * squared_deviation / max(1.0, ahead.counted)
     deviation = math.sqrt(renewal + moved + measured) if mean > 0 else math.sqrt(moved)
-    points = tuple(max(0.0, mean + deviation * each) for each in _STANDARD)
+    points = tuple(max(0.0, mean + deviation * each) for each in _STANDARD_POINTS)
     return QueueWait(points=points if points[-1] > points[0] else points[:1])

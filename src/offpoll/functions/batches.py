@@ -1,11 +1,10 @@
-"""Batches of SQS: what a record says, and which of them come back.
+"""Consumes batches of an SQS event: reads the messages, lets `work` process them, and tells Lambda which ones to deliver again.
 
-Decides that a message is deleted by not being named in the answer, and nothing else about it. Must not know the protocol.
+    {"Records": […]} ──► deliveries ──► work ──► deleted? ──no──► {"batchItemFailures": [{"itemIdentifier": …}]}: delivered again when the
+                                                    │             visibility that work has set ends
+                                                    └─yes──► not named in the response: Lambda deletes it
 
-    {"Records": […]} ──► deliveries ──► work ──► deleted? ──no──► {"batchItemFailures": [{"itemIdentifier": …}]}: it comes back when its
-                                                    └─yes──► not named: Lambda deletes it               visibility, which work has set, ends
-
-Where the function gives no answer, or raises, the whole batch comes back.
+If the function raises or sends no response, Lambda delivers the whole batch again.
 
 Source: Lambda Developer Guide, with-sqs and services-sqs-errorhandling.
 """
@@ -13,17 +12,51 @@ Source: Lambda Developer Guide, with-sqs and services-sqs-errorhandling.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from offpoll.functions.environment import Context, Environment, seconds_left
 from offpoll.queue import Delivery, Depth, Envelope, Queue
 
-__all__ = ["QueueFunction", "Received", "received"]
+__all__ = ["BatchWork", "QueueFunction"]
+
+
+class BatchWork(Protocol):
+    """Processes a batch: `work.batch.BatchWorker.work` or `DeadLetterBatchWorker.settle`."""
+
+    async def __call__(self, deliveries: Sequence[Delivery], /, *, queue: Queue, time_left: Callable[[], float]) -> None:
+        """Process a batch. Lambda delivers again what is not deleted from the queue afterwards."""
+
+
+class QueueFunction:
+    """Consumes a queue's batches.
+
+    Args:
+        environment: runs the invocations.
+        queue: the queue that sends the batches.
+        work: processes each batch.
+    """
+
+    def __init__(self, *, environment: Environment, queue: Queue, work: BatchWork) -> None:
+        self._environment, self._queue, self._work = environment, queue, work
+
+    def __call__(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        """Process one batch.
+
+        Raises:
+            ValueError: the event is not a batch of SQS.
+            ConfigurationError: a timeout is too long for the function.
+        """
+        return self._environment.run(self._consume(event, context), context=context)
+
+    async def _consume(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        deliveries, queue = _deliveries(event), _EventQueue(self._queue)
+        await self._work([*deliveries.values()], queue=queue, time_left=lambda: seconds_left(context))
+        kept = [message_id for message_id, delivery in deliveries.items() if delivery.receipt not in queue.deleted]
+        return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in kept]}
 
 
 class _EventQueue:
-    """The queue behind a batch, where deleting is left to Lambda."""
+    """The queue behind a batch. It only notes which messages are deleted: Lambda deletes them."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
@@ -45,35 +78,16 @@ class _EventQueue:
         return await self._queue.depth()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Received:
-    """A batch.
-
-    Attributes:
-        deliveries: by message id, in the event's order.
-        queue: where they came from.
-    """
-
-    deliveries: Mapping[str, Delivery]
-    queue: _EventQueue
-
-    def answer(self) -> dict[str, Any]:
-        """Return what Lambda is to be told: which messages come back."""
-        kept = [name for name, delivery in self.deliveries.items() if delivery.receipt not in self.queue.deleted]
-        return {"batchItemFailures": [{"itemIdentifier": name} for name in kept]}
-
-
-def received(event: Mapping[str, Any], *, queue: Queue) -> Received:
-    """Read an event. What a message says is read later: one that cannot be read is not a reason to hold up the others.
+def _deliveries(event: Mapping[str, Any]) -> Mapping[str, Delivery]:
+    """Return an event's deliveries by message id, in order. Bodies are read later: one unreadable message must not stop the others.
 
     Raises:
-        ValueError: it is no batch of SQS. Lambda delivers all of it again.
+        ValueError: the event is not a batch of SQS.
     """
     try:
-        deliveries = {record["messageId"]: _delivery(record) for record in event["Records"]}
+        return {record["messageId"]: _delivery(record) for record in event["Records"]}
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"this is no batch of SQS ({error!r}): check what invokes the function") from error
-    return Received(deliveries=deliveries, queue=_EventQueue(queue))
+        raise ValueError(f"this is not a batch of SQS ({error!r}): check what invokes the function") from error
 
 
 def _delivery(record: Mapping[str, Any]) -> Delivery:
@@ -87,36 +101,3 @@ def _delivery(record: Mapping[str, Any]) -> Delivery:
         receipt=record["receiptHandle"],
         receives=int(receives) if receives.isdecimal() else 1,
     )
-
-
-class Work(Protocol):
-    """What is done with a batch; see `work.batch.Batches`."""
-
-    async def __call__(self, deliveries: Sequence[Delivery], /, *, queue: Queue, time_left: Callable[[], float]) -> None:
-        """Work on a batch. What is not deleted from the queue then comes back."""
-
-
-class QueueFunction:
-    """Consumes a queue's batches.
-
-    Args:
-        environment: runs them.
-        queue: where they come from.
-        work: what is done with each.
-    """
-
-    def __init__(self, *, environment: Environment, queue: Queue, work: Work) -> None:
-        self._environment, self._queue, self._work = environment, queue, work
-
-    def __call__(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
-        """Work on one batch.
-
-        Raises:
-            ValueError: it is no batch. ConfigurationError: a timeout is too long for the function. All messages come back.
-        """
-        return self._environment.run(self._consume(event, context), context=context)
-
-    async def _consume(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
-        batch = received(event, queue=self._queue)
-        await self._work([*batch.deliveries.values()], queue=batch.queue, time_left=lambda: seconds_left(context))
-        return batch.answer()

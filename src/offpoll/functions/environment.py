@@ -1,10 +1,8 @@
-"""What lives as long as a function's environment: one event loop, its connections, the service's lifespan, entered once.
+"""Keeps one event loop, its connections and the app's lifespan for as long as a function's environment lives.
 
-Decides what is done about the time in which the environment was frozen. Must not know what an event says.
-
-    start ── invocation ── frozen ── invocation ── frozen for long ── invocation
-             │ the loop runs         │ the loop goes on               │ connections are closed first: their peers have gone, and no
-             │                       │                                │ clock of this machine need have counted
+start ── invocation ── frozen ── invocation ── frozen for long ── invocation
+         │ the loop runs         │ the loop goes on               │ it closes its connections first: their peers are gone, and the
+         │                       │                                │ machine's clocks may not have counted the time
 """
 
 from __future__ import annotations
@@ -28,15 +26,15 @@ T = TypeVar("T")
 
 
 class Context(Protocol):
-    """What Lambda says of an invocation."""
+    """Lambda's description of an invocation."""
 
     aws_request_id: str
 
     def get_remaining_time_in_millis(self) -> int:
-        """Tell how long this invocation may still take."""
+        """Return how long this invocation may still take."""
 
 
-#: What Lambda's runtime calls.
+#: An entry point, as Lambda's runtime calls it.
 Function = Callable[[Mapping[str, Any], Context], dict[str, Any]]
 
 
@@ -46,16 +44,16 @@ def seconds_left(context: Context) -> float:
 
 
 class Environment:
-    """Runs invocations, one after the other, on a loop that is kept.
+    """Runs invocations, one after the other, on one event loop.
 
     Args:
-        lifespan: entered at once, and never left: Lambda ends environments without a word.
-        close: closes connections, which can be used again afterwards.
+        lifespan: entered at once and never left: Lambda ends environments without notice.
+        close: closes all connections; later calls open new ones.
         loop: the event loop.
-        clock: the wall clock. A machine that was frozen corrects it, while its monotonic clock may not have counted.
+        clock: the wall clock. After a freeze the machine corrects it, while its monotonic clock may not have counted.
 
     Attributes:
-        state: what the lifespan gave.
+        state: what the lifespan yielded.
     """
 
     def __init__(
@@ -71,7 +69,7 @@ class Environment:
         self.state = loop.run_until_complete(lifespan.__aenter__())
 
     def run(self, work: Coroutine[Any, Any, T], *, context: Context) -> T:
-        """Run an invocation's work to its end. Every line of its log carries the request's id."""
+        """Run an invocation's work to its end. Every log line carries the request's id."""
         with about(requestId=context.aws_request_id):
             try:
                 return self._loop.run_until_complete(self._thawed(work))

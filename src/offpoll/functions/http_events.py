@@ -1,13 +1,13 @@
-"""HTTP events and their answers: HTTP API with payload 2.0 and 1.0, REST API's proxy integration, function URLs.
+"""Turns Lambda's HTTP events into requests, and responses into Lambda's form.
 
-Decides where method, path, headers and body are in each, and where the API begins in a path. Must not know what is answered.
+Reads events of HTTP APIs with payload 2.0 and 1.0, of REST APIs with proxy integration, and of function URLs.
 
     HTTP API, REST API    https://{id}.execute-api.{region}.amazonaws.com/{stage}/order
     a custom domain       https://api.example.com/{base path}/order
     a function URL        https://{id}.lambda-url.{region}.on.aws/order
 
-What comes before the row of the interface is the API's own address and goes into the links. One thing no event tells: an HTTP API's mapping
-on a custom domain, with payload 2.0. There OFFPOLL_PUBLIC_URL has to say it.
+The route (`/order`) is at the end of the path. What comes before it belongs to the API's address, and goes into the links. With payload
+2.0, events do not tell an HTTP API's base path on a custom domain: there OFFPOLL_PUBLIC_URL must state it.
 
 Sources: API Gateway Developer Guide, http-api-develop-integrations-lambda and set-up-lambda-proxy-integrations; Lambda Developer Guide,
 urls-invocation.
@@ -27,40 +27,40 @@ from offpoll.http.endpoint import Request, read_all, too_large
 
 __all__ = ["request_of", "response_of"]
 
-#: Addresses that AWS gives, where the stage is a part of the path. Emulators have the same names under a domain of their own.
-_GIVEN = (".execute-api.", ".lambda-url.")
+#: Parts of the host names that AWS assigns; their URLs have the stage in the path. Emulators use the same names under another domain.
+_ASSIGNED = (".execute-api.", ".lambda-url.")
 
 _PROBES = ("livez", "readyz")
 _ACTIONS = ("status-link", "cancel")
 
 
 def request_of(event: Mapping[str, Any], *, kinds: Collection[str]) -> Request:
-    """Read an event.
+    """Read the request in an event.
 
     Args:
-        event: as Lambda hands it on.
-        kinds: the service's, by whose names a row of the interface is told from what comes before it.
+        event: as Lambda passes it.
+        kinds: the names of the app's kinds, which tell where the route begins in a path.
 
     Raises:
-        ValueError: it is none of the events above.
+        ValueError: the event is not of a kind listed above.
     """
     context = event.get("requestContext") or {}
     if "http" in context:
-        method, sent, headers = context["http"]["method"], event.get("rawPath", "/"), _headers_2(event)
-        if not any(each in context.get("domainName", "") for each in _GIVEN):
-            sent = _without(sent, context.get("stage", ""))
+        method, path, headers = context["http"]["method"], event.get("rawPath", "/"), _headers_2(event)
+        if not any(each in context.get("domainName", "") for each in _ASSIGNED):
+            path = _without_stage(path, context.get("stage", ""))
     elif "httpMethod" in event:
-        method, sent, headers = event["httpMethod"], context.get("path") or event.get("path", "/"), _headers_1(event)
+        method, path, headers = event["httpMethod"], context.get("path") or event.get("path", "/"), _headers_1(event)
     else:
         raise ValueError(
-            "this is no event of an HTTP API, a REST API with proxy integration, or a function URL: check what invokes the function"
+            "this is not an event of an HTTP API, a REST API with proxy integration, or a function URL: check what invokes the function"
         )
     headers.setdefault("host", context.get("domainName") or "")
-    before, row = _split(method, [part for part in sent.split("/") if part], kinds)
+    before, route = _split(method, [part for part in path.split("/") if part], kinds)
     return Request(
         method=method,
-        path="/" + "/".join(row),
-        raw_path="/" + "/".join([*before, *map(quote, row)]),
+        path="/" + "/".join(route),
+        raw_path="/" + "/".join([*before, *map(quote, route)]),
         headers=headers,
         claims=_claims(context.get("authorizer") or {}),
         scheme="http" if headers.get("x-forwarded-proto") == "http" else "https",
@@ -68,13 +68,13 @@ def request_of(event: Mapping[str, Any], *, kinds: Collection[str]) -> Request:
     )
 
 
-def response_of(answer: Response) -> dict[str, Any]:
-    """Return what Lambda is to answer. Every body of ours is text."""
-    return {"statusCode": answer.status, "headers": dict(answer.headers), "body": answer.body.decode(), "isBase64Encoded": False}
+def response_of(response: Response) -> dict[str, Any]:
+    """Return a response in Lambda's form. All of offpoll's bodies are text."""
+    return {"statusCode": response.status, "headers": dict(response.headers), "body": response.body.decode(), "isBase64Encoded": False}
 
 
 def _headers_2(event: Mapping[str, Any]) -> dict[str, str]:
-    """Return the headers of payload 2.0, where one that came twice is joined by commas, and cookies are apart."""
+    """Return the headers of payload 2.0, which joins repeated headers by commas and has cookies in a separate field."""
     headers = {name.lower(): value.strip() for name, value in (event.get("headers") or {}).items()}
     if event.get("cookies"):
         headers.setdefault("cookie", "; ".join(event["cookies"]))
@@ -82,22 +82,23 @@ def _headers_2(event: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _headers_1(event: Mapping[str, Any]) -> dict[str, str]:
-    """Return the headers of payload 1.0; of a name that came twice, the first, as our own server does it."""
+    """Return the headers of payload 1.0; of a repeated header the first one, as offpoll's own server does."""
     single = {name.lower(): value.strip() for name, value in (event.get("headers") or {}).items()}
     several = {name.lower(): values[0].strip() for name, values in (event.get("multiValueHeaders") or {}).items() if values}
     return {**single, **several}
 
 
-def _without(path: str, stage: str) -> str:
-    """Return a path without the stage: on a custom domain, payload 2.0 has it in the path, and the client has not."""
+def _without_stage(path: str, stage: str) -> str:
+    """Return a path without the stage: on a custom domain, payload 2.0 adds it to the client's path."""
     start = f"/{stage}/"
     return path.removeprefix(start[:-1]) if path.startswith(start) else path
 
 
 def _split(method: str, parts: Sequence[str], kinds: Collection[str]) -> tuple[Sequence[str], list[str]]:
-    """Split a path into what comes before the row of the interface, as it was sent, and the row, decoded.
+    """Split a path into the parts before the route, as sent, and those of the route, decoded.
 
-    The row is at the end: a base path may have the name of a kind. Where nothing at the end is one, all of it is; nothing is there then.
+    Looks at the end of the path, because a base path may contain the name of a kind. If no route is there, takes the whole path for one
+    that does not exist.
     """
     decoded = [unquote(part) for part in parts]
 
@@ -117,13 +118,13 @@ def _split(method: str, parts: Sequence[str], kinds: Collection[str]) -> tuple[S
 
 
 def _claims(authorizer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what an authorizer verified: a token's claims, or what a Lambda or IAM authorizer says."""
+    """Return what an authorizer verified: a token's claims, or the fields of a Lambda or IAM authorizer."""
     jwt = authorizer.get("jwt") or {}
     return jwt.get("claims") or authorizer.get("claims") or authorizer.get("lambda") or authorizer.get("iam") or ({} if jwt else authorizer)
 
 
 def _reader(body: str, *, encoded: bool) -> Callable[[int], Awaitable[bytes]]:
-    """Return what reads the body. One that is too long is refused before it is decoded."""
+    """Return the function that reads the body. It refuses a body that is too long before decoding it."""
 
     async def read(limit: int) -> bytes:
         if len(body) * (3 if encoded else 4) // 4 - 2 * encoded > limit:

@@ -1,4 +1,4 @@
-"""The API's function: an event in, an answer out, and a line in the log."""
+"""The API's function: turns an HTTP event into a response, and logs a line for it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ __all__ = ["HttpFunction"]
 
 access = logging.getLogger("offpoll.access")
 
-#: So long before the function's time is over the caller gets an answer, seconds. Later it would be the gateway's 502, which says nothing.
-LEAVE_BEFORE = 0.5
+#: How long before the function's time is over it stops waiting and responds, seconds. Later the caller would get the gateway's bare 502.
+RESPOND_BEFORE = 0.5
 
 
 class HttpFunction:
     """Answers HTTP events.
 
     Args:
-        environment: runs them.
+        environment: runs the invocations.
         endpoint: answers requests.
-        kinds: the service's kinds, by name.
+        kinds: the names of the app's kinds.
     """
 
     def __init__(self, *, environment: Environment, endpoint: Endpoint, kinds: Collection[str]) -> None:
@@ -40,23 +40,23 @@ class HttpFunction:
         """Answer one event.
 
         Raises:
-            ValueError: it is no HTTP event.
+            ValueError: the event is not an HTTP event.
         """
         return self._environment.run(self._answer(event, context), context=context)
 
     async def _answer(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
         began, request = time.perf_counter(), request_of(event, kinds=self._kinds)
         try:
-            async with asyncio.timeout(max(0.0, seconds_left(context) - LEAVE_BEFORE)):
-                answer = await self._endpoint.answer(request)
+            async with asyncio.timeout(max(0.0, seconds_left(context) - RESPOND_BEFORE)):
+                response = await self._endpoint.answer(request)
         except TimeoutError:
-            answer = problem_of(DependencyUnavailable("the API", "the function's time is over; give it more than 10 s"))
-        extra = {"status": answer.status, "milliseconds": round((time.perf_counter() - began) * 1000, 1), **_operation(request, answer)}
-        access.info("%s %s %d", request.method, request.path[:500], answer.status, extra=extra)
-        return response_of(answer)
+            response = problem_of(DependencyUnavailable("the API", "the function's time is over; give it more than 10 s"))
+        extra = {"status": response.status, "milliseconds": round((time.perf_counter() - began) * 1000, 1), **_operation(request, response)}
+        access.info("%s %s %d", request.method, request.path[:500], response.status, extra=extra)
+        return response_of(response)
 
 
-def _operation(request: Request, answer: Response) -> dict[str, str]:
-    """Return which operation a request was about, where it was about one: by its path, or by the answer's `Location`."""
-    parts = [*request.path.split("/"), *answer.headers.get("location", "").split("/")]
+def _operation(request: Request, response: Response) -> dict[str, str]:
+    """Return the id of the request's operation, for the log: from the path or the response's `Location`; empty if there is none."""
+    parts = [*request.path.split("/"), *response.headers.get("location", "").split("/")]
     return next(({"operation_id": part} for part in parts if is_operation_id(part)), {})

@@ -1,7 +1,7 @@
-"""Starting a function: from the environment's variables to what Lambda's runtime calls.
+"""Makes a function's entry point from the environment's variables.
 
-Decides what is made for each entry point. Only the API has what submitting needs: the secret, and the role that signs links. Each imports
-only its own side, late: a cold start waits for every module.
+Only the API gets what submitting needs: the secret, and the role that signs links. Each entry point imports only its own modules, and
+late, because a cold start waits for every module.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ def start(name: str, *, environ: Mapping[str, str]) -> Function:
 
     Args:
         name: `api`, `worker` or `dead_letters`.
-        environ: the environment's variables. Counts are written for CloudWatch unless OFFPOLL_METRICS says otherwise.
+        environ: the environment's variables. Metrics go to CloudWatch unless OFFPOLL_METRICS says otherwise.
 
     Raises:
-        ConfigurationError: a setting is missing or wrong, or the service cannot be imported.
+        ConfigurationError: a setting is missing or wrong, or the app cannot be imported.
     """
     log_as_json(environ)
     settings = Settings.load(environ={"OFFPOLL_METRICS": "emf", **environ})
     settings.need("app")
     app = load_app(settings.app)
-    made = _Made(app, settings, dependencies(settings, environ=environ, links=name == "api"))
-    return {"api": made.api, "worker": made.worker, "dead_letters": made.dead_letters}[name]()
+    entry_points = _EntryPoints(app, settings, dependencies(settings, environ=environ, links=name == "api"))
+    return {"api": entry_points.api, "worker": entry_points.worker, "dead_letters": entry_points.dead_letters}[name]()
 
 
 def log_as_json(environ: Mapping[str, str]) -> None:
-    """Let every line of the log be JSON, and say what it is about.
+    """Make every log line JSON, with the fields of what it is about.
 
-    The runtime's own handler stays, where there is one: it frames lines, so that none is cut. Whatever it writes has to end with a line's
-    end. Where the function's logging configuration asks for JSON its form stays too: Lambda filters those lines by level.
+    Keeps the runtime's own handler, which frames records so that none is cut; it needs a line break at the end of each. If the function's
+    logging configuration asks for JSON, its format stays too, because Lambda filters such lines by level.
     """
     root = logging.getLogger()
     if not root.handlers:
@@ -61,8 +61,8 @@ def log_as_json(environ: Mapping[str, str]) -> None:
     root.setLevel({"TRACE": "DEBUG"}.get(level, level if level in logging.getLevelNamesMapping() else "INFO"))
 
 
-class _Made:
-    """What an entry point is made of."""
+class _EntryPoints:
+    """Makes entry points of one app."""
 
     def __init__(self, app: Offpoll, settings: Settings, dependencies: Dependencies) -> None:
         self._app, self._settings, self._dependencies = app, settings, dependencies
@@ -98,7 +98,7 @@ class _Made:
         return QueueFunction(environment=environment, queue=dependencies.queue, work=batches.work)
 
     def dead_letters(self) -> Function:
-        """Make what settles dead letters. It runs no handler, so nothing is asked of the lifespan."""
+        """Make the function that settles dead letters. It runs no handler, so it does not enter the lifespan."""
         from offpoll.functions.batches import QueueFunction  # noqa: PLC0415 - see the module's docstring
         from offpoll.work.batch import DeadLetterBatchWorker  # noqa: PLC0415
 

@@ -88,9 +88,7 @@ def served(service: AsyncService, *, title: str, started: Callable[[], None]) ->
     return FastPath(api, api.raw_routes())
 
 
-def _api(
-    service: AsyncService, *, authorize: Authorize | None = None, title: str, started: Callable[[], None] = lambda: None
-) -> _Api:
+def _api(service: AsyncService, *, authorize: Authorize | None = None, title: str, started: Callable[[], None] = lambda: None) -> _Api:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -1,9 +1,7 @@
-"""What a document and a record say together: whether they agree, what the operation waits for, and where its message has to be.
+"""Compares a document with its record: whether they agree, what the operation waits for, and where its message must be.
 
-Decides what an operator is told, from what was read. Does no I/O and has no clock. Must not know how any of it is shown.
-
-A document may lag behind its record and still agree: publishing follows the readers, so `queued` may stand there while attempt 2 runs.
-They disagree where no rule of the protocol leaves them as they are, or where a step of it is still to come that somebody can take now.
+A document may lag behind its record and still agree: publishing follows the readers, so it may say `queued` while attempt 2 runs. They
+disagree if no rule of the protocol leaves them like this, or if a step of the protocol is missing that somebody can take now.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from offpoll.work.verdict import Begin, Decided, GiveUp, judge
 
 __all__ = ["Agreement", "WaitReason", "Waiting", "advice", "compare", "waiting"]
 
-#: What a terminal document takes from its record, and what therefore has to be the same in both.
+#: What a terminal document takes from its record: both must say the same.
 _SHOWN = ("status", "attempt", "finished_at", "error")
 
 
@@ -29,8 +27,8 @@ class Agreement:
 
     Attributes:
         agree: whether they do.
-        repairable: whether publishing the record makes them.
-        text: how they stand to each other, for people.
+        repairable: whether publishing the record makes them agree.
+        text: how they differ, for people.
     """
 
     agree: bool
@@ -42,8 +40,8 @@ class WaitReason(StrEnum):
     """What an operation waits for."""
 
     NOTHING = "nothing"  # it has ended and shows it, or is forgotten
-    DELIVERY = "delivery"  # nobody holds it: whoever receives its message goes on
-    LEASE = "lease"  # a claim is believed alive
+    DELIVERY = "delivery"  # nobody holds it: the worker that receives its message goes on
+    LEASE = "lease"  # a claim counts as alive
     BACKOFF = "backoff"  # the last attempt raised, and the next one may not begin yet
 
 
@@ -52,10 +50,10 @@ class Waiting:
     """What an operation waits for.
 
     Attributes:
-        what: the sort of it.
-        until: in the store's time; None where no instant is known.
-        text: the same for people.
-        message: where its message has to be, by what the record says: a queue cannot be searched.
+        what: the reason.
+        until: in the store's time; None if no instant is known.
+        text: the reason for people.
+        message: where its message must be, by what the record says: a queue cannot be searched.
     """
 
     what: WaitReason
@@ -65,21 +63,21 @@ class Waiting:
 
 
 def compare(document: Document | None, record: Record | None, *, key: str, owner: str, now: datetime) -> Agreement:
-    """Tell whether a document and the record that was read after it agree.
+    """Tell whether a document and its record agree.
 
     Args:
-        document, record: None where there is none. Read in this order: the other way round an end between the two looks like a fault.
-        key, owner: where the document was looked for, and whose.
+        document, record: None if there is none. Read them in this order: otherwise an end between the two reads looks like a fault.
+        key, owner: the document's key, and the owner who was asked for.
         now: the store's time.
     """
     if record is None:
         return _document_alone(document, now)
     submission = record.submission
     if submission.owner != owner:
-        return Agreement(agree=False, text=f"the record belongs to the owner {submission.owner!r}, not to {owner!r}: say --owner")
+        return Agreement(agree=False, text=f"the record belongs to the owner {submission.owner!r}, not to {owner!r}: use --owner")
     if submission.status_key != key:
         where = f"its workers publish to {submission.status_key}, this environment reads {key}"
-        return Agreement(agree=False, text=f"{where}: is OFFPOLL_PREFIX the one that the operation was submitted with?")
+        return Agreement(agree=False, text=f"{where}: was the operation submitted with another OFFPOLL_PREFIX?")
     if document is None:
         return _record_alone(record)
     if (document.digest, document.kind) != (submission.digest, submission.kind):
@@ -90,13 +88,13 @@ def compare(document: Document | None, record: Record | None, *, key: str, owner
 def waiting(
     document: Document | None, record: Record | None, *, submission: Submission, now: datetime, attempts: int | None, window: float
 ) -> Waiting:
-    """Tell what an operation waits for: what the next delivery of its message would be told.
+    """Tell what an operation waits for, by judging it as the next delivery of its message would.
 
     Args:
-        document, record: None where there is none; one of them there is.
-        submission: what either says of the operation.
+        document, record: at most one of them is None, because there is none.
+        submission: what either says about the operation.
         now: the store's time.
-        attempts: how many its kind allows; None where that is not known.
+        attempts: how many its kind allows; None if unknown.
         window: seconds after which an operation is too old to begin.
     """
     if record is None and document is not None and (document.done or _forgotten(document, now)):
@@ -117,10 +115,10 @@ def waiting(
 def advice(
     document: Document | None, record: Record | None, agreement: Agreement | None, waits: Waiting | None, *, no_message: bool
 ) -> str:
-    """Say what a person can do about an operation; empty where there is nothing to be done, or where the agreement's text says it.
+    """Say what a person can do about an operation; empty if there is nothing to do, or if the agreement's text says it.
 
     Args:
-        no_message: whether neither the queue nor its dead letters hold any message, so that its own cannot be there.
+        no_message: whether neither the queue nor its dead letters hold any message, so this operation's cannot be there.
     """
     if record is not None and record.done:
         if agreement is not None and agreement.repairable:
@@ -129,10 +127,10 @@ def advice(
         return "`offpoll resubmit` submits its input again, as a new operation" if kept else ""
     if waits is None or waits.what is WaitReason.NOTHING or not (record is None or no_message):
         return ""
-    if document is None or document.status == Status.QUEUED:  # what a repeated submit sends a message for
+    if document is None or document.status == Status.QUEUED:  # then a repeated submit sends a message
         return "if its message was never sent, or is lost, the client sends it again: the same POST with the same Idempotency-Key and body"
     if no_message:
-        return "its message seems to be lost, and nobody goes on without one: cancel it at the API, or mend and send one that is parked"
+        return "its message seems to be lost, and no worker goes on without one: cancel it at the API, or mend and send a parked message"
     return ""
 
 
@@ -146,8 +144,8 @@ def _document_alone(document: Document | None, now: datetime) -> Agreement:
         return Agreement(agree=True, text="the record has expired; the document stays until the bucket's lifecycle rule deletes it")
     if document.status == Status.QUEUED:
         return Agreement(agree=True, text="yes: nobody has claimed it, so there is no record")
-    why = f"the document says {document.status}, but there is no record, which every claim and every decision leaves"
-    return Agreement(agree=False, text=f"{why}: is OFFPOLL_RECORDS_TABLE the workers', or was the item deleted?")
+    why = f"the document says {document.status}, but there is no record, and every claim and every decision leaves one"
+    return Agreement(agree=False, text=f"{why}: do the workers use another OFFPOLL_RECORDS_TABLE, or was the item deleted?")
 
 
 def _record_alone(record: Record) -> Agreement:
@@ -167,16 +165,16 @@ def _ended(document: Document, record: Record) -> Agreement:
     if not wrong:
         return Agreement(agree=True, text="yes: the document shows the recorded outcome")
     return Agreement(
-        agree=False, text=f"the document has ended otherwise than the record ({', '.join(wrong)}), and an end is never rewritten"
+        agree=False, text=f"the document shows another end than the record ({', '.join(wrong)}), and an end is never rewritten"
     )
 
 
 def _open(document: Document, record: Record) -> Agreement:
     if document.done:
-        return Agreement(agree=False, text=f"the document says {document.status}, the record has no outcome: not by offpoll's hand")
+        return Agreement(agree=False, text=f"the document says {document.status}, the record has no outcome: offpoll did not write that")
     if document.attempt > record.attempt:
         attempts = f"the document shows attempt {document.attempt}, the record only {record.attempt}"
-        return Agreement(agree=False, text=f"{attempts}: was the item deleted, and the operation begun anew?")
+        return Agreement(agree=False, text=f"{attempts}: was the item deleted, and the operation begun again?")
     lags = document.status != record.status or document.attempt != record.attempt
     return Agreement(agree=True, text="yes: the document is rewritten when its readers are about to look" if lags else "yes")
 
@@ -211,7 +209,7 @@ def _held(record: Record | None) -> Waiting:
 
 def _delivery(record: Record | None, then: str) -> Waiting:
     if record is None:
-        message = "in the queue, if the submit came so far"
+        message = "in the queue, if the submit got that far"
     elif record.token is not None:
         message = "with a worker that let its lease lapse: visible again when its visibility timeout ends"
     else:

@@ -1,7 +1,7 @@
-"""Looking at one operation as an operator does: its document, its record, its queues, and what follows from them. With a repair.
+"""Inspects one operation for an operator: its document, its record, its queues, and what follows from them. It can also repair.
 
-Decides in which order they are read, and that a repair publishes what the record says and nothing else. It goes on where a dependency does
-not answer: what is known of the others is what somebody needs in an outage. Must not know how any of it is shown.
+Decides in which order they are read, and that a repair publishes only what the record says. It goes on if a dependency does not answer:
+in an outage, an operator needs what the others know.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inspection:
-    """What is known of an operation.
+    """What is known about an operation.
 
     Attributes:
         operation_id, owner, key: what was asked for, and the key of its document.
-        at: the store's time of this; None where the records do not answer.
-        document, record: None where there is none, or where it could not be read.
-        queue, dead_letters, parking: how many messages each holds, of all operations; None where it did not answer.
-        faults: what did not answer.
-        agreement: None where document or record could not be read.
-        waits: what it waits for; None where that cannot be told.
-        repaired: whether this look follows a repair.
+        at: the store's time of this inspection; None if the records do not answer.
+        document, record: None if there is none, or it could not be read.
+        queue, dead_letters, parking: how many messages each holds, of all operations; None if it did not answer.
+        faults: the errors of dependencies that did not answer.
+        agreement: None if document or record could not be read.
+        waits: what it waits for; None if unknown.
+        repaired: whether this inspection follows a repair.
     """
 
     operation_id: str
@@ -63,7 +63,7 @@ class Inspection:
 
     @property
     def kind(self) -> str | None:
-        """Its kind, where either says it."""
+        """Its kind, from the record or the document; None if neither is known."""
         if self.record is not None:
             return self.record.submission.kind
         return None if self.document is None else self.document.kind
@@ -76,18 +76,18 @@ class Inspection:
 
     @property
     def advice(self) -> str:
-        """What a person can do about it; empty where there is nothing to be done."""
+        """What a person can do about it; empty if there is nothing to do."""
         return advice(self.document, self.record, self.agreement, self.waits, no_message=self.no_message)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inspector:
-    """Looks at operations.
+    """Inspects operations.
 
     Args:
         dependencies: where to look.
         window: seconds after which an operation is too old to begin.
-        kinds: those that are known here, by name. What depends on a kind is left open for others.
+        kinds: the known kinds, by name. For another kind, questions that depend on it stay open.
     """
 
     dependencies: Dependencies
@@ -95,17 +95,16 @@ class Inspector:
     kinds: Mapping[str, Kind] = field(default_factory=dict)
 
     async def inspect(self, operation_id: str, *, owner: str) -> Inspection:
-        """Read everything that is known of an operation, and change nothing.
+        """Read everything that is known about an operation, and change nothing.
 
         Raises:
-            ConfigurationError: by a dependency, for want of a name or of credentials.
+            ConfigurationError: by a dependency, if a name or credentials are missing.
         """
-        own, key = self.dependencies, self.dependencies.board.key(operation_id, owner=owner)
-        # The document before the record: an end between the two then looks like a document that lags, which it was, and not like a fault.
-        documents, (queue, dead_letters, parking) = await asyncio.gather(
-            self._both(key, operation_id), asyncio.gather(*(_tried(each.depth()) for each in (own.queue, own.dead_letters, own.parking)))
+        stores, key = self.dependencies, self.dependencies.board.key(operation_id, owner=owner)
+        queues = (stores.queue, stores.dead_letters, stores.parking)
+        (stored, update), (queue, dead_letters, parking) = await asyncio.gather(
+            self._both(key, operation_id), asyncio.gather(*(_tried(each.depth()) for each in queues))
         )
-        stored, update = documents
         answers = (stored, update, queue, dead_letters, parking)
         for each in answers:
             if isinstance(each, OffpollError) and not isinstance(each, DependencyError | MalformedDocument):
@@ -123,10 +122,10 @@ class Inspector:
         return self._judged(found, stored, update)
 
     async def repair(self, operation_id: str, *, owner: str) -> Inspection:
-        """Publish what the record says where the document lags behind an outcome, and look again.
+        """If the document lags behind an outcome, publish what the record says, and inspect again.
 
         Raises:
-            ConfigurationError: also where it has succeeded and its kind is not known here, which says whether results are published.
+            ConfigurationError: also if it succeeded and its kind, which says whether to publish results, is not known here.
             DependencyUnavailable, DependencyRefused: by the store. Repeating it does no harm.
             DigestMismatch, MalformedDocument: another document was written meanwhile. It is left alone.
         """
@@ -137,6 +136,7 @@ class Inspector:
         return replace(await self.inspect(operation_id, owner=owner), repaired=True)
 
     async def _both(self, key: str, operation_id: str) -> tuple[Stored | OffpollError | None, Update | OffpollError]:
+        """Read the document, then the record: an end in between then looks like a lagging document, which it was, not like a fault."""
         stored = await _tried(self.dependencies.board.read(key))
         return stored, await _tried(self.dependencies.records.get(operation_id))
 
@@ -146,14 +146,14 @@ class Inspector:
             return False
         if name not in self.kinds:
             raise ConfigurationError(
-                f"the operation has succeeded, and only its kind says whether the result is published: name the service that has {name!r}, "
+                f"the operation has succeeded, and only its kind says whether the result is published: name the app that has {name!r}, "
                 "as MODULE:APP"
             )
         return self.kinds[name].show_result
 
     def _judged(self, found: Inspection, stored: Stored | OffpollError | None, update: Update | OffpollError) -> Inspection:
         if isinstance(stored, MalformedDocument):
-            broken = f"what is stored under {found.key} is no status document: {stored}. Nobody overwrites it: look who wrote it, delete it"
+            broken = f"the object {found.key} is no status document: {stored}. Nobody overwrites it: find out who wrote it, then delete it"
             found = replace(found, agreement=Agreement(agree=False, text=broken))
         if isinstance(update, OffpollError):
             return found
@@ -164,7 +164,7 @@ class Inspector:
         return replace(found, waits=self._waiting(found, update.at, read=not isinstance(stored, OffpollError)))
 
     def _waiting(self, found: Inspection, now: datetime, *, read: bool) -> Waiting | None:
-        """Tell what it waits for. `read`: whether the document could be; else nobody knows whether an outcome is still to be shown."""
+        """Tell what it waits for. Unless the document was `read`, nobody knows whether an outcome is still to be shown."""
         document, record, kind = found.document, found.record, self.kinds.get(found.kind or "")
         if record is not None:
             submission = record.submission

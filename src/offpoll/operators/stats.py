@@ -1,6 +1,6 @@
-"""What operators ask of a service as a whole: how long operations take, how many wait, and whether estimates are right.
+"""Statistics of a service: how long operations take, how many wait, and whether estimates are right.
 
-Decides what is counted over which time. Reads the same hints as the forecasts do, and changes nothing. Must not know how it is shown.
+Decides which time each number covers. Reads what the forecasts read, and changes nothing.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from offpoll.service_times import REPORT_INTERVAL
 
 __all__ = ["KindStats", "Stats", "look"]
 
-#: Completions are those of the last hour, the rate that of the last five minutes, seconds.
+#: Completions cover the last hour, the rate the last five minutes; seconds.
 COUNTED, RATED = 3600.0, 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class KindStats:
-    """One kind.
+    """The statistics of one kind.
 
     Attributes:
-        completions: how many operations ended within the last hour, about.
+        completions: about how many operations ended within the last hour.
         rate: how many ended per second over the last five minutes.
-        p10, p50, p90, mean: the service time from claim to decision, seconds, as estimates are made of it: a completion counts half after
-            an hour, or after a hundred newer ones. None where nothing was measured.
+        p10, p50, p90, mean: the service time from claim to decision, seconds, as estimates use it: a completion counts half after an hour,
+            or after a hundred newer ones. None if nothing was measured.
         calibration: how many ended between the earliest and latest end that their submitter was told; faded counts.
     """
 
@@ -44,7 +44,7 @@ class KindStats:
 
 @dataclass(frozen=True, kw_only=True)
 class Stats:
-    """A service at one time: its kinds by name, and what its queues hold."""
+    """A service at one moment: its kinds by name, and what its queues hold."""
 
     at: datetime
     kinds: dict[str, KindStats]
@@ -54,7 +54,7 @@ class Stats:
 
 
 async def look(dependencies: Dependencies, kinds: Iterable[str], *, now: datetime) -> Stats:
-    """Look at a service.
+    """Read the statistics of a service.
 
     Raises:
         DependencyUnavailable, DependencyRefused: by the table or a queue.
@@ -69,7 +69,7 @@ async def look(dependencies: Dependencies, kinds: Iterable[str], *, now: datetim
 
 
 def of_kind(spans: Sequence[Span], *, now: datetime) -> KindStats:
-    """Return what spans say of their kind."""
+    """Return the statistics of the kind that these spans measured."""
     measured, until = faded(spans, now), now - timedelta(seconds=REPORT_INTERVAL)
     p10, p50, p90 = (measured.quantile(share) if measured.total else None for share in (0.1, 0.5, 0.9))
     return KindStats(

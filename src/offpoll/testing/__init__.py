@@ -1,4 +1,4 @@
-"""Tests of one's own: a handler alone (`run`), a whole service in memory on virtual time (`system`), contract suites for adapters.
+"""Tools for your own tests: one handler (`run`), a whole service in memory on virtual time (`system`), contract suites for adapters.
 
 result = offpoll.testing.run(create_order, order)              outcome and every progress call
 with offpoll.testing.system(app) as system:                    everything in memory, virtual time, no port

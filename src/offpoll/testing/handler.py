@@ -1,4 +1,4 @@
-"""Run one handler, alone: what would its operation become, and what does it say on the way."""
+"""Runs one handler alone: how its operation would end, and which progress it reports."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["Run", "run"]
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What one attempt of a handler came to.
+    """What one attempt of a handler led to.
 
     Attributes:
         outcome: how the operation would end if this were its last attempt.
         progress: every `progress()` call, in order.
-        exception: what the handler raised that was not `Fail`; the operation would get another attempt.
+        exception: what the handler raised, unless it was `Fail`; the operation would get another attempt.
     """
 
     outcome: Outcome
@@ -39,12 +39,12 @@ class Run:
 
     @property
     def result(self) -> Any:
-        """The result as clients would read it, None where there is none."""
+        """The result as clients would read it, None if there is none."""
         return None if self.outcome.result is None else json.loads(self.outcome.result)
 
     @property
     def error(self) -> dict[str, Any] | None:
-        """The error as clients would read it, None where there is none."""
+        """The error as clients would read it, None if there is none."""
         return None if self.outcome.error is None else dict(self.outcome.error)
 
 
@@ -59,17 +59,17 @@ def run(
     created_at: datetime = START,
     virtual: bool = True,
 ) -> Run:
-    """Run a handler on an input, through the same checks of input and result as a worker does.
+    """Run a handler on an input, with a worker's checks of input and result.
 
     Args:
         handler: the plain function.
         input: an object of its input type, or the JSON form of one.
-        operation_id, owner, attempt, created_at: of the Operation it is given.
+        operation_id, owner, attempt, created_at: of the Operation that the handler gets.
         state: what the lifespan would yield.
-        virtual: on virtual time, so that sleeps cost nothing. False for a handler that does real I/O.
+        virtual: run on virtual time, so that sleeps cost nothing. False for a handler that does real I/O.
 
     Raises:
-        ConfigurationError: it is no handler.
+        ConfigurationError: it is not a handler.
         InvalidInput: the input has no JSON form.
     """
     kind = Kind.of("test", handler)

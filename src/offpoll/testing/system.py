@@ -1,4 +1,4 @@
-"""A whole service in memory: API, worker, stores and clients on one virtual loop. No port, no thread, no real second."""
+"""A whole service in memory: API, worker, stores and clients on one virtual loop. It needs no port, no thread and no real time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from offpoll.dependencies import Dependencies
 from offpoll.document_store import MemoryDocumentStore
 from offpoll.exchange import Fetch, NoAnswer, Response
 from offpoll.http.endpoint import Endpoint, Request, read_all
-from offpoll.link_lifetime import LinkLifetime
 from offpoll.queue import SPARE_RECEIVES, MemoryQueue
 from offpoll.records import MemoryRecords
 from offpoll.service import AsyncService
@@ -38,7 +37,7 @@ API = "https://api.invalid"
 
 
 class MemoryTransport:
-    """Carries a client's requests to the endpoint or to the store, whichever has the address."""
+    """Carries a client's requests to the endpoint or to the store, by their address."""
 
     def __init__(self, endpoint: Endpoint, store: MemoryDocumentStore, *, log: list[tuple[str, str, int]]) -> None:
         self._endpoint, self._store, self._log = endpoint, store, log
@@ -49,8 +48,8 @@ class MemoryTransport:
         headers = {name.lower(): value for name, value in fetch.headers.items()}
         origin = f"{parts.scheme}://{parts.netloc}"
         if origin == self._store.origin:
-            status, answered, body = self._store.answer(fetch.method, fetch.url, headers)
-            answer = Response(status=status, headers=answered, body=body)
+            status, fields, body = self._store.answer(fetch.method, fetch.url, headers)
+            response = Response(status=status, headers=fields, body=body)
         elif origin == API:
             request = Request(
                 method=fetch.method,
@@ -62,11 +61,11 @@ class MemoryTransport:
             answer = await self._endpoint.answer(request)
             date = self._store.clock().strftime("%a, %d %b %Y %H:%M:%S GMT")
             named = {name.lower(): value for name, value in answer.headers.items()}
-            answer = Response(status=answer.status, headers={"date": date, **named}, body=answer.body)
+            response = Response(status=answer.status, headers={"date": date, **named}, body=answer.body)
         else:
             return NoAnswer(reason=f"there is nothing at {origin} in this system")
-        self._log.append((fetch.method, f"{origin}{parts.path}", answer.status))
-        return answer
+        self._log.append((fetch.method, f"{origin}{parts.path}", response.status))
+        return response
 
     async def close(self) -> None:
         """Close nothing."""
@@ -77,11 +76,11 @@ class System:
     """A service in memory.
 
     Attributes:
-        client, async_client: the product's own clients; use the async one inside `run`.
+        client, async_client: offpoll's own clients; use the async one inside `run`.
         store, queue, dead_letters, parking, records, service_times: the stores, to look into.
-        service, endpoint: what an API has.
+        service, endpoint: the API's.
         requests: every request of the clients: method, URL without its query, status.
-        loop: the virtual loop; `loop.time()` is how much virtual time has passed.
+        loop: the virtual loop; `loop.time()` tells how much virtual time has passed.
     """
 
     loop: VirtualLoop
@@ -98,7 +97,7 @@ class System:
     async_client: AsyncClient
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine in the system, to its end."""
+        """Run a coroutine in the system to its end."""
         return self.loop.run_until_complete(main)
 
     def advance(self, seconds: float) -> None:
@@ -132,7 +131,7 @@ class System:
 
 
 def virtual_worker(service: AsyncService, *, settings: Settings, ambient: Ambient) -> Worker:
-    """Return a worker of a service whose heartbeat and handlers share the one loop it will run on."""
+    """Return a worker of a service whose heartbeat and handlers share the loop that it runs on."""
 
     @asynccontextmanager
     async def same() -> AsyncIterator[Dependencies]:
@@ -159,10 +158,10 @@ def system(app: Offpoll, *, settings: Settings | None = None, workers: int = 1, 
     """Run a service in memory, on virtual time.
 
     Args:
-        app: the service. Its lifespan is entered once, for API and workers together.
-        settings: others than the defaults.
-        workers: how many start at once; 0 to start them later, with `start_worker`.
-        authorize: another one than the app's own.
+        app: the app. API and workers share one lifespan.
+        settings: instead of the defaults.
+        workers: how many to start at once; 0 to start them later, with `start_worker`.
+        authorize: instead of the app's own.
     """
     loop = VirtualLoop()
     stopping = asyncio.Event()
@@ -176,7 +175,7 @@ def system(app: Offpoll, *, settings: Settings | None = None, workers: int = 1, 
 
     living = loop.create_task(live())
     try:
-        loop.run_until_complete(_either(started, living))
+        loop.run_until_complete(_first_of(started, living))
         for _ in range(workers):
             made.start_worker()
         yield made
@@ -196,15 +195,13 @@ def _make(app: Offpoll, settings: Settings, loop: VirtualLoop, authorize: Author
     most = max(kind.attempts for kind in app.kinds(settings).values()) + SPARE_RECEIVES
     queue = MemoryQueue(visibility=settings.lease, dead_letters=dead_letters, max_receives=most, receipts=receipts)
     records, service_times = MemoryRecords(clock=loop.now), MemoryServiceTimes()
-    board = AsyncStatusBoard(
-        store=store,
-        prefix=settings.prefix,
-        link_lifetime=LinkLifetime(floor=settings.link_lifetime_floor, cap=settings.link_lifetime_cap),
-        window=settings.record_window,
-        clock=loop.now,
-    )
     dependencies = Dependencies(
-        board=board, queue=queue, dead_letters=dead_letters, parking=parking, records=records, service_times=service_times
+        board=AsyncStatusBoard.of(settings, store=store, clock=loop.now),
+        queue=queue,
+        dead_letters=dead_letters,
+        parking=parking,
+        records=records,
+        service_times=service_times,
     )
     ids = random.Random(1)  # noqa: S311 - ids, the same in every run
     service = AsyncService(app, settings=settings, dependencies=dependencies, clock=loop.now, random_bytes=ids.randbytes)
@@ -225,7 +222,7 @@ def _make(app: Offpoll, settings: Settings, loop: VirtualLoop, authorize: Author
         requests=requests,
         client=Client(
             API,
-            transport=_Blocking(loop, transport),
+            transport=_BlockingTransport(loop, transport),
             random=jitter.random,
             sleep=lambda seconds: loop.run_until_complete(asyncio.sleep(seconds)),
             monotonic=loop.time,
@@ -234,8 +231,8 @@ def _make(app: Offpoll, settings: Settings, loop: VirtualLoop, authorize: Author
     )
 
 
-class _Blocking:
-    """The transport of the sync client: the system goes on while it waits."""
+class _BlockingTransport:
+    """The transport of the blocking client. The system goes on while it waits."""
 
     def __init__(self, loop: VirtualLoop, transport: MemoryTransport) -> None:
         self._loop, self._transport = loop, transport
@@ -247,7 +244,7 @@ class _Blocking:
         """Close nothing."""
 
 
-async def _either(*awaitables: Awaitable[Any]) -> None:
+async def _first_of(*awaitables: Awaitable[Any]) -> None:
     done, _ = await asyncio.wait({asyncio.ensure_future(each) for each in awaitables}, return_when=asyncio.FIRST_COMPLETED)
     for each in done:
         each.result()

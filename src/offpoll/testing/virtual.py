@@ -1,6 +1,6 @@
 """Virtual time: an event loop whose clock jumps to the next timer as soon as nothing is left to do.
 
-Nothing sleeps for real, and the same program takes the same steps each time. Real I/O still works (the loop waits for it where no timer is
+Nothing sleeps for real, and the same program takes the same steps each time. Real I/O still works (the loop waits for it if no timer is
 set), but a timer beats it: do not mix the two in one test.
 """
 
@@ -22,7 +22,7 @@ START = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 class _JumpingSelector(selectors.SelectSelector):
-    """Instead of waiting for a timer, tells the loop how far to jump."""
+    """Tells the loop how far to jump, instead of waiting for a timer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class _JumpingSelector(selectors.SelectSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop with a clock of its own, which starts at 0 s and `start`."""
+    """An event loop with its own clock, which starts at 0 s, and at `start`."""
 
     def __init__(self, *, start: datetime = START) -> None:
         self._jumping = _JumpingSelector()
@@ -50,7 +50,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._jumping.jumped
 
     def run_in_executor(self, executor: Executor | None, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
-        """Run a function here and now, which is what `asyncio.to_thread` then does: time would run away while a thread works."""
+        """Run a function here and now, and so does `asyncio.to_thread`: virtual time would run away while a thread works."""
         future = self.create_future()
         try:
             future.set_result(func(*args))
@@ -59,11 +59,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return future
 
     def now(self) -> datetime:
-        """Return the virtual wall clock's time, aware UTC: the `clock` of what runs on this loop."""
+        """Return the virtual wall clock's time, aware UTC: the `clock` for everything on this loop."""
         return self._start + timedelta(seconds=self._jumping.jumped)
 
 
 def run_virtual(main: Coroutine[Any, Any, T], *, start: datetime = START) -> T:
-    """Run a coroutine on a virtual loop of its own, to its end."""
+    """Run a coroutine to its end on a new virtual loop."""
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(start=start)) as runner:
         return runner.run(main)

@@ -1,1 +1,1 @@
-"""The worker: claims operations, runs handlers, keeps leases alive, decides outcomes."""
+"""The worker: claims operations, runs their handlers, keeps leases alive and records outcomes."""

@@ -1,13 +1,13 @@
-"""A batch of deliveries, worked on in the time that there is: a worker where somebody else receives, and nothing runs in between.
+"""Processes one Lambda SQS batch before the invocation deadline.
 
-Decides what follows from a known end. Must not know who delivers, nor what the queue does with what is not deleted.
+The caller receives the messages and nothing runs between two batches, so each claim takes a lease that lasts until the deadline:
 
-    0 ──────────────────────────────────────────────────────── 30 s ──────── 10 s ────────── 2 s ─── end
-    each delivery: visibility until 30 s after the end,        all timeouts  what waits for  what is left
-    then a claim whose lease ends with the time                are over      a dependency    is abandoned
-                                                                             gives up
+    0 ──────────────────────────────────────────────── 30 s ──────── 10 s ─────────── 2 s ─── deadline
+    each message: hidden until 30 s after the          all handler   steps that wait  unfinished
+    deadline, then claimed under a lease that          timeouts      for a dependency deliveries
+    ends with it                                       are over      give up          are abandoned
 
-So no lease has to be renewed. Where the process is killed, its messages come back soon after the end, and find the leases over.
+No lease is ever renewed. If the process is killed, its messages come back soon after the deadline and find that the leases have ended.
 """
 
 from __future__ import annotations
@@ -42,26 +42,25 @@ __all__ = ["RESERVE", "BatchWorker", "DeadLetterBatchWorker", "TimeLeft"]
 
 log = logging.getLogger(__name__)
 
-#: A message comes back so long after the time is over, seconds: nobody should meet a lease that is about to end.
-AFTER_THE_END = 30.0
+#: How long after the deadline a message comes back, seconds: its next delivery should not meet a lease that is about to end.
+AFTER_DEADLINE = 30.0
 
-#: Every timeout has to end so long before the time does, seconds: an outcome is to be recorded and published even in a short outage.
+#: How long before the deadline every handler timeout must end, seconds: even a short outage leaves time to record and publish an outcome.
 RESERVE = 30.0
 
-#: With less than its timeout and so much more an attempt is not begun, seconds. Less than RESERVE: what comes first has used up a little.
-BEGIN_WITHIN = 15.0
+#: An attempt begins only with its timeout and this much time left, seconds. Less than RESERVE, because earlier steps have used some.
+BEGIN_MARGIN = 15.0
 
-#: So long before the end steps that wait for a dependency give up, seconds; their operations are given back.
+#: How long before the deadline steps stop waiting for a dependency, seconds; their messages are given back.
 STOP_BEFORE = 10.0
 
-#: How long service times may take to be handed on, seconds: they are a hint.
-FLUSH_WITHIN = 2.0
-
-
-#: So long before the end nothing is waited for any more, seconds: the answer still has to be given.
+#: How long before the deadline the worker stops waiting for anything, seconds: the function still has to return.
 LEAVE_BEFORE = 2.0
 
-#: Tells the seconds until this process is killed.
+#: How long writing service times may take, seconds: they are a hint.
+FLUSH_WITHIN = 2.0
+
+#: Returns the seconds until this process is killed.
 TimeLeft = Callable[[], float]
 
 
@@ -70,8 +69,8 @@ class BatchWorker:
 
     Args:
         kinds: by name.
-        settings: limits and concurrency. Their lease is not used: the time that is left is the lease.
-        dependencies: for the loop it runs on.
+        settings: limits and concurrency. The time left replaces their lease.
+        dependencies: for the loop that this runs on.
         runner: where handlers run.
         ambient: clocks and randomness.
     """
@@ -93,22 +92,22 @@ class BatchWorker:
         self._flushed_at: datetime | None = None
 
     async def work(self, deliveries: Sequence[Delivery], *, queue: Queue, time_left: TimeLeft) -> None:
-        """Work on a batch of operations. What is not deleted from the queue then comes back.
+        """Work on a batch of operations. Messages that this does not delete from the queue come back.
 
         Args:
-            deliveries: what was received.
-            queue: where they are deleted from, or hidden in.
+            deliveries: the received messages.
+            queue: deletes and hides them.
             time_left: seconds until this process is killed.
 
         Raises:
-            ConfigurationError: a kind's timeout is too long for the time that there is. Nothing was begun.
+            ConfigurationError: a kind's timeout is too long for the time left. Nothing has begun.
         """
         _check_timeouts(self.kinds, time_left())
         await _Batch(self, replace(self._dependencies, queue=queue), time_left).work(deliveries)
         await self._flush(time_left)
 
     async def _flush(self, time_left: TimeLeft) -> None:
-        """Hand on what was measured. Not after every batch: a hint is not worth a request for each short operation."""
+        """Write service times, but not after every batch: a hint is not worth a request for each short operation."""
         now = self.ambient.clock()
         if self._flushed_at is not None and now - self._flushed_at < timedelta(seconds=REPORT_INTERVAL):
             return
@@ -117,94 +116,7 @@ class BatchWorker:
             async with asyncio.timeout(max(0.0, min(FLUSH_WITHIN, time_left() - LEAVE_BEFORE))):
                 await self.timing.flush()
         except TimeoutError:
-            log.warning("service times were not written within %g s, and are lost: a hint is a little worse", FLUSH_WITHIN)
-
-
-class _Batch:
-    """One batch in work."""
-
-    def __init__(self, batches: BatchWorker, dependencies: Dependencies, time_left: TimeLeft) -> None:
-        self._batches, self._dependencies, self._time_left = batches, dependencies, time_left
-        self._jobs: dict[str, Job] = {}
-        self._outages: set[Outage] = set()
-
-    async def work(self, deliveries: Sequence[Delivery]) -> None:
-        slots = self._batches.settings.concurrency
-        async with HeartbeatTask().running(self._heartbeat):
-            rest = await _within(self._time_left() - STOP_BEFORE, _begin(deliveries, self._one, slots=slots))
-            if rest:
-                log.warning("%d deliveries are not done %g s before the time is over", len(rest), STOP_BEFORE)
-                for outage in self._outages:
-                    outage.stop()
-                rest = await _within(self._time_left() - LEAVE_BEFORE, rest)
-            if rest:
-                log.error("%d deliveries are left behind: their leases end with the time that there was", len(rest))
-
-    async def _one(self, delivery: Delivery) -> None:
-        kind = self._batches.kinds.get(delivery.envelope.attributes.get("kind", ""))
-        needed = BEGIN_WITHIN + (0.0 if kind is None else kind.timeout)
-        if self._time_left() < needed:
-            log.info("given back: what is left of the time is too short for another attempt")
-            return await self._hide(delivery, 0.0)
-        await self._hide(delivery, self._time_left() + AFTER_THE_END)
-        outage = Outage(random=self._batches.ambient.random)
-        too_late = asyncio.get_running_loop().call_later(self._time_left() - needed, self._stop_unless_claimed, delivery, outage)
-        self._outages.add(outage)
-        try:
-            await self._processor(outage, lease=self._time_left()).process(delivery)
-        finally:
-            self._outages.discard(outage)
-            too_late.cancel()
-
-    def _stop_unless_claimed(self, delivery: Delivery, outage: Outage) -> None:
-        """Let go of what an outage has kept from being claimed until it is too late for an attempt: none is spent then."""
-        if not any(job.delivery is delivery and job.record is not None for job in self._jobs.values()):
-            outage.stop()
-
-    async def _hide(self, delivery: Delivery, seconds: float) -> None:
-        await give_back(self._dependencies.queue, delivery, seconds=seconds)
-
-    def _processor(self, outage: Outage, *, lease: float) -> DeliveryProcessor:
-        """Return what takes one delivery through the protocol, claiming it for so long."""
-        batches = self._batches
-        return DeliveryProcessor.of(
-            self._dependencies,
-            settings=batches.settings,
-            kinds=batches.kinds,
-            runner=batches.runner,
-            outage=outage,
-            timing=batches.timing,
-            jobs=self._jobs,
-            ambient=batches.ambient,
-            lease=lease,
-        )
-
-    @asynccontextmanager
-    async def _heartbeat(self) -> AsyncIterator[Heartbeat]:
-        yield Heartbeat(
-            jobs=self._jobs,
-            records=self._dependencies.records,
-            queue=self._dependencies.queue,
-            publisher=self._batches.publisher,
-            lease=self._batches.settings.lease,
-            monotonic=self._batches.ambient.monotonic,
-            renews=False,
-        )
-
-
-def _check_timeouts(kinds: Mapping[str, Kind], time_left: float) -> None:
-    """Refuse kinds whose attempts could outlive the process. A batch begins with all the time that there is, but for part of a second.
-
-    Raises:
-        ConfigurationError: it names them.
-    """
-    longest = max(0.0, math.ceil(time_left) - RESERVE)
-    over = [f"{kind.name!r} ({kind.timeout:g} s)" for kind in kinds.values() if kind.timeout > longest]
-    if over:
-        raise ConfigurationError(
-            f"the function has {time_left:.0f} s and needs {RESERVE:g} s beside an attempt, so a timeout may be at most {longest:g} s. "
-            f"Over it: {', '.join(over)}. Set OFFPOLL_TIMEOUT or the kind's timeout, or give the function more time"
-        )
+            log.warning("service times were not written within %g s and are lost; estimates get a little worse", FLUSH_WITHIN)
 
 
 class DeadLetterBatchWorker:
@@ -213,7 +125,7 @@ class DeadLetterBatchWorker:
     Args:
         kinds: by name.
         settings: the message window.
-        dependencies: for the loop it runs on.
+        dependencies: for the loop that this runs on.
         clock: the wall clock.
     """
 
@@ -229,16 +141,102 @@ class DeadLetterBatchWorker:
         self._claimer = Claimer.of(dependencies.records, settings=settings, kinds=kinds, clock=clock)
 
     async def settle(self, deliveries: Sequence[Delivery], *, queue: Queue, time_left: TimeLeft) -> None:
-        """Settle a batch. What is not deleted from the queue then comes back; see `BatchWorker.work`."""
+        """Settle a batch. Messages that this does not delete from the queue come back; see `BatchWorker.work`."""
         dependencies = replace(self._dependencies, dead_letters=queue)
-        one = DeadLetters(dependencies=dependencies, kinds=self._kinds, claimer=self._claimer)
-        await _within(time_left() - LEAVE_BEFORE, _begin(deliveries, one.settle, slots=SLOTS))
+        dead_letters = DeadLetters(dependencies=dependencies, kinds=self._kinds, claimer=self._claimer)
+        await _wait(_begin(deliveries, dead_letters.settle, slots=SLOTS), seconds=time_left() - LEAVE_BEFORE)
+
+
+class _Batch:
+    """One batch of operations in work."""
+
+    def __init__(self, worker: BatchWorker, dependencies: Dependencies, time_left: TimeLeft) -> None:
+        self._worker, self._dependencies, self._time_left = worker, dependencies, time_left
+        self._jobs: dict[str, Job] = {}
+        self._outages: set[Outage] = set()
+
+    async def work(self, deliveries: Sequence[Delivery]) -> None:
+        async with HeartbeatTask().running(self._heartbeat):
+            tasks = _begin(deliveries, self._process, slots=self._worker.settings.concurrency)
+            rest = await _wait(tasks, seconds=self._time_left() - STOP_BEFORE)
+            if rest:
+                log.warning("%d deliveries are not done %g s before the deadline", len(rest), STOP_BEFORE)
+                for outage in self._outages:
+                    outage.stop()
+                rest = await _wait(rest, seconds=self._time_left() - LEAVE_BEFORE)
+            if rest:
+                log.error("%d deliveries are abandoned: their leases end at the deadline", len(rest))
+
+    async def _process(self, delivery: Delivery) -> None:
+        kind = self._worker.kinds.get(delivery.envelope.attributes.get("kind", ""))
+        needed = BEGIN_MARGIN + (0.0 if kind is None else kind.timeout)
+        if self._time_left() < needed:
+            log.info("message given back: the time left is too short for another attempt")
+            return await self._hide(delivery, 0.0)
+        await self._hide(delivery, self._time_left() + AFTER_DEADLINE)
+        outage = Outage(random=self._worker.ambient.random)
+        too_late = asyncio.get_running_loop().call_later(self._time_left() - needed, self._stop_unless_claimed, delivery, outage)
+        self._outages.add(outage)
+        try:
+            await self._processor(outage, lease=self._time_left()).process(delivery)
+        finally:
+            self._outages.discard(outage)
+            too_late.cancel()
+
+    def _stop_unless_claimed(self, delivery: Delivery, outage: Outage) -> None:
+        """Stop waiting to claim a delivery once an outage has left too little time for an attempt: this spends none."""
+        if not any(job.delivery is delivery and job.record is not None for job in self._jobs.values()):
+            outage.stop()
+
+    async def _hide(self, delivery: Delivery, seconds: float) -> None:
+        await give_back(self._dependencies.queue, delivery, seconds=seconds)
+
+    def _processor(self, outage: Outage, *, lease: float) -> DeliveryProcessor:
+        worker = self._worker
+        return DeliveryProcessor.of(
+            self._dependencies,
+            settings=worker.settings,
+            kinds=worker.kinds,
+            runner=worker.runner,
+            outage=outage,
+            timing=worker.timing,
+            jobs=self._jobs,
+            ambient=worker.ambient,
+            lease=lease,
+        )
+
+    @asynccontextmanager
+    async def _heartbeat(self) -> AsyncIterator[Heartbeat]:
+        yield Heartbeat(
+            jobs=self._jobs,
+            records=self._dependencies.records,
+            queue=self._dependencies.queue,
+            publisher=self._worker.publisher,
+            lease=self._worker.settings.lease,
+            monotonic=self._worker.ambient.monotonic,
+            renews=False,
+        )
+
+
+def _check_timeouts(kinds: Mapping[str, Kind], time_left: float) -> None:
+    """Refuse kinds whose attempts could outlive the process. A batch begins with all of the function's time but a fraction of a second.
+
+    Raises:
+        ConfigurationError: names those kinds.
+    """
+    longest = max(0.0, math.ceil(time_left) - RESERVE)
+    over = [f"{kind.name!r} ({kind.timeout:g} s)" for kind in kinds.values() if kind.timeout > longest]
+    if over:
+        raise ConfigurationError(
+            f"the function has {time_left:.0f} s and keeps {RESERVE:g} s of them for itself, so a timeout may be at most {longest:g} s. "
+            f"Over it: {', '.join(over)}. Set OFFPOLL_TIMEOUT or the kind's timeout, or give the function more time"
+        )
 
 
 def _begin(
     deliveries: Collection[Delivery], work: Callable[[Delivery], Coroutine[Any, Any, None]], *, slots: int
 ) -> set[asyncio.Future[None]]:
-    """Begin work on each delivery, on so many at once. Every line of the log names the operation that it is about."""
+    """Start work on each delivery, on at most `slots` at once."""
     free = asyncio.Semaphore(slots)
 
     async def one(delivery: Delivery) -> None:
@@ -248,8 +246,8 @@ def _begin(
     return {asyncio.ensure_future(one(each)) for each in deliveries}
 
 
-async def _within(seconds: float, tasks: Collection[asyncio.Future[None]]) -> set[asyncio.Future[None]]:
-    """Wait at most so long for tasks, and return those that are not done. Raises what one of them raised."""
+async def _wait(tasks: Collection[asyncio.Future[None]], *, seconds: float) -> set[asyncio.Future[None]]:
+    """Wait at most `seconds` for tasks and return the unfinished ones. Raises the error of a task that failed."""
     if not tasks:
         return set()
     done, rest = await asyncio.wait(tasks, timeout=max(0.0, seconds))

@@ -1,7 +1,7 @@
-"""Claiming an operation: a new attempt begins under a token of this delivery. Must not know handlers or queues.
+"""Claims an operation: a new attempt begins under this delivery's token.
 
 first try        no record ──► attempt 1: one call
-refused          the answer says what is there; `verdict` says what that means: decided, held, mine, begin the next, give up
+refused          the store returns the record; `verdict` says what it means: decided, held, mine, begin the next attempt, give up
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from offpoll.work.verdict import Begin, Decided, GiveUp, Held, Mine, judge
 
 __all__ = ["Claimer", "input_to_keep"]
 
-#: How often one claim looks again after another claim or decision came between. Each round the record advanced, so it ends soon.
+#: How often one claim looks again because another claim or decision came first. The record advances each time, so this ends soon.
 ROUNDS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claimer:
-    """Takes operations in the record.
+    """Claims operations in their records.
 
     Args:
-        records: the authority.
-        lease: seconds for which a claim is believed alive.
-        window: seconds after which an operation is too old to begin.
-        lifetime: seconds after which a record counts as absent.
-        clock: the wall clock; only used to tell an old message, which is then judged by the store's time.
+        records: the authority on each operation.
+        lease: how long a claim counts as alive, seconds.
+        window: age at which an operation is too old to begin, seconds.
+        lifetime: age at which a record counts as absent, seconds.
+        clock: the wall clock. It only recognises old messages, which the store's time then judges.
     """
 
     records: Records
@@ -53,10 +53,10 @@ class Claimer:
         clock: Callable[[], datetime],
         lease: float | None = None,
     ) -> Claimer:
-        """Return what claims operations of these kinds, for the settings' lease unless another one is given.
+        """Return a claimer for these kinds, with the settings' lease unless you give another.
 
         Raises:
-            ConfigurationError: by `record_lifetime`.
+            ConfigurationError: from `record_lifetime`.
         """
         return cls(
             records=records,
@@ -67,38 +67,38 @@ class Claimer:
         )
 
     async def claim(self, message: Message, *, token: str, attempts: int) -> Mine | Held | Decided:
-        """Claim an operation, or learn why not.
+        """Claim an operation, or learn why that is impossible.
 
         Returns:
-            Mine: it is held under `token`: run the handler. Held: give the message back for so long. Decided: show the outcome.
+            Mine: `token` holds it, run the handler. Held: give the message back until then. Decided: show the outcome.
 
         Raises:
-            DependencyUnavailable, DependencyRefused: by the records. Asking again with the same token recognises a claim whose answer was
+            DependencyUnavailable, DependencyRefused: from the records. A retry with the same token recognises a claim whose response was
                 lost.
-            DigestMismatch: the record is of another input.
+            DigestMismatch: the record belongs to another input.
         """
         submission = message.submission
         if self.clock() - submission.created_at > timedelta(seconds=self.window):
-            look = await self.records.get(submission.operation_id)  # to claim it unseen would begin what must only be decided
+            found = await self.records.get(submission.operation_id)  # a blind claim would begin what must only be decided
         else:
-            look = await self._begin(submission, seen=0, token=token)
-            if look.applied and look.record is not None:
-                return Mine(record=look.record)
+            found = await self._begin(submission, seen=0, token=token)
+            if found.applied and found.record is not None:
+                return Mine(record=found.record)
         for _ in range(ROUNDS):
-            verdict = judge(look.record, submission, now=look.at, token=token, attempts=attempts, window=self.window)
+            verdict = judge(found.record, submission, now=found.at, token=token, attempts=attempts, window=self.window)
             match verdict:
                 case Begin(seen=seen):
-                    look = await self._begin(submission, seen=seen, token=token)
-                    if look.applied and look.record is not None:
-                        return Mine(record=look.record)
+                    found = await self._begin(submission, seen=seen, token=token)
+                    if found.applied and found.record is not None:
+                        return Mine(record=found.record)
                 case GiveUp():
-                    look = await self.give_up(message, verdict)
+                    found = await self.give_up(message, verdict)
                 case _:
                     return verdict
         raise DependencyUnavailable("records", f"the record of {submission.operation_id} kept changing under {ROUNDS} claims")
 
     async def give_up(self, message: Message, verdict: GiveUp) -> Update:
-        """Decide that nobody will work on it, if nobody does. A failed record keeps the input, to be submitted again."""
+        """Decide that no worker will begin this operation, unless one has. The failed record keeps the input for a resubmit."""
         return await self.records.decide(
             message.submission,
             verdict.outcome,
@@ -108,7 +108,7 @@ class Claimer:
         )
 
     def expires_at(self, submission: Submission) -> datetime:
-        """Return when the record of a submission counts as absent."""
+        """Return the instant from which a submission's record counts as absent."""
         return submission.created_at + timedelta(seconds=self.lifetime)
 
     async def _begin(self, submission: Submission, *, seen: int, token: str) -> Update:
@@ -116,10 +116,10 @@ class Claimer:
 
 
 def input_to_keep(message: Message) -> bytes | None:
-    """Return what a failed record keeps of a message, to be submitted again.
+    """Return the input that a failed record keeps for a resubmit.
 
-    None where it is larger than any input of a submit's: SQS takes 1 MiB from a producer of one's own, and DynamoDB, whose items have
-    400 KiB, would refuse the record, so that the operation never ended.
+    None if it is larger than any that `submit` accepts. SQS takes up to 1 MiB from your own producer, but DynamoDB's items are limited to
+    400 KiB: it would refuse the record, and the operation would never end.
     """
     body = message.body.encode()
     return body if len(body) <= MAX_INPUT_LIMIT else None

@@ -1,8 +1,14 @@
-"""The dead-letter consumer: a worker that never handles.
+"""Settles dead letters: messages that the queue delivered too often.
 
-A message gets here when it was delivered too often, which says little: deliveries are not attempts. The record tells: decided → repair the
-document and delete; a live lease → wait; attempts left → enqueue again with a delay, then delete; else decide `failed`, under the same
-condition as a claim does. What somebody newer may know stays, until it is too old for anybody.
+That says little, because deliveries are not attempts. The record decides:
+
+    an outcome        repair the document, delete the message
+    a live lease      look again when it ends
+    attempts left     enqueue the message again with a delay, then delete it here
+    none left         decide `failed` under the same condition as a claim
+
+A message of an unknown kind, or from a newer version, stays for a worker that knows it. Once its operation has expired, an unknown kind
+no longer matters: the operation is decided `failed`.
 """
 
 from __future__ import annotations
@@ -21,20 +27,19 @@ from offpoll.setting_ranges import MAX_ATTEMPTS
 from offpoll.work.claim import Claimer
 from offpoll.work.outage import give_back
 from offpoll.work.parking import Parking
-from offpoll.work.verdict import AFTER_LEASE, Decided, GiveUp, Held, judge
+from offpoll.work.verdict import AFTER_LEASE, Decided, GiveUp, Held, Verdict, judge
 
 __all__ = ["SLOTS", "DeadLetters"]
 
 log = logging.getLogger(__name__)
 
-#: What cannot be settled now is looked at again after so many seconds.
+#: How long a message that cannot be settled now stays hidden, seconds.
 LATER = 300.0
 
-#: A message that is enqueued again waits so long first, seconds: it has just failed to be worked on several times.
+#: The delay of a message that is enqueued again, seconds: several deliveries of it have just failed.
 REQUEUE_DELAY = 60.0
 
-
-#: Dead letters are rare and cheap to settle: this many at once.
+#: How many dead letters are settled at once: they are rare, and cheap to settle.
 SLOTS = 4
 
 
@@ -48,11 +53,11 @@ class DeadLetters:
 
     @property
     def parking(self) -> Parking:
-        """Where a message goes that cannot be read."""
+        """Where unreadable messages go."""
         return Parking.of(self.dependencies, self.claimer.lifetime, queue=self.dependencies.dead_letters)
 
     async def settle(self, delivery: Delivery) -> None:
-        """Settle one. Raises nothing: what cannot be settled stays in the queue."""
+        """Settle one dead letter. Raises nothing: a message that cannot be settled stays in the queue."""
         with about(**delivery.names):
             await self._guarded(delivery)
 
@@ -60,9 +65,9 @@ class DeadLetters:
         try:
             await self._settle(delivery)
         except (DigestMismatch, MalformedDocument) as error:
-            await self._or_later(delivery, str(error))
+            await self._park(delivery, str(error))
         except Exception as error:
-            # Anything but a dependency's or the operator's fault is a fault in offpoll. The letter stays in the queue until it is mended.
+            # Anything but a dependency's or the operator's fault is a fault in offpoll. The message stays until somebody fixes that.
             fault = not isinstance(error, DependencyError | ConfigurationError)
             log.log(logging.ERROR if fault else logging.WARNING, "a dead letter stays for now: %s", error, exc_info=fault)
             await self._later(delivery, LATER)
@@ -79,15 +84,14 @@ class DeadLetters:
         except MalformedMessage as error:
             return await self.parking.malformed(delivery, error)
         if kind is not None:
-            await self._judged(delivery, message, kind)
+            await self._settle_by_record(delivery, message, kind)
 
     async def _expired(self, delivery: Delivery, message: Message) -> bool:
-        """End an operation of an unknown kind that is older than its window, and tell whether it was.
+        """Decide an operation of an unknown kind if it is older than its window, and tell whether that was so.
 
-        Whoever knows the kind could only do the same. Waiting on would end with the queue dropping the message, and nobody told.
+        A worker that knows the kind could only do the same. Without this, the queue would drop the message and nobody would know.
         """
-        found = await self.dependencies.records.get(message.submission.operation_id)
-        verdict = judge(found.record, message.submission, now=found.at, token=None, attempts=MAX_ATTEMPTS, window=self.claimer.window)
+        verdict = await self._judge(message, attempts=MAX_ATTEMPTS)
         if not isinstance(verdict, GiveUp):
             return False
         decided = (await self.claimer.give_up(message, verdict)).record
@@ -96,9 +100,8 @@ class DeadLetters:
         await self._finish(delivery, decided, show_result=False)
         return True
 
-    async def _judged(self, delivery: Delivery, message: Message, kind: Kind) -> None:
-        found = await self.dependencies.records.get(message.submission.operation_id)
-        verdict = judge(found.record, message.submission, now=found.at, token=None, attempts=kind.attempts, window=self.claimer.window)
+    async def _settle_by_record(self, delivery: Delivery, message: Message, kind: Kind) -> None:
+        verdict = await self._judge(message, attempts=kind.attempts)
         match verdict:
             case Decided(record=record):
                 await self._finish(delivery, record, show_result=kind.show_result)
@@ -109,18 +112,23 @@ class DeadLetters:
                 if decided.record is not None and decided.record.done:
                     await self._finish(delivery, decided.record, show_result=kind.show_result)
                 else:
-                    await self._later(delivery, AFTER_LEASE)  # somebody claimed it meanwhile: look again
+                    await self._later(delivery, AFTER_LEASE)  # a worker claimed it meanwhile: look again
             case _:
                 log.warning("operation %s: enqueued again from the dead letters", message.submission.operation_id)
                 await self.dependencies.queue.send(message.to_envelope(), delay=REQUEUE_DELAY)
                 await self.dependencies.dead_letters.delete(delivery)
+
+    async def _judge(self, message: Message, *, attempts: int) -> Verdict:
+        found = await self.dependencies.records.get(message.submission.operation_id)
+        return judge(found.record, message.submission, now=found.at, token=None, attempts=attempts, window=self.claimer.window)
 
     async def _finish(self, delivery: Delivery, record: Record, *, show_result: bool) -> None:
         await self.dependencies.board.show(record, show_result=show_result)
         await self.dependencies.dead_letters.delete(delivery)
         log.info("operation %s: %s, settled from the dead letters", record.submission.operation_id, record.status)
 
-    async def _or_later(self, delivery: Delivery, reason: str) -> None:
+    async def _park(self, delivery: Delivery, reason: str) -> None:
+        """Park a message. If that fails, it comes back when its visibility ends."""
         try:
             await self.parking.park(delivery, reason)
         except (DependencyError, ConfigurationError) as error:

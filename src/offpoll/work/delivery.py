@@ -1,8 +1,8 @@
-"""One delivery, from the claim to the deletion of its message. Decides the order of the steps, which is the protocol:
+"""Takes one delivery through the protocol, from the claim to the deletion of its message:
 
-    claim ──► handle ──► decide (the outcome is recorded) ──► publish (the document shows it) ──► delete (the message)
+    claim ──► handle ──► decide (record the outcome) ──► publish (show it in the document) ──► delete (the message)
 
-A crash between any two of them leaves a message, whose next delivery finds the record and goes on from there.
+A crash between two steps leaves the message in the queue. Its next delivery finds the record and goes on from there.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ __all__ = ["DeliveryProcessor"]
 
 log = logging.getLogger(__name__)
 
-#: What this worker cannot use now (an unknown kind, a newer version, a dependency that refuses) comes back after so many seconds.
+#: When a message that this worker cannot use now comes back, seconds: an unknown kind, a newer version, a dependency that refuses.
 GIVE_BACK = 30.0
 
-#: DynamoDB's code for an item that it will not take, whoever asks: over 400 KB (the same table took the claim, so that is right).
+#: DynamoDB's code for an item it never accepts. Here that means over 400 KB, because the same table accepted the claim.
 ITEM_REFUSED = "ValidationException"
 
-#: The longest pause between attempts, seconds: SQS's longest delay, so that every queue can keep it.
+#: The longest pause between attempts, seconds: SQS's longest delay, so that every queue supports it.
 LONGEST_BACKOFF = 900.0
 
 
@@ -55,9 +55,9 @@ class DeliveryProcessor:
 
     Args:
         kinds: by name.
-        claimer: takes operations, for its lease.
-        jobs: by token; the heartbeat tends what is in there.
-        backoff: seconds.
+        claimer: claims operations, each for its lease.
+        jobs: by token; the heartbeat tends them.
+        backoff: longest pause after the first attempt, seconds; each further attempt doubles it.
     """
 
     dependencies: Dependencies
@@ -84,7 +84,7 @@ class DeliveryProcessor:
         ambient: Ambient,
         lease: float | None = None,
     ) -> DeliveryProcessor:
-        """Return what takes deliveries through the protocol, claiming each for the settings' lease unless another one is given."""
+        """Return a processor whose claims take the settings' lease unless you give another."""
         return cls(
             dependencies=dependencies,
             kinds=kinds,
@@ -99,11 +99,11 @@ class DeliveryProcessor:
 
     @property
     def parking(self) -> Parking:
-        """Where a message goes that cannot be read."""
+        """Where unreadable messages go."""
         return Parking.of(self.dependencies, self.claimer.lifetime, queue=self.dependencies.queue)
 
     async def process(self, delivery: Delivery) -> None:
-        """Work on a delivery. Raises nothing: what goes wrong is on the message, which comes back."""
+        """Work on a delivery. Raises nothing: after an error the message comes back."""
         with about(**delivery.names):
             await self._process(delivery)
 
@@ -138,8 +138,8 @@ class DeliveryProcessor:
         except (DigestMismatch, MalformedDocument) as error:
             await self._guarded(delivery, self.parking.park(delivery, str(error)))
         except Exception as error:
-            # Anything but a dependency's or the operator's fault is a fault in offpoll. Other operations go on, and after too many
-            # deliveries this one is a dead letter.
+            # Anything but a dependency's or the operator's fault is a fault in offpoll. Other operations go on; after too many deliveries
+            # this one is a dead letter.
             log.error("message given back: %s", error, exc_info=not isinstance(error, DependencyError | ConfigurationError))
             if job is not None:
                 await job.close()
@@ -161,12 +161,12 @@ class DeliveryProcessor:
             case Mine(record=record):
                 lease = self.claimer.lease
                 job.claim_began, job.lease_ends, job.record = begun, begun + lease, record
-                lapsing = self.ambient.monotonic() >= job.lease_ends - lease * MARGIN  # the answer was lost, the table was down for long
+                lapsing = self.ambient.monotonic() >= job.lease_ends - lease * MARGIN  # a long outage lost the response
                 if not lapsing or await self._still_mine(job):
                     await self._handle(job)
 
     async def _handle(self, job: Job) -> None:
-        """Run the handler, and run it again under the same claim where the lease lapsed and nobody took it."""
+        """Run the handler. If its lease lapsed but no other worker claimed the operation, run it again under the same claim."""
         while not self.outage.stopping and job.stop_reason is not Stop.SHUTDOWN:
             match await self.runner.run(job):
                 case Ended(outcome=outcome):
@@ -175,7 +175,7 @@ class DeliveryProcessor:
                     return await self._errored(job, code)
                 case Stopped(reason=Stop.LOST):
                     return await job.close()
-                case Stopped(reason=Stop.DECIDED):  # shown at once; what still runs of it keeps only its slot
+                case Stopped(reason=Stop.DECIDED):  # show that at once; a handler that still runs keeps only its slot
                     if not await self._still_mine(job):
                         return None
                     await self.runner.vacated(job)
@@ -183,10 +183,10 @@ class DeliveryProcessor:
                     await self.runner.vacated(job)
                     if reason is not Stop.SHUTDOWN and not await self._still_mine(job):
                         return None
-        await self._release(job, backoff=0.0)  # nothing of it runs any more: somebody else may begin at once
+        await self._release(job, backoff=0.0)  # the handler has ended: another worker may begin at once
 
     async def _still_mine(self, job: Job) -> bool:
-        """Ask, after a lapse or a decision, whether the claim stands; show the outcome where there is one."""
+        """Ask, after a lapse or a decision, whether the claim still stands. If the operation has an outcome, show it."""
         held, submission = job.claim, job.message.submission
         assert held is not None  # noqa: S101 - only claimed jobs are handled
 
@@ -205,7 +205,7 @@ class DeliveryProcessor:
         return False
 
     async def _decide(self, job: Job, outcome: Outcome) -> None:
-        """Record the outcome under the claim, then show what is recorded: this one, or the one that was faster."""
+        """Record the outcome under the claim, then show the recorded one: this, or an earlier one."""
         operation_id = job.message.submission.operation_id
         update = await self.outage.through(lambda: self._record(job, outcome), what=f"operation {operation_id}: decide")
         if update.record is not None and update.record.done:
@@ -229,7 +229,7 @@ class DeliveryProcessor:
         except DependencyRefused as error:
             if failed or error.code != ITEM_REFUSED:
                 raise
-            # It is this result that is refused, not this worker: nothing to wait for, and no reason to let others wait.
+            # The table refuses this result, not this worker, so waiting would not help, and other operations need not wait either.
             log.error("operation %s: its result cannot be recorded: %s", submission.operation_id, error)
             return await self._record(job, too_large("The result is too large to be recorded."))
 
@@ -243,7 +243,7 @@ class DeliveryProcessor:
             await self._release(job, backoff=longest * (1 + self.ambient.random()) / 2)
 
     async def _release(self, job: Job, *, backoff: float) -> None:
-        """Give the claim up. The backoff is in the record's lease, so that nobody starts sooner, whatever the queue does."""
+        """Give the claim up. The record's lease holds the backoff, so no worker starts sooner, even if the queue delivers sooner."""
         held, operation_id = job.claim, job.message.submission.operation_id
         assert held is not None  # noqa: S101 - only claimed jobs are handled
         update = await self.outage.through(
@@ -253,20 +253,20 @@ class DeliveryProcessor:
         if record is not None and record.done:
             return await self._finish(job, record)
         await job.close()
-        if record is None or record.attempt != held.attempt:  # the next attempt has the message, and its holder hides it
+        if record is None or record.attempt != held.attempt:  # the next attempt has begun, and its holder hides the message
             return None
-        # Applied, or refused because it was applied before and not answered: only a release leaves an attempt without its token.
+        # Applied now, or applied before with a lost response: only a release takes the token from an attempt.
         await self._give_back(job.delivery, seconds=backoff + AFTER_LEASE if backoff else 0.0)
 
     async def _finish(self, job: Job, record: Record, *, took: float | None = None) -> None:
-        """Show the outcome, and only then delete the message. `took` is from claim to decision, where it was this worker's."""
+        """Show the outcome, and only then delete the message. `took` is the time from claim to decision, if this worker decided."""
         operation_id, board = record.submission.operation_id, self.dependencies.board
         promised = job.promised
 
         async def publish() -> None:
             nonlocal promised
             held = job.shown or await board.read(record.submission.status_key)
-            if held is not None and held.document.status == Status.QUEUED:  # no later estimate has taken the place of the first
+            if held is not None and held.document.status == Status.QUEUED:  # no later estimate has replaced the first
                 promised = held.document.estimate
             await board.show(record, held=held, show_result=job.kind.show_result)
 

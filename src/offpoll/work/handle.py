@@ -1,9 +1,9 @@
-"""Running a handler on an input: what its return, its exceptions and its stops mean. Must not know records, queues or leases.
+"""Runs a handler on an input, and says what its return, its exceptions and its stops mean.
 
-returns                      Ended: succeeded, or failed where the result cannot be kept
-raises Fail                  Ended: failed, for good
+returns                      Ended: succeeded, or failed if the result cannot be kept
+raises Fail                  Ended: failed for good
 raises anything else         Errored: another attempt may help
-is stopped                   Stopped: the reason says what becomes of it
+is stopped                   Stopped: the reason decides what happens next
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ __all__ = ["Ended", "Errored", "HandlerCalls", "HandlerRunner", "InProcess", "St
 
 log = logging.getLogger(__name__)
 
-#: How long a stopped handler may take to end before it is gone on without it, seconds.
+#: How long to wait for a stopped handler to end before going on without it, seconds.
 GRACE = 1.0
 
-#: These are waited out, up to the timeout: what follows them is another run, here or elsewhere, which must not run beside this one.
+#: After these reasons the runner waits for the handler, up to its timeout: another run follows, and must not overlap this one.
 _WAITED_OUT = frozenset({None, Stop.LAPSED, Stop.SHUTDOWN})
+
+Invoke = Callable[[Kind, dict[str, Any]], Awaitable[Any]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,160 +48,33 @@ class Ended:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Errored:
-    """The handler raised. `code` names the exception's type: its text may hold what must not be published."""
+    """The handler raised. `code` is the exception's type only, because its text may hold secrets."""
 
     code: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stopped:
-    """The handler was told to stop, and has, or is no longer waited for."""
+    """The handler was told to stop, and either has ended or is no longer waited for."""
 
     reason: Stop
 
 
 class HandlerRunner(Protocol):
-    """Where handlers run: in this process, or in children."""
+    """Runs handlers, in this process or in children."""
 
     async def run(self, job: Job) -> Ended | Errored | Stopped:
         """Run a claimed job's handler."""
 
     async def vacated(self, job: Job) -> None:
-        """Wait until nothing of the job runs any more: a thread cannot be stopped from outside."""
-
-
-Invoke = Callable[[Kind, dict[str, Any]], Awaitable[Any]]
-
-
-async def perform(kind: Kind, text: str, operation: Operation, *, invoke: Invoke, result_limit: int) -> Ended | Errored:
-    """Run a handler. Every log line that it writes, through whatever library, carries operation, kind and attempt.
-
-    Raises:
-        asyncio.CancelledError, HandlerStopped: it was stopped.
-    """
-    try:
-        try:
-            value = kind.parse(text)
-        except InvalidInput as error:
-            return _failed("invalid_input", error.detail)
-        with about(operation_id=operation.id, kind=kind.name, attempt=operation.attempt):
-            result = await invoke(kind, _arguments(kind, value, operation))
-            if inspect.isawaitable(result):  # a coroutine function that a decorator hides
-                result = await result
-    except Fail as fail:
-        return _failed(fail.code, fail.message, **fail.members)
-    except (asyncio.CancelledError, HandlerStopped):
-        raise
-    except BaseException as error:  # SystemExit too: a handler must not end the worker
-        log.exception("operation %s: attempt %d raised", operation.id, operation.attempt)
-        return Errored(code=type(error).__name__)
-    return _succeeded(kind, operation, result, result_limit)
-
-
-def _arguments(kind: Kind, value: Any, operation: Operation) -> dict[str, Any]:
-    """Return what the handler is called with."""
-    arguments = {kind.input_parameter: value}
-    return arguments if kind.operation_parameter is None else {**arguments, kind.operation_parameter: operation}
-
-
-def _succeeded(kind: Kind, operation: Operation, result: Any, limit: int) -> Ended:
-    try:
-        text = kind.dump_result(result)
-    except Exception as error:  # a validator of the service's own may raise anything
-        log.error("operation %s: the handler of %r returned what it does not say it returns: %s", operation.id, kind.name, _faults(error))
-        return _failed("invalid_result", "The handler returned a result of another type than it says.")
-    size = len(text.encode())
-    if size > limit:
-        return Ended(outcome=too_large(f"The result has {size} bytes, the limit is {limit}."))
-    return Ended(outcome=Outcome(status=Status.SUCCEEDED, result=text))
-
-
-def _faults(error: Exception) -> str:
-    """Say what is wrong with a result, without its values: they may be secret."""
-    found = faults(error)
-    if found is None:
-        return type(error).__name__
-    return "; ".join(f"{'.'.join(str(part) for part in each['loc']) or 'it'}: {each['msg']}" for each in found)
-
-
-def too_large(message: str) -> Outcome:
-    """Return the outcome of an operation whose result cannot be kept: another attempt would end the same."""
-    return Outcome(status=Status.FAILED, error={"code": "result_too_large", "message": message})
-
-
-def _failed(code: str, message: str, **members: Any) -> Ended:
-    return Ended(outcome=Outcome(status=Status.FAILED, error=json_error({"code": code, "message": message, **members})))
-
-
-def timed_out(kind: Kind) -> Ended:
-    """Return the end of an attempt that took too long."""
-    return _failed("timed_out", f"The operation took longer than its timeout of {kind.timeout:g} s.")
-
-
-def conclusion(job: Job, handling: asyncio.Future[Ended | Errored]) -> Ended | Errored | Stopped:
-    """Say how it ended.
-
-    A result that came in spite of a stop counts, unless the stop was the timeout: decide's guard tells the rest.
-    """
-    ended = handling.done() and not handling.cancelled() and handling.exception() is None
-    if job.stop_reason is Stop.TIMED_OUT:
-        return timed_out(job.kind)
-    if ended:
-        result = handling.result()
-        if job.stop_reason is None or isinstance(result, Ended):
-            return result
-    if job.stop_reason is not None:
-        return Stopped(reason=job.stop_reason)
-    return Errored(code="CancelledError")  # the handler cancelled itself
-
-
-class HandlerCalls:
-    """Calls handlers: coroutine functions on this loop, plain functions in threads.
-
-    Args:
-        threads: how many plain functions run at once; 0 runs them inline, which blocks the loop: for simulations.
-        result_limit: bytes.
-    """
-
-    def __init__(self, *, threads: int, result_limit: int) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="offpoll-handler") if threads else None
-        self._result_limit = result_limit
-        self._in_threads: dict[str, Future[Any]] = {}
-
-    async def call(self, job: Job, state: Any) -> Ended | Errored:
-        """Call a job's handler; see `perform`."""
-
-        async def invoke(kind: Kind, arguments: dict[str, Any]) -> Any:
-            if kind.is_async:
-                return await kind.handler(**arguments)
-            if self._threads is None:
-                return kind.handler(**arguments)
-            thread = self._in_threads[job.token] = self._threads.submit(contextvars.copy_context().run, call_plain, kind, arguments)
-            return await asyncio.wrap_future(thread)
-
-        return await perform(job.kind, job.message.body, job.operation(state), invoke=invoke, result_limit=self._result_limit)
-
-    def cancel(self, job: Job, task: asyncio.Task[Ended | Errored]) -> None:
-        """Cancel a call that can be canceled. A thread cannot: its handler stops at its next `progress()`."""
-        thread = self._in_threads.get(job.token)
-        if (thread is None or thread.cancel()) and not task.cancelling():  # not done either: then its result is on the way
-            task.cancel()
-
-    def forget(self, job: Job) -> Future[Any] | None:
-        """Drop a job, and return what runs of it in a thread."""
-        return self._in_threads.pop(job.token, None)
-
-    def close(self) -> None:
-        """Take no more calls. Threads that run end on their own."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        """Wait until no part of the job runs any longer: a thread cannot be stopped from outside."""
 
 
 class InProcess:
     """Runs handlers in this process.
 
     Args:
-        state: what the lifespan yielded.
+        state: the value that the lifespan yielded.
         threads, result_limit: see `HandlerCalls`.
         monotonic: the clock of leases and timeouts.
     """
@@ -219,7 +94,7 @@ class InProcess:
             told.set()
 
         job.begin(now=began, on_stop=lambda: _call_threadsafe(loop, stop))
-        if job.stop_reason is not None:  # told to stop before it began: not one step of it runs
+        if job.stop_reason is not None:  # told to stop before it began: no step of it runs
             task.cancel()
         try:
             await self._wait(job, task, told, deadline=began + job.time_left)
@@ -229,7 +104,7 @@ class InProcess:
         return conclusion(job, task)
 
     async def _wait(self, job: Job, task: asyncio.Task[Ended | Errored], told: asyncio.Event, *, deadline: float) -> None:
-        """Wait until the handler has ended, or was stopped and had its grace."""
+        """Wait until the handler has ended, or until its grace after a stop is over."""
         while not task.done() and job.stop_reason in _WAITED_OUT:
             telling = asyncio.get_running_loop().create_task(told.wait())
             try:
@@ -256,20 +131,138 @@ class InProcess:
             log.warning("operation %s: its handler was told to stop and runs on; its slot stays taken", job.message.submission.operation_id)
             await asyncio.wait(rest)
             for each in rest:
-                each.cancelled() or each.exception()  # seen: what it still had to say changes nothing
+                each.cancelled() or each.exception()  # mark it as retrieved: its result no longer matters
 
     def close(self) -> None:
-        """Take no more work. Threads that run end on their own."""
+        """Take no more work. Running threads end on their own."""
         self._calls.close()
 
 
-def call_plain(kind: Kind, arguments: dict[str, Any]) -> Any:
-    """Call a handler that is a plain function, in the thread that runs it."""
+class HandlerCalls:
+    """Calls handlers: coroutine functions on this loop, plain functions in threads.
+
+    Args:
+        threads: how many plain functions run at once. 0 runs them inline and blocks the loop: for simulations.
+        result_limit: bytes.
+    """
+
+    def __init__(self, *, threads: int, result_limit: int) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="offpoll-handler") if threads else None
+        self._result_limit = result_limit
+        self._in_threads: dict[str, Future[Any]] = {}
+
+    async def call(self, job: Job, state: Any) -> Ended | Errored:
+        """Call a job's handler; see `perform`."""
+
+        async def invoke(kind: Kind, arguments: dict[str, Any]) -> Any:
+            if kind.is_async:
+                return await kind.handler(**arguments)
+            if self._threads is None:
+                return kind.handler(**arguments)
+            thread = self._in_threads[job.token] = self._threads.submit(contextvars.copy_context().run, _call_plain, kind, arguments)
+            return await asyncio.wrap_future(thread)
+
+        return await perform(job.kind, job.message.body, job.operation(state), invoke=invoke, result_limit=self._result_limit)
+
+    def cancel(self, job: Job, task: asyncio.Task[Ended | Errored]) -> None:
+        """Cancel a call if possible. A thread cannot be cancelled: its handler stops at its next `progress()`."""
+        thread = self._in_threads.get(job.token)
+        if (thread is None or thread.cancel()) and not task.cancelling():  # leave a finished thread: its result is on the way
+            task.cancel()
+
+    def forget(self, job: Job) -> Future[Any] | None:
+        """Drop a job, and return its thread's future, if it has one."""
+        return self._in_threads.pop(job.token, None)
+
+    def close(self) -> None:
+        """Take no more calls. Running threads end on their own."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+async def perform(kind: Kind, text: str, operation: Operation, *, invoke: Invoke, result_limit: int) -> Ended | Errored:
+    """Parse the input, run the handler and judge its result. All log lines inside carry operation, kind and attempt.
+
+    Raises:
+        asyncio.CancelledError, HandlerStopped: it was stopped.
+    """
+    try:
+        try:
+            value = kind.parse(text)
+        except InvalidInput as error:
+            return _failed("invalid_input", error.detail)
+        with about(operation_id=operation.id, kind=kind.name, attempt=operation.attempt):
+            result = await invoke(kind, _arguments(kind, value, operation))
+            if inspect.isawaitable(result):  # a decorator hid a coroutine function
+                result = await result
+    except Fail as fail:
+        return _failed(fail.code, fail.message, **fail.members)
+    except (asyncio.CancelledError, HandlerStopped):
+        raise
+    except BaseException as error:  # SystemExit too: a handler must not end the worker
+        log.exception("operation %s: attempt %d raised", operation.id, operation.attempt)
+        return Errored(code=type(error).__name__)
+    return _succeeded(kind, operation, result, result_limit)
+
+
+def _arguments(kind: Kind, value: Any, operation: Operation) -> dict[str, Any]:
+    arguments = {kind.input_parameter: value}
+    return arguments if kind.operation_parameter is None else {**arguments, kind.operation_parameter: operation}
+
+
+def _succeeded(kind: Kind, operation: Operation, result: Any, limit: int) -> Ended:
+    try:
+        text = kind.dump_result(result)
+    except Exception as error:  # your own validator may raise anything
+        log.error("operation %s: the handler of %r broke its return annotation: %s", operation.id, kind.name, _faults(error))
+        return _failed("invalid_result", "The handler's result does not have the type that the handler declares.")
+    size = len(text.encode())
+    if size > limit:
+        return Ended(outcome=too_large(f"The result has {size} bytes, the limit is {limit}."))
+    return Ended(outcome=Outcome(status=Status.SUCCEEDED, result=text))
+
+
+def _faults(error: Exception) -> str:
+    """Describe the faults of a result without its values: they may be secret."""
+    found = faults(error)
+    if found is None:
+        return type(error).__name__
+    return "; ".join(f"{'.'.join(str(part) for part in each['loc']) or 'it'}: {each['msg']}" for each in found)
+
+
+def too_large(message: str) -> Outcome:
+    """Return the outcome of an operation whose result cannot be kept: another attempt would end the same."""
+    return Outcome(status=Status.FAILED, error={"code": "result_too_large", "message": message})
+
+
+def _failed(code: str, message: str, **members: Any) -> Ended:
+    return Ended(outcome=Outcome(status=Status.FAILED, error=json_error({"code": code, "message": message, **members})))
+
+
+def _call_plain(kind: Kind, arguments: dict[str, Any]) -> Any:
+    """Call a plain function in its thread."""
     try:
         return kind.handler(**arguments)
     except StopIteration as error:
-        # asyncio refuses to set it on a future (until 3.12 by never completing that one)
+        # asyncio refuses to set StopIteration on a future. Before 3.12 the future then never completed.
         raise RuntimeError("the handler raised StopIteration") from error
+
+
+def conclusion(job: Job, handling: asyncio.Future[Ended | Errored]) -> Ended | Errored | Stopped:
+    """Say how a run ended.
+
+    A result that came in spite of a stop counts, unless the stop was the timeout. The guard of `decide` sorts out the rest.
+    """
+    ended = handling.done() and not handling.cancelled() and handling.exception() is None  # also marks an exception as retrieved
+    if job.stop_reason is Stop.TIMED_OUT:
+        return _failed("timed_out", f"The operation took longer than its timeout of {job.kind.timeout:g} s.")
+    if ended:
+        result = handling.result()
+        if job.stop_reason is None or isinstance(result, Ended):
+            return result
+    if job.stop_reason is not None:
+        return Stopped(reason=job.stop_reason)
+    return Errored(code="CancelledError")  # the handler cancelled itself
 
 
 def _call_threadsafe(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:

@@ -1,7 +1,7 @@
-"""One delivery that a worker holds: what its handler, its heartbeat and the loop know of it together.
+"""One delivery that a worker holds: the state that its handler, its heartbeat and its processor share.
 
-The handler's side and the heartbeat may run in different threads. Each attribute is assigned by one side only, and each assignment is
-atomic; nothing is read and changed in one step. Must not do I/O.
+The handler's side and the heartbeat may run in different threads. Only one side assigns each attribute, each assignment is atomic, and no
+step both reads and changes one. No method does I/O.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from offpoll.records import Claim
 
 __all__ = ["MARGIN", "Ambient", "Job", "Stop"]
 
-#: How long before its end a holder no longer relies on a lease, as a share of the lease.
+#: The last part of a lease, on which its holder no longer relies, as a share of the lease.
 MARGIN = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ambient:
-    """The clocks and the randomness of a worker.
+    """A worker's clocks and randomness.
 
     Attributes:
         clock: the wall clock, for documents.
-        monotonic: the clock of leases.
-        random: numbers from 0 to 1.
-        token: a fresh claim token.
+        monotonic: the clock of leases, seconds.
+        random: returns numbers from 0 to 1.
+        token: returns a fresh claim token.
     """
 
     clock: Callable[[], datetime] = utc_now
@@ -53,35 +53,38 @@ class Stop(StrEnum):
 
     LOST = "lost"  # another claim began: publish nothing, delete nothing
     DECIDED = "decided"  # it has an outcome: show that
-    LAPSED = "lapsed"  # the lease could not be renewed in time: ask whether the claim still stands, then begin anew
-    TIMED_OUT = "timed_out"  # the kind's timeout
-    SHUTDOWN = "shutdown"  # the worker was told to stop at once
+    LAPSED = "lapsed"  # the lease was not renewed in time: ask whether the claim still stands, then begin anew
+    TIMED_OUT = "timed_out"  # it ran longer than the kind's timeout
+    SHUTDOWN = "shutdown"  # the worker must stop at once
 
 
 @dataclass(kw_only=True, eq=False)
 class Job:
     """A delivery in work.
 
+    Instants here (`claim_began`, `last_beat`, `last_beat_try`, `lease_ends`, `run_began`, `progress_seen`, `publish_after`) are seconds on
+    the monotonic clock.
+
     Attributes:
-        delivery, message, kind: what was received.
+        delivery, message, kind: what the worker received.
         token: fresh for this delivery.
-        record: as the claim answered it; None before.
-        claim_began: when its claim began, on the monotonic clock.
+        record: from the response to the claim; None before.
+        claim_began: when claiming began.
         last_beat_try: when the last beat began.
-        last_beat: when the last beat began that succeeded.
+        last_beat: when the last successful beat began.
         failing: whether the last beat failed.
-        lease_ends: counted from before the call that set it.
-        run_began: when the handler began, on the monotonic clock.
+        lease_ends: when the lease ends, counted from before the call that set it.
+        run_began: when the handler began.
         running: whether the handler runs.
-        spent: seconds for which it ran under this claim before: a lapse ended that run, and another one begins.
+        spent: seconds that earlier runs under this claim took; a lapse ends a run, and another begins.
         progress: the newest that the handler reported.
-        progress_seen: when the heartbeat first saw that.
+        progress_seen: when the heartbeat first saw `progress`.
         shown: the document as last read or published.
-        promised: the estimate that the submitter was given, where the heartbeat found the document unchanged.
-        closed: the loop is done with it: the heartbeat must leave it alone.
+        promised: the estimate that the submitter got, if the heartbeat found the document still queued.
+        closed: the processor has finished with the job, and the heartbeat must leave it alone.
         beating: the heartbeat is in the middle of a beat.
-        publishing: the heartbeat is in the middle of publishing progress.
-        publish_after: not before then is progress published: the last try failed.
+        publishing: the heartbeat is publishing progress.
+        publish_after: when progress may be published again after a failure.
         stop_reason: why the handler must stop, or None.
     """
 
@@ -112,28 +115,28 @@ class Job:
 
     @property
     def claim(self) -> Claim | None:
-        """The guard for what only the holder may do."""
+        """The guard of every update that only the holder may make."""
         return None if self.record is None else Claim(attempt=self.record.attempt, token=self.token)
 
     @property
     def time_left(self) -> float:
-        """How long the handler may run: one attempt never takes longer than its timeout, in however many runs."""
+        """How long the handler may still run, seconds: all runs of one attempt together stay within its timeout."""
         return max(0.0, self.kind.timeout - self.spent)
 
     def operation(self, state: Any) -> Operation:
-        """Return what the handler is given. Only a plain function is stopped at its next `progress()`; a coroutine is cancelled."""
+        """Return the handler's `Operation`. Only plain functions are stopped at their next `progress()`; coroutines are cancelled."""
         return Operation.of(
             self.message.submission,
             attempt=1 if self.record is None else self.record.attempt,
             state=state,
             traceparent=self.message.traceparent,
             tracestate=self.message.tracestate,
-            _report=self.report,
-            _checkpoint=(lambda: None) if self.kind.is_async else self.checkpoint,
+            report=self.report,
+            checkpoint=(lambda: None) if self.kind.is_async else self.checkpoint,
         )
 
     def report(self, progress: Progress) -> None:
-        """Take what the handler says of its progress; what it leaves out stays as it was."""
+        """Store the handler's progress; a part that it leaves out stays unchanged."""
         before = self.progress
         if before is not None:
             progress = Progress(
@@ -143,19 +146,19 @@ class Job:
         self.progress = progress
 
     def notice(self, now: float) -> None:
-        """Note when the newest progress was first seen; the heartbeat's."""
+        """Note when the heartbeat first sees the newest progress."""
         if self.progress is not self._noticed:
             self._noticed, self.progress_seen = self.progress, now
 
     def checkpoint(self) -> None:
-        """Raise HandlerStopped where the handler has to stop."""
+        """Raise HandlerStopped if the handler must stop."""
         if self.stop_reason is not None:
             raise HandlerStopped(self.stop_reason)
 
     def stop(self, reason: Stop) -> None:
-        """Tell the handler to stop. May be called from any thread.
+        """Tell the handler to stop, from any thread.
 
-        The first reason stays, but for a lapse: that only asks what became of the claim, and every other reason says more.
+        The first reason stays, except for a lapse: that only asks what became of the claim, and every other reason says more.
         """
         if self.stop_reason is None or (self.stop_reason is Stop.LAPSED and reason is not Stop.LAPSED):
             self.stop_reason = reason
@@ -164,9 +167,9 @@ class Job:
                 wake()
 
     def begin(self, *, now: float, on_stop: Callable[[], None]) -> None:
-        """Note that the handler starts; `on_stop` is called, from any thread, when it has to stop.
+        """Note that the handler starts. `on_stop` is called, from any thread, when it must stop.
 
-        A lapse or a decision that ended the last run says nothing about this one; that the worker was told to stop does.
+        Of the reasons that ended an earlier run, only the worker's shutdown applies to this one too.
         """
         if self.stop_reason is not Stop.SHUTDOWN:
             self.stop_reason = None
@@ -182,10 +185,10 @@ class Job:
         self._on_stop = None
 
     async def close(self) -> None:
-        """Take the job from the heartbeat, and wait until its beat is over: what that does late must not undo what is done next.
+        """Take the job from the heartbeat and wait for its current beat, which must not undo the next step by coming late.
 
-        A publish that is under way is not waited for: it never follows a done document and never lowers a rank.
+        This does not wait for a publish under way: that never follows a done document and never lowers a rank.
         """
         self.closed = True
-        while self.beating:  # noqa: ASYNC110 - the other side may run in another thread's loop, and the wait is one call long
+        while self.beating:  # noqa: ASYNC110 - the heartbeat may run on another thread's loop, and the wait lasts one call
             await asyncio.sleep(0.005)

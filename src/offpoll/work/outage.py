@@ -1,4 +1,4 @@
-"""What a worker does while a store, a queue or a table fails: keep what it holds, try again, take nothing new, say so."""
+"""Carries a worker through outages: it keeps what it holds, retries, takes no new messages and logs that."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Pause after the first failure of a step, and the longest one, seconds. Each step doubles it, with full jitter over the upper half.
+#: The first and the longest pause after a step fails, seconds. Each failure doubles it, with jitter over the upper half.
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 
-#: A refusal is mostly the operator's to mend, and mended while we wait; but a step that is refused this often gives its message back.
+#: After this many refusals a step gives its message back. Fewer are waited out: an operator usually fixes the cause meanwhile.
 REFUSALS = 5
 
 
 class Outage:
-    """Counts the steps that are waiting for a dependency; while there are any, the worker takes no new messages.
+    """Counts the steps that wait for a dependency. While any does, the worker takes no new messages.
 
     Args:
-        random: numbers from 0 to 1, for jitter.
+        random: returns numbers from 0 to 1, for jitter.
     """
 
     def __init__(self, *, random: Callable[[], float]) -> None:
@@ -53,15 +53,15 @@ class Outage:
         await self._over.wait()
 
     def stop(self) -> None:
-        """Let every step give up at its next failure: the worker is told to stop at once."""
+        """Make every step give up at its next failure, because the worker must stop at once."""
         self._stopping.set()
         self._over.set()
 
     async def through(self, step: Callable[[], Awaitable[T]], *, what: str) -> T:
-        """Do a step, again and again until the dependency answers.
+        """Run a step, repeating it until the dependency responds.
 
         Raises:
-            DependencyError: it was refused REFUSALS times, or the worker stops.
+            DependencyError: the dependency refused REFUSALS times, or the worker stops.
         """
         try:
             return await step()
@@ -71,9 +71,9 @@ class Outage:
         self._over.clear()
         log.warning("%s: %s; taking no new messages, trying again", what, first)
         try:
-            answer = await self._again(step, first)
+            result = await self._again(step, first)
             log.warning("%s: works again", what)
-            return answer
+            return result
         finally:
             self._waiting -= 1
             if not self._waiting:
@@ -93,7 +93,7 @@ class Outage:
                 error = again
 
     async def pause(self, seconds: float) -> None:
-        """Wait between half and all of so many seconds, or until the worker stops."""
+        """Wait for between half of `seconds` and all of it, or until the worker stops."""
         try:
             async with asyncio.timeout(seconds * (1 + self._random()) / 2):
                 await self._stopping.wait()
@@ -102,8 +102,8 @@ class Outage:
 
 
 async def give_back(queue: Queue, delivery: Delivery, *, seconds: float) -> None:
-    """Let a message come back after so many seconds. Raises nothing: if that fails, it comes back when its visibility ends."""
+    """Make a message come back after `seconds`. Raises nothing: if this fails, the message comes back when its visibility ends."""
     try:
         await queue.hide(delivery, seconds=seconds)
     except (DependencyError, ConfigurationError) as error:
-        log.warning("a message could not be given back, it returns later: %s", error)
+        log.warning("a message could not be given back now; it comes back later: %s", error)

@@ -1,4 +1,4 @@
-"""Messages that nobody can read: they go to the parking queue, where people look at them, and the worker goes on."""
+"""Moves unreadable messages to the parking queue, for people to look at."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Parking:
     """Moves messages from a queue to the parking queue.
 
     Args:
-        queue: where they come from.
-        parking: where they go.
-        records, board: to end the operation of one whose id can be read.
-        lifetime: seconds after which a record counts as absent.
-        metrics: counts what is parked: an alarm is to be set on it.
+        queue: the source.
+        parking: the destination.
+        records, board: end the operation, if the message's id is readable.
+        lifetime: age at which a record counts as absent, seconds.
+        metrics: counts parked messages; operators should set an alarm on that.
     """
 
     queue: Queue
@@ -40,7 +40,7 @@ class Parking:
 
     @classmethod
     def of(cls, dependencies: Dependencies, lifetime: float, *, queue: Queue) -> Parking:
-        """Return what moves messages from this queue."""
+        """Return the parking of this queue's messages."""
         return cls(
             queue=queue,
             parking=dependencies.parking,
@@ -51,7 +51,7 @@ class Parking:
         )
 
     async def malformed(self, delivery: Delivery, error: MalformedMessage) -> None:
-        """Park a message that cannot be read. Where its id can, and nobody works on the operation, that is decided `failed` first.
+        """Park an unreadable message. If its id is readable and no worker holds the operation, decide that `failed` first.
 
         Raises:
             DependencyUnavailable, DependencyRefused: the message is still where it was.
@@ -61,7 +61,7 @@ class Parking:
         await self.park(delivery, str(error))
 
     async def park(self, delivery: Delivery, reason: str) -> None:
-        """Park a message: send it there as it is, then delete it here. A crash between leaves two, and both will be parked.
+        """Park a message: send it unchanged, then delete it here. A crash in between leaves two copies, and both will be parked.
 
         Raises:
             DependencyUnavailable, DependencyRefused: the message is still where it was.

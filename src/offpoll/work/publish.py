@@ -1,8 +1,8 @@
-"""When a running operation's document is written: publishing follows the readers.
+"""Publishes progress shortly before the readers look.
 
-A document says when its readers look next. It is rewritten shortly before that instant, and only where there is something new: a status,
-progress, or an end that did not come when it was expected. So an operation that ends before its first planned poll costs two PUTs, not
-three. A PUT costs 12.5 GETs.
+A document says when its readers poll next. The worker rewrites it shortly before that instant, and only with something new: a status,
+progress, or an end that is overdue. So an operation that ends before its first planned poll costs two PUTs, not three. A PUT costs 12.5
+GETs.
 
     readers look    │          ▼ not_before      ▼ + interval      ▼
     we write        │ queued  ▲ running 40 %    (nothing new)     ▲ running 80 %
@@ -26,7 +26,7 @@ from offpoll.work.job import Job
 
 __all__ = ["Publisher", "next_due"]
 
-#: How long before the readers look a document is written, seconds: a few S3 PUTs (p99 about 0.1 s in the Region), and the clients' jitter.
+#: How long before the next poll to write, seconds: covers a few S3 PUTs (p99 about 0.1 s within the Region) and the clients' jitter.
 LEAD = 0.5
 
 
@@ -35,8 +35,9 @@ class Publisher:
     """Writes the documents of running operations.
 
     Args:
-        board, forecast: where, and what to say of the future.
-        max_updates: how many times at most one operation publishes, over all its attempts: its document's revision counts them.
+        board: where the documents are.
+        forecast: estimates ends and plans polls.
+        max_updates: most publishes of one operation, over all its attempts; the document's revision counts them.
         clock: the wall clock.
     """
 
@@ -47,12 +48,12 @@ class Publisher:
 
     @classmethod
     def of(cls, dependencies: Dependencies, *, settings: Settings, kinds: Collection[str], clock: Callable[[], datetime]) -> Publisher:
-        """Return what publishes for a worker of these kinds."""
+        """Return the publisher of a worker of these kinds."""
         forecast = Forecast.of(settings, queue=dependencies.queue, service_times=dependencies.service_times, kinds=kinds, clock=clock)
         return cls(board=dependencies.board, forecast=forecast, max_updates=settings.max_updates, clock=clock)
 
     def wants(self, job: Job) -> bool:
-        """Tell whether there is something to do about a job now: its document was never read, or its readers are about to look."""
+        """Tell whether a job needs `update` now: its document was never read, or has news and is about to be polled."""
         record, shown = job.record, job.shown
         if record is None or not job.running or job.stop_reason is not None or not self.max_updates:
             return False
@@ -67,14 +68,14 @@ class Publisher:
         return due is not None and (due - wall).total_seconds() <= LEAD
 
     async def update(self, job: Job, *, now: float) -> None:
-        """Read a job's document, the first time, then publish its progress. Where there is none, this never creates one.
+        """Read a job's document the first time, and publish its progress from then on. Never creates a document.
 
         Args:
-            job: one that this wants.
-            now: the monotonic clock.
+            job: one for which `wants` is true.
+            now: seconds on the monotonic clock.
 
         Raises:
-            DependencyError, DigestMismatch, MalformedDocument: by the board. The terminal publish meets it again.
+            DependencyError, DigestMismatch, MalformedDocument: from the board. The terminal publish meets the cause again.
         """
         record, shown = job.record, job.shown
         if record is None:
@@ -105,17 +106,17 @@ class Publisher:
 
 
 def _overrun(document: Document, now: datetime) -> bool:
-    """Tell whether the operation should have ended by now, by what its readers know."""
+    """Tell whether the operation is overdue by the estimate that its readers know."""
     estimate = document.estimate
     return estimate is not None and estimate.latest is not None and estimate.latest <= now
 
 
 def next_due(document: Document, now: datetime) -> datetime | None:
-    """Return when the readers of a document look next: `not_before`, then every `interval`; None where it does not say."""
+    """Return when a document's readers poll next: at `not_before`, then every `interval`. None if it does not say."""
     poll = document.poll
     if poll is None:
         return None
     late = (now - poll.not_before).total_seconds()
-    if late <= 0 or not MIN_INTERVAL <= poll.interval <= MAX_PAUSE:  # nonsense: our next document will say it better
+    if late <= 0 or not MIN_INTERVAL <= poll.interval <= MAX_PAUSE:  # an absurd interval: our next document corrects it
         return max(poll.not_before, now)
     return poll.not_before + timedelta(seconds=math.ceil(late / poll.interval) * poll.interval)

@@ -1,4 +1,4 @@
-"""What one worker measured, gathered and handed on now and then: a hint is not worth a request for every operation."""
+"""Buffers a worker's service times and writes them in batches: a hint is not worth a request for every operation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class _Observed(NamedTuple):
-    """One operation's end: when, after how many seconds, and whether inside, before or after what was promised (0 or 1 each)."""
+    """One operation's end: when, after how many seconds, and whether inside, before or after its estimate (0 or 1 each)."""
 
     at: datetime
     seconds: float
@@ -31,10 +31,10 @@ class _Observed(NamedTuple):
 
 
 class ServiceTimesBuffer:
-    """Keeps what was observed since the last flush, and sums it up then: there are many ends to one flush.
+    """Keeps the ends of operations since the last flush, and sums them up only then: one flush covers many ends.
 
     Args:
-        service_times: where it goes.
+        service_times: where `flush` writes.
         clock: the wall clock.
         metrics: counts how right the estimates were.
     """
@@ -48,18 +48,18 @@ class ServiceTimesBuffer:
         self._unwritten: dict[str, Span] = {}
 
     def observe(self, kind: str, seconds: float, *, promised: Estimate | None = None, finished_at: datetime | None = None) -> None:
-        """Note that an operation of a kind took so long.
+        """Note how long an operation took.
 
         Args:
             kind: the operation's.
             seconds: from claim to decision.
-            promised: the estimate that its submitter was given, None where that is not known any more.
+            promised: the estimate that its submitter got; None if a later one has replaced it.
             finished_at: when it ended.
         """
         self._observed.setdefault(kind, []).append(_Observed(self._clock(), seconds, *_judged(promised, finished_at)))
 
     async def flush(self) -> None:
-        """Hand on what was observed; keep it where that fails, whatever the reason."""
+        """Write the observations. If that fails for any reason, keep them for the next flush."""
         spans, self._unwritten = self._unwritten, {}
         for kind, observed in self._observed.items():
             span = _span(observed, began_at=self._flushed_at)
@@ -69,7 +69,6 @@ class ServiceTimesBuffer:
             try:
                 await self._service_times.add(kind, span)
             except Exception as error:
-                # A hint may be late: what could not be written is added to what comes next.
                 fault = not isinstance(error, OffpollError)
                 level = logging.ERROR if fault else logging.WARNING
                 log.log(level, "service times not written, kept for the next time: %s", error, exc_info=fault)
@@ -96,7 +95,7 @@ def _span(observed: Sequence[_Observed], *, began_at: datetime) -> Span:
 
 
 def _judged(promised: Estimate | None, finished_at: datetime | None) -> tuple[int, int, int]:
-    """Tell whether an operation ended inside, before or after what was promised."""
+    """Tell whether an operation ended inside, before or after the promised span; all 0 if that is unknown."""
     if promised is None or promised.earliest is None or promised.latest is None or finished_at is None:
         return 0, 0, 0
     if finished_at < promised.earliest:

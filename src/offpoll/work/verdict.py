@@ -1,6 +1,6 @@
-"""What a record means for somebody who holds its message: the rules of claiming, as a pure function.
+"""The rules of claiming: what a record means for the worker or dead-letter consumer that holds its message.
 
-Both the worker and the dead-letter consumer ask it. Does no I/O.
+A pure function: no I/O, no clock.
 """
 
 from __future__ import annotations
@@ -14,42 +14,41 @@ from offpoll.records import Idle
 
 __all__ = ["AFTER_LEASE", "Begin", "Decided", "GiveUp", "Held", "Mine", "Verdict", "judge"]
 
-
-#: A lease ends in the store's time, whose answers are dated in whole seconds: come back a little later than it says.
+#: How long after a lease ends to come back, seconds: it ends in the store's time, and the store dates its responses in whole seconds.
 AFTER_LEASE = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Begin:
-    """Nobody works on it and attempts are left: the next one may begin, if `seen` is still the number of attempts."""
+    """No worker holds it and attempts are left: the next one may begin, if `seen` is still the number of attempts."""
 
     seen: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mine:
-    """My own token holds it: the answer to my claim was lost."""
+    """The caller's own token holds it: an earlier claim succeeded, but its response was lost."""
 
     record: Record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Held:
-    """Somebody else's lease, or a backoff, lasts for so many seconds."""
+    """Another claim's lease, or a backoff, lasts for this many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decided:
-    """It has an outcome: show it, delete the message."""
+    """It has an outcome: show that, then delete the message."""
 
     record: Record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GiveUp:
-    """Nobody works on it and nobody may: decide this outcome, if the guard still holds."""
+    """No worker holds it and none may begin it: decide this outcome, if the guard still holds."""
 
     outcome: Outcome
     guard: Idle
@@ -59,18 +58,18 @@ Verdict = Begin | Mine | Held | Decided | GiveUp
 
 
 def judge(record: Record | None, submission: Submission, *, now: datetime, token: str | None, attempts: int, window: float) -> Verdict:
-    """Tell what to do about a message.
+    """Decide what to do with a message.
 
     Args:
-        record: what the store has, None where it has none.
-        submission: what the message says.
+        record: from the store; None if it has none.
+        submission: from the message.
         now: the store's time.
-        token: of the claim that asks; None for one who never handles.
+        token: the claimer's token; None for the dead-letter consumer, which runs no handlers.
         attempts: how many the kind allows.
-        window: seconds after which an operation is too old to begin.
+        window: age at which an operation is too old to begin, seconds.
 
     Raises:
-        DigestMismatch: the record is of another input. Nobody works on this one.
+        DigestMismatch: the record belongs to another input. No worker will handle this one.
     """
     if record is not None and record.submission.digest != submission.digest:
         raise DigestMismatch(f"the record of operation {submission.operation_id} belongs to another input than this message")
@@ -95,7 +94,7 @@ def expired(window: float) -> Outcome:
 
 
 def exhausted(attempts: int, *, cause: str | None = None) -> Outcome:
-    """Return the outcome of an operation whose attempts are spent. `cause` is the last error's own code, None where the worker died."""
+    """Return the outcome of an operation whose attempts are spent. `cause` is the last error's code; None if the worker died."""
     how = "the last one did not end" if cause is None else f"the last one ended with {cause}"
     error = {"code": "attempts_exhausted", "message": f"All {attempts} attempts are spent; {how}.", "attempts": attempts}
     return Outcome(status=Status.FAILED, error=error if cause is None else {**error, "cause": cause})

@@ -1,4 +1,4 @@
-"""`offpoll dev`, as a user runs it: everything in processes, and nothing of it left."""
+"""`offpoll dev`, as a user runs it: every part in a process, and nothing left at the end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATIENCE = 90.0
 
 
 def test_once_shows_an_operation_and_leaves_nothing(start: Start, folder: Path) -> None:
-    """Exit code 0, the two lines of the summary, every host that was asked, and neither a process nor a port at the end."""
+    """Exit code 0, a two-line summary, every host that was asked, and neither a process nor a port left."""
     port = free_port()
     process = start("dev", "shop:app", "--once", "--port", str(port))
     group = Watched()
@@ -46,7 +46,7 @@ def test_once_shows_an_operation_and_leaves_nothing(start: Start, folder: Path) 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_signal_ends_all_of_it(start: Start, number: int) -> None:
-    """Whether it is told to end or killed, no process and no port is left."""
+    """A terminate or kill signal leaves neither process nor port."""
     port = free_port()
     process = start("dev", "shop:app", "--no-example", "--port", str(port))
     group = Watched()
@@ -61,7 +61,7 @@ def test_a_signal_ends_all_of_it(start: Start, number: int) -> None:
 
 @pytest.mark.parametrize("name", ["serve", "work", "ministack"])
 def test_a_child_that_dies_ends_all_of_it(start: Start, name: str) -> None:
-    """It is said which, with its exit code; nothing is left, and the exit code is not 0."""
+    """The output names the child and its exit code; nothing is left, and the exit code is not 0."""
     port = free_port()
     process = start("dev", "shop:app", "--no-example", "--port", str(port))
     group = Watched()
@@ -70,12 +70,12 @@ def test_a_child_that_dies_ends_all_of_it(start: Start, name: str) -> None:
     os.kill(next(pid for pid in group.pids if name in command_line(pid) and pid != process.pid), signal.SIGKILL)
     output = group.read_to_end(process)
     assert process.returncode == 1
-    assert "ended by itself, with exit code -9" in output
+    assert "ended by itself with exit code -9" in output
     group.assert_gone(ports=[port])
 
 
-def test_a_service_without_an_example_is_told_how_to_add_one(start: Start, folder: Path) -> None:
-    """Nothing is submitted, and with --once that is no success: whoever runs it in a script must notice."""
+def test_an_app_without_an_example_is_told_how_to_add_one(start: Start, folder: Path) -> None:
+    """Nothing is submitted, and with --once that is a failure, so that a script notices."""
     (folder / "shop.py").write_text(
         "from offpoll import Offpoll\napp = Offpoll()\n@app.operation('order')\ndef order(value: int) -> int:\n    return value\n"
     )
@@ -87,7 +87,7 @@ def test_a_service_without_an_example_is_told_how_to_add_one(start: Start, folde
 
 
 def test_an_example_that_fails_is_a_failure(start: Start, folder: Path) -> None:
-    """`--once` exits with 1 where the operation did not succeed."""
+    """`--once` exits with 1 if the operation did not succeed."""
     shop = folder / "shop.py"
     shop.write_text(shop.read_text().replace("return {", "from offpoll import Fail; raise Fail('sold_out', 'No.'); return {"))
     process = start("dev", "shop:app", "--once", "--port", "0")
@@ -97,7 +97,7 @@ def test_an_example_that_fails_is_a_failure(start: Start, folder: Path) -> None:
 
 
 def test_a_lifespan_that_fails_ends_it(start: Start, folder: Path) -> None:
-    """The reason is in the output, and nothing hangs."""
+    """The output has the reason, and nothing hangs."""
     shop = folder / "shop.py"
     shop.write_text(
         shop.read_text().replace("app = Offpoll()", "def lifespan(app): raise RuntimeError('no table')\napp = Offpoll(lifespan=lifespan)")
@@ -110,8 +110,8 @@ def test_a_lifespan_that_fails_ends_it(start: Start, folder: Path) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("curl") or not shutil.which("jq"), reason="needs curl and jq")
-def test_the_lines_to_try_work(start: Start) -> None:
-    """What is printed can be pasted: no client is needed."""
+def test_the_printed_commands_work(start: Start) -> None:
+    """The printed commands can be pasted, and need no client."""
     process = start("dev", "shop:app", "--port", "0")
     output = Watched().read_until(process, "Ctrl-C ends everything")
     lines = [line.strip() for line in output.splitlines() if re.match(r"  (API=|curl )", line)]

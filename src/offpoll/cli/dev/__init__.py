@@ -1,1 +1,1 @@
-"""`offpoll dev`: everything on this machine, the embedded AWS included, in processes that end together."""
+"""`offpoll dev`: runs everything on this machine, the embedded AWS included, in processes that end together."""

@@ -1,7 +1,7 @@
-"""The processes of `offpoll dev`: starts them, hands on their lines, notices when one ends, and ends them all.
+"""Manages the processes of `offpoll dev`: starts them, passes their lines on, notices when one ends, and ends them all.
 
-Each is the first of a process group of its own, so that Ctrl-C in the terminal reaches only `dev`, which ends them in order. Each is on a
-leash, so that it ends even if `dev` is killed.
+Each leads a process group, so that Ctrl-C in the terminal reaches only `dev`, which ends them in order. Each runs on a leash, so that it
+ends even if `dev` is killed.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from offpoll.errors import OffpollError
 
 __all__ = ["Child", "ChildEnded", "Children"]
 
-#: Seconds for the last lines of a process that ended to come through.
+#: How long to wait for the last lines of an ended process, seconds.
 LAST_LINES = 0.2
 
-#: The longest line that is handed on whole.
+#: The longest line that is passed on, bytes.
 MAX_LINE = 1 << 20
 
 
-class ChildEnded(OffpollError):  # noqa: N818 - as OperationFailed and its like: what happened
-    """A process ended that should have stayed.
+class ChildEnded(OffpollError):  # noqa: N818 - named by what happened, like OperationFailed
+    """A process ended that should have kept running.
 
     Attributes:
         code: its exit code.
     """
 
     def __init__(self, name: str, code: int, hint: str) -> None:
-        super().__init__(f"{name} ended by itself, with exit code {code}. {hint}")
+        super().__init__(f"{name} ended by itself with exit code {code}. {hint}")
         self.code = code
 
 
@@ -42,7 +42,7 @@ class Child:
 
     Args:
         name: for people.
-        hint: where to look when it ends.
+        hint: where to look when it ends by itself.
         patience: seconds between SIGTERM, a second SIGTERM (a worker stops its handlers), and SIGKILL.
     """
 
@@ -52,15 +52,15 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id, which is also its group's."""
+        """The id of the process and of its group."""
         return self._process.pid
 
     async def ended(self) -> ChildEnded:
-        """Wait for its end, and say so."""
+        """Wait until the process ends, and return the error for that."""
         return ChildEnded(self.name, await self._process.wait(), self.hint)
 
     async def end(self) -> None:
-        """End it: politely, again, by force; and what it may have started."""
+        """End the process by SIGTERM, a second SIGTERM and SIGKILL, then kill everything that it started."""
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
             if self._process.returncode is not None:
                 break
@@ -72,11 +72,11 @@ class Child:
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
-            pass  # it started nothing, or that has ended too
+            pass  # nothing is left in its group
 
 
 class Children:
-    """All of them, in the order they were started."""
+    """The processes, in the order of their start."""
 
     def __init__(self) -> None:
         self._children: list[Child] = []
@@ -100,9 +100,9 @@ class Children:
             name: for people.
             module: run as `python -m`, with the arguments.
             environ: its whole environment.
-            on_line: given each line that it writes.
-            log: instead, the file that its output goes to.
-            patience: seconds that it gets to end, twice.
+            on_line: called with each line of its output.
+            log: the file for its output, instead.
+            patience: how long each of two SIGTERMs may take, seconds.
         """
         command = [sys.executable, "-m", "offpoll.cli.dev.leash", module, *arguments]
         out = None if log is None else log.open("wb")
@@ -119,7 +119,7 @@ class Children:
         finally:
             if out is not None:
                 out.close()
-        hint = "What it wrote is above." if log is None else f"What it wrote is in {log}."
+        hint = "See its output above." if log is None else f"See its output in {log}."
         child = Child(name, process, hint=hint, patience=patience)
         self._children.append(child)
         self._tasks.add(asyncio.create_task(self._notice(child)))
@@ -128,7 +128,7 @@ class Children:
         return child
 
     async def any_ended(self) -> NoReturn:
-        """Wait until one ends.
+        """Wait until a process ends.
 
         Raises:
             ChildEnded: always.
@@ -138,7 +138,7 @@ class Children:
         raise error
 
     async def end(self) -> None:
-        """End all: the first one last, since the others talk to it."""
+        """End all processes. The first one ends last, because the others talk to it."""
         if not self._children:
             return
         first, *others = self._children
@@ -158,7 +158,7 @@ async def _read(stream: asyncio.StreamReader, on_line: Callable[[str], None]) ->
         try:
             line = await stream.readline()
         except ValueError:
-            continue  # over MAX_LINE: dropped
+            continue  # drop a line over MAX_LINE
         if not line:
             return
         on_line(line.decode("utf-8", "replace").rstrip())

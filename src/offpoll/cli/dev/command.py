@@ -1,4 +1,4 @@
-"""`offpoll dev`: puts the embedded AWS, the API, a worker and a first operation together, and ends them together."""
+"""`offpoll dev`: runs the embedded AWS, the API, a worker and a first operation, and ends them together."""
 
 from __future__ import annotations
 
@@ -27,10 +27,8 @@ __all__ = ["dev"]
 
 HOST = "127.0.0.1"
 
-
-#: Seconds for the API and the worker to come up, the app's lifespan included.
+#: How long the API and the worker may take to start, the app's lifespan included, seconds.
 PATIENCE = 60.0
-
 
 _NO_EXAMPLE = """No example to submit: give the input type of {kind!r} one, as
   model_config = ConfigDict(json_schema_extra={{"examples": [{{…}}]}})
@@ -39,16 +37,16 @@ or each required field one: Field(examples=[…])."""
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is to be started, all of it checked before anything is.
+    """What to start; checked before anything starts.
 
     Attributes:
-        reference: the service.
-        kinds: its kinds, the first one for the example.
+        reference: names the app.
+        kinds: its kinds; the first is the example's.
         settings: from the environment.
         port: the API's.
         data: folder for the secret and the log.
-        once: end after the example.
-        example: whether there is to be one.
+        once: whether to end after the example.
+        example: whether to submit one.
     """
 
     reference: str
@@ -63,17 +61,17 @@ class Plan:
 def dev(
     app: Reference,
     port: Port = 8000,
-    once: Annotated[bool, typer.Option("--once", help="End after the example: exit code 0 where it succeeded.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="End after the example, with exit code 0 if it succeeded.")] = False,
     example: Annotated[bool, typer.Option(help="Submit the example input of the first kind.")] = True,
     data: Annotated[Path, typer.Option(help="Folder for the secret and the embedded AWS's log.", file_okay=False)] = Path(".offpoll"),
 ) -> None:
     """Run everything on this machine: embedded AWS, API, worker, and a first operation to watch.
 
-    The embedded AWS enforces signatures and permissions: API and worker run as a user who may do on offpoll's own bucket, queues and table
-    just what they need, and on others (the tables of your own, say) everything. It starts empty each time and forgets all at the end.
-    Settings (`OFFPOLL_*`) are honoured, but for the names of those resources.
+    The embedded AWS enforces signatures and permissions. The user of API and worker has only the necessary permissions on offpoll's bucket,
+    queues and table, and all permissions on other resources, such as your own tables. The embedded AWS starts empty and forgets everything
+    at the end. Settings (`OFFPOLL_*`) apply, except for the names of those resources.
 
-    Ctrl-C ends all of it.
+    Ctrl-C ends everything.
 
     Example: `offpoll dev orders:app --once`
     """
@@ -92,7 +90,7 @@ def dev(
 
 
 async def _until_told(plan: Plan) -> int:
-    """Run until done, a signal, or the end of a child; then end every child, whatever happened."""
+    """Run until the example is done, a signal comes or a child ends. Then end every child."""
     from offpoll.cli.dev.children import ChildEnded, Children
 
     told, children = asyncio.Event(), Children()
@@ -109,13 +107,13 @@ async def _until_told(plan: Plan) -> int:
 
 
 async def _end_of(told: asyncio.Event, *, code: int) -> int:
-    """Wait until a signal says to end: a failure only where somebody counts on the example."""
+    """Wait for a signal to end, and return the exit code: a failure only if the user waits for the example."""
     await told.wait()
     return code
 
 
 async def _first(*running: Coroutine[Any, Any, int]) -> int:
-    """Wait for whichever ends first, cancel the rest, and return its exit code."""
+    """Wait for the first to end, cancel the others, and return its exit code."""
     tasks = [asyncio.ensure_future(each) for each in running]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -157,14 +155,14 @@ async def _run(plan: Plan, children: Children) -> int:
 
 
 async def _start(plan: Plan, children: Children, display: Display, access_log: list[str]) -> None:
-    from offpoll.cli.dev.emulator import answering, start_emulator
+    from offpoll.cli.dev.emulator import listening, start_emulator
     from offpoll.cli.dev.resources import make_resources
     from offpoll.cli.work import READY
 
     secret = _secret(plan.data)
     with display.step("starting the embedded AWS"):
         endpoint = await start_emulator(children, plan.data)
-    with display.step("making bucket, queues, table and the service's user"):
+    with display.step("creating bucket, queues, table and the service's user"):
         attempts = max(kind.attempts for kind in plan.kinds)
         resources = await asyncio.to_thread(make_resources, endpoint, settings=plan.settings, attempts=attempts)
     environ = _environ(resources.environ() | {"OFFPOLL_SECRET": secret})
@@ -184,13 +182,13 @@ async def _start(plan: Plan, children: Children, display: Display, access_log: l
         command = "offpoll.cli.main"
         await children.start("the API", command, ["serve", plan.reference, "--port", str(plan.port)], environ=environ, on_line=from_api)
         await children.start("the worker", command, ["work", plan.reference], environ=environ, on_line=from_worker)
-        await answering(HOST, plan.port, within=PATIENCE, what="the API")
+        await listening(HOST, plan.port, within=PATIENCE, what="the API")
         await working.wait()
     display.say(f"  API http://{HOST}:{plan.port}    object store {endpoint}", style="bold")
 
 
 def _secret(data: Path) -> str:
-    """Return this folder's secret; made once, so that idempotency keys stay bound from one run to the next. For its owner's eyes only."""
+    """Return this folder's secret. It is created once, so that idempotency keys keep their meaning; only its owner can read it."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     (data / ".gitignore").write_text("*\n")
     path = data / "secret"
@@ -198,17 +196,17 @@ def _secret(data: Path) -> str:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_hex(32))
     except FileExistsError:
-        pass  # made by an earlier run
+        pass  # an earlier run created it
     return path.read_text().strip()
 
 
 def _without_proxy() -> None:
-    """Reach loopback without the proxy that this environment may name, here and in the children."""
+    """Reach loopback without this environment's proxy, here and in the children."""
     direct = ",".join(filter(None, (os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), HOST, "localhost")))
     os.environ.update(NO_PROXY=direct, no_proxy=direct)
 
 
 def _environ(ours: Mapping[str, str]) -> dict[str, str]:
-    """Return this environment with ours instead of any AWS account's."""
+    """Return this environment with `ours` instead of the user's AWS variables."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {**kept, "AWS_EC2_METADATA_DISABLED": "true", **ours}

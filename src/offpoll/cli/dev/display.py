@@ -1,4 +1,4 @@
-"""What `offpoll dev` shows: its own steps, and its children's lines with their name in front."""
+"""Shows the steps of a command, and the lines of its children with their name in front."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _STYLES = {"api": "cyan", "work": "magenta"}
 
 
 class Display:
-    """Writes to the terminal, in colour where it is one; nothing is cut or wrapped, so that lines can be copied."""
+    """Writes lines, in colour on a terminal. It neither cuts nor wraps them, so that you can copy them."""
 
     def __init__(self, file: TextIO | None = None) -> None:
         self._console = Console(file=file or sys.stdout, highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
-        """Show that something goes on, and then how long it took."""
+        """Show that a step is running, and then how long it took."""
         started = perf_counter()
         if self._console.is_terminal:
             with self._console.status(f"{what} …"):
@@ -43,7 +43,7 @@ class Display:
         self._console.print(Text.assemble(*parts))
 
     def lines_of(self, name: str) -> Callable[[str], None]:
-        """Return what writes a child's lines."""
+        """Return a function that writes a child's lines."""
 
         def write(line: str) -> None:
             self._console.print(Text.assemble((f"{name:>4} │ ", _STYLES.get(name, "")), (line, "dim")))

@@ -1,6 +1,6 @@
-"""The embedded AWS: ministack as a child process, with signatures and policies enforced, on loopback only.
+"""Starts the embedded AWS: ministack as a child process, on loopback only, with signatures and policies enforced.
 
-Its data is in memory and ends with it. Its root keys bypass every policy; only `dev` uses them, to make the resources.
+Its data is in memory and ends with it. Its root keys bypass every policy; only `dev` uses them, to create the resources.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ REGION = "eu-west-1"
 #: Access key and secret key of the embedded account's root.
 ROOT = "test"
 
-#: Seconds for it to answer. It takes half a second; a cold disk, some more.
+#: How long it may take to start, seconds. It needs half a second, and more from a cold disk.
 PATIENCE = 60.0
 
-#: Seconds for it to end by itself. It would wait for long polls that nobody listens to any more, and has nothing to lose.
+#: How long it may take to end by itself, seconds. It would wait for long polls without a listener, and has nothing to lose.
 LAST_WORDS = 0.2
 
-#: What it may know of this machine's environment. No AWS variable: a session token of the user's would not fit its keys.
+#: The variables that it inherits. No AWS variable: the user's session token would not fit its keys.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "SYSTEMROOT", "VIRTUAL_ENV", "PYTHONPATH")
 
 
 def require() -> None:
-    """Look for what `dev` needs beyond the server.
+    """Check that the modules are there which `dev` needs besides the server.
 
     Raises:
         ModuleNotFoundError: an extra is not installed.
@@ -44,14 +44,14 @@ def require() -> None:
 
 
 async def start_emulator(children: Children, data: Path) -> str:
-    """Start it on a free port, and return its address once it answers.
+    """Start the embedded AWS on a free port, and return its address once it listens.
 
     Raises:
-        OffpollError: it did not answer.
+        OffpollError: it did not listen in time.
     """
     port = free_port("127.0.0.1", 0)
     log, scratch = data / "emulator.log", data / "tmp"
-    shutil.rmtree(scratch, ignore_errors=True)  # its pid file, where it was killed
+    shutil.rmtree(scratch, ignore_errors=True)  # holds the pid file of one that was killed
     scratch.mkdir(exist_ok=True)
     environ = {name: os.environ[name] for name in _INHERITED if name in os.environ} | {
         "AUTH": "true",
@@ -65,15 +65,15 @@ async def start_emulator(children: Children, data: Path) -> str:
         "TMPDIR": str(scratch),
     }
     await children.start("the embedded AWS", "ministack", [], environ=environ, log=log, patience=LAST_WORDS)
-    await answering("127.0.0.1", port, within=PATIENCE, what=f"the embedded AWS ({log})")
+    await listening("127.0.0.1", port, within=PATIENCE, what=f"the embedded AWS ({log})")
     return f"http://127.0.0.1:{port}"
 
 
-async def answering(host: str, port: int, *, within: float, what: str) -> None:
-    """Wait until something listens.
+async def listening(host: str, port: int, *, within: float, what: str) -> None:
+    """Wait until a server listens.
 
     Raises:
-        OffpollError: nothing did in time.
+        OffpollError: none did in time.
     """
     try:
         async with asyncio.timeout(within):
@@ -86,4 +86,4 @@ async def answering(host: str, port: int, *, within: float, what: str) -> None:
                 writer.close()
                 return
     except TimeoutError:
-        raise OffpollError(f"{what} did not answer within {within:g} s") from None
+        raise OffpollError(f"{what} did not start within {within:g} s") from None

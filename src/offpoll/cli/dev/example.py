@@ -1,4 +1,4 @@
-"""An input to try a kind with, from what its type says about itself: JSON Schema's `examples` and `default`. Decides nothing else."""
+"""Finds an example input for a kind in its type's JSON Schema, from `examples` and `default`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from offpoll.kind import Kind
 __all__ = ["example_input"]
 
 
-class _NoExample(Exception):  # noqa: N818 - the way out of a recursion
-    """Nothing is said about some required part."""
+class _NoExample(Exception):  # noqa: N818 - ends a recursion; not an error
+    """A required part has neither an example nor a default."""
 
 
 def example_input(kind: Kind) -> Any:
-    """Return the type's own first example, else one built of its properties' examples and defaults; None where that is not enough."""
+    """Return the type's first example, else one built from its properties' examples and defaults; None if those are not enough."""
     schema = kind.input_type.json_schema()
     try:
         value = _example(schema, schema.get("$defs", {}))

@@ -1,9 +1,9 @@
-"""Runs a module as a program that ends when the process that started it does, however that ended.
+"""Runs a module as a program that ends when its parent process does, even if that is killed.
 
     python -m offpoll.cli.dev.leash MODULE ARGUMENT…
 
-Its stdin is a pipe whose other end only the parent holds. The kernel closes that end even when the parent is killed, on every platform; no
-message has to arrive.
+Its stdin is a pipe whose other end only the parent holds. On every platform the kernel closes that end when the parent dies, so no message
+has to arrive.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 
-#: Seconds for the program's own way to end.
+#: How long the program may take to end by itself, seconds.
 GRACE = 5.0
 
 
@@ -28,7 +28,7 @@ def _watch() -> None:
 
 
 def main() -> None:
-    """Run the module that the arguments name."""
+    """Run the module named by the arguments."""
     threading.Thread(target=_watch, name="leash", daemon=True).start()
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -1,12 +1,10 @@
-"""Makes, in the embedded AWS, what a service needs: the same resources and the same permissions as a deployment has.
+"""Creates a service's resources in the embedded AWS, with the permissions of a real deployment:
 
-What is made:
-
-    bucket          private, documents expire after `document_window`
-    queue           messages live `message_window`, visible again after `lease`; after its attempts and five more receives: dead letters
-    dead letters, parking    14 days
-    records table   key `id`, TTL on `expires_at`
-    user            of the service, with its own key and only the permissions in `policy`
+bucket          private, documents expire after `document_window`
+queue           messages live `message_window` and return after `lease`; after its attempts and five more receives: dead letters
+dead letters, parking    14 days
+records table   key `id`, TTL on `expires_at`
+user            the service's, with its own key and only the permissions in `policy`
 """
 
 from __future__ import annotations
@@ -24,22 +22,22 @@ from offpoll.settings import Settings
 
 __all__ = ["Resources", "make_resources", "policy"]
 
-#: What the code does with queues. AWS covers each verb's batch form by the verb itself …
+#: The code's calls to queues. In AWS each permission covers the batch form too …
 QUEUE_VERBS = ("SendMessage", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes")
 
-#: … the emulator asks for permissions that AWS does not know.
+#: … but the emulator requires permissions that AWS does not have.
 EMULATED_VERBS = ("SendMessageBatch", "DeleteMessageBatch", "ChangeMessageVisibilityBatch")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What was made.
+    """The created resources.
 
     Attributes:
         endpoint: the embedded AWS.
         bucket, table: their names.
         queue_urls: operations, dead letters, parking.
-        access_key, secret_key: the service's user's.
+        access_key, secret_key: of the service's user.
     """
 
     endpoint: str
@@ -50,7 +48,7 @@ class Resources:
     secret_key: str
 
     def environ(self) -> dict[str, str]:
-        """Return the variables by which API and worker find all this."""
+        """Return the variables from which API and worker learn of the resources."""
         operations, dead_letters, parking = self.queue_urls
         return {
             "AWS_ACCESS_KEY_ID": self.access_key,
@@ -67,13 +65,13 @@ class Resources:
 
 
 def make_resources(endpoint: str, *, settings: Settings, attempts: int, name: str = "offpoll") -> Resources:
-    """Make everything. Takes about a second, most of it boto3's.
+    """Create all resources. This takes about a second, mostly in boto3.
 
     Args:
         endpoint: the embedded AWS.
         settings: prefix, windows and lease.
         attempts: the most that any kind has.
-        name: what the names of all resources begin with.
+        name: the prefix of all resources' names.
     """
     import boto3
     from botocore.config import Config
@@ -102,8 +100,8 @@ def make_resources(endpoint: str, *, settings: Settings, attempts: int, name: st
 def policy(*, bucket: str, prefix: str, queues: tuple[str, ...], table: str) -> dict[str, Any]:
     """Return the permissions of the service's user.
 
-    On offpoll's own resources these are all that the code needs, so that `dev` notices when it needs more. What else the service uses
-    (its own tables, topics …) is its own affair and `dev` cannot know it: there it may do anything but manage identities.
+    On offpoll's resources they are exactly those that the code needs, so that `dev` notices when it needs more. `dev` cannot know which
+    other resources the app uses (tables, topics …): there the user may do anything except manage identities.
     """
     documents = f"arn:aws:s3:::{bucket}"
     statements: list[Mapping[str, Any]] = [

@@ -1,6 +1,6 @@
-"""One operation, shown from its POST to its result: what is asked, at which host, and what comes back.
+"""Shows one operation from its POST to its result: each request, its host, and the response.
 
-It uses the product's own client as anybody would, and takes what it says of the API from the API's access log.
+It uses offpoll's client as any program would, and counts the API's requests in the API's access log.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from offpoll.errors import ClientError
 
 __all__ = ["Tour", "curl_lines"]
 
-#: Seconds for the access log's last line to come through.
+#: How long to wait for the access log's last line, seconds.
 SETTLE = 2.0
 
 BAR = 20
@@ -44,7 +44,7 @@ class Tour:
     _started: float = field(default_factory=perf_counter)
 
     async def show(self, kind: str, value: Any) -> bool:
-        """Submit, wait, show all of it, and sum up. Return whether the operation succeeded."""
+        """Submit an operation, show it until its end, and sum up. Return whether it succeeded."""
         self.display.say()
         self.display.say(f"Submitting: {kind} {json.dumps(value)}", style="bold")
         async with AsyncClient(self.api, on_request=self._requested) as client:
@@ -93,7 +93,7 @@ class Tour:
         self.display.say(f"  the API saw none of them; it was asked to submit, and for the {kind} once that was done", style="dim")
 
     async def _logged(self) -> list[str]:
-        """Return the access log's lines about this operation, once it has as many as the client made requests."""
+        """Return the access log's lines about this operation, once there is one for each of the client's requests."""
         lines: list[str] = []
         for _ in range(int(SETTLE / 0.05)):
             lines = [line for line in self.access_log if self.operation_id in line]
@@ -104,7 +104,7 @@ class Tour:
 
 
 def curl_lines(api: str, kind: str, value: Any, operation_id: str) -> list[str]:
-    """Return what to type to do the same without any client."""
+    """Return shell lines that do the same without offpoll's client."""
     body = json.dumps(value).replace("'", "'\\''")
     lines = [
         f"API={api}",

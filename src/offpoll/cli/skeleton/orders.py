@@ -1,4 +1,4 @@
-"""An order service: `POST /order` accepts an order, a worker fulfils it, `GET /order/{id}` returns what came of it."""
+"""An order app: `POST /order` accepts an order, a worker fulfils it, `GET /order/{id}` returns its confirmation."""
 
 import asyncio
 
@@ -10,14 +10,14 @@ app = Offpoll()
 
 
 class Order(BaseModel):
-    """What `POST /order` takes."""
+    """The input of `POST /order`."""
 
     sku: str = Field(examples=["A1"])
     quantity: int = Field(gt=0, le=100, examples=[2])
 
 
 class Confirmation(BaseModel):
-    """What `GET /order/{id}` returns once it is done."""
+    """The result: `GET /order/{id}` returns it once the order is done."""
 
     order_id: str
     total_cents: int
@@ -28,9 +28,9 @@ PRICES = {"A1": 1250, "B2": 399}
 
 @app.operation("order", timeout=30)
 async def create_order(order: Order, operation: Operation) -> Confirmation:
-    """Fulfil an order. It may be called again after a crash: use `operation.id` so that nothing happens twice."""
+    """Fulfil an order. It may run again after a crash: use `operation.id` so that nothing happens twice."""
     if order.sku not in PRICES:
-        raise Fail("unknown_sku", f"There is no {order.sku}.")  # final; any other exception is tried again
+        raise Fail("unknown_sku", f"There is no {order.sku}.")  # final; after any other exception a worker tries again
     operation.progress(0.3, "reserving stock")
     await asyncio.sleep(2)  # your slow work
     operation.progress(0.8, "packing")

@@ -1,4 +1,4 @@
-"""How orders end. Run it with `python -m pytest`: nothing here opens a port, and time is virtual."""
+"""Tests how orders end. Run them with `python -m pytest`: they open no port, and time is virtual."""
 
 import pytest
 from orders import app, create_order
@@ -8,15 +8,15 @@ from offpoll.testing import run, system
 
 
 def test_an_order_is_priced() -> None:
-    """The handler alone: what it returns, and what it said on the way."""
+    """The handler alone: its result and its progress messages."""
     ended = run(create_order, {"sku": "A1", "quantity": 2})
     assert ended.status == "succeeded"
     assert ended.result["total_cents"] == 2500
     assert [each.message for each in ended.progress] == ["reserving stock", "packing"]
 
 
-def test_what_is_unknown_fails_at_once() -> None:
-    """The whole service, in memory: what a client sees."""
+def test_an_unknown_sku_fails_at_once() -> None:
+    """The whole service in memory, as a client sees it."""
     with system(app) as orders:
         ticket = orders.client.submit("order", {"sku": "Z9", "quantity": 1})
         with pytest.raises(OperationFailed, match="no Z9"):

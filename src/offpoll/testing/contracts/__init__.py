@@ -9,9 +9,9 @@ To check an implementation of your own, subclass the suite in a test file and pr
         def store(self) -> DocumentStore:
             return MyStore(...)
 
-A suite's tests are plain functions that drive an event loop through `self.run`. Give `loop` another fixture where the implementation must
-run in a loop of its own making. Every test uses keys, ids and kinds of its own, so one store or table serves all of them; a queue is new
-for each. The races, 64 writers of one thing, stand in files of their own and are part of the suites.
+A suite's tests are plain functions that drive an event loop through `self.run`. Override the fixture `loop` if the implementation must
+run in a loop that it makes itself. Every test uses new keys, ids and kinds, so one store or table serves all tests; each test needs a new
+queue. The races, 64 writers of one thing, are part of the suites.
 """
 
 from offpoll.testing.contracts.board import DocumentStoreContract

@@ -22,13 +22,13 @@ class DocumentStoreContract(DocumentStoreRaces, StatusBoardRaces):
         raise NotImplementedError("a subclass provides the store")
 
     def test_create_then_read(self, store: DocumentStore, key: str) -> None:
-        """What was created is read back, with the etag that the create returned."""
+        """A created document is read back, with the etag that the create returned."""
         etag = self.run(store.create(key, b'{"a":1}'))
         assert etag
         assert self.run(store.read(key)) == (b'{"a":1}', etag)
 
     def test_missing_is_none(self, store: DocumentStore, key: str) -> None:
-        """Reading what is not there is no error."""
+        """Reading a missing document is no error."""
         assert self.run(store.read(key)) is None
 
     def test_create_never_overwrites(self, store: DocumentStore, key: str) -> None:
@@ -42,7 +42,7 @@ class DocumentStoreContract(DocumentStoreRaces, StatusBoardRaces):
         assert found[0] == b"first"
 
     def test_replace_with_the_etag(self, store: DocumentStore, key: str) -> None:
-        """Whoever holds the etag may replace, and gets the etag for the next time: from a write or from a read."""
+        """The holder of the etag, from a write or a read, may replace, and gets the next etag."""
         written = self.run(store.create(key, b"1"))
         written = self.run(store.replace(key, b"2", etag=written))
         found = self.run(store.read(key))
@@ -53,7 +53,7 @@ class DocumentStoreContract(DocumentStoreRaces, StatusBoardRaces):
         assert found[0] == b"3"
 
     def test_replace_with_an_old_etag(self, store: DocumentStore, key: str) -> None:
-        """An etag that was overtaken is refused, and changes nothing."""
+        """An old etag is refused, and changes nothing."""
         old = self.run(store.create(key, b"1"))
         self.run(store.replace(key, b"2", etag=old))
         with pytest.raises(DocumentChanged):
@@ -63,7 +63,7 @@ class DocumentStoreContract(DocumentStoreRaces, StatusBoardRaces):
         assert found[0] == b"2"
 
     def test_replace_of_a_missing_document(self, store: DocumentStore, key: str) -> None:
-        """Replacing never creates."""
+        """A replace never creates."""
         with pytest.raises(DocumentChanged):
             self.run(store.replace(key, b"1", etag="6805f2cfc46c0f04559748bb039d69ae"))
         assert self.run(store.read(key)) is None
@@ -79,7 +79,7 @@ class DocumentStoreContract(DocumentStoreRaces, StatusBoardRaces):
         assert self.run(store.read(key)) is None
 
     def test_link(self, store: DocumentStore, key: str) -> None:
-        """A link names the document, differs from any other document's, and says when it ends."""
+        """A link names the document, differs from any other document's, and says when it expires."""
         link, other = store.sign(key, lifetime=60.0), store.sign(key + "0", lifetime=60.0)
         assert key in link.href
         assert link.href != other.href

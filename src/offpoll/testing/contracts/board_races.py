@@ -1,4 +1,4 @@
-"""The races on a document store: many writers of one key, one winner each time, and no reader sees anything in between."""
+"""The races on a document store: of many writers of one key one wins each time, and readers see only whole documents."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from offpoll.testing.contracts.running import WRITERS, Running
 
 __all__ = ["DocumentStoreRaces"]
 
-#: Writers that repeat until each got through: they need about half of their number squared of rounds together.
+#: Writers that repeat until each succeeds. Together they need about half the square of their number in rounds.
 PATIENT = 12
 
-#: Bytes of a body that a store may not take in one piece.
+#: Bytes of a body that a store may take in several pieces.
 LONG = 3000
 
 
@@ -31,18 +31,18 @@ class DocumentStoreRaces(Running):
 
     @pytest.fixture
     def key(self) -> str:
-        """A key that nobody used yet."""
+        """A key that nobody has used."""
         return f"status/public/{secrets.token_hex(16)}"
 
     def test_one_of_many_creators_wins(self, store: DocumentStore, key: str) -> None:
-        """Of concurrent creates exactly one succeeds, and its body is what is stored; all others learn that it exists."""
+        """Of concurrent creates exactly one succeeds, and its body is stored; all others learn that the document exists."""
         results = self.contest(store.create(key, _body(number)) for number in range(WRITERS))
         [winner] = _winners(results)
         assert _losers(results) == {DocumentExists}
         assert self.run(store.read(key)) == (_body(winner), results[winner])
 
     def test_one_of_many_replacers_wins(self, store: DocumentStore, key: str) -> None:
-        """Of concurrent replaces with one etag exactly one succeeds, and its body is what is stored; all others learn that it changed."""
+        """Of concurrent replaces with one etag exactly one succeeds, and its body is stored; all others learn that the document changed."""
         etag = self.run(store.create(key, b"before"))
         results = self.contest(store.replace(key, _body(number), etag=etag) for number in range(WRITERS))
         [winner] = _winners(results)
@@ -50,7 +50,7 @@ class DocumentStoreRaces(Running):
         assert self.run(store.read(key)) == (_body(winner), results[winner])
 
     def test_creators_among_replacers(self, store: DocumentStore, key: str) -> None:
-        """Where a document is, no create succeeds however it is rewritten meanwhile, and still exactly one replace does."""
+        """If a document exists, no create succeeds, however it is rewritten meanwhile, and exactly one replace does."""
         etag = self.run(store.create(key, b"before"))
         results = self.contest(_create_or_replace(store, key, number, etag) for number in range(WRITERS))
         [winner] = _winners(results)
@@ -60,7 +60,7 @@ class DocumentStoreRaces(Running):
         assert self.run(store.read(key)) == (_body(winner), results[winner])
 
     def test_replacers_among_creators(self, store: DocumentStore, key: str) -> None:
-        """Where no document is, exactly one create succeeds, and no replace does: it holds the etag of no version that ever was."""
+        """If no document exists, exactly one create succeeds, and no replace does: no version ever had its etag."""
         etag = self.run(store.create(key + "0", b"of another document"))
         results = self.contest(_create_or_replace(store, key, number, etag) for number in range(WRITERS))
         [winner] = _winners(results)
@@ -70,14 +70,14 @@ class DocumentStoreRaces(Running):
         assert self.run(store.read(key)) == (_body(winner), results[winner])
 
     def test_no_write_is_lost(self, store: DocumentStore, key: str) -> None:
-        """Writers that read, add to what is there and replace it until they get through: all that they added is there."""
+        """Writers that read, append and replace until they succeed: everything that they appended is stored."""
         self.run(store.create(key, b""))
 
         async def add(number: int) -> None:
             while True:
                 found = await store.read(key)
                 assert found is not None
-                await asyncio.sleep(0)  # in memory, too, somebody may come between
+                await asyncio.sleep(0)  # so that others come between, in memory too
                 try:
                     await store.replace(key, found[0] + b"%d " % number, etag=found[1])
                 except DocumentChanged:
@@ -90,7 +90,7 @@ class DocumentStoreRaces(Running):
         assert sorted(int(number) for number in found[0].split()) == list(range(PATIENT))
 
     def test_readers_see_whole_documents(self, store: DocumentStore, key: str) -> None:
-        """A read during a race gives what somebody wrote, whole, and what it gives never goes back to an earlier version."""
+        """A read during a race returns a whole body that somebody wrote, and never an earlier version than the read before."""
         versions = [bytes([65 + number]) * LONG for number in range(10)]
         seen: list[int] = []
 
@@ -113,7 +113,7 @@ class DocumentStoreRaces(Running):
 
 
 def _create_or_replace(store: DocumentStore, key: str, number: int, etag: str) -> Coroutine[Any, Any, str]:
-    """Give every second writer the one verb, and the others the other."""
+    """Let every second writer replace, and the others create."""
     return store.replace(key, _body(number), etag=etag) if number % 2 else store.create(key, _body(number))
 
 

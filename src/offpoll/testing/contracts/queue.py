@@ -24,22 +24,22 @@ class QueueContract(QueueRaces):
 
     @pytest.fixture
     def envelope(self) -> Envelope:
-        """A message that is not like any other."""
+        """A message unlike any other."""
         return Envelope(body=f'{{"n":"{secrets.token_hex(8)} ü漢🙂"}}', attributes={"kind": "order", "owner": "ü 漢"})
 
-    def test_send_thenreceive_all(self, queue: Queue, envelope: Envelope) -> None:
-        """A message arrives as it was sent, body and attributes, and says that it is its first delivery."""
+    def test_send_then_receive(self, queue: Queue, envelope: Envelope) -> None:
+        """A message arrives as it was sent, body and attributes, and says that this is its first delivery."""
         self.run(queue.send(envelope))
         [delivery] = self.run(receive_all(queue, 1))
         assert delivery.envelope == envelope
         assert delivery.receives == 1
 
-    def test_nothing_toreceive_all(self, queue: Queue) -> None:
-        """An empty queue answers with nothing."""
+    def test_nothing_to_receive(self, queue: Queue) -> None:
+        """An empty queue delivers nothing."""
         assert list(self.run(queue.receive(limit=10, wait=0.0))) == []
 
     def test_received_is_hidden(self, queue: Queue, envelope: Envelope) -> None:
-        """A message that somebody has is not delivered to anybody else meanwhile."""
+        """A received message is delivered to nobody else meanwhile."""
         self.run(queue.send(envelope))
         self.run(receive_all(queue, 1))
         assert list(self.run(queue.receive(limit=10, wait=0.0))) == []
@@ -63,13 +63,13 @@ class QueueContract(QueueRaces):
         assert list(self.run(queue.receive(limit=10, wait=0.0))) == []
 
     def test_delayed(self, queue: Queue, envelope: Envelope) -> None:
-        """A delayed message is there, and not delivered yet."""
+        """A delayed message counts, but is not delivered yet."""
         self.run(queue.send(envelope, delay=600.0))
         assert list(self.run(queue.receive(limit=10, wait=0.0))) == []
         assert self.run(queue.depth()).delayed == 1
 
     def test_depth(self, queue: Queue, envelope: Envelope) -> None:
-        """Messages that wait and messages that somebody has are counted apart."""
+        """Waiting messages and received messages are counted separately."""
         for _ in range(3):
             self.run(queue.send(envelope))
         self.run(receive_all(queue, 1, limit=1))
@@ -77,7 +77,7 @@ class QueueContract(QueueRaces):
         assert (depth.visible, depth.in_flight, depth.delayed) == (2, 1, 0)
 
     def test_many_at_once(self, queue: Queue) -> None:
-        """Concurrent sends and deletes all take effect, each message once; a receive gives ten at most."""
+        """Concurrent sends and deletes all take effect, each message once; a receive returns ten at most."""
         bodies = {f'{{"n":{number}}}' for number in range(37)}
         self.race(queue.send(Envelope(body=body, attributes={"kind": "order"})) for body in bodies)
         deliveries = self.run(receive_all(queue, len(bodies)))

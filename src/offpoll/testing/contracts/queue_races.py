@@ -1,8 +1,7 @@
 """The races on a queue: several receivers, and receipts of deliveries that are over.
 
-SQS delivers at least once: a second delivery within a message's visibility is rare there, and allowed. The suite asks for the rule; the
-protocol does not rely on it. It relies even less on what becomes of a message whose older receipt is deleted: a worker that lost its
-claim deletes nothing.
+SQS delivers at least once: a second delivery within a message's visibility timeout is rare there, and allowed. The suite demands the rule;
+the protocol does not rely on it. Nor does it rely on what a delete by an older receipt does: a worker that lost its claim deletes nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from offpoll.testing.contracts.running import WRITERS, Running
 
 __all__ = ["POLLS", "QueueRaces", "receive_all"]
 
-#: Long polls until a message must have come, each of up to a second.
+#: Long polls within which a message must come, each of up to a second.
 POLLS = 20
 
 #: Workers that receive at once.
@@ -29,7 +28,7 @@ class QueueRaces(Running):
         raise NotImplementedError("a subclass provides the queue")
 
     def test_many_receivers(self, queue: Queue) -> None:
-        """Of 64 messages each reaches one of several receivers, and none reaches a second one within its visibility."""
+        """Each of 64 messages reaches one of several receivers, and no second one within its visibility timeout."""
         sent = self._sent(queue)
         found: list[Delivery] = []
         self.race(_share(queue, found) for _ in range(RECEIVERS))
@@ -39,7 +38,7 @@ class QueueRaces(Running):
         assert len({delivery.receipt for delivery in found}) == WRITERS
 
     def test_receivers_that_wait(self, queue: Queue) -> None:
-        """Receivers in the middle of a long poll share what is sent meanwhile in the same way."""
+        """Receivers in the middle of a long poll share new messages in the same way."""
         found: list[Delivery] = []
         sent = [str(number) for number in range(WRITERS)]
         receiving = [_share(queue, found) for _ in range(RECEIVERS)]
@@ -48,7 +47,7 @@ class QueueRaces(Running):
         assert sorted(delivery.envelope.body for delivery in found) == sorted(sent)
 
     def test_deletes_among_receives(self, queue: Queue) -> None:
-        """Deleting what one has takes nothing from what others receive meanwhile: all messages are worked on, and none is left."""
+        """A delete takes nothing from what others receive meanwhile: every message reaches a receiver, and none is left."""
         sent = self._sent(queue)
         found: list[Delivery] = []
         self.race(_share(queue, found, delete=True) for _ in range(RECEIVERS))
@@ -57,7 +56,7 @@ class QueueRaces(Running):
         assert (depth.visible, depth.in_flight, depth.delayed) == (0, 0, 0)
 
     def test_half_is_given_back(self, queue: Queue) -> None:
-        """What is given back comes again, what is deleted beside it does not."""
+        """A message that is given back comes again; one that is deleted beside it does not."""
         self._sent(queue, count=20)
         deliveries = self.run(receive_all(queue, 20))
         self.race(queue.hide(delivery, seconds=0.0) if number % 2 else queue.delete(delivery) for number, delivery in enumerate(deliveries))
@@ -76,7 +75,7 @@ class QueueRaces(Running):
         self.run(queue.hide(newest, seconds=0.0))
         found = {delivery.envelope.body: delivery for delivery in self.run(receive_all(queue, 2))}
         assert found.keys() == {"0", "another"}
-        self.run(queue.hide(older, seconds=0.0))  # no error; whether the message comes again is not said
+        self.run(queue.hide(older, seconds=0.0))  # no error; whether the message comes again is left open
         self.race(queue.delete(delivery) for delivery in found.values())
         depth = self.run(queue.depth())
         assert (depth.visible, depth.in_flight) == (0, 0)
@@ -88,7 +87,7 @@ class QueueRaces(Running):
 
 
 async def receive_all(queue: Queue, count: int, *, limit: int = 10) -> list[Delivery]:
-    """Receive until there are so many."""
+    """Receive until there are `count` messages."""
     found: list[Delivery] = []
     for _ in range(POLLS):
         deliveries = await queue.receive(limit=limit, wait=1.0)

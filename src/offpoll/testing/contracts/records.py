@@ -1,4 +1,4 @@
-"""What every store of records must do. Leases that have lapsed and records that have expired are made with negative durations."""
+"""What every store of records must do. Negative durations make leases that have lapsed and records that have expired."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from offpoll.testing.contracts.submissions import new_submission
 
 __all__ = ["RecordsContract"]
 
-#: How far a lease may be from what was asked for, seconds: a store's time is known to about a second.
+#: How far a lease may differ from the requested one, seconds: a store's time is known to about a second.
 TOLERANCE = 3.0
 
 
@@ -25,7 +25,7 @@ class RecordsContract(RecordsRaces):
         raise NotImplementedError("a subclass provides the records")
 
     def test_absent(self, records: Records, submission: Submission) -> None:
-        """What nobody claimed has no record."""
+        """An operation that nobody has claimed has no record."""
         update = self.run(records.get(submission.operation_id))
         assert (update.applied, update.record) == (False, None)
         assert abs(update.at - datetime.now(UTC)) < timedelta(minutes=1)
@@ -45,21 +45,21 @@ class RecordsContract(RecordsRaces):
         assert self.run(records.get(submission.operation_id)).record == record
 
     def test_submission_without_digest(self, records: Records, expires_at: datetime) -> None:
-        """A producer of one's own may give no digest and no base URL."""
+        """Another producer may give no digest and no base URL."""
         bare = new_submission(digest=None, base_url="")
         update = self.run(records.claim(bare, seen=0, token="t1", lease=60.0, expires_at=expires_at))
         assert update.record is not None
         assert update.record.submission == bare
 
     def test_claim_of_a_live_lease(self, records: Records, submission: Submission, expires_at: datetime) -> None:
-        """While a lease is live nobody else may claim; the refusal shows the record as it is."""
+        """While a lease is live nobody else may claim; the refusal shows the current record."""
         held = self.run(records.claim(submission, seen=0, token="t1", lease=60.0, expires_at=expires_at)).record
         for seen in (0, 1, 2):
             update = self.run(records.claim(submission, seen=seen, token="t2", lease=60.0, expires_at=expires_at))
             assert (update.applied, update.record) == (False, held)
 
     def test_claim_after_a_lapsed_lease(self, records: Records, submission: Submission, expires_at: datetime) -> None:
-        """After a lapse the next attempt begins, from the attempt that was seen and from no other. Facts stay as first recorded."""
+        """After a lapse the next attempt begins, but only for a caller that saw the current one. Facts stay as first recorded."""
         first = self.run(records.claim(submission, seen=0, token="t1", lease=LAPSED, expires_at=expires_at)).record
         assert first is not None
         for seen in (0, 2):
@@ -73,7 +73,7 @@ class RecordsContract(RecordsRaces):
         assert (update.record.started_at, update.record.expires_at) == (first.started_at, first.expires_at)
 
     def test_renew(self, records: Records, submission: Submission, expires_at: datetime) -> None:
-        """Whoever holds the claim may renew it, even after its lease lapsed; nobody else may."""
+        """The holder of the claim may renew it, even after its lease lapsed; nobody else may."""
         self.run(records.claim(submission, seen=0, token="t1", lease=LAPSED, expires_at=expires_at))
         for wrong in (Claim(attempt=1, token="t2"), Claim(attempt=2, token="t1"), Claim(attempt=0, token="t1")):
             assert not self.run(records.renew(submission.operation_id, held=wrong, lease=60.0)).applied
@@ -105,7 +105,7 @@ class RecordsContract(RecordsRaces):
         assert not self.run(records.claim(submission, seen=1, token="t2", lease=60.0, expires_at=expires_at)).applied
 
     def test_claim_after_the_backoff(self, records: Records, submission: Submission, expires_at: datetime) -> None:
-        """Once the backoff has ended the next attempt begins."""
+        """After the backoff the next attempt begins."""
         self.run(records.claim(submission, seen=0, token="t1", lease=60.0, expires_at=expires_at))
         self.run(records.release(submission.operation_id, held=Claim(attempt=1, token="t1"), backoff=LAPSED))
         update = self.run(records.claim(submission, seen=1, token="t2", lease=60.0, expires_at=expires_at))
@@ -122,7 +122,7 @@ class RecordsContract(RecordsRaces):
         ],
     )
     def test_decide(self, records: Records, submission: Submission, expires_at: datetime, outcome: Outcome) -> None:
-        """The holder decides: the outcome is recorded as it was given, and lease and token end."""
+        """The holder decides: the record keeps the outcome as given, and loses lease and token."""
         self.run(records.claim(submission, seen=0, token="t1", lease=60.0, expires_at=expires_at))
         failed = b'{"sku":"A1"}' if outcome.status is Status.FAILED else None
         update = self.run(records.decide(submission, outcome, guard=Claim(attempt=1, token="t1"), expires_at=expires_at, input=failed))
@@ -176,7 +176,7 @@ class RecordsContract(RecordsRaces):
         assert self.run(records.decide(submission, failed, guard=Idle(attempt=1), expires_at=expires_at)).applied
 
     def test_decide_without_a_record(self, records: Records, submission: Submission, expires_at: datetime) -> None:
-        """Only Idle(0) decides what nobody claimed; the record then has attempt 0 and never started."""
+        """Only Idle(0) decides an operation that nobody has claimed; the record then has attempt 0 and never started."""
         canceled = Outcome(status=Status.CANCELED)
         guards: tuple[Guard, ...] = (Undecided(), Claim(attempt=1, token="t1"), Claim(attempt=0, token=""), Idle(attempt=1))
         for guard in guards:
@@ -190,7 +190,7 @@ class RecordsContract(RecordsRaces):
         assert (update.record.expires_at, update.record.lease_until) == (expires_at, None)
 
     def test_expired_record_counts_as_absent(self, records: Records, submission: Submission, expires_at: datetime) -> None:
-        """From its expiry on a record is not there: not for reads, not in refusals, not for any guard but Idle(0)."""
+        """An expired record counts as absent: for reads, in refusals, and for every guard but Idle(0)."""
         past = expires_at - timedelta(days=15)
         update = self.run(records.claim(submission, seen=0, token="t1", lease=LAPSED, expires_at=past))
         assert update.applied
@@ -209,7 +209,7 @@ class RecordsContract(RecordsRaces):
             assert (refused.applied, refused.record) == (False, None)
 
     def test_nothing_stays_of_an_expired_record(self, records: Records, submission: Submission, expires_at: datetime) -> None:
-        """A claim, or a decision, over an expired record begins anew: no outcome, input, times or digest of the old one."""
+        """A claim or a decision over an expired record starts afresh: it keeps no outcome, input, times or digest of the old one."""
         past = expires_at - timedelta(days=15)
         failed = Outcome(status=Status.FAILED, error={"code": "old", "message": "old"})
         self.run(records.decide(submission, failed, guard=Idle(attempt=0), expires_at=past, input=b"old"))
@@ -225,7 +225,7 @@ class RecordsContract(RecordsRaces):
 
 
 def _lasts(update: Update, seconds: float) -> None:
-    """Check that a lease ends so many seconds after the update."""
+    """Check that a lease ends `seconds` after the update."""
     assert update.record is not None
     assert update.record.lease_until is not None
     assert abs((update.record.lease_until - update.at).total_seconds() - seconds) <= TOLERANCE

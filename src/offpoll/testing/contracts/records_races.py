@@ -1,4 +1,4 @@
-"""The races on one record: many claims, renewals, releases and decisions at once, of which only some may hold."""
+"""The races on one record: many claims, renewals, releases and decisions at once, of which only some may apply."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from offpoll.testing.contracts.submissions import new_submission
 
 __all__ = ["LAPSED", "RecordsRaces"]
 
-#: The duration of a lease that has lapsed when it begins, seconds.
+#: Duration of a lease that has lapsed when it begins, seconds.
 LAPSED = -60.0
 
 Calls = Sequence[Coroutine[Any, Any, Update]]
@@ -33,7 +33,7 @@ class RecordsRaces(Running):
 
     @pytest.fixture
     def submission(self) -> Submission:
-        """An operation that nobody claimed yet."""
+        """An operation that nobody has claimed."""
         return new_submission()
 
     @pytest.fixture
@@ -42,7 +42,7 @@ class RecordsRaces(Running):
 
     @pytest.mark.parametrize("seen", [0, 1])
     def test_one_of_many_claimers_wins(self, records: Records, submission: Submission, expires_at: datetime, seen: int) -> None:
-        """Of concurrent claims, of a fresh operation or after a lapsed lease, exactly one applies; all others are told who holds it."""
+        """Of concurrent claims, of a fresh operation or after a lapsed lease, exactly one applies; all others learn who holds it."""
         if seen:
             self._claimed(records, submission, expires_at, lease=LAPSED)
         tokens = [f"new {number}" for number in range(WRITERS)]
@@ -53,7 +53,7 @@ class RecordsRaces(Running):
 
     @pytest.mark.parametrize("seen", [0, 1])
     def test_a_claim_that_arrives_often(self, records: Records, submission: Submission, expires_at: datetime, seen: int) -> None:
-        """A claim that is repeated under its own token, because its answer was lost, spends one attempt, and all answers show its token."""
+        """A claim repeated under its own token, because its answer was lost, spends one attempt, and all answers show its token."""
         if seen:
             self._claimed(records, submission, expires_at, lease=LAPSED)
         updates = self.race(records.claim(submission, seen=seen, token="mine", lease=60.0, expires_at=expires_at) for _ in range(WRITERS))
@@ -68,13 +68,13 @@ class RecordsRaces(Running):
         self._decided_once(records, submission, expires_at, guards=[guard] * WRITERS)
 
     def test_a_cancel_races_the_holder(self, records: Records, submission: Submission, expires_at: datetime) -> None:
-        """Of the outcomes of a holder and of cancellers exactly one applies, whoever's it is, and all answers carry it."""
+        """Of the outcomes of a holder and of cancels exactly one applies, and all answers carry it."""
         self._claimed(records, submission, expires_at, lease=60.0)
         self._decided_once(records, submission, expires_at, guards=[OLD, Undecided()] * (WRITERS // 2))
 
     @pytest.mark.parametrize("first", ["the holder", "the others"])
     def test_a_cancel_among_the_holders_calls(self, records: Records, submission: Submission, expires_at: datetime, first: str) -> None:
-        """Whatever its holder renews, gives up or decides meanwhile: there is one outcome, and no lease or token comes back after it."""
+        """Whatever the holder renews, releases or decides meanwhile: there is one outcome, and no lease or token comes back after it."""
         self._claimed(records, submission, expires_at, lease=60.0)
         holders = [call for _ in range(WRITERS // 4) for call in self._calls_of(OLD, records, submission, expires_at)]
         canceled = Outcome(status=Status.CANCELED)
@@ -88,7 +88,7 @@ class RecordsRaces(Running):
 
     @pytest.mark.parametrize("first", ["the holder", "the others"])
     def test_a_takeover_among_the_holders_calls(self, records: Records, submission: Submission, expires_at: datetime, first: str) -> None:
-        """A holder whose lease lapsed and those who take over: either it is in time and no claim applies, or one does and it is fenced."""
+        """A holder whose lease lapsed races those who take over: it is in time and no claim applies, or one does and fences it."""
         self._claimed(records, submission, expires_at, lease=LAPSED)
         holders = [call for _ in range(WRITERS // 4) for call in self._calls_of(OLD, records, submission, expires_at)]
         tokens = [f"new {number}" for number in range(WRITERS // 4)]
@@ -115,7 +115,7 @@ class RecordsRaces(Running):
     @pytest.mark.parametrize("first", ["the claimers", "the others"])
     @pytest.mark.parametrize("seen", [0, 1])
     def test_giving_up_among_claims(self, records: Records, submission: Submission, expires_at: datetime, seen: int, first: str) -> None:
-        """Where nobody works on it, those who begin and those who end it are rivals: exactly one call of them all applies."""
+        """While nobody works on it, those who begin and those who end it are rivals: exactly one of all calls applies."""
         if seen:
             self._claimed(records, submission, expires_at, lease=LAPSED)
         half, failed = range(WRITERS // 2), Outcome(status=Status.FAILED, error={"code": "attempts_exhausted", "message": "no more"})
@@ -138,7 +138,7 @@ class RecordsRaces(Running):
         return record
 
     def _decided_once(self, records: Records, submission: Submission, expires_at: datetime, *, guards: Sequence[Guard]) -> None:
-        """Let one decision for each guard race, each with an outcome of its own; check that one wins and all are told."""
+        """Let one decision for each guard race, each with another outcome; check that one wins and all answers show it."""
         updates = self.race(
             records.decide(submission, Outcome(status=Status.SUCCEEDED, result=str(number)), guard=guard, expires_at=expires_at)
             for number, guard in enumerate(guards)
@@ -150,7 +150,7 @@ class RecordsRaces(Running):
 
     @staticmethod
     def _calls_of(held: Claim, records: Records, submission: Submission, expires_at: datetime) -> Calls:
-        """Give everything that a holder may call, once."""
+        """Return every call that a holder may make, once."""
         return [
             records.renew(submission.operation_id, held=held, lease=60.0),
             records.release(submission.operation_id, held=held, backoff=60.0),
@@ -159,7 +159,7 @@ class RecordsRaces(Running):
 
 
 def _mixed(some: Calls, others: Calls, *, first: str) -> Calls:
-    """Put the others evenly between the some. In memory, whose verbs never wait, the order is the order of effect."""
+    """Spread the others evenly among some. In memory, where no call waits, this is the order of effect."""
     step = len(some) // len(others)
     groups = [some[at * step : (at + 1) * step] for at in range(len(others))]
     if first == "the others":
@@ -168,7 +168,7 @@ def _mixed(some: Calls, others: Calls, *, first: str) -> Calls:
 
 
 def _records(updates: Sequence[Update]) -> list[Record]:
-    """Return what each answer showed: in these races there is a record for every one of them."""
+    """Return the record that each answer showed: in these races every answer has one."""
     shown = [update.record for update in updates if update.record is not None]
     assert len(shown) == len(updates)
     return shown

@@ -1,4 +1,4 @@
-"""How contract suites run coroutines: one event loop for each test. Knows no protocol."""
+"""Runs the coroutines of contract suites, in one event loop for each test."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Running:
         return self._runner.run(coroutine)
 
     def race(self, contenders: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-        """Start all of them at once; give their answers, in the order of the contenders. What one raises, this raises."""
+        """Start all contenders at once and return their results in order. What one raises, this raises."""
 
         async def start() -> list[T]:
             return await asyncio.gather(*contenders)
@@ -41,7 +41,7 @@ class Running:
         return self.run(start())
 
     def contest(self, contenders: Iterable[Coroutine[Any, Any, T]]) -> list[T | BaseException]:
-        """The same, where losing is an exception: it stands for the loser's answer."""
+        """Do the same, but return a loser's exception in place of its result."""
 
         async def start() -> list[T | BaseException]:
             return await asyncio.gather(*contenders, return_exceptions=True)

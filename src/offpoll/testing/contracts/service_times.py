@@ -1,4 +1,4 @@
-"""What every keeper of service times must do."""
+"""What every store of service times must do."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from offpoll.testing.contracts.running import Running
 
 __all__ = ["ServiceTimesContract"]
 
-#: A time in the wire's precision: a store may cut finer ones.
+#: An instant in the wire's precision: a store may cut finer ones.
 NOON = datetime(2030, 1, 1, 12, 0, 0, 123_000, tzinfo=UTC)
 
 
 def span(*service_times: float, at: float = 0.0, lasting: float = 10.0, inside: int = 0, early: int = 0, late: int = 0) -> Span:
-    """Return what a process reports that measured these service times, `at` seconds after noon."""
+    """Return the report of a process that measured these service times, `at` seconds after noon."""
     buckets: dict[int, int] = {}
     for seconds in service_times:
         buckets[bucket_of(seconds)] = buckets.get(bucket_of(seconds), 0) + 1
@@ -45,12 +45,12 @@ class ServiceTimesContract(Running):
 
     @pytest.fixture
     def other(self, service_times: ServiceTimes) -> ServiceTimes:
-        """The same service times as another process has them; where there is only one process, the same object."""
+        """The same service times in another process; the same object if there is only one process."""
         return service_times
 
     @pytest.fixture
     def kind(self) -> str:
-        """A kind that nobody measured yet."""
+        """A kind that nobody has measured."""
         return f"k{secrets.token_hex(8)}"
 
     def test_nothing_measured(self, service_times: ServiceTimes, kind: str) -> None:
@@ -58,7 +58,7 @@ class ServiceTimesContract(Running):
         assert list(self.run(service_times.spans(kind))) == []
 
     def test_a_report_comes_back(self, service_times: ServiceTimes, kind: str) -> None:
-        """Times, counts and how right estimates were are kept as they were reported."""
+        """Times and counts, those of estimates too, come back as they were reported."""
         reported = span(0.05, 3.0, 3.0, 4000.0, inside=2, early=1, late=1)
         self.run(service_times.add(kind, reported))
         assert list(self.run(service_times.spans(kind))) == [reported]
@@ -72,18 +72,18 @@ class ServiceTimesContract(Running):
         assert measured.quantile(0.5) == pytest.approx(2.0, rel=0.06)
 
     def test_kinds_are_apart(self, service_times: ServiceTimes, kind: str) -> None:
-        """One kind's times say nothing of another's."""
+        """One kind's times never appear under another kind."""
         self.run(service_times.add(kind, span(6.0)))
         assert list(self.run(service_times.spans(kind + "x"))) == []
 
     def test_what_happened_later_is_apart(self, service_times: ServiceTimes, kind: str) -> None:
-        """Times of a minute later do not become one with earlier ones, or nothing could fade."""
+        """Times of a minute later stay separate from earlier ones, or nothing could fade."""
         self.run(service_times.add(kind, span(6.0)))
         self.run(service_times.add(kind, span(12.0, at=60.0)))
         assert len(self.run(service_times.spans(kind))) == 2
 
     def test_it_does_not_grow(self, service_times: ServiceTimes, kind: str) -> None:
-        """However many reports there are, what is kept stays small and loses no completion of the last half hour."""
+        """However many reports come, the store stays small and loses no completion of the last half hour."""
         for number in range(60):
             self.run(service_times.add(kind, span(6.0, at=30.0 * number)))
         spans = self.run(service_times.spans(kind))

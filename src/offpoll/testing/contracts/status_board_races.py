@@ -1,7 +1,7 @@
 """The races on one status document: many publishers over a document store, and a rank that only grows.
 
-The order in which a store took the writes is not the order in which their answers came. It is told by the etags: each write names the one
-that it replaced.
+The order in which a store took the writes is not the order in which their answers came. The etags tell it: each write names the one that
+it replaced.
 
     create ──► etag 1 ◄── replace(etag 1) ──► etag 2 ◄── replace(etag 2) ──► …
 """
@@ -28,13 +28,13 @@ __all__ = ["StatusBoardRaces"]
 
 @dataclass(kw_only=True)
 class Observed:
-    """A document store that notes every write which succeeded, and lets others go first before each call."""
+    """A document store that notes every successful write, and lets others go first before each call."""
 
     store: DocumentStore
     _writes: list[tuple[str | None, str, Document]] = field(default_factory=list)
 
     async def create(self, key: str, body: bytes) -> str:
-        await asyncio.sleep(0)  # in memory nothing else would come between a read and the write after it
+        await asyncio.sleep(0)  # in memory nothing would come between a read and the write after it
         etag = await self.store.create(key, body)
         self._writes.append((None, etag, Document.from_bytes(body)))
         return etag
@@ -53,7 +53,7 @@ class Observed:
         return self.store.sign(key, lifetime=lifetime)
 
     def history(self) -> list[Document]:
-        """Return the documents in the order in which the store took them. Each write has replaced the one before it, and no other."""
+        """Return the documents in the order in which the store took them; check that each write replaced the one before it."""
         after = {before: (etag, document) for before, etag, document in self._writes}
         assert len(after) == len(self._writes), "two writes have replaced one version"
         documents: list[Document] = []
@@ -82,12 +82,12 @@ class StatusBoardRaces(Running):
 
     @pytest.fixture
     def operation(self) -> Submission:
-        """An operation whose document nobody created yet."""
+        """An operation whose document nobody has created."""
         return new_submission()
 
     @pytest.mark.parametrize("exists", [True, False])
     def test_one_end_that_many_show(self, board: AsyncStatusBoard, observed: Observed, operation: Submission, exists: bool) -> None:
-        """Many who show one outcome, over a document or where it is missing, write it once, and all are told the same document."""
+        """Many publishers of one outcome, over a document or without one, write it once, and all get the same document."""
         if exists:
             self._queued(board, operation)
         ended = _record(operation, outcome=Outcome(status=Status.SUCCEEDED, result="1"))
@@ -99,7 +99,7 @@ class StatusBoardRaces(Running):
         assert self._stored(board, operation) == last
 
     def test_one_of_many_ends_stays(self, board: AsyncStatusBoard, observed: Observed, operation: Submission) -> None:
-        """Of different ends, which no record would have, the first one shown stays, and all others are told so."""
+        """Of different ends, which no record would have, the first one shown stays, and all others get that one."""
         self._queued(board, operation)
         outcomes = [Outcome(status=Status.FAILED, error={"code": f"c{number}", "message": ""}) for number in range(WRITERS)]
         shown = self.race(board.show(_record(operation, outcome=outcome)) for outcome in outcomes)
@@ -108,18 +108,18 @@ class StatusBoardRaces(Running):
         assert [document.status for document in observed.history()] == ["queued", "failed"]
 
     def test_many_attempts(self, board: AsyncStatusBoard, observed: Observed, operation: Submission) -> None:
-        """However many attempts show their progress at once, each write has a higher rank than the last one; the last attempt stays."""
+        """If many attempts show their progress at once, each write has a higher rank than the one before; the last attempt stays."""
         self._queued(board, operation)
         shown = self.race(board.show(_record(operation, attempt=attempt), progress=Progress(fraction=0.5)) for attempt in _shuffled())
         ranks = [document.rank for document in observed.history()]
         assert ranks == sorted(set(ranks))
         assert self._stored(board, operation).attempt == WRITERS
-        for attempt, each in zip(_shuffled(), shown, strict=True):  # each got through, or was told of a later one
+        for attempt, each in zip(_shuffled(), shown, strict=True):  # each got through, or met a later one
             assert each is not None
             assert each.document.attempt >= attempt
 
     def test_an_end_among_attempts(self, board: AsyncStatusBoard, observed: Observed, operation: Submission) -> None:
-        """An end that is shown while others show progress is the last that is written, even if its attempt is lower than theirs."""
+        """An end that is shown while others show progress is the last write, even if its attempt is lower than theirs."""
         self._queued(board, operation)
         records = [_record(operation, attempt=attempt) for attempt in _shuffled()]
         records[WRITERS // 2] = _record(operation, outcome=Outcome(status=Status.CANCELED))
@@ -131,7 +131,7 @@ class StatusBoardRaces(Running):
 
     def _queued(self, board: AsyncStatusBoard, operation: Submission) -> None:
         hint = PollHint(not_before=operation.created_at, interval=1.0)
-        self.run(board.create(operation, estimate=Estimate(), poll=hint))
+        self.run(board.ensure(operation, estimate=Estimate(), poll=hint))
 
     def _stored(self, board: AsyncStatusBoard, operation: Submission) -> Document:
         found = self.run(board.read(operation.status_key))
@@ -151,7 +151,7 @@ def _record(operation: Submission, *, attempt: int = 1, outcome: Outcome | None 
 
 
 def _shuffled() -> list[int]:
-    """Return the attempts in one mixed order: in a growing one each would beat the one before, and the last wait for all others."""
+    """Return the attempts in a mixed order: in ascending order each would beat the one before, and the last wait for all others."""
     attempts = list(range(1, WRITERS + 1))
     random.Random(64).shuffle(attempts)  # noqa: S311 - the same order in every run
     return attempts

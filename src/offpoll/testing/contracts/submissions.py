@@ -1,4 +1,4 @@
-"""Operations for contract suites: each one is like no other, and none of its texts is plain. Knows no protocol."""
+"""Makes operations for contract suites: no two are alike, and their texts are not plain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["new_submission"]
 def new_submission(
     operation_id: str | None = None, *, digest: str | None = "d1:ü", base_url: str = "https://api.example.com"
 ) -> Submission:
-    """Make an operation that nobody knows yet, or another submission under a known id."""
+    """Make an operation that nobody knows, or another submission under a known id."""
     operation_id = operation_id or secrets.token_hex(16)
     return Submission(
         operation_id=operation_id,

@@ -1,12 +1,12 @@
-"""What runs in a child of `--processes`: the service, its lifespan, and one handler at a time. Must not know queues, records or leases.
+"""The program of a child process (`--processes`): runs the app, its lifespan, and one handler at a time.
 
-Three threads, so that a handler which blocks one of them can still be told to stop:
+It has three threads, so that a handler which blocks one of them can still be told to stop:
 
     main           the event loop: lifespan, coroutine handlers
     handler        plain functions
-    parent         hears what the parent says, and that it has died; sends progress, the newest only, a few times a second
+    parent         receives the parent's messages and notices its death; sends the newest progress a few times a second
 
-The connection's end is the order to end: the parent closes it, or the kernel does when the parent dies.
+The child ends when its connection does: the parent closes that, or the kernel does when the parent dies.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from offpoll.errors import ConfigurationError, HandlerStopped
 from offpoll.kind import Kind
 from offpoll.operation import Progress
 from offpoll.settings import Settings
-from offpoll.work.children.messages import HEADER, Application, Done, Errand, Halt, Ready, Report, Run, Unable, pack, unpack
+from offpoll.work.children.messages import HEADER, Application, ChildSetup, Done, Halt, Ready, Report, Run, Unable, pack, unpack
 from offpoll.work.handle import Ended, Errored, HandlerCalls
 from offpoll.work.job import Job, Stop
 
@@ -35,64 +35,65 @@ __all__ = ["LEFT_TO_PARENT", "LINGER", "serve"]
 
 log = logging.getLogger(__name__)
 
-#: Ctrl-C goes to the whole process group, and a supervisor may signal the whole cgroup: how a worker ends is the parent's decision.
+#: Signals that a child ignores, because the parent decides how a worker ends. Ctrl-C reaches the whole process group, and a supervisor may
+#: signal the whole cgroup.
 LEFT_TO_PARENT = frozenset({signal.SIGINT, signal.SIGTERM})
 
-#: How long a child may take to end, its handler and its lifespan together, once the parent has closed the connection or died. Seconds.
+#: How long a child's handler and lifespan together may take to end after the parent closes the connection or dies, seconds.
 LINGER = 5.0
 
-#: How often progress is sent, seconds. The heartbeat looks for it every 0.25 s.
+#: How often to send progress, seconds. The heartbeat looks for it every 0.25 s.
 REPORT_INTERVAL = 0.1
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(processName)s %(name)s: %(message)s"
 
 
-def serve(connection: socket.socket, errand: Errand) -> None:
-    """Be a child, until the connection ends.
+def serve(connection: socket.socket, setup: ChildSetup) -> None:
+    """Run a child process until the connection ends.
 
     Args:
         connection: to the parent.
-        errand: which service.
+        setup: names the app.
     """
     _leave_signals_to_parent()
     os.set_inheritable(connection.fileno(), False)  # a program that a handler starts must not keep the connection open
-    logging.basicConfig(level=errand.log_level, format=LOG_FORMAT)
-    child = _Child(connection, errand)
+    logging.basicConfig(level=setup.log_level, format=LOG_FORMAT)
+    child = _Child(connection, setup)
     try:
         child.run()
     except BaseException as error:  # SystemExit too: a module may call sys.exit() while it is imported
         known = isinstance(error, ConfigurationError)
-        log.error("%s cannot run: %s", errand.reference, error, exc_info=not known)
+        log.error("%s cannot run: %s", setup.reference, error, exc_info=not known)
         child.send(Unable(why=str(error) if known else f"{type(error).__name__}: {error}"))
         sys.exit(1)
 
 
 def _leave_signals_to_parent() -> None:
-    """Take no notice of signals. By handlers, not SIG_IGN: that would be inherited by programs that a handler starts and terminates."""
+    """Ignore the signals, by a handler: programs that the user's handler starts would inherit SIG_IGN, and could not be terminated."""
     for each in LEFT_TO_PARENT:
-        signal.signal(each, _take_no_notice)
+        signal.signal(each, _ignore)
     os.register_at_fork(after_in_child=_restore_signals)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, LEFT_TO_PARENT)  # blocked by the parent until now
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, LEFT_TO_PARENT)  # the parent has blocked them until now
 
 
-def _take_no_notice(*_: object) -> None:
-    """Handle a signal."""
+def _ignore(*_: object) -> None:
+    """Handle a signal by doing nothing."""
 
 
 def _restore_signals() -> None:
-    """Let a process that a handler forks be terminated, as a pool terminates its workers."""
+    """Let signals terminate a process that a handler forks, as a pool does with its workers."""
     for each in LEFT_TO_PARENT:
-        if signal.getsignal(each) is _take_no_notice:
+        if signal.getsignal(each) is _ignore:
             signal.signal(each, signal.SIG_DFL)
 
 
 class _Child:
-    """The state of this process. What it works on, `_job`, is set by the parent thread and taken away by the main thread."""
+    """The state of this process. The parent thread sets the current `_job`, and the main thread removes it."""
 
-    def __init__(self, connection: socket.socket, errand: Errand) -> None:
-        self._connection, self._errand = connection, errand
+    def __init__(self, connection: socket.socket, setup: ChildSetup) -> None:
+        self._connection, self._setup = connection, setup
         self._sending = threading.RLock()
-        self._calls = HandlerCalls(threads=1, result_limit=errand.result_limit)
+        self._calls = HandlerCalls(threads=1, result_limit=setup.result_limit)
         self._kinds: Mapping[str, Kind] = {}
         self._state: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -103,20 +104,20 @@ class _Child:
         self._sent: Progress | None = None
 
     def run(self) -> None:
-        """Load the service, and run handlers until the connection ends."""
+        """Load the app, and run handlers until the connection ends."""
         threading.Thread(target=self._listen, name="offpoll-parent", daemon=True).start()
-        app = self._errand.load(self._errand.reference)
-        self._kinds = app.kinds(Settings())  # without the settings' limits: timeouts and attempts are the parent's business
+        app = self._setup.load(self._setup.reference)
+        self._kinds = app.kinds(Settings())  # default settings: the parent enforces timeouts and attempts
         asyncio.run(self._main(app))
 
     def send(self, message: object) -> None:
-        """Send to the parent. What cannot be sent is dropped: the parent is gone, and the other thread learns of it."""
+        """Send a message to the parent. If the parent is gone, drop it: the parent thread learns of that."""
         data = pack(message)
         with self._sending:
             try:
                 self._connection.sendall(data)
             except OSError:
-                pass  # see above
+                pass  # the parent is gone
 
     # --- the main thread -------------------------------------------------------------------------
 
@@ -130,13 +131,13 @@ class _Child:
 
     def _start(self, job: Job) -> None:
         self._task = asyncio.get_running_loop().create_task(self._calls.call(job, self._state))
-        self._task.add_done_callback(self._answer)
+        self._task.add_done_callback(self._done)
 
     def _cancel(self, job: Job) -> None:
         if self._task is not None:
             self._calls.cancel(job, self._task)
 
-    def _answer(self, task: asyncio.Task[Ended | Errored]) -> None:
+    def _done(self, task: asyncio.Task[Ended | Errored]) -> None:
         number, job = self._number, self._job
         self._report()
         self._job = None
@@ -152,36 +153,36 @@ class _Child:
                 selector.register(self._connection, selectors.EVENT_READ)
                 while True:
                     if selector.select(None if self._job is None else REPORT_INTERVAL):
-                        self._take(unpack(_receive(self._connection, *HEADER.unpack(_receive(self._connection, HEADER.size)))))
+                        self._handle(unpack(_receive(self._connection, *HEADER.unpack(_receive(self._connection, HEADER.size)))))
                     self._report()
         except (EOFError, OSError):
-            pass  # closed, or the parent has died
+            pass  # the parent has closed it, or has died
         except Exception:
             log.exception("the connection to the parent broke")
         self._end()
 
-    def _take(self, message: object) -> None:
+    def _handle(self, message: object) -> None:
         job = self._job
         match message:
             case Run():
-                self._take_job(message)
+                self._begin(message)
             case Halt(number=number, reason=reason) if job is not None and number == self._number:
                 job.stop(reason)
 
-    def _take_job(self, begin: Run) -> None:
-        loop, kind = self._loop, self._kinds[begin.message.submission.kind]
+    def _begin(self, run: Run) -> None:
+        loop, kind = self._loop, self._kinds[run.message.submission.kind]
         assert loop is not None  # noqa: S101 - the parent waits for Ready
-        job = Job(delivery=begin.delivery, message=begin.message, kind=kind, token=begin.token, record=begin.record)
+        job = Job(delivery=run.delivery, message=run.message, kind=kind, token=run.token, record=run.record)
 
         def on_stop() -> None:
             loop.call_soon_threadsafe(self._cancel, job)  # after _start: callbacks keep their order
 
         job.begin(now=time.monotonic(), on_stop=on_stop)
-        self._number, self._job, self._sent = begin.number, job, None
+        self._number, self._job, self._sent = run.number, job, None
         loop.call_soon_threadsafe(self._start, job)
 
     def _report(self) -> None:
-        """Send the progress that is new."""
+        """Send the job's progress if it is new."""
         with self._sending:
             job = self._job
             if job is None or job.progress is None or job.progress is self._sent:
@@ -193,7 +194,7 @@ class _Child:
                 log.warning("operation %s: progress not published: %s", job.message.submission.operation_id, error)
 
     def _end(self) -> NoReturn:
-        """Stop the handler and leave the lifespan; what does not end by itself is ended."""
+        """Stop the handler and leave the lifespan; force an exit if that takes longer than LINGER."""
         loop, job = self._loop, self._job
         if loop is not None:
             try:
@@ -201,7 +202,7 @@ class _Child:
                     job.stop(Stop.SHUTDOWN)
                 loop.call_soon_threadsafe(self._over.set)
             except RuntimeError:
-                pass  # the loop is closed: the main thread is at its end
+                pass  # the loop is closed: the main thread is ending
             time.sleep(LINGER)
         os._exit(1)
 
@@ -211,7 +212,7 @@ def _ended(task: asyncio.Task[Ended | Errored]) -> Ended | Errored | None:
     if task.cancelled() or isinstance(error, HandlerStopped):
         return None
     if error is not None:
-        log.error("an attempt ended by an error that is not its handler's", exc_info=error)
+        log.error("an attempt ended with a fault in offpoll", exc_info=error)
         return Errored(code=type(error).__name__)
     return task.result()
 

@@ -1,9 +1,9 @@
-"""What a worker and its children (`--processes`) say to each other, and its form on the wire: a length, then a pickle.
+"""The messages between a worker and its child processes (`--processes`). On the wire each is a length, then a pickle.
 
     parent ── Run, Halt ──────────────────────► child
     parent ◄── Ready | Unable, Report, Done ─── child
 
-Both ends are the same program on one machine, so a pickle is safe between them. Must not know who acts on a message, or how.
+Both ends are the same program on one machine, so pickles are safe between them.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from offpoll.settings import Settings
 from offpoll.work.handle import Ended, Errored
 from offpoll.work.job import Stop
 
-__all__ = ["HEADER", "Application", "Done", "Errand", "Halt", "Ready", "Report", "Run", "Unable", "pack", "unpack"]
+__all__ = ["HEADER", "Application", "ChildSetup", "Done", "Halt", "Ready", "Report", "Run", "Unable", "pack", "unpack"]
 
-#: Before each pickle: how many bytes it has.
+#: The header of each pickle: its length in bytes.
 HEADER = struct.Struct("!I")
 
 
 class Application(Protocol):
-    """What a child needs of a service: an `Offpoll` is one."""
+    """What a child needs of the app; `Offpoll` satisfies it."""
 
     def kinds(self, settings: Settings) -> dict[str, Kind]:
         """Return the kinds by name."""
@@ -39,12 +39,12 @@ class Application(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Errand:
-    """What a child is started with.
+class ChildSetup:
+    """Tells a child how to load the app.
 
     Attributes:
-        reference: names the service, as `orders:app`.
-        load: makes it from that. A function at the top of a module: the child imports it by its name.
+        reference: names the app, as `orders:app`.
+        load: loads it. A module-level function, because the child imports it by name.
         result_limit: bytes.
         log_level: of the root logger.
     """
@@ -57,7 +57,7 @@ class Errand:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """Run a handler. `number` is the child's count of them: what comes late names another one."""
+    """Run a handler. `number` counts a child's runs, so that late messages are recognised."""
 
     number: int
     delivery: Delivery
@@ -76,12 +76,12 @@ class Halt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ready:
-    """The service is imported, its lifespan entered."""
+    """The child has loaded the app and entered its lifespan."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unable:
-    """The service cannot be imported, or its lifespan not entered."""
+    """The child cannot load the app or enter its lifespan."""
 
     why: str
 
@@ -96,18 +96,18 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Done:
-    """The handler has ended, and the child is free. `ended` is None where it was stopped."""
+    """The handler has ended, and the child is free. `ended` is None if the handler was stopped."""
 
     number: int
     ended: Ended | Errored | None
 
 
 def pack(message: object) -> bytes:
-    """Write a message with its header."""
+    """Return a message as bytes, with its header."""
     data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
     return HEADER.pack(len(data)) + data
 
 
 def unpack(data: bytes) -> object:
-    """Read a message, the header taken off."""
-    return pickle.loads(data)  # noqa: S301 - written by this program itself, over a socket pair that nobody else has
+    """Return the message in `data`, which has no header."""
+    return pickle.loads(data)  # noqa: S301 - this program wrote it itself, over a private socket pair

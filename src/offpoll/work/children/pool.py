@@ -1,9 +1,9 @@
-"""Runs handlers in children (`--processes`): the answer to handlers that hold the GIL, and to those that can only be stopped by force.
+"""Runs handlers in child processes (`--processes`), for handlers that hold the GIL or can only be stopped by force.
 
-The parent receives, renews, decides and publishes; a child only handles. Decides what a child's silence or death means for the attempt,
-and keeps as many children as it was told to. Must not know records, queues or leases.
+The parent receives, renews, decides and publishes; a child only runs handlers. The pool decides what a silent or dead child means for the
+attempt, and replaces it.
 
-    told to stop ───────── GRACE ───────► still no answer: the child is killed, another one started
+    told to stop ───────── GRACE ───────► still running: kill the child, start another
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from types import TracebackType
 from typing import Any
 
 from offpoll.errors import ConfigurationError
-from offpoll.work.children.messages import Application, Errand
+from offpoll.work.children.messages import Application, ChildSetup
 from offpoll.work.children.process import ChildProcess
 from offpoll.work.handle import GRACE, Ended, Errored, Stopped, conclusion
 from offpoll.work.job import Job, Stop
 
-__all__ = ["Processes"]
+__all__ = ["ChildPool"]
 
 log = logging.getLogger(__name__)
 
-#: Pauses between attempts to start a child where one does not start: its lifespan may need what is down just now. Seconds.
+#: The first and the longest pause before another try to start a child, seconds. Its lifespan may need a dependency that is down.
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 
 
-class Processes:
-    """Runs handlers in child processes, one at a time in each. An async context manager: inside, the children run.
+class ChildPool:
+    """Runs handlers in child processes, one at a time in each. Enter it as an async context manager to start the children.
 
-    A worker that uses it should take as many operations at once as there are children: more would hold claims and wait.
+    A worker should take as many operations at once as there are children: more would hold claims and wait.
 
     Args:
-        reference: names the service, as `orders:app`.
-        load: makes the service from that, in the child. A function at the top of a module.
+        reference: names the app, as `orders:app`.
+        load: loads the app in the child. A module-level function.
         processes: how many children.
         result_limit: bytes.
-        monotonic: the clock of leases.
+        monotonic: the clock of leases, seconds.
     """
 
     def __init__(
@@ -54,24 +54,26 @@ class Processes:
     ) -> None:
         if processes < 1:
             raise ConfigurationError(f"{processes} processes cannot run anything: at least 1")
-        self._errand = Errand(reference=reference, load=load, result_limit=result_limit, log_level=logging.getLogger().getEffectiveLevel())
+        self._setup = ChildSetup(
+            reference=reference, load=load, result_limit=result_limit, log_level=logging.getLogger().getEffectiveLevel()
+        )
         self._names = [f"offpoll-{number}" for number in range(1, processes + 1)]
         self._monotonic = monotonic
         self._children: dict[str, ChildProcess] = {}
         self._idle: list[ChildProcess] = []
-        self._changed = asyncio.Event()  # a child is free, or somebody who waits for one is told to stop
+        self._changed = asyncio.Event()  # a child is free, or a job that waits for one must stop
         self._killed: dict[str, ChildProcess] = {}
         self._keeping: list[asyncio.Task[None]] = []
 
-    async def __aenter__(self) -> Processes:
-        """Start the children, and wait until all can be used.
+    async def __aenter__(self) -> ChildPool:
+        """Start the children and wait until all are ready.
 
         Raises:
-            ConfigurationError: the service cannot be imported, or its lifespan not entered; with the child's own words.
+            ConfigurationError: a child cannot load the app or enter its lifespan. The message is the child's.
         """
         try:
             for name in self._names:
-                self._children[name] = await ChildProcess.start(self._errand, name=name)
+                self._children[name] = await ChildProcess.start(self._setup, name=name)
             await asyncio.gather(*(child.ready() for child in self._children.values()))
         except BaseException:
             await self.close()
@@ -84,7 +86,7 @@ class Processes:
         await self.close()
 
     async def close(self) -> None:
-        """End the children: each leaves its lifespan, and is killed where that takes too long."""
+        """End the children: each leaves its lifespan, and is killed if that takes too long."""
         for task in self._keeping:
             task.cancel()
         if self._keeping:
@@ -94,7 +96,7 @@ class Processes:
     # --- the runner ------------------------------------------------------------------------------
 
     async def run(self, job: Job) -> Ended | Errored | Stopped:
-        """Run a claimed job's handler in the next child that is free."""
+        """Run a claimed job's handler in the next free child."""
         loop, stopping = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:
@@ -105,17 +107,17 @@ class Processes:
             loop.call_soon_threadsafe(wake)
 
         job.begin(now=self._monotonic(), on_stop=on_stop)
-        answer: asyncio.Future[Ended | Errored] = loop.create_future()
+        handling: asyncio.Future[Ended | Errored] = loop.create_future()
         try:
             child = await self._free_child(job)
             if child is not None:
-                answer = await self._in_child(job, child, stopping)
+                handling = await self._in_child(job, child, stopping)
         finally:
             job.end()
-        return conclusion(job, answer)
+        return conclusion(job, handling)
 
     async def vacated(self, job: Job) -> None:
-        """Wait until the child that was killed because of the job is dead; else nothing of it runs any more."""
+        """Wait for the death of the child that was killed because of the job; otherwise no part of the job still runs."""
         child = self._killed.pop(job.token, None)
         if child is not None:
             await asyncio.wait({child.gone})
@@ -131,27 +133,27 @@ class Processes:
         return None
 
     async def _in_child(self, job: Job, child: ChildProcess, stopping: asyncio.Event) -> asyncio.Future[Ended | Errored]:
-        answer, began = child.begin(job), self._monotonic()
+        handling, began = child.begin(job), self._monotonic()
         told = asyncio.get_running_loop().create_task(stopping.wait())
-        either: set[asyncio.Future[Any]] = {answer, told}
+        either: set[asyncio.Future[Any]] = {handling, told}
         try:
             await asyncio.wait(either, timeout=job.time_left, return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done():
+            if not handling.done():
                 if job.stop_reason is None:
                     job.stop(Stop.TIMED_OUT)
                 child.halt(job.stop_reason or Stop.TIMED_OUT)
-                await asyncio.wait({answer}, timeout=GRACE)
+                await asyncio.wait({handling}, timeout=GRACE)
         finally:
             job.spent += self._monotonic() - began
             told.cancel()
-            if answer.done():
+            if handling.done():
                 self._free(child)
             else:
                 log.warning("operation %s: its handler did not stop; its process is killed", job.message.submission.operation_id)
                 self._killed[job.token] = child
-                answer.cancel()
+                handling.cancel()
                 child.kill()
-        return answer
+        return handling
 
     # --- the children ----------------------------------------------------------------------------
 
@@ -160,7 +162,7 @@ class Processes:
         self._changed.set()
 
     async def _keep(self, name: str) -> None:
-        """Start another child whenever one is gone."""
+        """Replace a child whenever it is gone."""
         while True:
             await asyncio.wait({self._children[name].gone})
             log.info("%s: starting another process", name)
@@ -171,7 +173,7 @@ class Processes:
 
     async def _restarted(self, name: str) -> bool:
         try:
-            child = self._children[name] = await ChildProcess.start(self._errand, name=name)
+            child = self._children[name] = await ChildProcess.start(self._setup, name=name)
             await child.ready()
         except (ConfigurationError, OSError) as error:
             log.error("%s: %s; trying again", name, error)

@@ -1,7 +1,7 @@
-"""The parent's end of one child of `--processes`: starts it, talks to it, notices its death. Must not know what it is used for.
+"""The parent's end of one child process (`--processes`): starts it, talks to it and notices its death.
 
-A child is dead when the operating system says so (waitpid, in a thread). The end of the connection alone says little: a process that
-a handler forked may hold it open, and a child that leaves its lifespan has ended the conversation but still lives.
+A child is dead when the operating system says so (waitpid, in a thread). The end of the connection proves little: a process that a handler
+forked may hold it open, and a child that is leaving its lifespan still lives.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 from offpoll.errors import ConfigurationError
 from offpoll.operation import Progress
 from offpoll.work.children.child import LEFT_TO_PARENT, LINGER, serve
-from offpoll.work.children.messages import HEADER, Done, Errand, Halt, Ready, Report, Run, Unable, pack, unpack
+from offpoll.work.children.messages import HEADER, ChildSetup, Done, Halt, Ready, Report, Run, Unable, pack, unpack
 from offpoll.work.handle import GRACE, Ended, Errored
 from offpoll.work.job import Job, Stop
 
@@ -29,7 +29,7 @@ __all__ = ["DIED", "ChildProcess"]
 
 log = logging.getLogger(__name__)
 
-#: The code of an attempt whose process died under it.
+#: The error code of an attempt whose process died.
 DIED = "ProcessDied"
 
 
@@ -40,49 +40,49 @@ class ChildProcess:
         gone: done when the process has ended, with its exit code.
     """
 
-    def __init__(self, process: SpawnProcess, errand: Errand, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, process: SpawnProcess, setup: ChildSetup, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._loop = asyncio.get_running_loop()
-        self._process, self._errand, self._reader, self._writer = process, errand, reader, writer
+        self._process, self._setup, self._reader, self._writer = process, setup, reader, writer
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._exited: asyncio.Future[int | None] = self._loop.create_future()
         self.gone: asyncio.Future[int | None] = self._loop.create_future()
         self._number = 0
-        self._answer: asyncio.Future[Ended | Errored] | None = None
+        self._handling: asyncio.Future[Ended | Errored] | None = None
         self._progress: Callable[[Progress], None] | None = None
-        self._attending = self._loop.create_task(self._attend())
+        self._watching = self._loop.create_task(self._watch())
         threading.Thread(target=self._wait, name=f"{process.name}-exit", daemon=True).start()
 
     @classmethod
-    async def start(cls, errand: Errand, *, name: str) -> ChildProcess:
-        """Start a child; `ready` says when it can be used."""
+    async def start(cls, setup: ChildSetup, *, name: str) -> ChildProcess:
+        """Start a child. `ready` waits until it is usable."""
         ours, theirs = socket.socketpair()
-        # Not a daemon: those may have no children, and a handler may want some.
-        process = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs, errand), name=name, daemon=False)
+        # Not a daemonic process: those must not have children, and a handler may need some.
+        process = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs, setup), name=name, daemon=False)
         try:
             with theirs, _signals_held():
                 process.start()
-            # At exit multiprocessing waits for children; where nobody ended them (a loop that was torn down) that would be for ever.
+            # At exit multiprocessing waits for children. If a torn-down loop left one running, that would never end.
             atexit.register(process.kill)
-            return cls(process, errand, *await asyncio.open_unix_connection(sock=ours))
+            return cls(process, setup, *await asyncio.open_unix_connection(sock=ours))
         except BaseException:
-            ours.close()  # a child that was started ends by itself
+            ours.close()  # a child that has started ends by itself
             raise
 
     @property
     def pid(self) -> int | None:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     @property
     def usable(self) -> bool:
-        """Whether it lives and talks, as far as is known."""
+        """Whether the child seems to live and its connection is open."""
         return not self._exited.done() and not self._reader.at_eof()
 
     async def ready(self) -> None:
-        """Wait until it has imported the service and entered its lifespan.
+        """Wait until the child has loaded the app and entered its lifespan.
 
         Raises:
-            ConfigurationError: it cannot.
+            ConfigurationError: the child cannot do that.
         """
         await asyncio.shield(self._ready)
 
@@ -90,24 +90,24 @@ class ChildProcess:
         """Run a job's handler.
 
         Returns:
-            How it ends; cancelled where the handler was stopped.
+            A future of how the handler ends; cancelled if the handler was stopped.
         """
         self._number += 1
-        self._answer, self._progress = self._loop.create_future(), job.report
+        self._handling, self._progress = self._loop.create_future(), job.report
         self._send(Run(number=self._number, delivery=job.delivery, message=job.message, token=job.token, record=job.record))
-        return self._answer
+        return self._handling
 
     def halt(self, reason: Stop) -> None:
         """Tell the handler to stop."""
         self._send(Halt(number=self._number, reason=reason))
 
     def kill(self) -> None:
-        """End the process, now."""
+        """Kill the process."""
         if not self._exited.done():
             self._process.kill()
 
     async def end(self) -> None:
-        """Let it leave its lifespan and end; kill it where that takes too long."""
+        """Let the child leave its lifespan and end. Kill it if that takes too long."""
         if not self._writer.is_closing():
             self._writer.write_eof()
         done, _ = await asyncio.wait({self.gone}, timeout=LINGER)
@@ -120,20 +120,20 @@ class ChildProcess:
         if not self._writer.is_closing():
             self._writer.write(pack(message))
 
-    # --- what comes from it ----------------------------------------------------------------------
+    # --- messages from the child -----------------------------------------------------------------
 
     async def _read(self) -> None:
         try:
             while True:
                 header = await self._reader.readexactly(HEADER.size)
-                self._take(unpack(await self._reader.readexactly(*HEADER.unpack(header))))
+                self._handle(unpack(await self._reader.readexactly(*HEADER.unpack(header))))
         except (asyncio.IncompleteReadError, OSError):
-            pass  # it ends, or is dead
+            pass  # the child is ending, or dead
         except Exception:
-            log.exception("%s: it said what cannot be read; killed", self._process.name)
+            log.exception("%s: killed, because it sent an unreadable message", self._process.name)
             self.kill()
 
-    def _take(self, message: object) -> None:
+    def _handle(self, message: object) -> None:
         match message:
             case Ready():
                 if not self._ready.done():
@@ -146,34 +146,35 @@ class ChildProcess:
                 self._settle(ended)
 
     def _settle(self, ended: Ended | Errored | None) -> None:
-        answer, self._answer, self._progress = self._answer, None, None
-        if answer is None or answer.done():
+        handling, self._handling, self._progress = self._handling, None, None
+        if handling is None or handling.done():
             return
         if ended is None:
-            answer.cancel()
+            handling.cancel()
         else:
-            answer.set_result(ended)
+            handling.set_result(ended)
 
     def _refuse(self, why: str) -> None:
         if not self._ready.done():
-            self._ready.set_exception(ConfigurationError(f"{self._errand.reference} does not start in a child process: {why}"))
-            self._ready.exception()  # seen: nobody may be waiting for it
+            self._ready.set_exception(ConfigurationError(f"{self._setup.reference} does not start in a child process: {why}"))
+            self._ready.exception()  # mark it as retrieved: perhaps no caller waits for it
 
-    # --- its end ---------------------------------------------------------------------------------
+    # --- the child's end -------------------------------------------------------------------------
 
     def _wait(self) -> None:
-        """Wait for the process, in a thread."""
+        """Wait for the process to exit, in a thread."""
         self._process.join()
         try:
             self._loop.call_soon_threadsafe(self._note_exit, self._process.exitcode)
         except RuntimeError:
-            pass  # the loop was closed: nobody wants to know
+            pass  # the loop is closed
 
     def _note_exit(self, code: int | None) -> None:
         if not self._exited.done():
             self._exited.set_result(code)
 
-    async def _attend(self) -> None:
+    async def _watch(self) -> None:
+        """Read the child's messages until it has exited. If it closes the connection, it gets LINGER to exit, then is killed."""
         reading = self._loop.create_task(self._read())
         try:
             either: set[asyncio.Future[Any]] = {reading, self._exited}
@@ -182,24 +183,24 @@ class ChildProcess:
                 await asyncio.wait({self._exited}, timeout=LINGER)
                 self.kill()
                 await asyncio.wait({self._exited})
-            await asyncio.wait({reading}, timeout=GRACE)  # the last it said; somebody it forked may keep the connection open
+            await asyncio.wait({reading}, timeout=GRACE)  # its last messages; a process that it forked may keep the connection open
         finally:
-            self.kill()  # if it lives, the loop is being torn down
+            self.kill()  # if it still lives, the loop is being torn down
             reading.cancel()
             self._writer.close()
             atexit.unregister(self._process.kill)
-            self._bury(self._exited.result() if self._exited.done() else -signal.SIGKILL)
+            self._note_gone(self._exited.result() if self._exited.done() else -signal.SIGKILL)
 
-    def _bury(self, code: int | None) -> None:
-        if self._answer is not None and not self._answer.done():
-            log.error("%s: its process died under a handler: %s", self._process.name, _cause(code))
+    def _note_gone(self, code: int | None) -> None:
+        if self._handling is not None and not self._handling.done():
+            log.error("%s: died while running a handler: %s", self._process.name, _cause(code))
         self._settle(Errored(code=DIED))
-        self._refuse(f"it ended before it was ready: {_cause(code)}; see what it wrote")
+        self._refuse(f"it ended before it was ready: {_cause(code)}; see its output")
         self.gone.set_result(code)
 
 
 def _cause(code: int | None) -> str:
-    """Say how a process ended: multiprocessing gives signals as negative numbers."""
+    """Describe how a process ended: multiprocessing gives signals as negative numbers."""
     if code is not None and code < 0:
         return f"signal {-code} ({signal.strsignal(-code)})"
     return f"exit code {code}"
@@ -207,7 +208,7 @@ def _cause(code: int | None) -> str:
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """Start a process with these signals blocked: it unblocks them once it takes no notice of them."""
+    """Block these signals while a process starts. The child unblocks them once it ignores them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, LEFT_TO_PARENT)
     try:
         yield
