@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 from offpoll.errors import ConfigurationError, InvalidInput, InvalidJSON
 from offpoll.json_types import Adapter, Plain, adapter_of, faults, refuse_json_text
 from offpoll.lateness import Weight, read_weight
+from offpoll.limits import encoder
 from offpoll.operation import Operation, is_kind
 from offpoll.setting_ranges import MAX_ATTEMPTS, MAX_TIMEOUT
 from offpoll.settings import Settings
@@ -34,8 +35,7 @@ def _constant(name: str) -> None:
 
 
 _decode = json.JSONDecoder(parse_constant=_constant).decode
-#: What it is given has no circles: it was decoded, or dumped by an adapter, which refuses them.
-_encode_text = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False, check_circular=False).encode
+_encode_text = encoder(ascii_only=False, sort_keys=True)
 
 
 def _encode(value: Any) -> str:

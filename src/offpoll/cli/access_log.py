@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from string import ascii_letters, digits
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
@@ -23,6 +24,10 @@ DELAY = 0.1
 
 #: Bytes that are written at once: what a pipe takes whole (PIPE_BUF), so that lines of several processes do not mix.
 BLOCK = 4096
+
+#: Bytes of a path that stand in a line as they are; others are percent-encoded, so that no path can forge a line.
+_SAFE = "/%:@!$&'()*+,;=~"
+_PLAIN = f"{ascii_letters}{digits}_.-{_SAFE}".encode()
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -45,7 +50,7 @@ class AccessLog:
     def __init__(self, app: Asgi, lines: Lines) -> None:
         logger = logging.getLogger("offpoll.access")
         self._app, self._lines = app, lines
-        self._write: Callable[[str], object] = logger.info if logger.handlers or logger.level else lines.write
+        self._write: Callable[[str], object] = logger.info if logger.handlers or logger.level > logging.INFO else lines.write
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request as the application does, and write its line."""
@@ -98,6 +103,8 @@ class Lines:
 
     def flush(self) -> None:
         """Write what is held now."""
+        if not self._held:
+            return
         block, self._held, self._size = b"".join(self._held), [], 0
         if self._timer is not None:
             self._timer.cancel()
@@ -111,7 +118,9 @@ class Lines:
 
 def _line(scope: Scope, status: int, location: str, seconds: float) -> str:
     client = (scope.get("client") or ("-",))[0]
-    path = quote(scope.get("raw_path") or scope["path"], safe="/%:@!$&'()*+,;=~")[:500]
+    path = scope.get("raw_path") or scope["path"]
+    plain = isinstance(path, bytes) and not path.translate(None, _PLAIN)
+    path = (path.decode() if plain else quote(path, safe=_SAFE))[:500]
     return f'{client} "{scope["method"]} {path}" {status} {seconds * 1000:.1f} ms{location and f" → {location}"}'
 
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote, urlsplit
 
 from offpoll.app import Authorize, Caller
@@ -41,6 +41,8 @@ _RAW_PATH = re.compile(r"[!-~]*")
 
 #: What is answered to nobody, as nginx logs it.
 CLIENT_GONE = 499
+
+Answering: TypeAlias = Coroutine[Any, Any, Response]
 
 _JSON = {"content-type": "application/json", "cache-control": "no-store"}
 
@@ -115,7 +117,7 @@ class Endpoint:
         return response
 
     async def _routed(self, request: Request) -> Response:
-        row: Callable[[], Awaitable[Response]]
+        row: Callable[[], Answering]
         match [part for part in request.path.split("/") if part]:
             case ["livez" | "readyz" as probe]:
                 row, allow = (self.livez if probe == "livez" else self.readyz), "GET"
@@ -133,7 +135,7 @@ class Endpoint:
             return await row()
         return problem_of(MethodNotAllowed(f"{request.method} is not possible here, {allow} is.", allow=allow))
 
-    async def submit(self, kind: str, request: Request) -> Response:
+    def submit(self, kind: str, request: Request) -> Answering:
         """Accept an operation: 202 and a ticket."""
 
         async def respond(owner: str) -> Response:
@@ -151,9 +153,9 @@ class Endpoint:
             )
             return ticket.to_response()
 
-        return await self._guarded(request, respond)
+        return self._guarded(request, respond)
 
-    async def get(self, kind: str, operation_id: str, request: Request) -> Response:
+    def get(self, kind: str, operation_id: str, request: Request) -> Answering:
         """Return an operation: 200 with its result, 202 while it is not done, 404 where there is none or it ended otherwise."""
 
         async def respond(owner: str) -> Response:
@@ -166,25 +168,25 @@ class Endpoint:
             headers = {**_JSON, "retry-after": str(self._service.retry_after(document))}
             return Response(status=202, headers=headers, body=document.to_bytes())
 
-        return await self._guarded(request, respond)
+        return self._guarded(request, respond)
 
-    async def status_link(self, kind: str, operation_id: str, request: Request) -> Response:
+    def status_link(self, kind: str, operation_id: str, request: Request) -> Answering:
         """Return a fresh status link: 200."""
 
         async def respond(owner: str) -> Response:
             link = await self._service.status_link(kind, operation_id, owner=owner)
             return Response(status=200, headers=_JSON, body=link.to_json().encode())
 
-        return await self._guarded(request, respond)
+        return self._guarded(request, respond)
 
-    async def cancel(self, kind: str, operation_id: str, request: Request) -> Response:
+    def cancel(self, kind: str, operation_id: str, request: Request) -> Answering:
         """Cancel an operation: 202 with its document, again 202, 409 where it ended otherwise."""
 
         async def respond(owner: str) -> Response:
             document = await self._service.cancel(kind, operation_id, owner=owner)
             return Response(status=202, headers={**_JSON, "retry-after": "0"}, body=document.to_bytes())
 
-        return await self._guarded(request, respond)
+        return self._guarded(request, respond)
 
     async def livez(self) -> Response:
         """Say that the process answers."""

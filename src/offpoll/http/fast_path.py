@@ -87,7 +87,7 @@ class FastPath:
         self.app = app
         self._routes = {(route.method, *route.path.split("/")): route for route in routes}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer a request."""
         if scope["type"] == "http" and not scope.get("root_path"):
             parts = scope["path"].split("/")
@@ -96,8 +96,8 @@ class FastPath:
                 parts[2] = ID
             route = self._routes.get((scope["method"], *parts))
             if route is not None:
-                return await route.answer(operation_id, scope, receive, send)
-        return await self.app(scope, receive, send)
+                return route.answer(operation_id, scope, receive, send)
+        return self.app(scope, receive, send)
 
 
 def request_of(scope: Scope, receive: Receive) -> Request:
