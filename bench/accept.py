@@ -1,8 +1,11 @@
-"""CPU of one accepted request: `offpoll.application(async_connect(app))` against FastAPI + boto3 (`accept_boto3.py`).
+"""CPU of one accepted request: offpoll against FastAPI + boto3 (`accept_boto3.py`).
 
-Each API is a process of its own with one uvicorn server (uvloop, httptools, no access log); both talk to the same stub of S3 and SQS in
-another process. This process sends both the same orders over a few kept-alive connections. What counts is the CPU time of the API's
-process, user and system, all of its threads, by its own account before and after the load; the load itself and the stub do not count.
+    FastAPI + boto3               beside `offpoll serve` as a user runs it, its access log included
+    FastAPI + boto3: application  beside `offpoll.application(async_connect(app))` under plain uvicorn
+
+Each API is a process with one uvicorn server (uvloop, httptools; only `offpoll serve` writes an access log). All talk to the same stub of
+S3 and SQS in another process. This process sends them the same orders over a few kept-alive connections. What counts is the CPU time of the
+API's process, user and system, all of its threads, which the kernel accounts for; the load itself and the stub do not count.
 """
 
 from __future__ import annotations
@@ -14,12 +17,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 
-from bench.report import finish, measure_pairs, one_core, options, table
+from bench.report import Options, finish, measure_pairs, one_core, options, process_cpu_seconds, table
 from bench.wire import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, TOKEN, stub
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
@@ -27,7 +30,12 @@ from pydantic import BaseModel, Field
 from offpoll import Offpoll, application, async_connect
 
 CONNECTIONS = 32
-HERE = Path(__file__).parent
+
+PEER = "FastAPI + boto3"
+
+#: Looks at whether `offpoll serve` listens, a tenth of a second apart.
+START_TRIES = 200
+
 _serial = count()
 
 
@@ -38,31 +46,25 @@ class Order(BaseModel):
     quantity: int = Field(gt=0)
 
 
+app = Offpoll()
+
+
+@app.operation("order")
+async def create_order(order: Order) -> Order:
+    """Do nothing: no worker runs here."""
+    return order
+
+
 def offpoll() -> FastAPI:
     """Make offpoll's API; uvicorn calls this in the API's process."""
-    app = Offpoll()
-
-    @app.operation("order")
-    async def create_order(order: Order) -> Order:
-        return order
-
-    return _accountable(application(async_connect(app)))
+    return application(async_connect(app))
 
 
 def boto3() -> FastAPI:
     """Make the peer; uvicorn calls this in the API's process."""
     from bench.accept_boto3 import api
 
-    return _accountable(api)
-
-
-def _accountable(api: FastAPI) -> FastAPI:
-    api.add_api_route("/cpu", _cpu)
     return api
-
-
-async def _cpu() -> float:
-    return time.process_time()
 
 
 def environment(aws: str) -> dict[str, str]:
@@ -97,22 +99,68 @@ def serve(name: str, number: int) -> None:
     """
     import uvicorn
 
-    config = uvicorn.Config(f"accept:{name}", factory=True, loop="uvloop", http="httptools", access_log=False, log_level="warning")
+    config = uvicorn.Config(f"bench.accept:{name}", factory=True, loop="uvloop", http="httptools", access_log=False, log_level="warning")
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=number)])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Api:
+    """A running API.
+
+    Attributes:
+        pid: of its process.
+        port: where it listens on 127.0.0.1.
+        walls: seconds of wall time a request, of each load.
+    """
+
+    pid: int
+    port: int
+    walls: list[float] = field(default_factory=list)
+
+    def cost(self, requests: int) -> Callable[[], float]:
+        """Return a measurement: seconds of the API's CPU for one request."""
+
+        def measure() -> float:
+            cpu, wall = process_cpu_seconds(self.pid), time.perf_counter()
+            asyncio.run(_load(self.port, requests))
+            self.walls.append((time.perf_counter() - wall) / requests)
+            return (process_cpu_seconds(self.pid) - cpu) / requests
+
+        return measure
+
+
 @contextmanager
-def serving(name: str, aws: str) -> Iterator[int]:
-    """Run one of the APIs against the stub and yield its port. It inherits a listening socket, so it needs no waiting for."""
+def serving(name: str, aws: str) -> Iterator[Api]:
+    """Run one of the APIs against the stub. It inherits a listening socket, so it needs no waiting for."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         number = listening.fileno()
-        command = [sys.executable, "-c", f"import accept; accept.serve({name!r}, {number})"]
-        process = subprocess.Popen(command, cwd=HERE, env=environment(aws), pass_fds=[number])
+        command = [sys.executable, "-c", f"from bench.accept import serve; serve({name!r}, {number})"]
+        process = subprocess.Popen(command, env=environment(aws), pass_fds=[number])
         try:
-            yield listening.getsockname()[1]
+            yield Api(pid=process.pid, port=listening.getsockname()[1])
         finally:
             process.terminate()
             process.wait()
+
+
+@contextmanager
+def serving_as_users_do(aws: str) -> Iterator[Api]:
+    """Run `offpoll serve` against the stub, its log and access log going where nobody reads them."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "offpoll.cli.main", "serve", "bench.accept:app", "--port", str(port)]
+    process = subprocess.Popen(command, env=environment(aws), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(START_TRIES):
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield Api(pid=process.pid, port=port)
+    finally:
+        process.terminate()
+        process.wait()
 
 
 @asynccontextmanager
@@ -144,51 +192,48 @@ def _order(port: int, number: int) -> bytes:
     return head.encode() + body
 
 
-async def _load(port: int, requests: int) -> tuple[float, float]:
-    """Send so many orders; return the API's CPU seconds and the wall's seconds for one."""
+async def _load(port: int, requests: int) -> None:
+    """Send so many orders."""
 
     async def customer(numbers: range) -> None:
         async with _connected(port) as ask:
             for _ in numbers:
                 await ask(_order(port, next(_serial)), b"202")
 
-    async def account() -> float:
-        async with _connected(port) as ask:
-            return float(await ask(f"GET /cpu HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n".encode(), b"200"))
-
-    cpu, wall = await account(), time.perf_counter()
     await asyncio.gather(*(customer(range(first, requests, CONNECTIONS)) for first in range(CONNECTIONS)))
-    wall = time.perf_counter() - wall
-    return (await account() - cpu) / requests, wall / requests
-
-
-def cost(port: int, requests: int, walls: list[float]) -> Callable[[], float]:
-    """Return a measurement: seconds of the API's CPU for one request."""
-
-    def measure() -> float:
-        cpu, wall = asyncio.run(_load(port, requests))
-        walls.append(wall)
-        return cpu
-
-    return measure
 
 
 def main() -> None:
     given = options(__doc__ or "")
     one_core()
-    our_walls: list[float] = []
-    their_walls: list[float] = []
     with ExitStack() as stack:
         aws = stack.enter_context(stub())
-        ours = cost(stack.enter_context(serving("offpoll", aws)), given.pick(4_000, 1_200), our_walls)
-        theirs = cost(stack.enter_context(serving("boto3", aws)), given.pick(500, 160), their_walls)
-        mine, peers, ratios = measure_pairs(ours, {"FastAPI + boto3": theirs}, pairs=given.pick(9, 5))
-    rows = [("offpoll", f"{mine * 1e6:.0f}", f"{1 / mine:,.0f}", f"{1 / min(our_walls):,.0f}", "1")]
-    for name, spent in peers.items():
-        rows.append((name, f"{spent * 1e6:.0f}", f"{1 / spent:,.0f}", f"{1 / min(their_walls):,.0f}", f"{ratios[name]:.1f}"))
-    heads = ("", "CPU µs", "requests/s of a core", "requests/s here, with load and stub beside it", "times offpoll's")
+        apis = {
+            "offpoll serve": stack.enter_context(serving_as_users_do(aws)),
+            "application() under uvicorn": stack.enter_context(serving("offpoll", aws)),
+            PEER: stack.enter_context(serving("boto3", aws)),
+        }
+        peer = {PEER: apis[PEER].cost(given.pick(500, 160))}
+        served, application_, peers, ratios = _measured(apis, peer, given)
+    costs = dict(zip(apis, (served, application_, peers[PEER]), strict=True))
+    times = (1.0, application_ / served, peers[PEER] / served)
+    rows = [
+        (name, f"{spent * 1e6:.0f}", f"{1 / spent:,.0f}", f"{1 / min(apis[name].walls):,.0f}", f"{ratio:.1f}")
+        for (name, spent), ratio in zip(costs.items(), times, strict=True)
+    ]
+    heads = ("", "CPU µs", "requests/s of a core", "requests/s here, with load and stub beside it", "times offpoll serve's")
     table(f"Accepted requests, {CONNECTIONS} at a time", heads, rows)
     finish("accept", ratios, given)
+
+
+def _measured(
+    apis: Mapping[str, Api], peer: Mapping[str, Callable[[], float]], given: Options
+) -> tuple[float, float, dict[str, float], dict[str, float]]:
+    """Return both of our costs, the peer's, and the ratios."""
+    requests, pairs = given.pick(4_000, 1_200), given.pick(9, 5)
+    served, peers, ratio = measure_pairs(apis["offpoll serve"].cost(requests), peer, pairs=pairs)
+    inside, _, inside_ratio = measure_pairs(apis["application() under uvicorn"].cost(requests), peer, pairs=pairs)
+    return served, inside, peers, {PEER: ratio[PEER], f"{PEER}: application": inside_ratio[PEER]}
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ class RightForecast:
     workload: Workload
     ahead: Callable[[], int]
 
-    def accepted(self, _kind: str, *, now: datetime, lateness_weight: Weight) -> tuple[Estimate, PollHint]:
+    def accepted(self, _kind: str, *, now: datetime, lateness_weight: Weight, loop: object) -> tuple[Estimate, PollHint]:
         """Forecast an operation that is enqueued now."""
         state, seconds = self.workload.state(self.ahead()), SERVICE_TIME / self.workload.service
         earliest, mean = state.earliest * seconds, state.duration.mean * seconds
