@@ -105,7 +105,7 @@ def test_a_cancel_of_what_has_long_ended() -> None:
     with lab(single(handle)) as one:
         operation_id = one.submit()
         one.until_done(operation_id)
-        one.system._workers[0][0].drain()  # its heartbeat would look four times a second, for fifteen days
+        one.system._workers[0][0].drain()  # it would poll for fifteen days
         one.system.advance(15 * 86_400)
         with pytest.raises(NotCancelable, match="succeeded"):
             one.cancel(operation_id)

@@ -167,7 +167,7 @@ class Runner:
 
     async def beside(self, how: str) -> None:
         """Let the heartbeat do its part for the job that runs: renew lease and visibility, or publish progress."""
-        (job,) = self.worker._jobs.values()
+        (job,) = self.worker._jobs
         async with self.worker._make_heartbeat() as heartbeat:
             now = self._cast.world.loop_time()
             if how == "beat":

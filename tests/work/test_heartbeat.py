@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -19,8 +20,9 @@ from offpoll.queue import MemoryQueue, Message
 from offpoll.records import Claim, MemoryRecords, Undecided
 from offpoll.service_times import MemoryServiceTimes
 from offpoll.testing import START, run_virtual
-from offpoll.work.heartbeat import Heartbeat
+from offpoll.work.heartbeat import TICK, Heartbeat
 from offpoll.work.job import Job, Stop
+from offpoll.work.jobs import Jobs
 from offpoll.work.publish import Publisher
 
 LEASE = 30.0
@@ -30,6 +32,17 @@ EXPIRES_AT = START + timedelta(days=14)
 
 def handler(number: int) -> int:
     return number
+
+
+@dataclass(kw_only=True)
+class _Counted(Heartbeat):
+    """A heartbeat that says when it looks."""
+
+    on_look: Callable[[], None]
+
+    def look(self) -> None:
+        self.on_look()
+        super().look()
 
 
 class Beating:
@@ -43,8 +56,10 @@ class Beating:
         forecast = Forecast(queue=self.queue, service_times=MemoryServiceTimes(), expected_service_time=5, concurrency=1)
         board = AsyncStatusBoard(store=MemoryDocumentStore(clock=clock), clock=clock)
         self.stopped_at: float | None = None
-        self.jobs: dict[str, Job] = {}
-        self.heartbeat = Heartbeat(
+        self.jobs = Jobs()
+        self.looks: list[float] = []
+        self.heartbeat = _Counted(
+            on_look=lambda: self.looks.append(self.loop.time()),
             jobs=self.jobs,
             records=self.records,
             queue=self.queue,
@@ -59,9 +74,18 @@ class Beating:
         (delivery,) = await self.queue.receive(limit=1, wait=0)
         update = await self.records.claim(SUBMISSION, seen=0, token="t", lease=LEASE, expires_at=EXPIRES_AT)
         kind = Kind.of("order", handler)
-        job = self.jobs["t"] = Job(
-            delivery=delivery, message=message, kind=kind, token="t", record=update.record, lease_ends=self.loop.time() + LEASE
+        now = self.loop.time()
+        job = Job(
+            delivery=delivery,
+            message=message,
+            kind=kind,
+            token="t",
+            record=update.record,
+            last_beat=now,
+            last_beat_try=now,
+            lease_ends=now + LEASE,
         )
+        self.jobs.add(job)
 
         def stopped() -> None:
             self.stopped_at = self.loop.time()
@@ -244,8 +268,34 @@ async def test_a_broken_job_does_not_cost_the_others(at: Beating, job: Job) -> N
     """A job that cannot be looked at does not end the heartbeat of the rest."""
     broken = Job(delivery=job.delivery, message=job.message, kind=job.kind, token="b")
     broken.last_beat = None  # type: ignore[assignment]
-    del at.jobs["t"]
-    at.jobs.update({"b": broken, "t": job})
+    at.jobs.remove(job)
+    at.jobs.add(broken)
+    at.jobs.add(job)
     await asyncio.sleep(100)
     assert job.stop_reason is None
     assert at.on_records.count("renew") >= 9
+
+
+def test_it_sleeps_while_there_is_no_job() -> None:
+    """Without a job nothing wakes it; one that arrives wakes it at once and is kept alive; once that is gone it sleeps again."""
+
+    async def main() -> None:
+        at = Beating()
+        running = asyncio.create_task(at.heartbeat.run())
+        await asyncio.sleep(3600)
+        assert at.looks == []
+        job = await at.begin()
+        await asyncio.sleep(0.01)
+        assert at.looks == [3600]
+        await asyncio.sleep(600)
+        assert at.looks[-1] - at.looks[0] == pytest.approx((len(at.looks) - 1) * TICK)
+        assert at.on_records.count("renew") == pytest.approx(60, abs=2)
+        at.jobs.remove(job)
+        await asyncio.sleep(TICK)
+        looks = len(at.looks)
+        await asyncio.sleep(3600)
+        assert len(at.looks) == looks
+        running.cancel()
+        await asyncio.wait({running})
+
+    run_virtual(main())
