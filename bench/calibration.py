@@ -1,14 +1,14 @@
-"""Whether operations end when their 202 said they would: the production service, whole, on virtual time.
+"""Measures whether operations end when their 202 said they would, with the whole production code on virtual time.
 
-M/G/c: orders and reports arrive at random (Poisson) at an API, several workers take them. Nothing is simulated but time, the stores (the
-in-memory twins, with S3's 30 ms and SQS's 10 ms in front of a submit), and the handlers, which sleep. An operation is *inside* where its
-recorded end lies between `earliest` and `latest` of the document that was created when it was accepted: 80 % where estimates are right.
+M/G/c: orders and reports arrive at random (Poisson) at an API, and several workers take them. Only three things are simulated: time, the
+stores (in memory, with S3's 30 ms in front of each creation), and the handlers, which sleep. An operation ends *inside* if its recorded end
+lies between `earliest` and `latest` of the document that was created when the API accepted it: 80 % do if estimates are right.
 
-The first `WARM_UP` operations of a run do not count: of them nothing was known. "After doubling": from one operation on every handler takes
-twice as long; those count that were accepted later than 3 minutes and 200 completions after that. Arrivals halve with it, so that the load
-stays; in the last row they do not, and a load of 45 % becomes one of 90 %.
+The first `WARM_UP` operations of a run do not count, because nothing was known of them. "After doubling": from one operation on, every
+handler takes twice as long, and only operations count that were accepted both 3 minutes and 200 completions after that. Arrivals halve at
+the same time, so the load stays the same. In the last row they do not, and a load of 45 % becomes one of 90 %.
 
-Takes `--quick` (less than 30 s) and `--json`, and then prints one JSON object as its last line.
+Takes `--quick` (less than 30 s) and `--json`, which prints one JSON object as the last line.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ __all__ = ["Ended", "Workload", "inside", "run", "run_doubled"]
 
 LOADS = (0.70, 0.85, 0.95)
 
-#: Three workers of four slots.
+#: Three workers with four slots each.
 WORKERS, SLOTS = 3, 4
 
-#: Seconds: mean service time by kind, and the share of its deviation in it (log-normal). Two orders for each report.
+#: By kind: the mean service time in seconds, and its standard deviation over the mean (log-normal). Two orders for each report.
 KINDS = {"order": (10.0, 0.8), "report": (2.0, 1.2)}
 SHARE_OF_ORDERS = 2 / 3
 
 WARM_UP = 300
 
-#: After a change, estimates have so long to be right again.
+#: How long estimates may take to be right again after a change.
 SETTLING, SETTLING_COMPLETIONS = timedelta(minutes=3), 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """One operation: when it was accepted, what its 202 said, when it ended."""
+    """One operation: when it was accepted, the estimate in its 202, and when it ended."""
 
     accepted_at: datetime
     estimate: Estimate
@@ -57,7 +57,7 @@ class Ended:
 
     @property
     def place(self) -> str:
-        """Where it ended: early, inside or late."""
+        """Whether it ended `early`, `inside` or `late`."""
         assert self.estimate.earliest is not None
         assert self.estimate.latest is not None
         if self.finished_at < self.estimate.earliest:
@@ -66,11 +66,11 @@ class Ended:
 
 
 class Workload:
-    """Random arrivals and service times, the same for the same seed.
+    """Draws random arrivals and service times, the same for the same seed.
 
     Args:
         seed: of this run.
-        load: arriving work over what the slots can do.
+        load: arriving work over the capacity of the slots.
     """
 
     def __init__(self, *, seed: int, load: float) -> None:
@@ -89,13 +89,13 @@ class Workload:
         return "order" if self._arrivals.random() < SHARE_OF_ORDERS else "report"
 
     def service_time(self, kind: str) -> float:
-        """Return how long a handler takes, seconds."""
+        """Return how many seconds a handler takes."""
         mean, deviation = KINDS[kind]
         sigma = math.sqrt(math.log(1 + deviation**2))
         return self.slower * mean * self._service.lognormvariate(-(sigma**2) / 2, sigma)
 
     def app(self) -> Offpoll:
-        """Return the service, whose handlers sleep."""
+        """Return an app whose handlers sleep."""
         app = Offpoll()
         for kind in KINDS:
             app.operation(kind, timeout=7200.0)(self._handler(kind))
@@ -109,8 +109,8 @@ class Workload:
         return handle
 
 
-class _Distant:
-    """A store that answers after a while."""
+class _SlowStore:
+    """A store whose `create` takes a while."""
 
     def __init__(self, target: Any, seconds: float) -> None:
         self._target, self._seconds = target, seconds
@@ -136,7 +136,7 @@ def _accept(made: System, work: Workload, count: int) -> list[tuple[datetime, An
 
 
 def _ends(made: System, tickets: Sequence[tuple[datetime, Any]]) -> Iterator[Ended]:
-    """Let what is queued come to its end."""
+    """Let all queued operations end, and yield them."""
     while made.queue.peek():
         made.advance(5)
     for accepted_at, ticket in tickets:
@@ -151,25 +151,25 @@ def _system(work: Workload) -> Any:
     return system(work.app(), settings=settings, workers=WORKERS)
 
 
-def _distance(made: System) -> None:
+def _slow_down(made: System) -> None:
     board = made.service.dependencies.board
-    board.store = _Distant(board.store, 0.03)
+    board.store = _SlowStore(board.store, 0.03)
 
 
 def run(*, seed: int, load: float, operations: int) -> list[Ended]:
-    """Return the operations of one run that count."""
+    """Return the operations of a run that count."""
     work = Workload(seed=seed, load=load)
     with _system(work) as made:
-        _distance(made)
+        _slow_down(made)
         tickets = _accept(made, work, WARM_UP + operations)
         return list(_ends(made, tickets))[WARM_UP:]
 
 
 def run_doubled(*, seed: int, load: float, operations: int, rarer: float) -> list[Ended]:
-    """Return those of one run that were accepted when estimates had to be right again after service times doubled."""
+    """Double all service times within a run, and return the operations accepted once estimates must be right again."""
     work = Workload(seed=seed, load=load)
     with _system(work) as made:
-        _distance(made)
+        _slow_down(made)
         before = _accept(made, work, WARM_UP)
         changed_at = made.loop.now()
         work.slower, work.rarer = 2.0, rarer
@@ -213,7 +213,7 @@ def _print(rows: Sequence[dict[str, Any]]) -> None:
 
 def main() -> None:
     """Measure and print."""
-    given = options("Whether operations end when their 202 said they would.")
+    given = options("Measure whether operations end when their 202 said they would.")
     seeds, operations = range(1, 1 + given.pick(5, 1)), given.pick(2000, 500)
     steady = [_row(f"{load:.0%}", [run(seed=seed, load=load, operations=operations) for seed in seeds]) for load in LOADS]
     doubled = []

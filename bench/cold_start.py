@@ -1,11 +1,11 @@
-"""What a Lambda function's start costs: each of ours, against the same function on boto3, and on boto3 with FastAPI and Mangum.
+"""Measures the start of each of our Lambda functions against the same function on boto3, and on boto3 with FastAPI and Mangum.
 
-Each is the CPU time of a fresh interpreter that makes the function ready for its first event, less that of one that does nothing at all;
-bytecode is cached. Ours imports the service, reads its settings and connects it; theirs imports boto3 and creates the clients that the
-function needs, as every such module does. The service's input is plain JSON at first, and then a pydantic model on both sides. The bench
-fails where one of ours loads a web framework, boto3, or an HTTP library, or pydantic without a model.
+A start costs the CPU time of a fresh interpreter that makes the function ready for its first event, less that of one that does nothing.
+Bytecode is cached. Our function imports the app, reads the settings and connects the app. Theirs imports boto3 and creates the clients that
+it needs, as every such module does. The app's input is plain JSON at first, then a pydantic model on both sides. The bench fails if one of
+our functions loads a web framework, boto3 or an HTTP library, or loads pydantic without a model.
 
-What is wanted: a third of boto3's, without a model. A quick run leaves the models out.
+The goal is a third of boto3's cost, without a model. A quick run leaves the models out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench.report import finish, measure_pairs, one_core, options, table
+from bench.report import finish, interpreter_cpu_seconds, measure_pairs, one_core, options, table
 
 FUNCTIONS = ("api", "worker", "dead_letters")
 HEAVY = frozenset({"boto3", "botocore", "fastapi", "starlette", "mangum", "pyreqwest", "typer", "rich", "uvicorn"})
@@ -57,7 +57,7 @@ async def create_order(order: {type}) -> {type}:
     return order
 """
 
-#: What each function talks to, as ours does: documents, records, and a queue, which a worker needs too, to hide messages and to park them.
+#: The clients of every function, as ours needs them: documents, records, and a queue, which a worker uses to hide and to park messages.
 CLIENTS = ("s3", "sqs", "dynamodb")
 
 BOTO3 = """
@@ -98,7 +98,7 @@ lambda_handler = Mangum(api, lifespan="off")
 
 
 class Starts:
-    """The functions, written into a folder, and what it costs to start one."""
+    """Writes functions into a folder, and measures their starts."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -108,18 +108,18 @@ class Starts:
         self._environ = {**inherited, **ENVIRON, "PYTHONPATH": path, "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
         self._nothing = statistics.median(self._cpu("pass", "") for _ in range(7))
 
-    def write(self, name: str, text: str, *, model: bool, clients: tuple[str, ...] = ()) -> None:
+    def write(self, name: str, text: str, *, model: bool) -> None:
         """Write a module."""
         read = 'Order.model_validate_json(event["body"])' if model else 'json.loads(event["body"])'
         filled = text.format(model=MODEL if model else "", type="Order" if model else "dict", clients=CLIENTS, read=read)
         (self._folder / f"{name}.py").write_text(filled)
 
     def cost(self, code: str, *, app: str = "") -> Callable[[], float]:
-        """Return a measurement: CPU seconds, user and system, without the interpreter's own."""
+        """Return a measurement: CPU seconds, user and system, without those of a bare interpreter."""
         return lambda: max(1e-4, self._cpu(code, app) - self._nothing)
 
     def loaded(self, code: str, *, app: str) -> set[str]:
-        """Return the top-level packages that are loaded afterwards."""
+        """Return the top-level packages that the code loads."""
         ask = f"{code}; import sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
         done = subprocess.run([sys.executable, "-c", ask], env=self._with(app), capture_output=True, text=True, check=True)
         return set(done.stdout.split())
@@ -128,27 +128,22 @@ class Starts:
         return {**self._environ, "OFFPOLL_APP": app} if app else self._environ
 
     def _cpu(self, code: str, app: str) -> float:
-        process = subprocess.Popen([sys.executable, "-c", code], env=self._with(app))
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"{code!r} failed")
-        return usage.ru_utime + usage.ru_stime
+        return interpreter_cpu_seconds(code, environ=self._with(app))
 
 
 def check(starts: Starts, function: str, *, app: str, model: bool) -> None:
-    """Refuse what would make every start slower."""
+    """Fail if a function loads something that makes every start slower."""
     heavy = starts.loaded(f"from offpoll.functions import {function}", app=app) & (HEAVY if model else HEAVY | {"pydantic"})
     if heavy:
         raise SystemExit(f"offpoll.functions.{function} loads {', '.join(sorted(heavy))}")
 
 
 def peers_of(starts: Starts, function: str, *, model: bool) -> dict[str, Callable[[], float]]:
-    """Write the same function for each peer, and return their measurements."""
-    starts.write(f"boto3_{function}_{model}", BOTO3, model=model, clients=CLIENTS)
+    """Write the same function for each peer, and return the measurements."""
+    starts.write(f"boto3_{function}_{model}", BOTO3, model=model)
     peers = {"boto3": starts.cost(f"import boto3_{function}_{model}")}
     if function == "api" and importlib.util.find_spec("mangum") is not None:
-        starts.write(f"mangum_{function}_{model}", MANGUM, model=model, clients=CLIENTS)
+        starts.write(f"mangum_{function}_{model}", MANGUM, model=model)
         peers["FastAPI + Mangum"] = starts.cost(f"import mangum_{function}_{model}")
     return peers
 
@@ -176,9 +171,9 @@ def main() -> None:
         alone = starts.cost("import boto3")
         bare = statistics.median(alone() for _ in range(given.pick(9, 2)))
     table("CPU ms until a function is ready", ("function", "offpoll", "peer", "ms", "times offpoll's", "3 or more"), rows)
-    print(f"  (`import boto3` by itself, without a client: {bare * 1e3:.0f})")
+    print(f"  (`import boto3` alone, without a client: {bare * 1e3:.0f})")
     if importlib.util.find_spec("mangum") is None:
-        print("  (Mangum is not installed: nothing is said about it)")
+        print("  (Mangum is not installed, so it is not measured)")
     finish("cold_start", every, given)
 
 

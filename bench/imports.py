@@ -1,39 +1,28 @@
-"""What an import costs: `import offpoll` and `from offpoll import Client`, against `import boto3`, and what each loads.
+"""Measures `import offpoll` and `from offpoll import Client` against `import boto3`, and lists the packages that they load.
 
-Each is the CPU time of a fresh interpreter that does nothing else, less that of one that does nothing at all; bytecode is cached. A program
-that only submits and waits must not pay for a server, so the bench fails where one of the heavy packages is loaded.
+An import costs the CPU time of a fresh interpreter that does nothing else, less that of one that does nothing at all. Bytecode is cached. A
+program that only submits and waits must not pay for a server, so the bench fails if an import loads one of the heavy packages.
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
 
-from bench.report import finish, measure_pairs, one_core, options, table
+from bench.report import finish, interpreter_cpu_seconds, measure_pairs, one_core, options, table
 
 HEAVY = ("boto3", "botocore", "fastapi", "starlette", "pydantic", "typer", "rich", "uvicorn")
 OURS = {"import offpoll": "import offpoll", "Client": "from offpoll import Client"}
 
 
-def cpu(code: str) -> float:
-    """Return the CPU seconds, user and system, of a fresh interpreter that runs this."""
-    process = subprocess.Popen([sys.executable, "-c", code])
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{code!r} failed")
-    return usage.ru_utime + usage.ru_stime
-
-
 def cost(code: str) -> Callable[[], float]:
-    """Return a measurement: the import's CPU seconds, without the interpreter's own."""
-    return lambda: max(1e-4, cpu(code) - cpu("pass"))
+    """Return a measurement: the import's CPU seconds, without those of a bare interpreter."""
+    return lambda: max(1e-4, interpreter_cpu_seconds(code) - interpreter_cpu_seconds("pass"))
 
 
 def loaded(code: str) -> list[str]:
-    """Return the top-level packages that it loads, of those that are not the standard library's."""
+    """Return the top-level packages that the code loads, without the standard library's."""
     ask = f"{code}; import sys; print(*sorted({{name.partition('.')[0] for name in sys.modules}} - sys.stdlib_module_names))"
     before, after = (
         set(subprocess.run([sys.executable, "-c", each], capture_output=True, text=True, check=True).stdout.split())

@@ -1,6 +1,6 @@
-"""How many status links one core signs in a second: offpoll's `S3DocumentStore.sign`, boto3, obstore and awscrt, with a session token.
+"""Measures how many status links one core signs in a second, with a session token: offpoll's, boto3's, obstore's and awscrt's.
 
-`hashlib` is the floor of whoever uses it: the three SHA-256 operations that no presigned URL can do without, and nothing else.
+`hashlib floor` is the least that signing with hashlib can cost: the three SHA-256 operations that every presigned URL needs.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def awscrt() -> Callable[[str], object]:
 
 
 def hashlib_floor() -> Callable[[str], object]:
-    """Three operations over as many bytes as a link of this key has, the HMAC's key and constant part already eaten."""
+    """Do three operations over as many bytes as a link has. The HMAC's key and the constant part are hashed beforehand."""
     inner, outer = hashlib.sha256(b"i" * 64), hashlib.sha256(b"o" * 64)
     inner.update(b"AWS4-HMAC-SHA256\n20261123T180000Z\n20261123/eu-west-1/s3/aws4_request\n")
     rest = b"x" * (300 + len(TOKEN))
@@ -105,7 +105,7 @@ def hashlib_floor() -> Callable[[str], object]:
 
 
 def cost(make: Callable[[], Callable[[str], object]], rounds: int) -> Callable[[], float]:
-    """Return a measurement: seconds of CPU for one URL."""
+    """Return a measurement: CPU seconds for one URL."""
     sign = make()
 
     def measure() -> float:

@@ -1,7 +1,7 @@
-"""What the benches share: interleaved pairs, CPU time, tables, and the command line. Knows nothing of what is measured.
+"""Serves all benches: interleaved pairs, CPU time, tables, and the command line.
 
-A pair is one run of offpoll and one of a peer, directly after each other, so that a busy machine slows both; the ratio of a peer is the
-median over the pairs. Each bench takes `--quick` (less than 30 s) and `--json`, and then prints one JSON object as its last line:
+A pair is one run of offpoll and one of a peer, directly one after the other, so that a busy machine slows both. A peer's ratio is the
+median over the pairs. Each bench takes `--quick` (less than 30 s) and `--json`, which prints one JSON object as the last line:
 
     {"bench": "presign", "ratios": {"boto3": 71.2}}        boto3 needs 71.2 times what offpoll needs
 """
@@ -12,18 +12,19 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Options", "cpu_seconds", "finish", "measure_pairs", "one_core", "options", "table"]
+__all__ = ["Options", "cpu_seconds", "finish", "interpreter_cpu_seconds", "measure_pairs", "one_core", "options", "table"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """The command line: whether to be quick, whether to end with JSON, and where a plot goes."""
+    """The command line's options: whether to be quick, whether to end with JSON, and where to write a plot."""
 
     quick: bool
     json: bool
@@ -35,25 +36,35 @@ class Options:
 
 
 def options(description: str, *, plot: bool = False) -> Options:
-    """Read the command line; with `--plot` where the bench draws one."""
+    """Read the command line. `plot` adds the option `--plot`."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions: less than 30 s")
     parser.add_argument("--json", action="store_true", help="end with one JSON object on the last line")
     if plot:
-        parser.add_argument("--plot", type=Path, metavar="FILE", help="draw it, as SVG")
+        parser.add_argument("--plot", type=Path, metavar="FILE", help="write a plot there, as SVG")
     given = parser.parse_args()
     return Options(quick=given.quick, json=given.json, plot=given.plot if plot else None)
 
 
 def cpu_seconds() -> float:
-    """Return the CPU time of this process so far, user and system, all threads, seconds."""
+    """Return the CPU seconds of this process so far: user and system, all threads."""
     return time.process_time()
 
 
-def one_core() -> None:
-    """Keep this process, its threads and its later children on one core, where the system can do that.
+def interpreter_cpu_seconds(code: str, *, environ: Mapping[str, str] | None = None) -> float:
+    """Return the CPU seconds, user and system, of a fresh interpreter that runs this code."""
+    process = subprocess.Popen([sys.executable, "-c", code], env=environ)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{code!r} failed")
+    return usage.ru_utime + usage.ru_stime
 
-    Waking an idle core is charged to the process that wakes it; in a virtual machine it can cost more than the call that is measured.
+
+def one_core() -> None:
+    """Keep this process, its threads and its later children on one core, if the system supports that.
+
+    A process pays for waking an idle core. In a virtual machine that can cost more than the measured call.
     """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -65,9 +76,9 @@ def measure_pairs(
     """Measure interleaved pairs.
 
     Args:
-        ours: measures offpoll once and returns its cost of one unit, in whatever unit the peers use too.
-        peers: by name: the same for each peer.
-        pairs: how many pairs each peer gets. One run of each goes before, unmeasured.
+        ours: measures offpoll once and returns the cost of one call, in the peers' unit.
+        peers: the same for each peer, by name.
+        pairs: how many pairs each peer gets, after one unmeasured run of each.
 
     Returns:
         Our median cost, each peer's median cost, and each peer's ratio: the median over its pairs of peer / ours.
@@ -88,7 +99,7 @@ def measure_pairs(
 
 
 def table(title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table, the first column to the left, the others to the right."""
+    """Print a table. The first column is aligned to the left, the others to the right."""
     cells = [[str(head) for head in heads], *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
     print(f"\n{title}")
@@ -98,7 +109,7 @@ def table(title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) ->
 
 
 def finish(bench: str, ratios: Mapping[str, float], given: Options, **more: object) -> None:
-    """Print the last line, if it was asked for; with what else a bench has to say."""
+    """Print the last line if `--json` asks for it. `more` are further members."""
     if given.json:
         print(json.dumps({"bench": bench, "ratios": {name: round(ratio, 2) for name, ratio in ratios.items()}, **more}))
     sys.stdout.flush()

@@ -1,10 +1,10 @@
-"""What waiting for 10,000 operations at once costs one `AsyncClient`: memory and CPU a ticket, requests in flight, none forgotten.
+"""Measures what one `AsyncClient` pays to wait for 10,000 operations at once: memory and CPU for each ticket, requests in flight.
 
-`wait_all` against a stub store and API in another process, beside the obvious way: a task for each ticket that awaits `client.wait`, and
-a semaphore in front of the network. Both have the same cap. All tickets are saved ones, so that all are due at once: the worst burst there
-is. Each way runs in a process of its own. CPU is user and system, of that process; memory is the growth of its resident set.
+It compares `wait_all` with the obvious way: a task for each ticket that awaits `client.wait`, and a semaphore in front of the network. Both
+have the same cap, and talk to a stub store and API in another process. The tickets were saved, so all are due at once: the worst possible
+burst. Each way runs in a separate process. CPU is that process's user and system time; memory is the growth of its resident set.
 
-The bench fails where a request over the cap was under way, or an operation was forgotten or fetched twice.
+The bench fails if more requests than the cap were in flight, or if an operation was forgotten or fetched twice.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from bench.report import cpu_seconds, options, table
+from bench.report import cpu_seconds, finish, options, table
 from bench.wait_stub import WARM, document
 
 from offpoll.client import AsyncClient, AsyncHttpTransport
@@ -34,7 +34,7 @@ from offpoll.ticket import Ticket
 HERE = Path(__file__).parent
 CAP = 32
 
-#: As long as the query of a link that temporary credentials signed.
+#: As long as the query of a link signed with temporary credentials.
 QUERY = "X-Amz-Signature=" + "a" * 64 + "&X-Amz-Security-Token=" + "t" * 700
 
 
@@ -51,7 +51,7 @@ def stub(seconds: float) -> Iterator[str]:
 
 
 def tickets(origin: str, numbers: range) -> Iterator[Ticket]:
-    """Make tickets as they are read from where they were saved."""
+    """Make tickets as if they had been saved and read again."""
     expires_at = datetime.now(UTC) + timedelta(hours=1)
     for number in numbers:
         identifier = f"{number:032x}"
@@ -66,7 +66,7 @@ def resident() -> int:
 
 
 class Capped:
-    """The network behind a semaphore, for the tasks."""
+    """The network behind a semaphore, for the way with tasks."""
 
     def __init__(self) -> None:
         self._network, self._room = AsyncHttpTransport(), asyncio.Semaphore(CAP)
@@ -112,10 +112,9 @@ async def _wait(way: str, origin: str, given: list[Ticket]) -> tuple[list[Any], 
 
 
 def child(way: str, origin: str, count: int) -> None:
-    """Wait one way, and print what it cost."""
-    asyncio.run(
-        WAYS[way](origin, list(tickets(origin, range(WARM, WARM + 50))))
-    )  # connections, imports and the allocator's first pages: unmeasured
+    """Wait in one way, and print the cost."""
+    # Connections, imports and the allocator's first pages are not measured.
+    asyncio.run(WAYS[way](origin, list(tickets(origin, range(WARM, WARM + 50)))))
     begun = resident()
     given = list(tickets(origin, range(count)))
     held = resident() - begun
@@ -127,7 +126,7 @@ def child(way: str, origin: str, count: int) -> None:
 
 
 def measure(way: str, count: int, seconds: float) -> dict[str, float]:
-    """Measure one way, in a process and against a stub of its own."""
+    """Measure one way, with a new process and a new stub."""
     with stub(seconds) as origin:
         command = [sys.executable, __file__, "--child", way, origin, str(count)]
         said = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
@@ -138,52 +137,36 @@ def measure(way: str, count: int, seconds: float) -> dict[str, float]:
     return said  # type: ignore[no-any-return]
 
 
+def row(way: str, said: dict[str, float], count: int) -> tuple[object, ...]:
+    """Return a way's row of the table under `HEADS`."""
+    memory = (f"{said[name] / 1024:.1f}" for name in ("ticket", "wait"))
+    cpu = (f"{said['cpu'] / units * 1e6:.0f}" for units in (count, said["polls"] + count))
+    return way, *memory, *cpu, f"{said['polls'] / count:.1f}", said["most"], said["connections"], f"{said['wall']:.1f}"
+
+
+HEADS = "", "KiB a ticket", "KiB a wait", "CPU µs a ticket", "CPU µs a request", "polls a ticket", "most in flight", "connections", "s"
+
+
 def main() -> None:
     given = options(__doc__ or "")
     count, seconds = given.pick(10_000, 1_000), float(given.pick(20, 2))
     found = {way: measure(way, count, seconds) for way in WAYS}
-    rows = [
-        (
-            way,
-            f"{said['ticket'] / 1024:.1f}",
-            f"{said['wait'] / 1024:.1f}",
-            f"{said['cpu'] / count * 1e6:.0f}",
-            f"{said['cpu'] / (said['polls'] + count) * 1e6:.0f}",
-            f"{said['polls'] / count:.1f}",
-            said["most"],
-            said["connections"],
-            f"{said['wall']:.1f}",
-        )
-        for way, said in found.items()
-    ]
-    heads = (
-        "",
-        "KiB a ticket",
-        "KiB a wait",
-        "CPU µs a ticket",
-        "CPU µs a request",
-        "polls a ticket",
-        "most in flight",
-        "connections",
-        "s",
-    )
-    table(f"{count:,} operations that end within {seconds:.0f} s, {CAP} requests in flight at most", heads, rows)
+    rows = [row(way, said, count) for way, said in found.items()]
+    table(f"{count:,} operations that end within {seconds:.0f} s, {CAP} requests in flight at most", HEADS, rows)
     ours, theirs = found["wait_all"], found["a task for each ticket"]
-    if given.json:
-        figures = {
-            "tickets": count,
-            "kib_per_ticket": round(ours["ticket"] / 1024, 2),
-            "kib_per_wait": round(ours["wait"] / 1024, 2),
-            "cpu_us_per_ticket": round(ours["cpu"] / count * 1e6),
-            "in_flight": ours["most"],
-            "cap": CAP,
-            "forgotten": ours["forgotten"],
-        }
-        # How many polls there are depends on how fast the machine gets through them, so CPU is compared by the request.
-        ours["request"], theirs["request"] = (said["cpu"] / (said["polls"] + count) for said in (ours, theirs))
-        names = {"tasks, CPU a request": "request", "tasks, memory": "wait"}
-        ratios = {name: round(theirs[figure] / ours[figure], 2) for name, figure in names.items()}
-        print(json.dumps({"bench": "wait_all", "ratios": ratios, **figures}))
+    # A faster machine polls more often, so CPU is compared by the request.
+    ours["request"], theirs["request"] = (said["cpu"] / (said["polls"] + count) for said in (ours, theirs))
+    ratios = {name: theirs[figure] / ours[figure] for name, figure in {"tasks, CPU a request": "request", "tasks, memory": "wait"}.items()}
+    figures = {
+        "tickets": count,
+        "kib_per_ticket": round(ours["ticket"] / 1024, 2),
+        "kib_per_wait": round(ours["wait"] / 1024, 2),
+        "cpu_us_per_ticket": round(ours["cpu"] / count * 1e6),
+        "in_flight": ours["most"],
+        "cap": CAP,
+        "forgotten": ours["forgotten"],
+    }
+    finish("wait_all", ratios, given, **figures)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""A store and an API of many operations, in a process of its own: what `wait_all.py` waits for.
+"""Serves a store and an API of many operations, for `wait_all.py` to wait for.
 
-Each operation ends at a time of its own, up to so many seconds after the first request. Every request takes a few milliseconds, as in a
-network, and is counted: the most under way at once, the connections, and how often each operation was asked about. Those of `WARM` and
-above are for warming up: they have ended, and nothing of them is counted. Prints its port as its first line.
+Each operation ends at a random time, within the given seconds after the first request. Every request takes a few milliseconds, as on a
+network. The stub counts the most requests in flight, the connections, and how often each operation was polled. Operations from `WARM` on
+are for warming up: they have ended, and the stub does not count them. It prints its port as its first line.
 
-    GET /status/public/{id}     the document: `queued` until its end, then `succeeded`; 304 where the etag has not changed
+    GET /status/public/{id}     the document: `queued` until its end, then `succeeded`; 304 if the etag has not changed
     GET /order/{id}             the order
-    GET /counts                 what was counted
+    GET /counts                 the counts
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from email.utils import formatdate
 #: Seconds that each request takes.
 LATENCY = 0.005
 
-#: Numbers of operations from here on are not counted.
+#: The first number of the operations that are not counted.
 WARM = 2**64
 
 _PATH = re.compile(rb"GET /(status/public|order|counts)/?([0-9a-f]{32})?")
 
 
 class Operations:
-    """What the operations show, and what was asked about them."""
+    """The operations, and the counts of requests about them."""
 
     def __init__(self, port: int, seconds: float) -> None:
         self._origin, self._seconds = f"http://127.0.0.1:{port}", seconds
@@ -42,7 +42,7 @@ class Operations:
         self.in_flight = self.most = self.connections = 0
 
     def counted(self, head: bytes) -> bool:
-        """Tell whether a request is one of those that are measured; the first one starts the time."""
+        """Tell whether a request is to be counted. The first such request starts the clock."""
         match = _PATH.match(head)
         counts = match is not None and match[2] is not None and int(match[2], 16) < WARM
         if counts:
@@ -70,7 +70,7 @@ class Operations:
 
 
 def document(origin: str, identifier: str, status: str) -> dict[str, object]:
-    """Return a status document, as large as ours are."""
+    """Return a status document of the usual size."""
     now, own = datetime.now(UTC), f"{origin}/order/{identifier}"
     done = status == "succeeded"
     return {
@@ -94,7 +94,7 @@ def _written(status: int, body: bytes, *, etag: str = "") -> bytes:
 
 
 class Connection(asyncio.Protocol):
-    """One connection; one request at a time, none with a body."""
+    """One connection, for requests without a body."""
 
     def __init__(self, operations: Operations) -> None:
         self._operations, self._buffer = operations, bytearray()

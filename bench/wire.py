@@ -1,8 +1,8 @@
-"""CPU of one conditional S3 PUT, by http and by https, and of one SQS send, against a stub server in another process.
+"""Measures the CPU time of a conditional S3 PUT, over http and https, and of an SQS send, against a stub server in another process.
 
-offpoll's wire against boto3, and against itself with pyreqwest in place of its own connections (docs/decisions/0010). Only this process's
-time counts, user and system, all of its threads: what a server pays for each call. Calls come 32 at a time, as a server's do: from 32
-coroutines to offpoll, which gathers sends into batches, and from 32 threads to boto3, which has no other way.
+It compares offpoll's wire with boto3, and with itself on pyreqwest's connections (docs/decisions/0010). Only this process's time counts,
+user and system, all threads: what a server pays for each call. Calls come 32 at a time, as on a server: from 32 coroutines to offpoll,
+which gathers sends into batches, and from 32 threads to boto3, which has no other way.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def stub(*, server: str = "stub", chain: Path | None = None) -> Iterator[str]:
 
 
 class ByPyreqwest(Wire):
-    """The same wire on a library's connections."""
+    """The same wire on pyreqwest's connections."""
 
     def _connect(self, service: AwsService) -> ByProxy:
         found = self._connections[service.endpoint.origin] = ByProxy(service.endpoint.origin, certificates=self._certificates)
@@ -61,7 +61,7 @@ class ByPyreqwest(Wire):
 
 
 def ours(origin: str, *, verb: str, rounds: int, trusted: Path | None, make: type[Wire] = Wire) -> Callable[[], float]:
-    """Return a measurement of offpoll: seconds of CPU for one call."""
+    """Return a measurement of offpoll: CPU seconds for one call."""
     credentials = StaticCredentials(Credentials(access_key=ACCESS_KEY, secret_key=SECRET_KEY, session_token=TOKEN))
     endpoint = AwsEndpoint.parse(origin)
 
@@ -131,7 +131,7 @@ def boto3(origin: str, *, verb: str, rounds: int, trusted: Path | None) -> Calla
 
 
 def authority(folder: Path) -> tuple[Path, Path]:
-    """Make an authority, and a certificate of it for this machine: its own file, and the file of the other with its key."""
+    """Make an authority and a certificate for 127.0.0.1. Return the file of the authority, and that of the certificate with its key."""
     made = trustme.CA()
     made.cert_pem.write_to_path(str(folder / "authority.pem"))
     made.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(folder / "chain.pem"))

@@ -1,4 +1,4 @@
-"""Writes the table of settings into configuration.md, from what `Settings` says of itself. `make docs` runs it; a test compares."""
+"""Writes the table of settings into configuration.md, from the descriptions in `Settings`. `make docs` runs it; a test compares."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def table() -> str:
 
 
 def with_table(page: str) -> str:
-    """Return the page with the table of today."""
+    """Return the page with the current table."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{table()}\n{END}{after}"

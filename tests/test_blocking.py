@@ -1,4 +1,4 @@
-"""The service and the board for code that does not await."""
+"""The service and the status board for code that does not await."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.support.memory import memory_dependencies
+from tests.support.memory_dependencies import memory_dependencies
 
 from offpoll.app import Offpoll
 from offpoll.blocking import Service, StatusBoard
@@ -42,8 +42,8 @@ def threads() -> int:
     return sum(thread.name == "offpoll-blocking" for thread in threading.enumerate())
 
 
-def test_the_calls() -> None:
-    """Every call of the service is there, and returns and raises what the awaited one does."""
+def test_calls_return_and_raise_what_the_awaited_ones_do() -> None:
+    """The blocking service has every call of the async one, with the same results and errors."""
     with Service(service()) as blocking:
         ticket = blocking.submit("order", 5, idempotency_key="k")
         assert blocking.submit("order", 5, idempotency_key="k").operation_id == ticket.operation_id
@@ -57,8 +57,8 @@ def test_the_calls() -> None:
     assert threads() == 0
 
 
-def test_nothing_goes_on_after_it() -> None:
-    """A look at the counters that is under way when it is closed ends with it, after the lifespan."""
+def test_closing_ends_work_in_the_background() -> None:
+    """Closing the service first leaves the lifespan, then cancels a reading of the queue's counters that is under way."""
     events: list[str] = []
 
     @asynccontextmanager
@@ -81,7 +81,7 @@ def test_nothing_goes_on_after_it() -> None:
 
 
 def test_the_lifespan_is_entered_and_left() -> None:
-    """The app's lifespan surrounds the calls, and connections are closed after it; closing twice does no harm."""
+    """The app's lifespan surrounds the calls, and the connections close after it. Closing twice does no harm."""
     events: list[str] = []
 
     @asynccontextmanager
@@ -97,8 +97,8 @@ def test_the_lifespan_is_entered_and_left() -> None:
     assert events == ["up", "down", "closed"]
 
 
-def test_a_lifespan_that_fails() -> None:
-    """If the lifespan raises, so does `Service`, and no thread is left; the next one tries again."""
+def test_a_lifespan_that_fails_at_the_start() -> None:
+    """If the lifespan raises, `Service` raises the same error and leaves no thread. The next attempt starts afresh."""
     attempts: list[int] = []
     closed: list[str] = []
 
@@ -118,7 +118,7 @@ def test_a_lifespan_that_fails() -> None:
 
 
 def test_a_lifespan_that_fails_at_the_end() -> None:
-    """What the lifespan raises when it is left is raised by `close`, and no thread is left."""
+    """If the lifespan raises on exit, `close` raises the same error and leaves no thread."""
 
     @asynccontextmanager
     async def lifespan(app: Offpoll) -> AsyncIterator[None]:
@@ -132,7 +132,7 @@ def test_a_lifespan_that_fails_at_the_end() -> None:
 
 
 def test_a_board() -> None:
-    """A board alone opens and publishes, and closes its connections."""
+    """A status board works without a service: it opens, publishes, and closes its connections."""
     closed: list[str] = []
 
     async def close() -> None:
@@ -144,8 +144,8 @@ def test_a_board() -> None:
     assert (closed, threads()) == (["closed"], 0)
 
 
-def test_what_is_refused() -> None:
-    """A refusal is raised in the caller's thread, with its type."""
+def test_a_refusal_keeps_its_type() -> None:
+    """A refusal is raised in the caller's thread, with its own type."""
     with Service(service()) as blocking:
         ticket = blocking.submit("order", 5)
         blocking.cancel("order", ticket.operation_id)

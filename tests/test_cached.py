@@ -10,7 +10,7 @@ from offpoll.testing import run_virtual
 
 
 def test_readers_never_wait() -> None:
-    """The old value is given while a new one is read, however long that takes, and one read at a time is begun."""
+    """Readers get the old value while a new one is read, however long that takes; only one read runs at a time."""
 
     async def main() -> None:
         reads = 0

@@ -15,7 +15,7 @@ from offpoll.testing.virtual import VirtualLoop, run_virtual
 
 
 class Sleeper:
-    """Somebody who writes down when their time was up."""
+    """Writes down when its time was up."""
 
     def __init__(self) -> None:
         self.at: list[float] = []
@@ -38,7 +38,7 @@ def test_each_is_told_at_its_own_time() -> None:
 
 
 def test_who_is_discarded_is_not_told() -> None:
-    """Discarding the earliest tells nobody early, and the others on time; discarding twice, or a stranger, does nothing."""
+    """Discarding the earliest calls nothing early and delays nothing. Discarding twice, or an unknown deadline, does nothing."""
 
     async def main() -> list[list[float]]:
         deadlines, first, second = Deadlines(), Sleeper(), Sleeper()
@@ -72,7 +72,7 @@ def test_nobody_waits_nothing_is_armed() -> None:
 
 
 def test_who_waits_again_when_told() -> None:
-    """Whoever is told may set the next deadline at once."""
+    """A callback may set the next deadline at once."""
 
     class Again(Sleeper):
         def expire(self) -> None:
@@ -126,7 +126,7 @@ def test_a_time_limit_that_is_over() -> None:
 
 @pytest.mark.parametrize("over", [False, True])
 def test_a_cancellation_from_elsewhere(over: bool) -> None:
-    """Somebody else's cancellation stays one, also where the limit is over in the same moment."""
+    """A cancellation from elsewhere stays a cancellation, even if the limit passes at the same moment."""
 
     async def main() -> bool:
         async def work() -> None:
@@ -164,7 +164,7 @@ def test_many_tasks_with_one_limit_each() -> None:
 
 
 def test_outside_a_task() -> None:
-    """There is nothing to cancel outside a task."""
+    """Outside a task there is nothing to cancel."""
 
     async def main() -> None:
         failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()

@@ -1,4 +1,4 @@
-"""The status document: its form, its limits, its rank, and how a record is projected onto it."""
+"""The status document: its form, limits and rank, and how a record is projected onto it."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def fields(**changes: Any) -> dict[str, Any]:
 
 
 def test_round_trip() -> None:
-    """What is written is what is read."""
+    """A document that is written and read again is unchanged."""
     document = project(RECORD, before=None, updated_at=NOW, progress=Progress(fraction=0.4, message="packing"), **HINTS)
     assert Document.from_bytes(document.to_bytes()) == document
 
 
 def test_wire_form() -> None:
-    """Instants are RFC 3339 in UTC with milliseconds, `done` is written, and links are absolute."""
+    """Instants are RFC 3339 in UTC with milliseconds, `done` is written out, and links are absolute."""
     written = json.loads(queued(SUBMISSION, expires_at=NOW, **HINTS).to_bytes())
     assert written["spec"] == "offpoll/1"
     assert written["created_at"] == "2030-01-01T12:30:15.123Z"
@@ -58,19 +58,19 @@ def test_wire_form() -> None:
 
 
 def test_unknown_status_is_not_done() -> None:
-    """A status of a newer writer is treated as not done, whatever its `done` says."""
+    """A status from a newer writer counts as not done, whatever its `done` says."""
     assert not Document.from_dict(fields(status="paused", done=True)).done
 
 
 def test_unknown_fields_survive_a_rewrite() -> None:
-    """What a newer writer added is still there after ours."""
+    """A rewrite keeps the fields that a newer writer added."""
     before = Document.from_dict(fields(priority={"level": 3}))
     after = project(decided(Status.SUCCEEDED), before=before, updated_at=NOW)
     assert json.loads(after.to_bytes())["priority"] == {"level": 3}
 
 
 def test_a_record_may_follow_an_unknown_status() -> None:
-    """A status that this version does not know holds nobody up."""
+    """A status unknown to this version does not block later records."""
     assert project(RECORD, before=Document.from_dict(fields(status="paused")), updated_at=NOW).status == "running"
 
 
@@ -96,27 +96,27 @@ def test_a_record_may_follow_an_unknown_status() -> None:
     ids=str,
 )
 def test_malformed(changes: dict[str, Any]) -> None:
-    """Another spec, or a field of another type, is refused as malformed, and never as anything else."""
+    """Another spec, or a field of the wrong type, raises MalformedDocument and no other error."""
     with pytest.raises(MalformedDocument):
         Document.from_dict(fields(**changes))
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b"\xff", b"[" * 4000, b" " * (MAX_BYTES + 1)])
-def test_not_a_document(body: bytes) -> None:
+def test_bytes_that_are_not_a_document(body: bytes) -> None:
     """Bytes that are not a document of at most 4 KiB are refused as malformed."""
     with pytest.raises(MalformedDocument):
         Document.from_bytes(body)
 
 
 def test_missing_field_is_malformed() -> None:
-    """Each field without which nothing can be said has to be there."""
+    """Every required field has to be present."""
     for name in ("id", "kind", "status", "revision", "attempt", "created_at", "updated_at"):
         with pytest.raises(MalformedDocument, match=name):
             Document.from_dict({key: value for key, value in fields().items() if key != name})
 
 
 def test_rank() -> None:
-    """Done outranks attempts, and an attempt outranks revisions."""
+    """Done outranks attempts, and attempts outrank revisions."""
     running = Document.from_dict(fields(status="running", attempt=9, revision=9))
     done = Document.from_dict(fields(status="failed", attempt=1, revision=1))
     later = Document.from_dict(fields(status="running", attempt=10, revision=1))
@@ -124,7 +124,7 @@ def test_rank() -> None:
 
 
 def test_projection_of_an_outcome_drops_the_future() -> None:
-    """A done document has no progress, no estimate and no poll hint, whatever is given; times and attempt are the record's."""
+    """A done document has no progress, estimate or poll hint, whatever is passed. Times and attempt come from the record."""
     record = decided(Status.FAILED, attempt=3, error={"code": "broken", "message": "it broke"})
     document = project(record, before=Document.from_dict(fields(revision=6)), updated_at=NOW, progress=Progress(fraction=1.0), **HINTS)
     assert (document.progress, document.estimate, document.poll) == (None, None, None)
@@ -134,21 +134,21 @@ def test_projection_of_an_outcome_drops_the_future() -> None:
 
 @pytest.mark.parametrize("terminal", ["succeeded", "failed", "canceled"])
 def test_nothing_follows_a_terminal_document(terminal: str) -> None:
-    """A projection over a done document is refused: it would be a bug of the caller."""
+    """Projecting a record onto a done document is refused: the caller has a bug."""
     with pytest.raises(ValueError, match="may not follow"):
         project(RECORD, before=Document.from_dict(fields(status=terminal)), updated_at=NOW)
 
 
-def test_result_is_shown_only_where_asked() -> None:
-    """A result stays out of the document unless the service opts in, and where it is large."""
+def test_result_is_shown_only_by_option() -> None:
+    """The document omits the result unless the service opts in, and always omits a large one."""
     small, large = decided(Status.SUCCEEDED, result='{"n":1}'), decided(Status.SUCCEEDED, result=json.dumps("x" * 2050))
     assert project(small, before=None, updated_at=NOW).result is None
     assert project(small, before=None, updated_at=NOW, show_result=True).result == {"n": 1}
     assert project(large, before=None, updated_at=NOW, show_result=True).result is None
 
 
-def test_too_much_of_a_newer_writer() -> None:
-    """Where unknown fields and a result do not both fit, the result goes: it can be read elsewhere."""
+def test_the_result_yields_to_unknown_fields() -> None:
+    """If unknown fields and a result do not both fit, the result is dropped: readers can get it elsewhere."""
     before = Document.from_dict(fields(note="n" * 1500))
     after = project(decided(Status.SUCCEEDED, result=json.dumps("x" * 2000)), before=before, updated_at=NOW, show_result=True)
     assert after.unknown == {"note": "n" * 1500}
@@ -157,14 +157,14 @@ def test_too_much_of_a_newer_writer() -> None:
 
 
 def test_no_links_without_a_base_url() -> None:
-    """Where no API's address is known, or it is too long, a document has no links."""
+    """If the API's address is unknown or too long, a document has no links."""
     assert links(replace(SUBMISSION, base_url="")) == {}
     assert links(replace(SUBMISSION, base_url="https://" + "a" * MAX_BASE_URL)) == {}
 
 
 @given(st.text(max_size=300))
 def test_messages_fit(message: str) -> None:
-    """Any message is cut to its limit in bytes, and one that fits is left as it is."""
+    """A message is cut to its limit in bytes; one that fits is left alone."""
     fitted = Progress(fraction=1 / 3, message=message).fitted()
     size = len(json.dumps(fitted.message)) - 2
     assert size <= MAX_MESSAGE
@@ -172,7 +172,7 @@ def test_messages_fit(message: str) -> None:
     if len(json.dumps(message)) - 2 <= MAX_MESSAGE:
         assert fitted.message == message
     else:
-        assert size > MAX_MESSAGE - 24  # no more is cut than has to be
+        assert size > MAX_MESSAGE - 24  # no more is cut than necessary
     assert fitted.fitted() == fitted
 
 
@@ -192,7 +192,7 @@ longest = st.text(max_size=6000) | st.sampled_from(["\U0001f600" * 900, "\x00" *
 def test_every_document_fits(
     message: str, code: str, detail: str, member: str, result: str | None, base: int, status: Status | None
 ) -> None:
-    """With everything at its maximum a document has at most 4 KiB and can be read back, whatever a handler says."""
+    """With everything at its maximum a document has at most 4 KiB and can be read back, whatever a handler reports."""
     submission = replace(SUBMISSION, kind="k" * 64, digest="d" * 128, base_url="https://" + "h" * base if base else "")
     record = replace(RECORD, submission=submission, attempt=100)
     if status is not None:

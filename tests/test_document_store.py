@@ -1,4 +1,4 @@
-"""The in-memory document store: its links, as whoever follows them meets them. The rest is in the contract suites."""
+"""The in-memory document store's links, as a client that follows them sees them. The contract suites test the rest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEY = "status/Zo\u00eb & co/5f2b"
 
 
 class Clock:
-    """A clock that is set by hand."""
+    """A clock that the test sets by hand."""
 
     now = datetime(2030, 1, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 
@@ -22,7 +22,7 @@ class Clock:
 
 
 def made() -> tuple[MemoryDocumentStore, Clock, str]:
-    """Return a store with a document, its clock, and a link of a minute."""
+    """Return a store with one document, the store's clock, and a link that works for a minute."""
     clock = Clock()
     store = MemoryDocumentStore(clock=clock)
     run_virtual(store.create(KEY, b"one"))
@@ -30,7 +30,7 @@ def made() -> tuple[MemoryDocumentStore, Clock, str]:
 
 
 def test_a_link_works_until_it_expires() -> None:
-    """And says so then."""
+    """An expired link is refused, and the response says that it expired."""
     store, clock, href = made()
     clock.now += timedelta(seconds=59)
     assert store.answer("GET", href, {})[0::2] == (200, b"one")
@@ -41,7 +41,7 @@ def test_a_link_works_until_it_expires() -> None:
 
 
 def test_a_conditional_read() -> None:
-    """The etag that was given is answered with 304, until the document is another one."""
+    """A GET with the current etag returns 304 until the document changes."""
     store, _, href = made()
     etag = store.answer("GET", href, {})[1]["etag"]
     assert store.answer("GET", href, {"if-none-match": etag})[0::2] == (304, b"")
@@ -61,7 +61,7 @@ def test_a_conditional_read() -> None:
     ],
 )
 def test_a_link_that_was_tampered_with(old: str, new: str) -> None:
-    """It is refused, as a store does that checks its signature."""
+    """A changed link is refused, as by a store that checks its signature."""
     store, _, href = made()
     assert href.count(old) == 1
     status, _, body = store.answer("GET", href.replace(old, new), {})
@@ -70,12 +70,12 @@ def test_a_link_that_was_tampered_with(old: str, new: str) -> None:
 
 
 def test_only_get() -> None:
-    """A link reads: it does nothing else."""
+    """A link only reads: other methods are refused."""
     store, _, href = made()
     assert [store.answer(method, href, {})[0] for method in ("DELETE", "HEAD", "PUT")] == [403, 403, 403]
 
 
-def test_what_is_gone() -> None:
-    """It is answered as S3 answers a caller who may not list the bucket."""
+def test_a_missing_document() -> None:
+    """A missing document gets the response that S3 gives a caller who may not list the bucket."""
     store, _, _ = made()
     assert store.answer("GET", store.sign("status/public/other", lifetime=60.0).href, {})[0] == 403

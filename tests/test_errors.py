@@ -10,7 +10,7 @@ from offpoll.errors import Fail, HandlerStopped, OffpollError
 
 
 def test_the_drawing_is_the_tree() -> None:
-    """Every error is drawn at the top of the module, below its base."""
+    """The module's docstring draws every error below its base class."""
     drawn: dict[str, str] = {}
     above: dict[int, str] = {-1: ""}
     for line in (inspect.getdoc(errors) or "").splitlines()[1:]:
@@ -26,13 +26,13 @@ def test_the_drawing_is_the_tree() -> None:
 
 
 def test_one_root() -> None:
-    """Whoever catches OffpollError catches all but what unwinds a handler."""
+    """Catching OffpollError catches every error except the one that unwinds a handler."""
     assert [name for name in errors.__all__ if not issubclass(getattr(errors, name), OffpollError)] == ["HandlerStopped"]
     assert not issubclass(HandlerStopped, Exception)
 
 
 def test_fail_says_its_code() -> None:
-    """A Fail shows its code and its message, and keeps its members."""
+    """A Fail shows its code and message, and keeps its members."""
     fail = Fail("out_of_stock", "There is none left.", sku="A1")
     assert str(fail) == "out_of_stock: There is none left."
     assert fail.members == {"sku": "A1"}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.support.faults import Faults
-from tests.support.spans import span
+from tests.support.service_time_spans import span
 
 from offpoll.document import Estimate
 from offpoll.forecast import FARTHEST, Forecast
@@ -102,7 +102,7 @@ async def test_the_hint_is_the_plan(kit: Kit) -> None:
 
 @virtual
 async def test_the_wait_is_for_all_kinds_of_work(kit: Kit) -> None:
-    """An operation waits for what is ahead of it, of whatever kind; its own kind's service time comes on top."""
+    """An operation waits for all work ahead of it, of every kind, and then takes its own kind's service time."""
     forecast = kit.forecast = Forecast(
         queue=kit.queue, service_times=kit.times, expected_service_time=5.0, concurrency=2, kinds=("order", "report"), clock=kit.now
     )
@@ -139,7 +139,7 @@ async def test_where_nothing_finished_lately_the_slots_tell(kit: Kit) -> None:
 
 @virtual
 async def test_more_work_than_can_ever_be_done(kit: Kit) -> None:
-    """However much is submitted, an estimate is an instant: no further away than a message lives."""
+    """However much is submitted, an estimate is a valid instant, no further away than a message lives."""
     await kit.times.add("order", span(*[40_000.0] * 50))
     await kit.enqueue(5000)
     assert await kit.said() == (FARTHEST, FARTHEST, FARTHEST)
@@ -156,7 +156,7 @@ async def test_it_asks_rarely(kit: Kit) -> None:
 
 @virtual
 async def test_between_two_looks_everybody_is_told_the_same(kit: Kit) -> None:
-    """What is said is worked out once, and follows each look, each kind and each weight."""
+    """Between two readings of the counters a forecast is computed once; it follows each reading, kind and weight."""
     await kit.said()
     same = [kit.forecast.accepted("order", now=START, lateness_weight=1.0) for _ in range(2)]
     assert same[0] == same[1]
@@ -168,7 +168,7 @@ async def test_between_two_looks_everybody_is_told_the_same(kit: Kit) -> None:
 
 @virtual
 async def test_outages_leave_the_last_word(kit: Kit) -> None:
-    """What cannot be read stays what it was."""
+    """A value that cannot be read again stays as it was."""
     await kit.times.add("order", span(*[50.0] * 100))
     before = await kit.said()
     kit.on_times.down()
@@ -180,7 +180,7 @@ async def test_outages_leave_the_last_word(kit: Kit) -> None:
 
 @virtual
 async def test_old_counters_of_an_idle_system(kit: Kit) -> None:
-    """Who is asked once a minute, and then sees counters of a minute ago, does not wait for what has long been done."""
+    """If an idle system's counters are a minute old, a forecast does not wait for work that has long been done."""
     await kit.times.add("order", span(*[4.0] * 100, until=START - timedelta(seconds=300)))
     await kit.enqueue(4, take=2)
     await kit.said()
@@ -204,7 +204,7 @@ async def test_a_running_operations_hint_counts_from_its_readers(kit: Kit) -> No
 
 @virtual
 async def test_measurements_count_while_the_queue_is_silent(kit: Kit) -> None:
-    """Where the depth cannot be read, what is said still follows what workers measure."""
+    """If the depth of the queue cannot be read, a forecast still follows the workers' measurements."""
     kit.on_queue.down()
     assert (await kit.said())[1] == 5.0
     await kit.times.add("order", span(*[20.0] * 100))

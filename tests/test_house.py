@@ -1,4 +1,4 @@
-"""The house rules that can be measured: see CONTRIBUTING.md."""
+"""The measurable house rules of CONTRIBUTING.md."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ def test_no_file_is_too_long() -> None:
 
 
 def test_no_module_imports_itself() -> None:
-    """Not by way of others either: each can be read with only what it imports in mind, inside functions and for type checking too."""
+    """No module imports itself, even through others. Imports inside functions and for type checking count."""
     assert cycle(imports(PACKAGE)) == []
 
 
 def test_functions_are_short() -> None:
-    """Nine of ten have at most 25 lines, docstring included."""
+    """Nine of ten functions have at most 25 lines, docstring included."""
     assert percentile(function_lengths(PACKAGE), 0.9) <= LONG_FUNCTION
 
 
 @pytest.mark.parametrize("folder", [*FOLDERS, ROOT / "tests"], ids=lambda folder: folder.name)
 def test_nothing_rests_on_private_parts_of_asyncio(folder: Path) -> None:
-    """The next version of Python may have others."""
+    """The next version of Python may change asyncio's private parts."""
     assert [each for path in folder.rglob("*.py") for each in private_parts(path)] == []
 
 
-# Each of these can fail
+# Each rule can fail
 
 
 def plant(folder: Path, **modules: str) -> Path:
@@ -52,7 +52,7 @@ def plant(folder: Path, **modules: str) -> Path:
 
 
 def test_a_long_file_is_found(tmp_path: Path) -> None:
-    """One line more than may be."""
+    """A file with one line too many is reported."""
     package = plant(tmp_path, short="x = 1\n" * 300, long="x = 1\n" * 301)
     assert long_files([package], most=300) == {package / "long.py": 301}
 
@@ -68,7 +68,7 @@ def test_a_long_file_is_found(tmp_path: Path) -> None:
     ],
 )
 def test_a_cycle_is_found(tmp_path: Path, back: str) -> None:
-    """Whatever form the import has, and wherever it stands."""
+    """A cycle is found whatever form the import has, and wherever it stands."""
     package = plant(tmp_path, a="from package import b\n", b="import package.c\n", c=back, d="from package import a\n")
     found = cycle(imports(package))
     assert (found[0], sorted(found[1:])) == (found[-1], ["package.a", "package.b", "package.c"])
@@ -76,20 +76,20 @@ def test_a_cycle_is_found(tmp_path: Path, back: str) -> None:
 
 
 def test_a_cycle_with_a_package_is_found(tmp_path: Path) -> None:
-    """A module that imports a name from its own package, whose first file imports the module."""
+    """A module imports a name from its own package, whose `__init__` imports the module."""
     package = plant(tmp_path, room__of____init__="from package.room.a import one\n", room__of__a="from package.room import other\n")
     assert set(cycle(imports(package))) == {"package.room", "package.room.a"}
 
 
 def test_no_cycle(tmp_path: Path) -> None:
-    """Two ways to the same module are none, and modules of others do not count."""
+    """Two paths to one module make no cycle, and modules of other packages do not count."""
     package = plant(tmp_path, a="from package import b, c\n", b="from package.c import x\n", c="import os\n")
     assert imports(package)["package.a"] == {"package.b", "package.c"}
     assert cycle(imports(package)) == []
 
 
 def test_long_functions_are_found(tmp_path: Path) -> None:
-    """Methods and functions inside functions count; one of ten may be longer."""
+    """Methods and nested functions count; one function of ten may be longer."""
     short, long = "def f():\n    x = 1\n", "class C:\n    async def g(self):\n" + "        x = 1\n" * 30
     assert sorted(function_lengths(plant(tmp_path, a=short * 9 + long))) == [2] * 9 + [31]
     assert percentile([2] * 19 + [31], 0.9) == 2
@@ -108,7 +108,7 @@ def test_long_functions_are_found(tmp_path: Path) -> None:
     ],
 )
 def test_a_private_part_is_found(tmp_path: Path, code: str) -> None:
-    """Of a loop, a task, a future, or the module; what a class calls its own is not."""
+    """Private parts of a loop, a task, a future or the module are found. A class may use its own."""
     package = plant(tmp_path, a=code, b="self._loop.time()\nself._ready\nself._task.cancel()\nloop.__class__\n")
     assert len(private_parts(package / "a.py")) == 1
     assert private_parts(package / "b.py") == []

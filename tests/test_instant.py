@@ -13,7 +13,7 @@ from offpoll.instant import from_http_date, from_wire, to_milliseconds, to_wire
 
 @given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
 def test_round_trip(instant: datetime) -> None:
-    """What is cut to milliseconds survives the wire unchanged."""
+    """An instant survives the wire, cut to milliseconds."""
     assert from_wire(to_wire(instant)) == to_milliseconds(instant)
 
 
@@ -23,31 +23,31 @@ def test_wire_form() -> None:
 
 
 def test_other_offsets_become_utc() -> None:
-    """An offset is read, and the instant is in UTC."""
+    """An instant with another offset is converted to UTC."""
     assert from_wire("2030-01-01T02:00:00+02:00") == datetime(2030, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2030-01-01T00:00:00", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
-def test_what_is_no_instant(text: str) -> None:
-    """A text without an offset, or outside of the calendar, is refused as a wrong value."""
+def test_texts_that_are_no_instant(text: str) -> None:
+    """Text without an offset, or outside the calendar, raises ValueError."""
     with pytest.raises(ValueError, match=r"offset|isoformat|years"):
         from_wire(text)
 
 
 @pytest.mark.parametrize("text", [None, "", "soon", "Thu, 32 Jan 2030 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 +2359"])
-def test_a_date_that_is_none(text: str | None) -> None:
-    """A `Date` that cannot be read is as good as none."""
+def test_an_unreadable_date(text: str | None) -> None:
+    """A `Date` header that cannot be read counts as missing."""
     assert from_http_date(text) is None
 
 
 @given(st.text(max_size=40))
 def test_a_date_never_raises(text: str) -> None:
-    """Whatever a server says for a `Date`, reading it does not fail."""
+    """Reading a `Date` header never fails, whatever a server sends."""
     from_http_date(text)
 
 
 def test_http_dates() -> None:
-    """The one form that servers may send is read; a leap second is the second before."""
+    """Only the form that HTTP requires of servers is read. A leap second becomes the second before it."""
     assert from_http_date("Tue, 01 Jan 2030 10:00:00 GMT") == datetime(2030, 1, 1, 10, tzinfo=UTC)
     assert from_http_date("Sat, 31 Dec 2016 23:59:60 GMT") == datetime(2016, 12, 31, 23, 59, 59, tzinfo=UTC)
     assert from_http_date("Tue, 01 Jan 2030 12:00:00 +0200") is None

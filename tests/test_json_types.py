@@ -1,4 +1,4 @@
-"""JSON's own types are read and written without pydantic, and nobody can tell."""
+"""Plain JSON types are read and written without pydantic, with the same results."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ VALUES += [float("nan"), {"a": float("inf")}, [Level.LOW], object(), b"x", LOOP,
 
 
 def outcome(call: Callable[..., Any], *given: Any, **options: Any) -> Any:
-    """Return what comes of a call: a value and its types, or an error and what it says."""
+    """Return what a call produces: a value and its types, or an error and its message."""
     try:
         return repr(call(*given, **options))
     except ValidationError as error:
@@ -46,8 +46,8 @@ def outcome(call: Callable[..., Any], *given: Any, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize("type_", PLAIN)
-def test_it_is_as_pydantic_has_it(type_: Any) -> None:
-    """Every text and every object becomes what pydantic makes of it, or is refused in the same words."""
+def test_it_agrees_with_pydantic(type_: Any) -> None:
+    """Every text and object gives the value that pydantic gives, or is refused in the same words."""
     ours, theirs = adapter_of(type_), TypeAdapter(type_)
     assert not isinstance(ours, TypeAdapter)
     for text in TEXTS:
@@ -60,13 +60,13 @@ def test_it_is_as_pydantic_has_it(type_: Any) -> None:
 
 
 @pytest.mark.parametrize("type_", [Model, Level, float, list[int], dict[str, int], str | None])
-def test_other_types_are_pydantics(type_: Any) -> None:
-    """Whatever has to be converted or looked into is read by pydantic from the start, so that a wrong type shows at the start."""
+def test_other_types_go_to_pydantic(type_: Any) -> None:
+    """Types that need conversion or inspection go to pydantic at registration, so that a wrong type fails at the start."""
     assert isinstance(adapter_of(type_), TypeAdapter)
 
 
-def test_a_type_without_a_form() -> None:
-    """A type that pydantic does not know is refused where it is registered."""
+def test_a_type_without_a_schema() -> None:
+    """A type that pydantic does not know is refused at registration."""
     with pytest.raises(TypeError, match="core schema"):
         adapter_of(type("Unknown", (), {}))
 
@@ -78,7 +78,7 @@ def test_other_errors_are_not_about_values() -> None:
 
 
 def test_a_plain_service_does_not_load_pydantic() -> None:
-    """A kind that takes and returns JSON's own types is registered, read and written without it."""
+    """A kind that takes and returns plain JSON types is registered, read and written without loading pydantic."""
     code = """if True:
         import sys
         from offpoll.kind import Kind

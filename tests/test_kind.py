@@ -83,7 +83,7 @@ def test_what_is_no_handler(handler: Any) -> None:
 
 @pytest.mark.parametrize("name", ["", "Order", "livez", "readyz", "docs", "a/b", "openapi.json"])
 def test_names(name: str) -> None:
-    """A name that is no path of its own is refused."""
+    """A name that makes no safe path is refused."""
     with pytest.raises(ConfigurationError, match="cannot name"):
         Kind.of(name, handle)
 
@@ -96,13 +96,13 @@ def test_names(name: str) -> None:
     ids=str,
 )  # fmt: skip
 def test_limits(limits: dict[str, Any]) -> None:
-    """A limit out of range is refused where it is written: a timeout over SQS's 12 h, no attempts, a weight that divides by zero."""
+    """A limit out of range is refused at registration: a timeout over SQS's 12 h, no attempts, a weight that divides by zero."""
     with pytest.raises(ConfigurationError):
         Kind.of("order", handle, **limits)
 
 
 def test_limits_are_the_settings_own() -> None:
-    """What a decorator may say is what a setting may, and what neither says is the settings' default."""
+    """A decorator accepts the same limits as a setting, and without either the settings' default holds."""
     kind, defaults = Kind.of("order", handle), Settings()
     assert (kind.timeout, kind.attempts, kind.lateness_weight) == (
         defaults.timeout,
@@ -124,7 +124,7 @@ def test_filled() -> None:
 
 
 def test_the_weight_is_absolute_or_relative() -> None:
-    """A decorator or the settings may say either; the kind keeps what is reckoned with, and what the decorator said stands."""
+    """A decorator or the settings may give either form; the kind keeps the computed weight, and the decorator's value wins."""
     said = Kind.of("order", handle, lateness_weight="12/duration")
     assert said.lateness_weight == said.filled(Settings(lateness_weight=4)).lateness_weight == PerDuration(polls=12.0)
     assert Kind.of("order", handle).filled(Settings(lateness_weight=4)).lateness_weight == 4.0
@@ -160,7 +160,7 @@ def test_lone_surrogates(body: bytes) -> None:
 
 
 def test_other_alphabets_cost_what_they_cost() -> None:
-    """Text is not escaped, so that a body is as long as it was sent; but for the two characters that SQS refuses."""
+    """Text is not escaped, so a body is as long as the client sent it, except for the two characters that SQS refuses."""
     assert canonical('{"b": "注文", "a": "é😀"}'.encode()) == '{"a":"é😀","b":"注文"}'
     assert canonical(b'"\\uFFFE \\uffff"') == '"\\ufffe \\uffff"'
 
@@ -176,7 +176,7 @@ def no_annotation(value):  # type: ignore[no-untyped-def]
 
 
 def test_errors_point_and_tell_no_values() -> None:
-    """Each fault says where and why, in the words of RFC 6901, and repeats nothing of what was sent."""
+    """Each fault says where and why, with an RFC 6901 pointer, and repeats nothing of the input."""
     with pytest.raises(InvalidInput) as raised:
         ORDER.parse(canonical(b'{"sku": "S3CRET", "quantity": "S3CRET2", "note": 12345}'))
     errors = raised.value.members["errors"]
@@ -210,7 +210,7 @@ def test_many_faults() -> None:
 
 
 def test_objects_as_inputs() -> None:
-    """An input may be an object of its type or the JSON form of one; what has no JSON form is refused."""
+    """An input may be an object of its type or that object's JSON form; an object without a JSON form is refused."""
     assert ORDER.dump_input(Order(sku="a", quantity=1)) == '{"note":null,"quantity":1,"sku":"a"}'
     assert ORDER.dump_input({"sku": "a", "quantity": 1}) == '{"quantity":1,"sku":"a"}'
     loop: list[Any] = []
@@ -225,7 +225,7 @@ def test_objects_as_inputs() -> None:
 
 @pytest.mark.parametrize("text", ['{"a": 1}', " [1]"])
 def test_json_text_is_no_object(text: str) -> None:
-    """JSON text in a `str` is refused, for typed and untyped handlers: the handler would be given a string. A plain text is a value."""
+    """JSON text in a `str` is refused for typed and untyped handlers, because the handler would get a string. Plain text is a value."""
     for handler in (handle, no_annotation):
         with pytest.raises(InvalidInput, match="bytes"):
             Kind.of("order", handler).dump_input(text)

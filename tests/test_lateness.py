@@ -1,4 +1,4 @@
-"""What it is worth to learn early, as people say it: per second, or per expected duration."""
+"""The lateness weight as users write it: polls per second, or polls per expected duration."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from offpoll.lateness import DEFAULT_WEIGHT, MAX_WEIGHT, MIN_WEIGHT, PerDuration
         (MAX_WEIGHT, MAX_WEIGHT),
     ],
 )
-def test_either_is_said(said: float | str, weight: float | PerDuration) -> None:
-    """A number is polls per second, one with `/duration` behind it is relative; spaces do not matter."""
+def test_both_forms_are_read(said: float | str, weight: float | PerDuration) -> None:
+    """A number is polls per second; a number followed by `/duration` is relative. Spaces do not matter."""
     assert read_weight(said) == weight
 
 
@@ -32,18 +32,18 @@ def test_either_is_said(said: float | str, weight: float | PerDuration) -> None:
     ids=repr,
 )  # fmt: skip
 def test_nonsense_is_refused(said: object) -> None:
-    """Anything else, and what is out of range, is refused, with what is needed instead."""
+    """Anything else, or a number out of range, is refused with an example of what is needed."""
     with pytest.raises(ValueError, match="such as 30/duration"):
         read_weight(said)  # type: ignore[arg-type]
 
 
 def test_per_second() -> None:
-    """A relative weight is divided by the expected duration; an absolute one is what it is. An operation of no time divides by nothing."""
+    """A relative weight is divided by the expected duration, which may be zero; an absolute weight stays as it is."""
     assert per_second(PerDuration(polls=30.0), expected=60.0) == 0.5
     assert per_second(4.0, expected=60.0) == 4.0
     assert 0 < per_second(PerDuration(polls=30.0), expected=0.0) < float("inf")
 
 
 def test_the_default_is_relative() -> None:
-    """Nobody's operations take the same time: what a second is worth cannot be known."""
+    """The default is relative, because nobody knows how long a user's operations take or what a second is worth."""
     assert isinstance(read_weight(DEFAULT_WEIGHT), PerDuration)

@@ -1,4 +1,4 @@
-"""What fits into a document, and what has a form at all; the sizes are tested with the documents."""
+"""Text and members of errors in a form that every store accepts. `test_document` tests the sizes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from offpoll.operation import Progress
 
 
 def test_halves_of_surrogate_pairs_are_replaced() -> None:
-    """Texts with bytes that were no text, as Python's file names have them, become texts that every store takes."""
+    """Undecodable bytes, as in Python's file names, are replaced, so that every store accepts the text."""
     assert well_formed("a\ud800b") == "a�b"
     assert well_formed("😀") == "😀"
     error = json_error({"code": "x\ud800", "message": "\udfff", "na\ud800me": ["\udcff", {"k": "\ud83d"}], "ok": "é"})
@@ -18,7 +18,7 @@ def test_halves_of_surrogate_pairs_are_replaced() -> None:
     assert Progress(message="\ud800 of 3").fitted().message == "� of 3"
 
 
-def test_members_that_json_does_not_know() -> None:
-    """Each becomes text by itself, well-formed too."""
+def test_members_without_a_json_form() -> None:
+    """Each member that JSON cannot express becomes well-formed text on its own."""
     error = json_error({"code": "a", "message": "b", "n": float("nan"), "s\ud800": "\ud800"})
     assert error == {"code": "a", "message": "b", "n": "nan", "s�": "�"}

@@ -13,18 +13,18 @@ LINK = StatusLink(href="https://store/status/public/a?X-Amz-Signature=secret", e
 
 
 def test_repr_hides_the_signature() -> None:
-    """Whoever holds the URL can read the document, so logs do not show it."""
+    """The URL lets anybody read the document, so logs do not show it."""
     assert "secret" not in repr(LINK)
     assert "https://store/status/public/a?…" in repr(LINK)
 
 
 def test_round_trip() -> None:
-    """A link is read as it was written."""
+    """A link that is written and read again is unchanged."""
     assert StatusLink.from_dict(LINK.to_dict()) == LINK
 
 
 @pytest.mark.parametrize("fields", [None, [], {}, {"href": 1, "expires_at": "2030-01-01T00:00:00Z"}, {"href": "x", "expires_at": "soon"}])
-def test_what_is_no_link(fields: Any) -> None:
-    """Anything else is a wrong value."""
+def test_values_that_are_no_link(fields: Any) -> None:
+    """Any other value raises ValueError."""
     with pytest.raises(ValueError, match=r".+"):
         StatusLink.from_dict(fields)

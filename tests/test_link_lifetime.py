@@ -1,4 +1,4 @@
-"""How long status links work: by themselves, and through a whole system."""
+"""How long status links work: the formula alone, and in a whole system."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def ends(*, mean: float | None = None, latest: float | None = None) -> Estimate:
     [
         (ends(mean=5, latest=11.5), 600),  # the floor covers it
         (ends(mean=500, latest=1000), 3000),
-        (ends(mean=500, latest=1000.5), 3060),  # whole minutes: most links of a second share their lifetime, and its signature
-        (ends(mean=1000), 6960),  # as if it were exponential: 3 x 2303 s
+        (ends(mean=500, latest=1000.5), 3060),  # whole minutes, so that most links signed in one second share lifetime and signature
+        (ends(mean=1000), 6960),  # three times the 2303 s of an exponential distribution
         (ends(mean=90_000, latest=200_000), 21_600),  # the cap
         (ends(mean=-50, latest=-10), 600),  # overrun
         (ends(), 600),
@@ -34,12 +34,12 @@ def ends(*, mean: float | None = None, latest: float | None = None) -> Estimate:
     ],
 )
 def test_it_covers_the_latest_end(estimate: Estimate | None, seconds: float) -> None:
-    """Three times what is left until the latest end, in whole minutes, between floor and cap."""
+    """A link lasts three times the time left until the latest end, in whole minutes, between floor and cap."""
     assert LIFETIME.covering(estimate, now=START) == seconds
 
 
 def test_a_ticket_and_a_fresh_link_cover_the_estimate() -> None:
-    """The link of a 202 follows the estimate in it, and a fresh one what is left when it is asked for."""
+    """The link of a 202 follows the ticket's estimate; a fresh link follows what is left when a client asks for it."""
 
     async def handle(number: int) -> int:
         await asyncio.sleep(2000)
@@ -59,7 +59,7 @@ def test_a_ticket_and_a_fresh_link_cover_the_estimate() -> None:
 
 
 def test_an_operation_that_outlives_its_link_is_followed() -> None:
-    """The client asks the API for a fresh link, says nothing of it, and waits on."""
+    """The client silently asks the API for a fresh link and keeps waiting."""
 
     async def handle(number: int) -> int:
         await asyncio.sleep(500)

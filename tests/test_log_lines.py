@@ -14,7 +14,7 @@ from offpoll.log_lines import JsonLines, about
 
 
 class Lines:
-    """A logger of the test's own, and the lines it wrote."""
+    """The test's logger, and the lines it wrote."""
 
     def __init__(self) -> None:
         self.stream = io.StringIO()
@@ -33,7 +33,7 @@ def lines() -> Lines:
 
 
 def test_a_line(lines: Lines) -> None:
-    """Time in UTC, level, logger, the whole message, and what was given as `extra`."""
+    """A line has the time in UTC, the level, the logger, the whole message, and every `extra` field."""
     record = logging.makeLogRecord({"name": "mine", "levelname": "WARNING", "msg": "a %s\n%d", "args": ("b", 1), "created": 1893456000.25})
     record.sku = {"code": object}
     assert json.loads(JsonLines().format(record)) == {
@@ -48,7 +48,7 @@ def test_a_line(lines: Lines) -> None:
 
 
 def test_an_exception(lines: Lines) -> None:
-    """Its traceback is a field of the same line."""
+    """An exception's traceback is a field of the same line."""
     try:
         raise LookupError("x")
     except LookupError:
@@ -59,7 +59,7 @@ def test_an_exception(lines: Lines) -> None:
 
 
 def test_about(lines: Lines) -> None:
-    """Fields are in every line that is written inside, in tasks and threads too, and in no other."""
+    """The fields appear in every line written inside the block, in its tasks and threads too, and in no other line."""
 
     async def work(number: int) -> None:
         with about(operation_id=str(number)):

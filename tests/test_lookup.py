@@ -1,4 +1,4 @@
-"""Asking and canceling, below HTTP: what is answered while a store is out of reach, and what a race comes to."""
+"""Looking up and canceling operations, below HTTP: responses while a store is out of reach, and the outcome of races."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def claim(one: Lab, operation_id: str) -> None:
 
 
 def test_a_missing_document_of_a_known_operation() -> None:
-    """Where the record knows it, an operation whose document is gone or broken is answered from the record."""
+    """If an operation's document is missing or broken, its record provides the response."""
     with lab(single(handle), workers=0) as one:
         operation_id = one.submit()
         claim(one, operation_id)
@@ -38,7 +38,7 @@ def test_a_missing_document_of_a_known_operation() -> None:
 
 
 def test_a_broken_document_of_an_unclaimed_operation() -> None:
-    """Without a record a document that cannot be read is a fault, not an unknown operation."""
+    """If there is no record either, an unreadable document is a fault, not an unknown operation."""
     with lab(single(handle), workers=0) as one:
         operation_id = one.submit()
         one.system.store._objects[f"status/public/{operation_id}"] = b"broken"
@@ -47,7 +47,7 @@ def test_a_broken_document_of_an_unclaimed_operation() -> None:
 
 
 def test_cancel_needs_a_document() -> None:
-    """What was never submitted, or is past its retention, cannot be canceled: no record is made of it."""
+    """An operation that was never submitted, or is past its retention, cannot be canceled, and gets no record."""
     with lab(single(handle), workers=0) as one:
         with pytest.raises(OperationNotFound):
             one.cancel("a" * 32)
@@ -55,7 +55,7 @@ def test_cancel_needs_a_document() -> None:
 
 
 def test_cancel_loses_to_an_outcome() -> None:
-    """An outcome that is recorded and not yet shown: the cancel shows it, and says that it came too late."""
+    """If an outcome is recorded but not yet shown, cancel publishes it and says that the cancel came too late."""
     with lab(single(handle), workers=0) as one:
         operation_id = one.submit()
         claim(one, operation_id)
@@ -72,7 +72,7 @@ def test_cancel_loses_to_an_outcome() -> None:
 
 
 def test_cancel_meets_a_claim() -> None:
-    """A claim between the canceller's look and its decision does not stop it."""
+    """A claim between the canceller's read and its decision does not stop the cancel."""
     with lab(single(handle), workers=0) as one:
         operation_id = one.submit()
         submission = one.system.service.dependencies.board.submission_of(one.document(operation_id), owner="public")
@@ -87,7 +87,7 @@ def test_cancel_meets_a_claim() -> None:
 @pytest.mark.parametrize(("target", "verb"), [("store", "read"), ("records", "get"), ("records", "decide"), ("store", "replace")])
 @pytest.mark.parametrize("after", [False, True])
 def test_a_cancel_that_fails_can_be_repeated(target: str, verb: str, after: bool) -> None:
-    """Whichever step fails, the effect is unknown, and repeating ends with one canceled operation."""
+    """Whichever step fails, the effect is unknown. Repeating the cancel ends with one canceled operation."""
     with lab(single(handle), workers=0) as one:
         operation_id = one.submit()
         getattr(one, f"on_{target}").fail(verb, after=after)
@@ -100,12 +100,12 @@ def test_a_cancel_that_fails_can_be_repeated(target: str, verb: str, after: bool
         assert (one.messages, one.document(operation_id).revision) == (0, 2)
 
 
-def test_a_cancel_of_what_has_long_ended() -> None:
-    """A document that is done says enough: nothing is decided about an operation whose record has expired."""
+def test_a_cancel_long_after_the_end() -> None:
+    """A done document is enough: cancel decides nothing about an operation whose record has expired."""
     with lab(single(handle)) as one:
         operation_id = one.submit()
         one.until_done(operation_id)
-        one.system._workers[0][0].drain()  # it would poll for fifteen days
+        one.system._workers[0][0].drain()  # a worker would poll for fifteen days
         one.system.advance(15 * 86_400)
         with pytest.raises(NotCancelable, match="succeeded"):
             one.cancel(operation_id)

@@ -1,4 +1,4 @@
-"""What metrics say of operations follows from what the stores answer."""
+"""Metrics of operations, derived from the responses of the stores."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DONE = Outcome(status=Status.SUCCEEDED, result="1")
 
 
 class Counted:
-    """Metrics that remember."""
+    """Metrics that remember what they were given."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[Any, ...]] = []
@@ -38,7 +38,7 @@ class Counted:
 
 
 class Measured:
-    """Measured records on a clock of the test's own."""
+    """Measured records on a clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = NOON
@@ -57,7 +57,7 @@ def measured() -> Measured:
 
 
 def test_an_operation_that_ends(measured: Measured) -> None:
-    """How it ended, after how many claims, and the seconds since the first of them."""
+    """An end is counted with its status, its claims, and the seconds since the first claim."""
 
     async def main() -> None:
         held = await measured.claimed(1)
@@ -77,7 +77,7 @@ def test_an_operation_that_ends(measured: Measured) -> None:
 
 
 def test_it_ends_once(measured: Measured) -> None:
-    """A decision that came too late, or whose answer was lost, is not counted."""
+    """A decision that came too late, or whose response was lost, is not counted."""
 
     async def main() -> None:
         held = await measured.claimed(1)
@@ -93,15 +93,15 @@ def test_it_ends_once(measured: Measured) -> None:
     assert measured.metrics.lines == []
 
 
-def test_one_that_was_never_begun(measured: Measured) -> None:
-    """It ended, and there is nothing to say of attempts and times."""
+def test_an_end_without_a_claim(measured: Measured) -> None:
+    """An operation that ends before its first claim is counted, without attempts and service time."""
     canceled = Outcome(status=Status.CANCELED, error={"code": "canceled", "message": ""})
     asyncio.run(measured.records.decide(SUBMISSION, canceled, guard=Idle(attempt=0), expires_at=EXPIRES))
     assert measured.metrics.lines == [("OperationsEnded", 1, {"kind": "order", "status": "canceled"})]
 
 
-def test_publishes_that_met_somebody_elses() -> None:
-    """A conflict is counted and goes to whoever published; a board on the store works as on any."""
+def test_publish_conflicts() -> None:
+    """A conflict is counted and still raised to the publisher. A board works on the measured store as on any other."""
     metrics = Counted()
     below = MemoryDocumentStore(clock=lambda: NOON)
     store = MeasuredStore(below, metrics=metrics)
@@ -119,8 +119,8 @@ def test_publishes_that_met_somebody_elses() -> None:
     assert metrics.lines == [("PublishConflicts", 1, {})]
 
 
-def test_every_verb_is_handed_on() -> None:
-    """Nothing that a store can do is lost."""
+def test_every_verb_is_passed_on() -> None:
+    """The measuring wrappers have every verb of what they wrap."""
 
     def verbs(target: Callable[..., Any]) -> set[str]:
         return {name for name in vars(target) if not name.startswith("_")}

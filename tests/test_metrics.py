@@ -1,4 +1,4 @@
-"""Metrics: the line that CloudWatch Logs makes a metric of, and that a count never fails its caller."""
+"""Metrics: the line that CloudWatch Logs turns into a metric. A count never fails its caller."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def now() -> datetime:
 
 
 def test_a_line() -> None:
-    """One JSON object a line, with the value beside its description, as CloudWatch's specification wants it."""
+    """A line is one JSON object, with the value beside its description, as CloudWatch's specification requires."""
     stream = io.StringIO()
     metrics: Metrics = EmfMetrics(stream.write, clock=now)
     metrics.count("MessagesParked")
@@ -34,7 +34,7 @@ def test_a_line() -> None:
 
 
 def test_a_value() -> None:
-    """What is measured is written with its unit."""
+    """A measured value is written with its unit."""
     stream = io.StringIO()
     EmfMetrics(stream.write, clock=now).observe("ServiceTime", 2.5, unit="Seconds", kind="order")
     line = json.loads(stream.getvalue())
@@ -44,7 +44,7 @@ def test_a_value() -> None:
 
 @pytest.mark.parametrize("error", [BrokenPipeError, ValueError("I/O operation on closed file")])
 def test_a_stream_that_is_gone(error: Exception) -> None:
-    """What is counted goes on."""
+    """A broken stream does not stop the caller."""
 
     def write(line: str) -> None:
         raise error
@@ -52,8 +52,8 @@ def test_a_stream_that_is_gone(error: Exception) -> None:
     EmfMetrics(write).count("MessagesParked")
 
 
-def test_none() -> None:
-    """It takes what the other takes."""
+def test_no_metrics() -> None:
+    """`NoMetrics` accepts the same calls."""
     metrics: Metrics = NoMetrics()
     metrics.count("OperationsEnded", 3, status="failed")
     metrics.observe("ServiceTime", 2.5, unit="Seconds", kind="order")

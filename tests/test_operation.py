@@ -1,4 +1,4 @@
-"""Statuses, how they follow each other, and the names of things."""
+"""Operations: statuses and their order, valid names, outcomes and records, and the progress that a handler reports."""
 
 from __future__ import annotations
 
@@ -27,45 +27,45 @@ SUBMISSION = Submission(operation_id="a" * 32, kind="order", owner="public", sta
 
 
 def test_terminal_statuses_have_no_successor() -> None:
-    """Nothing follows succeeded, failed or canceled, and every other status leads to each of them."""
+    """Nothing follows succeeded, failed or canceled; every other status leads to each of them."""
     assert {"succeeded", "failed", "canceled"} == TERMINAL
     assert all(after >= TERMINAL for status, after in TRANSITIONS.items() if status not in TERMINAL)
 
 
 def test_every_status_is_in_the_table() -> None:
-    """The table knows all five, and nothing returns to queued."""
+    """The table has all five statuses, and nothing returns to queued."""
     assert set(TRANSITIONS) == set(Status)
     assert not any(Status.QUEUED in after for after in TRANSITIONS.values())
 
 
 @pytest.mark.parametrize("text", ["", "a" * 31, "a" * 33, "A" * 32, "g" * 32, "a" * 32 + "\n", "\u0660" * 32])
-def test_what_is_no_operation_id(text: str) -> None:
-    """Anything but 32 lowercase hex digits is nobody's id."""
+def test_texts_that_are_no_operation_id(text: str) -> None:
+    """Only 32 lowercase hex digits are an operation's id."""
     assert not is_operation_id(text)
 
 
 @pytest.mark.parametrize(("text", "valid"), [("order", True), ("a", True), ("a-b_2", True), ("a" * 64, True), ("a" * 65, False),
                                              ("", False), ("Order", False), ("2a", False), ("a/b", False), ("a\n", False)])  # fmt: skip
 def test_kinds(text: str, valid: bool) -> None:
-    """A kind is a lowercase letter and then letters, digits, `_` and `-`."""
+    """A kind is a lowercase letter followed by letters, digits, `_` and `-`."""
     assert is_kind(text) is valid
 
 
 @pytest.mark.parametrize(("text", "valid"), [("x", True), ("Zoë@example.com / 7", True), ("o" * 256, True), ("o" * 257, False), ("", False),
                                              ("a\x00", False), ("a\n", False), ("\ud800", False), ("\uffff", False)])  # fmt: skip
 def test_owners(text: str, valid: bool) -> None:
-    """An owner is 1 to 256 characters that can travel as a message attribute."""
+    """An owner is 1 to 256 characters that fit into a message attribute."""
     assert is_owner(text) is valid
 
 
 def test_an_outcome_is_terminal() -> None:
-    """An outcome with a status that something may follow cannot be made."""
+    """An outcome needs a terminal status."""
     with pytest.raises(ValueError, match="not terminal"):
         Outcome(status=Status.RUNNING)
 
 
 def test_a_records_status() -> None:
-    """A record is queued before its first claim, running after it, and then what its outcome says."""
+    """A record is queued before its first claim, running after it, and then has its outcome's status."""
     assert Record(submission=SUBMISSION, expires_at=NOW).status is Status.QUEUED
     assert Record(submission=SUBMISSION, expires_at=NOW, attempt=1).status is Status.RUNNING
     done = Record(submission=SUBMISSION, expires_at=NOW, attempt=1, outcome=Outcome(status=Status.CANCELED))
@@ -77,28 +77,28 @@ def operation(**functions: Any) -> Operation:
 
 
 @pytest.mark.parametrize(("given", "kept"), [(0.5, 0.5), (-1, 0.0), (7, 1.0), (float("inf"), 1.0), (True, 1.0), (None, None)])
-def test_fractions_are_cut(given: Any, kept: float | None) -> None:
-    """What is outside of 0 to 1 is cut."""
+def test_fractions_are_clamped(given: Any, kept: float | None) -> None:
+    """A fraction outside 0 to 1 is clamped."""
     reported: list[Progress] = []
     operation(_report=reported.append).progress(given, "x")
     assert reported == [Progress(fraction=kept, message="x")]
 
 
 def test_nan_is_refused() -> None:
-    """What is not a number is the handler's mistake, and said where it is made."""
+    """NaN is the handler's mistake and is refused where the handler makes it."""
     with pytest.raises(ValueError, match="not a number"):
         operation().progress(float("nan"))
 
 
 def test_a_message_becomes_text() -> None:
-    """An object given as message is published as its text: nothing that JSON does not know gets into a document."""
+    """Any object passed as message is published as text, so that everything in a document has a JSON form."""
     reported: list[Progress] = []
     operation(_report=reported.append).progress(message=datetime(2030, 1, 1, tzinfo=UTC))  # type: ignore[arg-type]
     assert reported[0].message == "2030-01-01 00:00:00+00:00"
 
 
 def test_a_stopped_handler_reports_nothing() -> None:
-    """Where the handler has to stop, `progress` raises and reports nothing."""
+    """Once the handler has to stop, `progress` raises and reports nothing."""
     reported: list[Progress] = []
 
     def stop() -> None:

@@ -1,4 +1,4 @@
-"""What `import offpoll` gives, and what it costs."""
+"""The names in `import offpoll`, and the cost of importing it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEAVY = ("boto3", "botocore", "fastapi", "starlette", "typer", "rich", "pydantic
 
 
 def test_all_is_pinned() -> None:
-    """A name that comes or goes is a decision, written down here."""
+    """Adding or removing a public name is a decision, recorded here."""
     assert sorted(offpoll.__all__) == [
         "ApiError",
         "ApiUnavailable",
@@ -56,8 +56,8 @@ def test_all_is_pinned() -> None:
 
 
 @pytest.mark.parametrize("name", offpoll.__all__)
-def test_every_name_is_there(name: str) -> None:
-    """Each public name can be loaded, and `dir` shows it."""
+def test_every_name_can_be_loaded(name: str) -> None:
+    """Each public name can be loaded, and `dir` lists it."""
     assert getattr(offpoll, name) is not None
     assert name in dir(offpoll)
 
@@ -84,7 +84,7 @@ def functions(key: str, value: Any) -> list[Callable[..., Any]]:
 
 
 def test_everything_is_typed() -> None:
-    """Every argument and every result has a type, and named ones are never gathered as anything at all."""
+    """Every argument and result has a type, and no `**arguments` is typed Any."""
     for name, function in public():
         signature = inspect.signature(function)
         own = [each for each in signature.parameters.values() if each.name not in {"self", "cls"}]
@@ -93,17 +93,17 @@ def test_everything_is_typed() -> None:
         assert [each.name for each in own if each.kind is inspect.Parameter.VAR_KEYWORD and str(each.annotation) == "Any"] == [], name
 
 
-def test_type_checkers_see_all_of_it() -> None:
-    """Each function, method and property is used in the files that mypy and pyright check."""
+def test_type_checkers_see_every_name() -> None:
+    """The files that mypy and pyright check use each function, method and property."""
     folder = Path(__file__).parent / "typing"
     nodes = [node for path in folder.glob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
     used = {node.attr for node in nodes if isinstance(node, ast.Attribute)} | {node.id for node in nodes if isinstance(node, ast.Name)}
     names = {name.removesuffix(".__init__").rpartition(".")[2] for name, _ in public()}
-    assert names - used == {"of"}  # Operation.of is called by what runs handlers
+    assert names - used == {"of"}  # only the code that runs handlers calls Operation.of
 
 
 def test_an_unknown_name() -> None:
-    """A name that is not public is missing as from any module."""
+    """A private or unknown name raises AttributeError, as in any module."""
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = offpoll.Nothing
 
@@ -114,10 +114,10 @@ def loaded(code: str) -> set[str]:
 
 
 def test_importing_pulls_in_nothing_heavy() -> None:
-    """The package alone is nearly free."""
+    """Importing the package alone loads nothing heavy."""
     assert not loaded("import offpoll") & set(HEAVY)
 
 
 def test_a_client_needs_no_server() -> None:
-    """A client loads neither a web framework nor an AWS SDK nor pydantic."""
+    """A client loads no web framework, no AWS SDK and no pydantic."""
     assert not loaded("from offpoll import Client, AsyncClient, Ticket, Fail, WaitTimeout") & set(HEAVY[:-1])

@@ -1,4 +1,4 @@
-"""CI's run of the unit tests on every Python: which interpreters it takes, and what it says of each."""
+"""CI's run of the unit tests on every Python: the interpreters it takes, and its report on each."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def interpreter(folder: Path, name: str, *, answer: str = "", code: int = 0) -> 
 
 
 def test_one_of_each_version(pythons: ModuleType, tmp_path: Path) -> None:
-    """The first on the path that works, then pyenv's newest; sorted by version, not by name."""
+    """The first working one on the path is taken, then pyenv's newest; versions are sorted as numbers."""
     first, second, pyenv = tmp_path / "first", tmp_path / "second", tmp_path / "pyenv"
     a = interpreter(first, "python3.13")
     interpreter(second, "python3.13")
@@ -49,24 +49,24 @@ def test_one_of_each_version(pythons: ModuleType, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["python3", "python3.10", "python3.13t", "python3.13-config", "python2.7"])
 def test_others_are_not_asked(pythons: ModuleType, tmp_path: Path, name: str) -> None:
-    """An older version, a free-threaded one, and what only begins with such a name."""
+    """Older and free-threaded versions, and commands that only begin with such a name, are not started."""
     interpreter(tmp_path, name)
     assert pythons.found(str(tmp_path), tmp_path) == {}
 
 
 def test_one_that_is_not_released(pythons: ModuleType, tmp_path: Path) -> None:
-    """A pre-release says no version, and is left out."""
+    """A pre-release does not print a version, and is left out."""
     interpreter(tmp_path, "python3.14", answer="''")
     assert pythons.found(str(tmp_path), tmp_path) == {}
 
 
 def test_the_probe(pythons: ModuleType) -> None:
-    """The interpreter that runs this test says its own version."""
+    """The interpreter that runs this test reports its own version."""
     assert pythons._answers(Path(sys.executable)) == f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def test_it_says_what_it_ran(pythons: ModuleType) -> None:
-    """Each version passed, failed, is `make test`'s, or is not there. One that fails fails it all, after the others."""
+def test_the_report(pythons: ModuleType) -> None:
+    """Each version passed, failed, is left to `make test`, or is missing. A failure fails the run after the others have run."""
     here = {"3.11": Path("/a"), "3.12": Path("/b"), "3.13": Path("/c"), "3.15": Path("/d")}
     asked: list[str] = []
 
@@ -86,19 +86,19 @@ def test_it_says_what_it_ran(pythons: ModuleType) -> None:
     assert pythons.report(here, own="3.11", only=["3.13"], run=run) == (["Python 3.13: passed in 0 s, /c"], True)
 
 
-def test_one_that_was_named_has_to_be_there(pythons: ModuleType) -> None:
-    """A version that is missing fails only who asked for it."""
+def test_a_named_version_must_exist(pythons: ModuleType) -> None:
+    """A missing version fails the run only if the user named it."""
     assert pythons.report({}, own="3.11", only=(), run=lambda *_: True)[1]
     assert pythons.report({}, own="3.11", only=["3.14"], run=lambda *_: True) == (["Python 3.14: not found on this machine"], False)
 
 
-def test_what_is_left_out_exists(pythons: ModuleType) -> None:
-    """A test that moves does not slip out of the list, or into it."""
+def test_the_excluded_tests_exist(pythons: ModuleType) -> None:
+    """A test that moves cannot silently leave the list of exclusions, or join it."""
     assert all(list(ROOT.glob(each)) for each in pythons.LEFT_OUT)
 
 
-def test_what_is_claimed_is_tested(pythons: ModuleType) -> None:
-    """The classifiers name nothing that is not tested, README names the same, and Lambda runs the newest of them by default."""
+def test_claimed_versions_are_tested(pythons: ModuleType) -> None:
+    """The classifiers and README name only tested versions, and Lambda's default is the newest of them."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     claimed = [each.rpartition(" ")[2] for each in project["classifiers"] if re.search(r":: 3\.\d+$", each)]
     assert project["requires-python"] == f">={claimed[0]}"

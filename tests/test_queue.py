@@ -1,4 +1,4 @@
-"""The message on the wire, and the queue in memory."""
+"""Queue messages on the wire, and the queue in memory."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def changed(**attributes: str | None) -> Envelope:
 
 
 def test_round_trip() -> None:
-    """A message is read as it was written."""
+    """A message that is written and read again is unchanged."""
     assert Message.from_envelope(MESSAGE.to_envelope()) == MESSAGE
 
 
 def test_the_body_is_the_input_and_nothing_else() -> None:
-    """Everything but the input travels in attributes, at most ten, and none of them empty."""
+    """Everything but the input travels in attributes: at most ten, and none of them empty."""
     full = replace(MESSAGE, tracestate="a=b").to_envelope()
     assert full.body == '{"n":1}'
     assert len(full.attributes) == 10
@@ -49,7 +49,7 @@ def test_the_body_is_the_input_and_nothing_else() -> None:
 
 
 def test_newer_version_is_unsupported() -> None:
-    """A newer message is for a newer worker, even where nothing else can be read."""
+    """A message of a newer version waits for a newer worker, even if this worker can read nothing else of it."""
     with pytest.raises(UnsupportedMessage):
         Message.from_envelope(changed(version="2", operation_id=None))
 
@@ -75,31 +75,55 @@ def test_newer_version_is_unsupported() -> None:
     ids=lambda each: str(each)[:40],
 )
 def test_malformed(attributes: dict[str, Any]) -> None:
-    """What cannot be read is malformed, and says whose operation it is where that much can be read."""
+    """An unreadable message is malformed; the error names the operation and owner if both can be read."""
     with pytest.raises(MalformedMessage) as raised:
         Message.from_envelope(changed(**attributes))
     assert (raised.value.operation_id, raised.value.owner) == ("a" * 32, "Zoë")
 
 
 @pytest.mark.parametrize("attributes", [{"operation_id": "../../etc"}, {"operation_id": None}, {"owner": None}, {"owner": "\x00"}])
-def test_malformed_and_nobodys(attributes: dict[str, Any]) -> None:
-    """Where id or owner cannot be read, a malformed message names neither."""
+def test_a_malformed_message_without_id_or_owner(attributes: dict[str, Any]) -> None:
+    """If its id or owner cannot be read, a malformed message names neither."""
     with pytest.raises(MalformedMessage) as raised:
         Message.from_envelope(changed(**attributes))
     assert (raised.value.operation_id, raised.value.owner) == (None, None)
 
 
 def test_created_at_is_cut_to_milliseconds() -> None:
-    """A producer's finer clock does not make a document that differs from what is read back."""
+    """`created_at` is cut to milliseconds, so that a producer's finer clock makes no document that differs from the one read back."""
     message = Message.from_envelope(changed(created_at="2030-01-01T00:00:00.123456Z"))
     assert message.submission.created_at.microsecond == 123000
 
 
-# --- the twin ---------------------------------------------------------------------------------
+# --- trace context ------------------------------------------------------------------------------
+
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_a_trace() -> None:
+    """A valid trace travels unchanged; its state travels only with it."""
+    assert carried(PARENT, "v=1,rojo=00f067") == (PARENT, "v=1,rojo=00f067")
+    assert carried(PARENT, "") == (PARENT, "")
+    assert carried("", "v=1") == ("", "")
+
+
+@pytest.mark.parametrize("parent", ["00-aa-bb-01", PARENT.upper(), PARENT + "\n", PARENT + "-x", "z" * 300_000])
+def test_an_invalid_traceparent(parent: str) -> None:
+    """An invalid `traceparent` is dropped, and `tracestate` with it."""
+    assert carried(parent, "v=1") == ("", "")
+
+
+@pytest.mark.parametrize("state", ["v" * 513, "v=\n", "v=\x7f", "v=é"])
+def test_an_invalid_tracestate(state: str) -> None:
+    """A `tracestate` that is too long or not printable ASCII is dropped; the trace stays."""
+    assert carried(PARENT, state) == (PARENT, "")
+
+
+# --- the queue in memory ------------------------------------------------------------------------
 
 
 def test_delivered_once_until_visible_again() -> None:
-    """A received message is hidden, comes back after its visibility, and counts its deliveries."""
+    """A received message is hidden, reappears after its visibility timeout, and counts its deliveries."""
 
     async def main() -> None:
         queue = MemoryQueue(visibility=30)
@@ -114,7 +138,7 @@ def test_delivered_once_until_visible_again() -> None:
 
 
 def test_an_old_receipt_does_nothing() -> None:
-    """Only the newest delivery can delete or hide a message."""
+    """Only the receipt of the latest delivery can delete or hide a message."""
 
     async def main() -> None:
         queue = MemoryQueue(visibility=5)
@@ -131,7 +155,7 @@ def test_an_old_receipt_does_nothing() -> None:
 
 
 def test_a_lapsed_receipt_does_not_hide() -> None:
-    """A message that has become visible again is not in flight: its old delivery cannot hide it."""
+    """A message that has become visible again is not in flight, so its old receipt cannot hide it."""
 
     async def main() -> None:
         queue = MemoryQueue(visibility=5)
@@ -144,8 +168,8 @@ def test_a_lapsed_receipt_does_not_hide() -> None:
     run_virtual(main())
 
 
-def test_a_waiting_receiver_wakes_for_a_send_and_for_a_give_back() -> None:
-    """A long poll ends as soon as there is something."""
+def test_a_waiting_receiver_wakes_at_once() -> None:
+    """A long poll ends as soon as a message is sent or given back."""
 
     async def main() -> None:
         queue, loop = MemoryQueue(visibility=100), asyncio.get_running_loop()
@@ -190,7 +214,7 @@ def test_dead_letters() -> None:
 
 
 def test_two_receivers_share_what_comes() -> None:
-    """No message is delivered to both of two waiting receivers."""
+    """Two waiting receivers never get the same message."""
 
     async def main() -> None:
         queue = MemoryQueue()
@@ -202,25 +226,3 @@ def test_two_receivers_share_what_comes() -> None:
         assert len(got) == len(set(got)) == 6
 
     run_virtual(main())
-
-
-PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-
-
-def test_a_trace() -> None:
-    """A trace travels as it came; its state only beside it."""
-    assert carried(PARENT, "v=1,rojo=00f067") == (PARENT, "v=1,rojo=00f067")
-    assert carried(PARENT, "") == (PARENT, "")
-    assert carried("", "v=1") == ("", "")
-
-
-@pytest.mark.parametrize("parent", ["00-aa-bb-01", PARENT.upper(), PARENT + "\n", PARENT + "-x", "z" * 300_000])
-def test_what_is_no_trace(parent: str) -> None:
-    """What is no `traceparent` is dropped, and its state with it."""
-    assert carried(parent, "v=1") == ("", "")
-
-
-@pytest.mark.parametrize("state", ["v" * 513, "v=\n", "v=\x7f", "v=é"])
-def test_what_is_no_state(state: str) -> None:
-    """A `tracestate` that is too long or not printable ASCII is dropped, the trace stays."""
-    assert carried(PARENT, state) == (PARENT, "")

@@ -16,7 +16,7 @@ DONE = Outcome(status=Status.SUCCEEDED, result="1")
 
 
 class Store:
-    """Records and a clock that a test turns."""
+    """Records, and a clock that the test turns."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -36,7 +36,7 @@ class Store:
 
 
 def test_only_one_first_claim() -> None:
-    """The first claim wins; another one learns what is there."""
+    """The first claim wins; a second one learns about it."""
 
     async def main() -> None:
         store = Store()
@@ -50,7 +50,7 @@ def test_only_one_first_claim() -> None:
 
 
 def test_the_next_claim_waits_for_the_lease() -> None:
-    """A claim of the attempt seen succeeds once the lease has ended, and not for an attempt that has passed."""
+    """A claim succeeds for the attempt that was read once its lease has ended, and never for an earlier attempt."""
 
     async def main() -> None:
         store = Store()
@@ -65,7 +65,7 @@ def test_the_next_claim_waits_for_the_lease() -> None:
 
 
 def test_an_old_attempt_is_fenced() -> None:
-    """After the next claim the old one can neither renew, release nor decide; nor can its token with the new attempt's number."""
+    """After the next claim the old one can neither renew, release nor decide, not even its token with the new attempt's number."""
 
     async def main() -> None:
         store = Store()
@@ -82,7 +82,7 @@ def test_an_old_attempt_is_fenced() -> None:
 
 
 def test_a_lapsed_claim_that_nobody_took_still_decides() -> None:
-    """Safety never depends on clocks: the holder may renew or decide late, as long as nobody else claimed."""
+    """Safety never depends on clocks: the holder may renew or decide late, as long as nobody else has claimed."""
 
     async def main() -> None:
         store = Store()
@@ -96,7 +96,7 @@ def test_a_lapsed_claim_that_nobody_took_still_decides() -> None:
 
 
 def test_release_holds_others_off() -> None:
-    """A released operation has no token, and nobody may claim it before the backoff ends."""
+    """A released operation has no token, and nobody may claim it before its backoff ends."""
 
     async def main() -> None:
         store = Store()
@@ -111,7 +111,7 @@ def test_release_holds_others_off() -> None:
 
 
 def test_the_first_outcome_wins() -> None:
-    """Whoever decides first, no other guard holds afterwards, and no claim."""
+    """After the first decision no other guard holds, and no claim succeeds."""
 
     async def main() -> None:
         store = Store()
@@ -128,7 +128,7 @@ def test_the_first_outcome_wins() -> None:
 
 
 def test_exhaustion_is_not_decided_under_a_live_lease() -> None:
-    """The guard of who gives up does not hold while somebody works, nor for another attempt."""
+    """The guard for giving up fails while an attempt holds a lease, and for any other attempt."""
 
     async def main() -> None:
         store = Store()
@@ -143,7 +143,7 @@ def test_exhaustion_is_not_decided_under_a_live_lease() -> None:
 
 
 def test_an_undecided_guard_needs_a_record() -> None:
-    """A canceller who saw a record does not create one."""
+    """A canceller who saw a record does not create a new one."""
 
     async def main() -> None:
         store = Store()
@@ -154,7 +154,7 @@ def test_an_undecided_guard_needs_a_record() -> None:
 
 
 def test_an_expired_record_is_absent() -> None:
-    """From `expires_at` on a record counts as absent, for every verb, and a new first claim keeps nothing of it."""
+    """From `expires_at` on, every verb treats a record as absent, and a new first claim keeps nothing of it."""
 
     async def main() -> None:
         store = Store()

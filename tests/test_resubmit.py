@@ -1,4 +1,4 @@
-"""Submitting a failed operation again: which one can be, under which id, and what is left behind where a step fails."""
+"""Resubmitting a failed operation: which operations qualify, the new id, and the state that a failed step leaves."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SECRET = KeyedHash(b"s" * 32)
 
 
 class Shop:
-    """A handler that fails until it is mended."""
+    """A handler that fails until the test mends it."""
 
     def __init__(self) -> None:
         self.inputs: list[object] = []
@@ -53,8 +53,8 @@ def resubmit(one: Lab, operation_id: str, *, owner: str = "public") -> Document:
     return one.system.run(one.system.service.resubmit(operation_id, owner=owner))
 
 
-def test_a_failed_operation_is_submitted_again() -> None:
-    """A new operation with the same input points to the failed one, through every rewrite; the failed one stays failed."""
+def test_a_failed_operation_is_resubmitted() -> None:
+    """A new operation with the same input points to the failed one through every rewrite; the failed one stays failed."""
     shop = Shop()
     with lab(single(shop.handle)) as one:
         old = failed(one)
@@ -70,7 +70,7 @@ def test_a_failed_operation_is_submitted_again() -> None:
 
 
 def test_its_links_are_the_failed_one_s() -> None:
-    """The API's address comes from the record, unless a setting says it now."""
+    """The API's address comes from the record, unless a setting gives one now."""
     for public_url, base in (("", "https://old"), ("https://new/", "https://new")):
         with lab(single(Shop().handle)) as one:
             service = one.system.service
@@ -87,7 +87,7 @@ def test_its_links_are_the_failed_one_s() -> None:
 
 
 def test_repeating_it_makes_no_second_operation() -> None:
-    """The same new operation, whoever repeats it and however far it is."""
+    """Resubmitting again returns the same new operation, for every caller and at every stage of the operation."""
     shop = Shop()
     with lab(single(shop.handle)) as one:
         old = failed(one)
@@ -100,8 +100,8 @@ def test_repeating_it_makes_no_second_operation() -> None:
         assert shop.inputs == [7, 7]
 
 
-def test_it_can_fail_and_be_submitted_again() -> None:
-    """The new operation is resubmitted under its own id; repeating the first resubmit only shows that it failed."""
+def test_the_new_operation_can_be_resubmitted() -> None:
+    """If the new operation fails, it is resubmitted under its own id. Repeating the first resubmit only shows that it failed."""
     shop = Shop()
     with lab(single(shop.handle)) as one:
         first = failed(one)
@@ -114,8 +114,8 @@ def test_it_can_fail_and_be_submitted_again() -> None:
         assert len({first, second, third.id}) == 3
 
 
-def test_its_id_is_no_key_s() -> None:
-    """No Idempotency-Key of a caller's, and no digest, gives the id; another owner's or kind's is another."""
+def test_its_id_has_its_own_namespace() -> None:
+    """No Idempotency-Key of a caller and no digest can produce the id; another owner or kind gives another id."""
     old = "1" * 32
     new = resubmitted_id_of(SECRET, "ada", "order", old)
     assert is_operation_id(new)
@@ -135,7 +135,7 @@ def test_its_id_is_no_key_s() -> None:
 @pytest.mark.parametrize(("target", "verb"), [("records", "get"), ("store", "create"), ("queue", "send")])
 @pytest.mark.parametrize("after", [False, True])
 def test_a_resubmit_that_fails_can_be_repeated(target: str, verb: str, after: bool) -> None:
-    """Whichever step fails, the effect is unknown, and repeating ends with one new operation that is handled once."""
+    """Whichever step fails, the effect is unknown. Repeating the resubmit ends with one new operation that is handled once."""
     shop = Shop()
     with lab(single(shop.handle)) as one:
         old = failed(one)
@@ -148,11 +148,11 @@ def test_a_resubmit_that_fails_can_be_repeated(target: str, verb: str, after: bo
         assert shop.inputs == [7, 7]
 
 
-# --- what is refused -------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 def test_an_unknown_operation() -> None:
-    """An id that nobody has, and a text that is no id."""
+    """An id that no operation has, and a text that is no id, are not found."""
     with lab(single(Shop().handle), workers=0) as one:
         for operation_id, text in (("a" * 32, "There is no operation a"), ("A" * 32, "32 lowercase hex"), ("1", "32 lowercase hex")):
             with pytest.raises(OperationNotFound, match=text):
@@ -160,8 +160,8 @@ def test_an_unknown_operation() -> None:
         assert one.writes == 0
 
 
-def test_an_operation_of_somebody_else() -> None:
-    """Its id alone does not do."""
+def test_an_operation_of_another_owner() -> None:
+    """Knowing the id alone is not enough."""
     with lab(single(Shop().handle)) as one:
         old = failed(one)
         with pytest.raises(OperationNotFound, match="'ada'"):
@@ -170,7 +170,7 @@ def test_an_operation_of_somebody_else() -> None:
 
 @pytest.mark.parametrize("state", ["queued", "running", "succeeded", "canceled"])
 def test_an_operation_that_has_not_failed(state: str) -> None:
-    """Only a failed one keeps its input; what it is instead is said."""
+    """Only a failed operation keeps its input. The error names the status of any other."""
     shop = Shop()
     shop.mended = True
     with lab(single(shop.handle), workers=int(state != "queued")) as one:
@@ -185,17 +185,17 @@ def test_an_operation_that_has_not_failed(state: str) -> None:
 
 
 def test_an_operation_whose_record_has_expired() -> None:
-    """The document still says `failed`, but the input went with the record."""
+    """The document still says `failed`, but the input has gone with the record."""
     with lab(single(Shop().handle)) as one:
         old = failed(one)
-        one.system._workers[0][0].drain()  # it would poll for fifteen days
+        one.system._workers[0][0].drain()  # a worker would poll for fifteen days
         one.system.advance(15 * 86_400)
         with pytest.raises(NotResubmittable, match="expired"):
             resubmit(one, old)
 
 
 def test_an_operation_whose_message_was_parked() -> None:
-    """It failed without anybody having read its input: that is in the parking queue."""
+    """The operation failed because nobody could read its message, which holds the input and lies in the parking queue."""
     with lab(single(Shop().handle), workers=0) as one:
         operation_id, system = one.submit(), one.system
         (delivery,) = system.run(system.queue.receive(limit=1, wait=0))
@@ -207,8 +207,8 @@ def test_an_operation_whose_message_was_parked() -> None:
             resubmit(one, operation_id)
 
 
-def test_a_kind_that_the_service_has_not() -> None:
-    """The wrong MODULE:APP, or an older one: the operator's to fix."""
+def test_a_kind_that_the_app_lacks() -> None:
+    """The operator named the wrong MODULE:APP, or an older version."""
     with lab(single(Shop().handle)) as one:
         old = failed(one)
         service = one.system.service
@@ -218,8 +218,8 @@ def test_a_kind_that_the_service_has_not() -> None:
             resubmit(one, old)
 
 
-def test_an_input_that_the_kind_does_not_take() -> None:
-    """It would only fail again: refused like any submit of it, and nothing is enqueued."""
+def test_an_input_that_the_kind_refuses() -> None:
+    """The input is refused like any submit of it, because it would only fail again; nothing is enqueued."""
 
     async def changed(skus: list[str]) -> int:
         return len(skus)
@@ -234,8 +234,8 @@ def test_an_input_that_the_kind_does_not_take() -> None:
         assert one.writes == writes
 
 
-def test_an_input_that_is_no_json() -> None:
-    """A producer of one's own may have sent anything; its operation failed for that, and would again."""
+def test_an_input_that_is_not_json() -> None:
+    """Custom producers may send anything. An operation that failed for its unreadable input would fail again."""
     with lab(single(Shop().handle), workers=0) as one:
         operation_id, system = one.submit(), one.system
         (envelope,) = system.queue.peek()
@@ -247,8 +247,8 @@ def test_an_input_that_is_no_json() -> None:
             resubmit(one, operation_id)
 
 
-def test_the_message_says_nothing_of_it() -> None:
-    """Ten attributes are all that SQS takes: the pointer is in the document alone, and workers of any version keep it."""
+def test_the_message_does_not_carry_the_pointer() -> None:
+    """SQS takes only ten attributes, so the pointer is in the document alone; workers of any version keep it there."""
     shop = Shop()
     with lab(single(shop.handle)) as one:
         old = failed(one)
@@ -261,7 +261,7 @@ def test_the_message_says_nothing_of_it() -> None:
 
 
 def test_a_lost_document_loses_the_pointer_only() -> None:
-    """The operation goes on; its end creates the document without it."""
+    """The operation continues; its end creates the document again without the pointer."""
     shop = Shop()
     with lab(single(shop.handle)) as one:
         old = failed(one)
@@ -272,8 +272,8 @@ def test_a_lost_document_loses_the_pointer_only() -> None:
         assert (one.document(new).status, one.document(new).resubmit_of) == ("succeeded", None)
 
 
-def test_a_key_of_the_caller_s_cannot_take_its_place() -> None:
-    """A caller who guesses how resubmits are named binds a key of their own to another body, and nothing else."""
+def test_a_callers_key_cannot_take_its_place() -> None:
+    """A caller who guesses the names of resubmits only binds their own key to another body."""
     with lab(single(Shop().handle)) as one:
         old = failed(one)
         one.submit(8, key=f"resubmit:{old}")

@@ -1,4 +1,4 @@
-"""What a user registers, and what an API calls."""
+"""The service: submitting from code, the lifespan, and the headers of its responses."""
 
 from __future__ import annotations
 
@@ -27,34 +27,14 @@ async def handle(number: int, operation: Operation) -> Any:
     return operation.state
 
 
-def test_decorated_handlers_stay_plain() -> None:
-    """A handler and a fetch hook are what they were, after they are registered."""
-    app = Offpoll()
-    assert app.operation("order")(handle) is handle
-    assert app.fetch("order")(handle) is handle
-
-
-def test_what_cannot_be_registered() -> None:
-    """Two handlers of one kind, no handler at all, and a fetch hook of no kind are refused."""
-    app = Offpoll()
-    with pytest.raises(ConfigurationError, match="no operations"):
-        app.kinds(Settings())
-    app.operation("order")(handle)
-    with pytest.raises(ConfigurationError, match="two handlers"):
-        app.operation("order")(handle)
-    app.fetch("invoice")(handle)
-    with pytest.raises(ConfigurationError, match="invoice"):
-        app.kinds(Settings())
-
-
 def test_submitting_needs_a_secret() -> None:
     """A process that submits refuses to start without a secret."""
     with lab(single(handle), workers=0) as one, pytest.raises(ConfigurationError, match="OFFPOLL_SECRET"):
         AsyncService(single(handle), settings=Settings(), dependencies=one.system.service.dependencies)
 
 
-def test_lifetime() -> None:
-    """Records live their window and the longest timeout, and never as long as documents."""
+def test_record_lifetime() -> None:
+    """Records live for their window plus the longest timeout, and never as long as documents."""
     kinds = single(handle, timeout=1000).kinds(Settings())
     assert record_lifetime(Settings(), kinds) == Settings().record_window + 1000
     with pytest.raises(ConfigurationError, match="OFFPOLL_DOCUMENT_WINDOW"):
@@ -62,7 +42,7 @@ def test_lifetime() -> None:
 
 
 def test_submit_from_code() -> None:
-    """An object of the handler's type is an input as its JSON is: the same key gives the same operation."""
+    """An object of the handler's type counts as the same input as its JSON: the same key gives the same operation."""
     with lab(single(handle), workers=0) as one:
         submit = one.system.service.submit
         first = one.system.run(submit("order", 5, idempotency_key="k"))
@@ -71,8 +51,8 @@ def test_submit_from_code() -> None:
         assert first.headers["Location"] == f"/order/{first.operation_id}"
 
 
-def test_what_cannot_be_submitted() -> None:
-    """An unknown kind, an owner that is none, an input too large and an address that is none: nothing is created."""
+def test_invalid_submits() -> None:
+    """An unknown kind, an invalid owner, a large input or an invalid address is refused, and nothing is created."""
     with lab(single(handle), workers=0, input_limit=3) as one:
         submit = one.system.service.submit
         for wrong, error in (
@@ -86,8 +66,8 @@ def test_what_cannot_be_submitted() -> None:
         assert (one.writes, one.messages) == (0, 0)
 
 
-def test_what_callers_say_is_bounded() -> None:
-    """An address too long for a document gives no links and does not travel; a trace that is none does not either. Never an error."""
+def test_values_from_callers_are_bounded() -> None:
+    """An address too long for a document gives no links and does not travel; nor does an invalid trace. Neither raises an error."""
     with lab(single(handle), workers=0) as one:
         submit = one.system.service.submit
         for base_url, kept in (("https://api.example.com/" + "p" * 376, True), ("https://api.example.com/" + "p" * 377, False)):
@@ -103,7 +83,7 @@ def test_what_callers_say_is_bounded() -> None:
     [(4.2, 2.0, 5), (0.1, 2.0, 1), (-1, 2.0, 2), (-1, 0.2, 1), (-1, float("nan"), 3600), (-1, float("inf"), 3600), (1e9, 2.0, 3600)],
 )
 def test_retry_after(seconds: float, interval: float, expected: int) -> None:
-    """Whole seconds until the next look, at least one; nonsense in a stored document becomes an hour and raises nothing."""
+    """Retry-After is whole seconds until the next poll, at least one. Nonsense in a stored document becomes an hour, never an error."""
     with lab(single(handle), workers=0) as one:
         document = one.document(one.submit())
         hint = PollHint(not_before=START + timedelta(seconds=seconds), interval=interval)
@@ -113,7 +93,7 @@ def test_retry_after(seconds: float, interval: float, expected: int) -> None:
 
 
 def test_lifespan_and_connections() -> None:
-    """The lifespan's state is there while the service runs; connections are closed at the end, also where it fails."""
+    """The lifespan's state is available while the service runs. Connections close at the end, even if the service fails."""
     events: list[str] = []
 
     @asynccontextmanager

@@ -1,15 +1,15 @@
-"""AsyncService times in memory; what any keeper does is in the contract suite."""
+"""Service times in memory. The contract suite tests what every store of service times does."""
 
 from __future__ import annotations
 
-from tests.support.spans import span
+from tests.support.service_time_spans import span
 
 from offpoll.service_times import MemoryServiceTimes
 from offpoll.testing import run_virtual
 
 
 def test_reports_of_one_time_are_one_span() -> None:
-    """Two workers' reports of the same ten seconds are kept as one."""
+    """Reports of the same ten seconds by two workers are merged into one span."""
 
     async def main() -> None:
         times = MemoryServiceTimes()

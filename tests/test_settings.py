@@ -1,4 +1,4 @@
-"""Settings: an argument beats a variable beats the default, and what is wrong is refused by name."""
+"""Settings: an argument beats a variable, which beats the default; each mistake is refused by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from offpoll.settings import Settings, SettingsArguments
 
 
 def test_precedence() -> None:
-    """An argument beats a variable, which beats the default; `describe` says which it was."""
+    """An argument beats a variable, which beats the default. `describe` names the source."""
     environ = {"OFFPOLL_BUCKET": "from-env", "OFFPOLL_LEASE": "30", "OFFPOLL_OPERATION_LOCATION": "yes", "PATH": "/bin"}
     settings = Settings.load(environ=environ, bucket="argued")
     assert (settings.bucket, settings.lease, settings.operation_location, settings.attempts) == ("argued", 30.0, True, 3)
@@ -33,7 +33,7 @@ def test_secrets_are_masked() -> None:
 
 
 def test_unknown_variable() -> None:
-    """An unknown `OFFPOLL_*` is refused, and the nearest known one named."""
+    """An unknown `OFFPOLL_*` variable is refused, and the error suggests the nearest known one."""
     with pytest.raises(ConfigurationError, match=r"OFFPOLL_BUCKETT is not a setting.*OFFPOLL_BUCKET"):
         Settings.load(environ={"OFFPOLL_BUCKETT": "x"})
     with pytest.raises(ConfigurationError, match="OFFPOLL_bucket"):
@@ -74,7 +74,7 @@ def test_unknown_variable() -> None:
     ],
 )
 def test_wrong_values(variable: str, text: str) -> None:
-    """A value of the wrong type or out of range is refused, and the variable named."""
+    """A value of the wrong type or out of range is refused, and the error names the variable."""
     with pytest.raises(ConfigurationError, match=f"OFFPOLL_{variable}|windows must grow"):
         Settings.load(environ={f"OFFPOLL_{variable}": text})
 
@@ -94,21 +94,21 @@ def test_wrong_values(variable: str, text: str) -> None:
     ids=str,
 )
 def test_wrong_types(arguments: dict[str, Any]) -> None:
-    """An argument of the wrong type is refused as a setting is, not later by whoever uses it."""
+    """An argument of the wrong type is refused at once, like a wrong variable, and not on first use."""
     with pytest.raises(ConfigurationError, match="wrong type"):
         Settings(**arguments)
 
 
 @pytest.mark.parametrize(("name", "close"), [("buckets", "bucket"), ("bukcet", "bucket"), ("nothing_like_it", "")])
 def test_an_unknown_argument(name: str, close: str) -> None:
-    """A factory that is given a setting that does not exist refuses it as it refuses an unknown variable, and names the nearest one."""
+    """The factories refuse an unknown setting as they refuse an unknown variable, and suggest the nearest one."""
     for make in (partial(connect, app()), partial(async_connect, app()), status_board, async_status_board):
         with pytest.raises(ConfigurationError, match=f"{name} is not a setting" + (f".*did you mean {close}" if close else "")):
             make(environ={}, **{name: "b"})  # type: ignore[operator]
 
 
 def test_every_setting_is_an_argument() -> None:
-    """The factories' typed arguments are the settings, but for the one that only Lambda's environment needs."""
+    """The factories' typed arguments are the settings, except `app`, which only Lambda's environment needs."""
     settings = get_type_hints(Settings)
     del settings["app"]
     assert get_type_hints(SettingsArguments) == settings
@@ -124,21 +124,21 @@ def handle(number: int) -> int:
     return number
 
 
-def test_need() -> None:
-    """What a process cannot do without is asked for by its variables."""
+def test_need_lists_missing_settings() -> None:
+    """`need` lists the variables that a process is missing."""
     with pytest.raises(ConfigurationError, match="OFFPOLL_SECRET, OFFPOLL_QUEUE_URL"):
         Settings(bucket="b").need("bucket", "secret", "queue_url")
     Settings(bucket="b").need("bucket")
 
 
 def test_every_setting_is_explained() -> None:
-    """Each setting has a sentence for the table."""
+    """Each setting has a sentence for the table of settings."""
     assert all(each.doc.endswith(".") for each in Settings().describe(environ={}))
 
 
 @pytest.mark.parametrize(("text", "value"), [("4", 4.0), ("0.05", 0.05), ("30/duration", "30/duration")])
 def test_the_weight_is_a_number_or_relative(text: str, value: float | str) -> None:
-    """`OFFPOLL_LATENESS_WEIGHT` is polls per second, or polls for each expected duration, and is shown as it was said."""
+    """`OFFPOLL_LATENESS_WEIGHT` is polls per second or per expected duration; `describe` shows it as the user wrote it."""
     environ = {"OFFPOLL_LATENESS_WEIGHT": text}
     settings = Settings.load(environ=environ)
     assert settings.lateness_weight == value

@@ -112,7 +112,7 @@ def test_the_same_again_later(status: Status) -> None:
 
 @virtually
 async def test_another_body_under_the_key() -> None:
-    """Another body under the same key is refused, before and after the operation went on, and never enqueued."""
+    """Another body under the same key is refused, early or late in the operation's life, and never enqueued."""
     front = Front()
     stored = await front.submit("1")
     with pytest.raises(KeyReused) as raised:
@@ -136,7 +136,7 @@ async def test_keys_are_not_shared() -> None:
 
 @virtually
 async def test_without_a_key_every_submit_is_another_operation() -> None:
-    """Where there is no key, equal bodies are two orders."""
+    """Without a key, equal bodies are two orders."""
     front = Front()
     assert (await front.submit(key=None)).document.id != (await front.submit(key=None)).document.id
 
@@ -159,7 +159,7 @@ async def test_64_of_each_at_once() -> None:
 
 @virtually
 async def test_the_answer_to_the_create_was_lost() -> None:
-    """A create that took effect below a retry is met as `exists`, recognised by its digest, and enqueued."""
+    """If a retry below us hides that the create took effect, submit sees `exists`, recognises the digest, and enqueues."""
     front = Front()
     front.on_store.fail("create", after=True, error=DocumentExists("lost"))
     stored = await front.submit()
@@ -169,7 +169,7 @@ async def test_the_answer_to_the_create_was_lost() -> None:
 
 @pytest.mark.parametrize(("verb", "after"), [("create", False), ("create", True), ("send", False), ("send", True)])
 def test_a_failed_step_is_finished_by_the_same_key(verb: str, after: bool) -> None:
-    """Whichever step fails, before its effect or after: the caller learns that it is unknown, and a repeat ends in one operation."""
+    """Whichever step fails, before or after its effect, the caller learns that the effect is unknown. A repeat ends in one operation."""
 
     async def main() -> None:
         front = Front()
@@ -202,7 +202,7 @@ async def test_a_key_stays_bound_where_the_submit_got_no_answer() -> None:
 
 @virtually
 async def test_a_document_that_cannot_be_read() -> None:
-    """A document that exists and stays hidden: the effect is unknown, and what an operator can do is said."""
+    """If a document exists but stays hidden, the effect is unknown, and the error tells an operator what to do."""
     front = Front()
     front.on_store.fail("create", error=DocumentExists("hidden"), times=100)
     with pytest.raises(DependencyUnavailable, match="s3:GetObject"):
@@ -212,7 +212,7 @@ async def test_a_document_that_cannot_be_read() -> None:
 
 @virtually
 async def test_a_create_that_met_another_one_under_way() -> None:
-    """S3 answers 409 while another create of the key is under way. That one may fail: ours is repeated, and enqueued once."""
+    """S3 answers 409 while another create of the key is under way. As that one may fail, ours is repeated, and enqueued once."""
     front = Front()
     front.on_store.fail("create", error=DocumentExists("409"), times=3)
     stored = await front.submit()

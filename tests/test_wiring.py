@@ -1,4 +1,4 @@
-"""Putting a service together with AWS: what is checked, and what is said where it is wrong."""
+"""Connecting an app to AWS: what is checked at the start, and the error for each mistake."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SET = {
 
 
 def test_every_check_is_awaited_and_a_refusal_comes_first() -> None:
-    """Nothing is left under way when the first answer is no; what has to be mended is told before what may pass by itself."""
+    """After a refusal no check is left running. Errors that an operator must mend come before outages that may pass."""
     made = dependencies(Settings(**SET), environ=ENVIRON)
     ended: list[str] = []
 
@@ -52,7 +52,7 @@ def test_every_check_is_awaited_and_a_refusal_comes_first() -> None:
 
 
 def test_a_board_needs_a_bucket_and_nothing_else() -> None:
-    """Where there is none, the error names the variable; where there is one, links can be made without I/O."""
+    """Without a bucket the error names the variable; with one, links can be made without I/O."""
     with pytest.raises(ConfigurationError, match="OFFPOLL_BUCKET"):
         async_status_board(environ=ENVIRON)
     link = async_status_board(environ=ENVIRON, bucket="documents").link("status/public/" + "0" * 32)
@@ -69,7 +69,7 @@ def test_a_board_needs_a_bucket_and_nothing_else() -> None:
         ("app = 1", "broken_c:app", "a int, not an Offpoll"),
     ],
 )
-def test_a_service_that_cannot_be_loaded(
+def test_an_app_that_cannot_be_loaded(
     source: str | None, reference: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error says what was found instead."""
@@ -82,7 +82,7 @@ def test_a_service_that_cannot_be_loaded(
 
 
 def test_counts_go_where_the_log_goes(capsys: pytest.CaptureFixture[str]) -> None:
-    """With `emf` as one whole line each; by default the log has to do."""
+    """With `emf` each count is one line in the log; by default nothing is written."""
     dependencies(Settings(**SET), environ=ENVIRON).metrics.count("MessagesParked")
     assert capsys.readouterr() == ("", "")
     dependencies(Settings(**SET, metrics="emf"), environ=ENVIRON).metrics.count("MessagesParked")
@@ -90,8 +90,8 @@ def test_counts_go_where_the_log_goes(capsys: pytest.CaptureFixture[str]) -> Non
     assert (shown.out, shown.err.count("\n"), json.loads(shown.err)["MessagesParked"]) == ("", 1, 1)
 
 
-def test_operations_are_counted_where_metrics_are_wanted() -> None:
-    """With `emf` an outcome and a conflict are measured on the way; without, nothing stands between."""
+def test_operations_are_counted_on_request() -> None:
+    """With `emf`, wrappers measure outcomes and conflicts; without it, there are no wrappers."""
     made = dependencies(Settings(**SET, metrics="emf"), environ=ENVIRON)
     assert isinstance(made.records, MeasuredRecords)
     assert isinstance(made.board.store, MeasuredStore)
@@ -105,19 +105,19 @@ ASSUMED = b"""<R xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><X><Credentia
 <SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>%s</Expiration></Credentials></X></R>"""
 
 
-def test_a_role_of_its_own_signs_links() -> None:
-    """The role is assumed with this process's credentials; a link ends before the role's session does. A worker signs nothing."""
+def test_a_separate_role_signs_links() -> None:
+    """This process's credentials assume the role. A link ends before the role's session does. A worker signs nothing."""
 
     async def use() -> None:
         end = utc_now().replace(microsecond=0) + timedelta(minutes=30)
-        answer = ASSUMED % end.isoformat().replace("+00:00", "Z").encode()
-        async with Scripted([Reply(200, answer)]) as sts, Scripted([Reply(200, b"", {"ETag": '"e"'})]) as s3:
+        response = ASSUMED % end.isoformat().replace("+00:00", "Z").encode()
+        async with Scripted([Reply(200, response)]) as sts, Scripted([Reply(200, b"", {"ETag": '"e"'})]) as s3:
             environ = {**ENVIRON, "AWS_ENDPOINT_URL_STS": sts.origin, "AWS_ENDPOINT_URL_S3": s3.origin}
             settings = Settings(**SET, signer_role_arn=ROLE, link_lifetime_floor=3600.0)
             api = dependencies(settings, environ=environ)
             link = await api.board.open("0" * 32, kind="order")
             assert "X-Amz-Credential=ASIASIGNER%2F" in link.href
-            assert timedelta(seconds=60) <= end - link.expires_at <= timedelta(seconds=62)  # whole seconds, of a signature's own clock
+            assert timedelta(seconds=60) <= end - link.expires_at <= timedelta(seconds=62)  # whole seconds, from the signature's own clock
             assert f"RoleArn={quote(ROLE, safe='')}".encode() in sts.asked[0].body
             worker = dependencies(settings, environ=environ, links=False)
             await worker.board.open("1" * 32, kind="order")

@@ -1,16 +1,16 @@
-"""What polling costs: our plan, what clients do today, and the best that can be done, over queues of every load.
+"""Compares the cost of polling by our plan, by today's clients and by the optimum, over queues of various loads.
 
-Cost = polls + λ x the time from the end to the poll that sees it; the mean duration is 1, so λ says how many polls it is worth to learn one
-mean duration earlier. `polling_workloads` has the queues, `polling_optimum` the cost and the optimum, `polling_clients` the peers,
-`polling_compare` how a peer is tuned, and `polling_system` the real client in a simulated system.
+Cost = polls + λ x the time from the end to the poll that sees it. The mean duration is 1, so λ says how many polls it is worth to learn of
+the end one mean duration earlier. `workloads` has the queues, `optimum` the cost and the optimum, `clients` the peers, `compare` tunes each
+peer in its favour, `system` runs the real client in a simulated system, and `plot` draws.
 
-1. Cost over the optimum's. The optimum is given the same estimate as our plan and knows the distribution behind it; where estimates are
-   wrong, also how wrong they are. A peer gets no estimate; for each workload and λ it has the stretch that costs it least.
+1. Cost over the optimum's. The optimum gets the same estimate as our plan and knows the distribution behind it, and how wrong estimates
+   are. A peer gets no estimate, but for each workload and λ the stretch that costs it least.
 2. At load 85 % with the product's default weight: polls, delay, and the polls that a peer needs for a delay no longer than ours. "Known":
-   the estimate's p10 and mean are those of what is really known, its own error included, as a calibrated estimate's are.
-3. The λ that the project's goal for that load takes, how that depends on the number of servers, and where a plan from p10 and mean ends.
-4. What a weight per second and a relative one do for short and for long operations: the case for the default.
-5. As 2, counted: real client, service and worker on virtual time, with right estimates and with those that the service makes.
+   p10 and mean include the estimate's own error, as those of a calibrated estimate do.
+3. The λ that the project's goal for that load takes, how it depends on the number of servers, and the limits of a plan from p10 and mean.
+4. How a weight per second and a relative one treat short and long operations: the case for the default.
+5. As 2, but counted: real client, API and worker on virtual time, with right estimates and with the product's own.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from bench.report import Options, finish, options, table
 
 from offpoll.lateness import DEFAULT_WEIGHT, PerDuration, read_weight
 
-#: Servers of a queue, where nothing else is said.
+#: Servers of a queue by default.
 SERVERS = 4
 
-#: λ that the averages are over, more that are shown, and estimate errors.
+#: λ that the averages cover, further λ to show, and estimate errors.
 WEIGHTS, BEYOND, ERRORS = (0.1, 0.3, 1.0, 3.0), (10.0, 30.0), (0.0, 0.3)
 
-#: Intervals that people write by hand, seconds, for operations of `SECONDS` seconds: neither the best nor the worst case for them.
+#: Intervals that people choose by hand, seconds, for operations of `SECONDS` seconds: neither the best nor the worst case for them.
 BY_HAND = (1.0, 2.0, 5.0)
 
-#: What the project set out to reach at load 85 %.
+#: The project's goal at load 85 %.
 MOST_POLLS, MOST_DELAY, MOST_P95 = 3.7, 0.09, 0.22
 
-#: By client and λ: costs over the optimum's.
+#: Costs over the optimum's, by client and λ.
 Ratios = Mapping[str, Mapping[float, Sequence[float]]]
 
 
 def default_weight() -> float:
-    """Return μ of the product's default."""
+    """Return the product's default λ, for a mean duration of `SECONDS`."""
     weight = read_weight(DEFAULT_WEIGHT)
     return weight.polls if isinstance(weight, PerDuration) else weight * SECONDS
 
@@ -68,7 +68,7 @@ def estimates(workload: Workload, given: Options, *, error: float) -> list[Seen]
 
 
 def over_optimum(mixes: Sequence[str], given: Options, *, seed: int) -> Ratios:
-    """Return each client's costs over the optimum's: for each λ one for each load, mix and error."""
+    """Return each client's costs over the optimum's: for each λ, one for each load, mix and error."""
     found: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     for workload in (queue(mix, given, load=load, seed=seed) for load in LOADS for mix in mixes):
         for error in ERRORS:
@@ -86,7 +86,7 @@ def shown(given: Options) -> tuple[float, ...]:
 
 
 def costs(workload: Workload, known: Sequence[Seen], *, weight: float) -> Iterator[tuple[str, float]]:
-    """Give the cost of each client."""
+    """Yield the cost of each client."""
     yield "offpoll", planned(known, weight=weight).cost
     for seconds in BY_HAND:
         polls, delay = peer(workload, "fixed", seconds / SECONDS)
@@ -96,7 +96,7 @@ def costs(workload: Workload, known: Sequence[Seen], *, weight: float) -> Iterat
 
 
 def show_costs(runs: Sequence[Ratios]) -> tuple[dict[str, float], dict[str, float]]:
-    """Print the first table; return average and worst by name."""
+    """Print the first table; return the average and the worst ratio by client."""
     average, worst, rows = {}, {}, []
     for name in runs[0]:
         counted = [[ratio for weight in WEIGHTS for ratio in run[name][weight]] for run in runs]
@@ -114,7 +114,7 @@ def show_costs(runs: Sequence[Ratios]) -> tuple[dict[str, float], dict[str, floa
 
 
 def show_default(given: Options, *, weight: float) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
-    """Print the second table; return our figures by mix and error, and each peer's polls over ours for the same delay."""
+    """Print the second table; return our figures by mix and error, and each peer's polls over ours for no longer a delay."""
     rows, figures, ratios = [], {}, defaultdict[str, list[float]](list)
     for mix in MIXES:
         workload = queue(mix, given, load=0.85)
@@ -140,7 +140,7 @@ HEADS = ("", "polls", "delay", "p95", "optimum: polls", "delay", "p95", "cost ov
 
 
 def figure(outcome: Outcome) -> dict[str, float]:
-    """Return what is said of an outcome in JSON."""
+    """Return an outcome's figures for JSON."""
     return {"polls": round(outcome.polls, 2), "delay": round(outcome.delay, 3), "p95": round(outcome.delay_quantile(0.95), 3)}
 
 
@@ -153,7 +153,7 @@ def row(name: str, mine: Outcome, optimum: Outcome) -> tuple[str, ...]:
 
 
 def show_goal(given: Options) -> dict[str, dict[str, object]]:
-    """Print the third table: the λ at which the delay is as short as was set out for, and what that then takes."""
+    """Print the third table: the λ at which the delay meets the goal, and its price."""
     rows, found = [], {}
     for name, known in goals(given):
         weight = weight_for(known, delay=MOST_DELAY)
@@ -167,7 +167,7 @@ def show_goal(given: Options) -> dict[str, dict[str, object]]:
 
 
 def goals(given: Options) -> Iterator[tuple[str, list[Seen]]]:
-    """Give the workloads of the third table: each mix alone, estimates right, and the three of the bench together."""
+    """Yield the workloads of the third table: the three mixes together, and each mix alone with right estimates."""
     for servers in (SERVERS,) if given.quick else (1, 2, 4, 8):
         queues = {mix: queue(mix, given, load=0.85, servers=servers) for mix in (*MIXES, *SPLIT)}
         for error in ERRORS:
@@ -179,7 +179,7 @@ def goals(given: Options) -> Iterator[tuple[str, list[Seen]]]:
 
 
 def weight_for(known: Sequence[Seen], *, delay: float) -> float:
-    """Return the λ with which our plan has that mean delay."""
+    """Return the λ with which our plan has this mean delay."""
     low, high = 1.0, 1000.0
     while high / low > 1.01:
         middle = (low * high) ** 0.5
@@ -188,7 +188,7 @@ def weight_for(known: Sequence[Seen], *, delay: float) -> float:
 
 
 def show_weights(given: Options, *, weight: float) -> None:
-    """Print the fourth table: what a weight per second and the default do, for short and for long operations."""
+    """Print the fourth table: a weight per second and the default one, for short and for long operations."""
     known = estimates(queue("lognormal", given, load=0.85), given, error=0.0)
     rows = []
     for seconds in (0.1, 1.0, 10.0, 60.0, 600.0, 3600.0):
@@ -205,7 +205,7 @@ def show_weights(given: Options, *, weight: float) -> None:
 
 
 def show_system(given: Options, *, weight: float) -> dict[str, dict[str, float]]:
-    """Print the fifth table: what was counted, beside the formula's figures."""
+    """Print the fifth table: the counts beside the formula's figures."""
     figures = {}
     for mix in MIXES if not given.quick else ["mixed"]:
         workload = queue(mix, given, load=0.85)
@@ -218,12 +218,12 @@ def show_system(given: Options, *, weight: float) -> dict[str, dict[str, float]]
                 "p95": round(counted.delay_p95, 3),
             }
     rows = [(name, f"{each['polls']:.2f}", f"{each['delay']:.1%}", f"{each['p95']:.0%}") for name, each in figures.items()]
-    table(f"Real client, service and worker at load 85 %, {SERVERS} slots, the default weight", ("", "polls", "delay", "p95"), rows)
+    table(f"Real client, API and worker at load 85 %, {SERVERS} slots, the default weight", ("", "polls", "delay", "p95"), rows)
     return figures
 
 
 def drawn(given: Options) -> str:
-    """Return the plot: at load 85 %, mixed service times, estimates 30 % wrong."""
+    """Return the plot for load 85 %, mixed service times, and estimates that are 30 % wrong."""
     workload = queue("mixed", given, load=0.85)
     known = estimates(workload, given, error=0.3)
     weights = [0.5 * 1.5**step for step in range(18)]

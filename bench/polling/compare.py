@@ -1,4 +1,4 @@
-"""Ours, the peers and the optimum on one workload: expected polls, delay and cost. Decides how a peer is tuned in its favour."""
+"""Computes expected polls, delay and cost of our plan, of the peers and of the optimum on one workload. Tunes each peer in its favour."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ from bench.polling.workloads import Seen, Workload
 
 __all__ = ["Outcome", "best", "cheapest", "curve", "peer", "planned", "same_delay"]
 
-#: How many draws stand for a schedule that has chance in it: ours has little (a tenth of an interval), google-api-core's much.
+#: Draws that represent a random schedule. Ours varies little (a tenth of an interval), google-api-core's much.
 DRAWS = {"offpoll": 4, "google-api-core": 12}
 
-#: The stretches that are tried for a peer, in mean durations: 0.008 to 5. Neighbours are 5 % apart: its cost is flat there.
+#: The stretches to try for a peer, in mean durations: 0.008 to 5. Neighbours are 5 % apart, because costs are flat near the best one.
 STRETCHES = [0.008 * 1.05**step for step in range(132)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What comes of it. Attributes: parts: share of the operations, λ that counts for them, their schedule, their duration."""
+    """What a schedule costs.
+
+    Attributes:
+        parts: for each group of operations: its share, its λ, its schedule, its duration.
+    """
 
     parts: Sequence[tuple[float, float, Schedule, Distribution]]
 
@@ -43,7 +47,7 @@ class Outcome:
         return sum(share * schedule.cost(weight) for share, weight, schedule, _ in self.parts)
 
     def delay_quantile(self, share: float) -> float:
-        """Return the delay that so many operations stay below."""
+        """Return the delay that this share of the operations stays below."""
         low, high = 0.0, 10.0
         while high - low > 1e-3:
             middle = (low + high) / 2
@@ -56,8 +60,9 @@ def planned(estimates: Sequence[Seen], *, weight: float, relative: bool = False,
     """Follow our plan.
 
     Args:
-        weight: λ, for a mean duration; relative: for each operation's own estimate.
-        seconds: how long a mean duration is: the plan has a floor and a cap.
+        weight: λ for one mean duration.
+        relative: whether λ is instead for each operation's own estimated duration.
+        seconds: of a mean duration; they matter, since the plan has a floor and a cap.
     """
     return Outcome(parts=list(_planned(estimates, weight=weight, relative=relative, seconds=seconds)))
 
@@ -91,12 +96,12 @@ def peer(workload: Workload, name: str, stretch: float) -> tuple[float, float]:
 
 
 def cheapest(workload: Workload, name: str, *, weight: float) -> float:
-    """Return a peer's cost with the stretch that makes it least."""
+    """Return a peer's least cost over all stretches."""
     return min(polls + weight * delay for polls, delay in curve(workload, name))
 
 
 def same_delay(workload: Workload, name: str, *, delay: float) -> float:
-    """Return a peer's polls with the stretch that needs fewest for a delay of at most that."""
+    """Return a peer's fewest polls over the stretches with at most this delay; infinity if there are none."""
     return min((polls for polls, late in curve(workload, name) if late <= delay), default=math.inf)
 
 

@@ -1,7 +1,7 @@
-"""What a schedule of polls costs, and the cheapest schedule there is. Knows a distribution of the duration, and neither queues nor clients.
+"""Computes the cost of a schedule of polls, and the cheapest possible schedule, for a given distribution of the duration.
 
 A poll costs 1, being late costs λ for each unit of time. Polls go on until the first at or after the end. With F the distribution function
-of the duration, S = 1 - F and G = ∫ F, a poll at s after one at t is made with probability S(t), and the lateness that it ends is
+of the duration, S = 1 - F and G = ∫ F, a poll at s that follows one at t happens with probability S(t), and ends the expected lateness
 
     ∫(t..s) (s - x) dF(x) = G(s) - G(t) - (s - t) F(t)
 """
@@ -14,12 +14,12 @@ from itertools import accumulate
 
 __all__ = ["Distribution", "Schedule", "mixture", "optimum"]
 
-#: A poll that is made less often than this is not counted, and no schedule goes on for longer.
+#: A schedule ends at the first poll that is less probable than this.
 NEGLIGIBLE = 1e-9
 
 
 class Distribution:
-    """A duration of which each cell of equal width has its mass, evenly spread: a histogram, taken at its word.
+    """A distribution given by a histogram: each cell's mass is spread evenly over the cell.
 
     Args:
         masses: of the cells [0, width), [width, 2 width) …; they are scaled to a sum of 1.
@@ -46,13 +46,13 @@ class Distribution:
         return low + mass * part, self.area[cell] + self.width * part * (low + mass * part / 2)
 
     def quantile(self, share: float) -> float:
-        """Return the time before which that share ends."""
+        """Return the time by which this share has ended."""
         cell = next(cell for cell, high in enumerate(self.cdf[1:]) if high >= share)
         return self.width * (cell + (share - self.cdf[cell]) / max(self.masses[cell], 1e-300))
 
 
 def mixture(parts: Iterable[tuple[float, Distribution]]) -> Distribution:
-    """Return the distribution of one that is drawn from these, by weight. Their cells have one width."""
+    """Return the weighted mixture of distributions whose cells have the same width."""
     drawn = [(weight, part) for weight, part in parts if weight > 0]
     masses = [0.0] * max(len(part.masses) for _, part in drawn)
     for weight, part in drawn:
@@ -63,11 +63,11 @@ def mixture(parts: Iterable[tuple[float, Distribution]]) -> Distribution:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Schedule:
-    """When polls are made, against one distribution of the duration.
+    """The times of the polls, against one distribution of the duration.
 
     Attributes:
-        times: of the polls, as many as can happen.
-        polls, lateness: what is expected of them.
+        times: of all polls that can happen.
+        polls, lateness: expected values.
     """
 
     times: tuple[float, ...]
@@ -76,7 +76,7 @@ class Schedule:
 
     @classmethod
     def of(cls, times: Iterator[float], duration: Distribution) -> Schedule:
-        """Follow a schedule, an endless one, until nothing is left to be seen."""
+        """Follow an endless schedule until the operation has surely ended."""
         made: list[float] = []
         polls = lateness = before = f = g = 0.0
         while 1 - f > NEGLIGIBLE:
@@ -93,7 +93,7 @@ class Schedule:
         return self.polls + weight * self.lateness
 
     def later_than(self, delay: float, duration: Distribution) -> float:
-        """Return the probability that the end is learned more than so much later."""
+        """Return the probability that the poll that sees the end comes more than `delay` after it."""
         before = above = 0.0
         for time in self.times:
             if time - delay > before:
@@ -103,16 +103,16 @@ class Schedule:
 
 
 def optimum(duration: Distribution, *, weight: float) -> Schedule:
-    """Return the schedule of the least cost, by dynamic programming over the edges of the cells.
+    """Return the cheapest schedule, by dynamic programming over the edges of the cells.
 
-    V(t), what is still to be paid after a poll at t found nothing, times S(t), is
+    V(t) is the cost still to be paid after a poll at t found nothing, times S(t):
 
         V(t) = min over s > t of  S(t) + λ (G(s) - G(t) - (s - t) F(t)) + V(s)
              = S(t) + λ (t F(t) - G(t)) + min over s of  [λ G(s) + V(s)] - λ s F(t)
 
-    The minimum is one over straight lines in F(t). From the last edge to the first, slopes only grow and F only falls, so that the
-    lines that can still win stand in a queue and the whole takes one pass. It is exact for polls at the edges; that others would not
-    be cheaper, a test shows by halving the width.
+    The minimum is over straight lines in F(t). From the last edge to the first, slopes only grow and F only falls, so the lines that can
+    still win form a queue, and one pass suffices. The result is exact for polls at the edges. A test halves the width, and so shows that
+    polls between the edges would not be cheaper.
     """
     edges = len(duration.masses)
     value, following = [0.0] * (edges + 1), [edges] * (edges + 1)
@@ -137,7 +137,7 @@ def _at(line: tuple[float, float, int], f: float) -> float:
 
 
 def _never_lowest(before: tuple[float, float, int], middle: tuple[float, float, int], after: tuple[float, float, int]) -> bool:
-    """Tell whether the middle line lies nowhere below both of its neighbours. Slopes grow."""
+    """Tell whether the middle one of three lines, whose slopes grow, is nowhere the lowest."""
     return (after[1] - before[1]) * (middle[0] - before[0]) <= (middle[1] - before[1]) * (after[0] - before[0])
 
 

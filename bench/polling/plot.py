@@ -1,7 +1,4 @@
-"""Polls against mean delay, as an SVG: both axes logarithmic. Knows no queue.
-
-By hand: a few polylines are no reason for a plotting library.
-"""
+"""Plots polls against mean delay as an SVG, with logarithmic axes. A few polylines do not justify a plotting library."""
 
 from __future__ import annotations
 
@@ -13,11 +10,11 @@ __all__ = ["plot"]
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 480, 60, 170, 40, 50
 
-#: Delay (share of the mean duration) and polls that are shown, and the ticks.
+#: The shown ranges of delay (share of the mean duration) and of polls, and the ticks.
 DELAYS, POLLS = (0.03, 1.0), (1.0, 30.0)
 DELAY_TICKS, POLL_TICKS = (0.03, 0.05, 0.1, 0.2, 0.5, 1.0), (1, 2, 3, 5, 10, 20, 30)
 
-#: Told apart by people who see no red or no green (Okabe and Ito).
+#: People who cannot see red or green can tell these apart (Okabe and Ito).
 COLOURS = ("#000000", "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 
 
@@ -25,7 +22,7 @@ def plot(title: str, curves: Mapping[str, Sequence[tuple[float, float]]]) -> str
     """Return the SVG.
 
     Args:
-        curves: by name: (polls, delay) along a parameter. The first is drawn thick.
+        curves: by name, points (polls, delay) along a parameter. The first curve is drawn thick.
     """
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="13">',

@@ -1,8 +1,8 @@
-"""The real thing on virtual time: the product's client, service and worker under the load of a workload. Counts, no formulas.
+"""Runs the product's client, API and worker on virtual time under the load of a workload, and counts polls and delays.
 
-Two ways. With right estimates the service says of each operation what the workload knows of it, and no document is rewritten: the counts
-then show whether clients do what the plan means. As it is, the service publishes what its own estimate makes of the queue's counters and
-the measured times, and workers bring new plans. What does not exist here: latency, and counters that lag.
+There are two ways. With right estimates, the API publishes what the workload knows of each operation, and no document is rewritten: the
+counts then show whether clients follow the plan. With its own estimates, the API derives them from the queue's counters and the measured
+times, and workers publish new plans. Latency and lagging counters are not simulated.
 """
 
 from __future__ import annotations
@@ -24,16 +24,22 @@ from offpoll.testing import System, system
 
 __all__ = ["Measured", "run"]
 
-#: Mean service time, seconds: far from the plan's floor, and from its cap.
+#: Mean service time, seconds: far from the plan's floor and cap.
 SERVICE_TIME = 10.0
 
-#: Operations that are not counted: the queue begins empty and nothing has been measured.
+#: Operations that are not counted, because the queue begins empty and nothing has been measured.
 WARM_UP = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """What clients saw: polls of one operation; mean and p95 of the delay, as shares of the mean duration; that duration, seconds."""
+    """What clients saw.
+
+    Attributes:
+        polls: of one operation.
+        delay, delay_p95: its mean and p95, as shares of the mean duration.
+        duration: the mean, seconds.
+    """
 
     polls: float
     delay: float
@@ -51,7 +57,12 @@ class _Seen:
 
 @dataclass(frozen=True, kw_only=True)
 class RightForecast:
-    """Says what is right: in the place of `offpoll.forecast.Forecast`. Args: workload; ahead: how many end before the next can begin."""
+    """Forecasts from the workload, in place of `offpoll.forecast.Forecast`.
+
+    Args:
+        workload: knows the distributions.
+        ahead: returns how many operations must end before the next can begin.
+    """
 
     workload: Workload
     ahead: Callable[[], int]
@@ -66,10 +77,10 @@ class RightForecast:
 
 
 def run(draw: Draw, *, load: float, servers: int, operations: int, seed: int, right: Workload | None = None) -> Measured:
-    """Submit operations at random to one worker of so many slots, wait for each, and say how that went.
+    """Submit operations at random to one worker with this many slots, wait for each, and return the counts.
 
     Args:
-        right: the workload whose estimates the service gives; None: its own.
+        right: the workload whose estimates the API gives; None for the API's own.
     """
     dice, ended, submitted = random.Random(seed), dict[int, float](), Counter[str]()
     app, seen = Offpoll(), list[_Seen]()

@@ -1,17 +1,17 @@
-"""Durations of operations in an M/G/c queue, by what an estimator knows when one arrives. Knows no plan and no client.
+"""Simulates the durations of operations in an M/G/c queue, grouped by what an estimator knows when an operation arrives.
 
-Operations arrive at random (Poisson) at c servers that take them in order. The estimator sees how many are in the system, as a queue's
-counters tell it, and not how long those in service have run. For each such number the simulated durations, from submit to end, make a
-distribution, and its p10 and mean are the best estimate that there can be. Everything is divided by the workload's mean duration, which is
-therefore 1, and λ is how many polls one mean duration of lateness is worth.
+Operations arrive at random (Poisson) at c servers that take them in order. Like a queue's counters, the estimator sees how many are in the
+system, but not how long those in service have run. For each number, the simulated durations from submit to end form a distribution, whose
+p10 and mean are the best possible estimate. All times are divided by the workload's mean duration, which is therefore 1, and λ is how many
+polls one mean duration of lateness is worth.
 
-The mixes of service times; in brackets the standard deviation over the mean:
+The mixes of service times, with the standard deviation over the mean in brackets:
 
-    exponential (1)    the textbook's; with a free server the one for which evenly spaced polls are exactly the best
+    exponential (1)    the textbook's. With a free server, evenly spaced polls are exactly the best for it
     lognormal (0.53)   one kind of work: a report, a call to a partner. Right-skewed, as measured service times are
-    mixed (1.1)        the same, and every tenth takes five times as long: a cache that misses, a large order
-    split (1.5)        two kinds of work under one name: nine in ten take half the mean, one in ten eleven times that; nothing between.
-                       Not one of the three that the targets are for: it shows where a plan from p10 and mean alone ends
+    mixed (1.1)        the same, but every tenth takes five times as long: a cache that misses, a large order
+    split (1.5)        two kinds of work under one name: nine in ten take half the mean, one in ten eleven times that, and nothing between.
+                       The goals do not cover it: it shows the limits of a plan from p10 and mean alone
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ __all__ = ["LOADS", "MIXES", "SPLIT", "Seen", "State", "Workload", "calibrated",
 
 LOADS = (0.7, 0.85, 0.95)
 
-#: Arrivals that are not counted: the queue begins empty.
+#: Arrivals that are not counted, because the queue begins empty.
 WARM_UP = 2_000
 
-#: States that an estimate stands for with less than this probability are left out, for the plan and for the optimum alike.
+#: Less probable states behind an estimate are left out, for the plan and for the optimum alike.
 RARE = 1e-3
 
 Draw = Callable[[random.Random], float]
@@ -43,7 +43,7 @@ def _lognormal(dice: random.Random) -> float:
     return dice.lognormvariate(-0.125, 0.5)
 
 
-#: Draw a service time with mean 1.
+#: By name: draws a service time with mean 1.
 MIXES: Mapping[str, Draw] = {
     "exponential": lambda dice: dice.expovariate(1.0),
     "lognormal": _lognormal,
@@ -58,9 +58,9 @@ class State:
     """What the estimator knows when an operation arrives, and how long the operation then takes.
 
     Attributes:
-        share: of the operations that meet this.
-        most: how many end before such an operation can begin, at most; more than in the state before.
-        duration: of those.
+        share: of the operations that arrive in this state.
+        most: the most operations that must end before such an operation can begin; it grows from state to state.
+        duration: of these operations.
     """
 
     share: float
@@ -75,33 +75,39 @@ class State:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Workload:
-    """One queue. Attributes: name; states: those that arrivals meet; service: the mean service time, where the mean duration is 1."""
+    """One queue.
+
+    Attributes:
+        name: for people.
+        states: that arrivals meet.
+        service: the mean service time, in mean durations.
+    """
 
     name: str
     states: Sequence[State]
     service: float
 
     def state(self, ahead: int) -> State:
-        """Return what an operation meets that can begin when so many have ended."""
+        """Return the state of an operation that can begin once this many have ended."""
         return next((state for state in self.states if ahead <= state.most), self.states[-1])
 
     @cached_property
     def duration(self) -> Distribution:
-        """The duration of any operation: what a client knows that is told nothing."""
+        """The duration of any operation: all that a client without an estimate could know."""
         return mixture((state.share, state.duration) for state in self.states)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """One estimate that clients may be given.
+    """One estimate that clients may get.
 
-    An estimator that is wrong takes one state for another, so that the p10 it gives is that of the state which it believes in. The mean
-    then says all that the estimate says, and the optimum, which knows `duration`, is given no less than our plan.
+    A wrong estimator takes one state for another, and gives the p10 of the state that it believes in. The p10 therefore adds nothing to the
+    mean, and the optimum, which knows `duration`, gets no less than our plan.
 
     Attributes:
         share: of the operations.
         earliest, mean: as estimated.
-        states: what the truth may be, with its probability.
+        states: the possible truths, each with its probability.
     """
 
     share: float
@@ -111,18 +117,18 @@ class Seen:
 
     @cached_property
     def duration(self) -> Distribution:
-        """What is known of the duration by whoever is given the estimate, and knows the queue and how wrong estimates are."""
+        """The duration, for a reader who has the estimate and knows the queue and how wrong estimates are."""
         return mixture((share, state.duration) for share, state in self.states)
 
 
 def simulate(name: str, draw: Draw, *, load: float, servers: int, arrivals: int, cell: float, seed: int) -> Workload:
-    """Run one queue.
+    """Simulate one queue.
 
     Args:
-        draw: a service time, mean 1.
+        draw: draws a service time with mean 1.
         load: arrivals x service time / servers.
-        arrivals: how many are counted.
-        cell: width of the histograms' cells, mean durations.
+        arrivals: how many to count.
+        cell: width of the histograms' cells, in mean durations.
     """
     by_queue = _durations(draw, load=load, servers=servers, arrivals=arrivals, dice=random.Random(f"{name} {load} {servers} {seed}"))
     mean = sum(map(sum, by_queue.values())) / arrivals
@@ -134,11 +140,11 @@ def simulate(name: str, draw: Draw, *, load: float, servers: int, arrivals: int,
 
 
 def seen(workload: Workload, *, error: float, points: int) -> Iterator[Seen]:
-    """Give the estimates of a workload.
+    """Yield the estimates of a workload.
 
     Args:
-        error: the estimate is the truth times a lognormal factor with mean 1 and this spread; 0: the truth.
-        points: how many different estimates, where they are wrong.
+        error: an estimate is the truth times a lognormal factor with mean 1 and this spread; 0 gives the truth.
+        points: how many different wrong estimates.
     """
     if not error:
         for state in workload.states:
@@ -162,18 +168,18 @@ def seen(workload: Workload, *, error: float, points: int) -> Iterator[Seen]:
 
 
 def calibrated(estimates: Sequence[Seen]) -> list[Seen]:
-    """Return the estimates of an estimator that is as wrong, but knows how wrong, and widens what it says by that."""
+    """Return the estimates of an estimator that is just as wrong, but knows how wrong, and widens its estimates accordingly."""
     return [replace(each, earliest=each.duration.quantile(0.1), mean=each.duration.mean) for each in estimates]
 
 
 def _earliest(workload: Workload, mean: float) -> float:
-    """Return the p10 that goes with a mean: that of the state with the nearest mean, stretched."""
+    """Return the p10 for a mean: that of the state with the nearest mean, stretched."""
     believed = min(workload.states, key=lambda state: abs(math.log(state.duration.mean / mean)))
     return believed.earliest * mean / believed.duration.mean
 
 
 def _durations(draw: Draw, *, load: float, servers: int, arrivals: int, dice: random.Random) -> dict[int, list[float]]:
-    """Return the durations by how many end before the arriving operation can begin; with a free server that is 0."""
+    """Return durations by how many operations must end before the arriving one can begin: 0 with a free server."""
     now, free, leaving = 0.0, [0.0] * servers, list[float]()
     found: dict[int, list[float]] = defaultdict(list)
     for number in range(-WARM_UP, arrivals):
@@ -190,7 +196,7 @@ def _durations(draw: Draw, *, load: float, servers: int, arrivals: int, dice: ra
 
 
 def _groups(by_queue: Mapping[int, Sequence[float]], *, least: int) -> list[tuple[int, list[float]]]:
-    """Put neighbours together, so that no distribution is made of a few operations; with the most ahead of each."""
+    """Merge neighbours, so that no distribution rests on a few operations. Return each group with its largest number ahead."""
     groups: list[tuple[int, list[float]]] = []
     for ahead in sorted(by_queue):
         if groups and len(groups[-1][1]) < least:

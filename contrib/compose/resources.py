@@ -1,4 +1,4 @@
-"""Makes the bucket, the queues and the table in the emulator that `compose.yaml` brings for a try. A second run finds them and is done."""
+"""Makes the bucket, the queues and the table in the emulator that `compose.yaml` starts to try offpoll. A second run changes nothing."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from botocore.exceptions import ClientError
 from offpoll import Settings
 from offpoll.cli.dev.resources import make_resources
 
-#: As many as any kind of the app that is tried has.
+#: The most attempts that any kind of the app has.
 ATTEMPTS = 3
 
 
 def main() -> None:
-    """Make what is not there."""
+    """Make the resources, unless they exist."""
     try:
         boto3.client("s3").head_bucket(Bucket=os.environ["OFFPOLL_BUCKET"])
     except ClientError:

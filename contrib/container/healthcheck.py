@@ -1,7 +1,7 @@
-"""Tells whether the container's process answers, for the image's HEALTHCHECK. Must need nothing but Python, and be quick.
+"""Checks that the container's process is alive, for the image's HEALTHCHECK. Needs only Python, and starts quickly.
 
-The API is asked for `/livez`, not for `/readyz`: to start it anew does not mend a store that is down. Anything else that the image runs, a
-worker above all, has no port; it is alive as long as its process is, which the container's end shows by itself.
+It asks the API for `/livez`, not `/readyz`, because restarting the API does not repair a store. Anything else that the image runs, usually
+a worker, has no port. It is alive as long as its process, and the container ends with that.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-#: What `offpoll serve` takes where it is not told.
+#: The port of `offpoll serve` without `--port`.
 DEFAULT_PORT = 8000
 
-#: Seconds. Less than the HEALTHCHECK's own, so that the reason gets into the container's health log.
+#: Seconds. Less than the HEALTHCHECK's own timeout, so that the container's health log gets the reason.
 PATIENCE = 4.0
 
 
 def port_of(command: Sequence[str]) -> int | None:
-    """Return the port that a command line serves the API at, None where it serves none."""
+    """Return the port at which a command line serves the API; None if it serves none."""
     if "serve" not in command:
         return None
     port = DEFAULT_PORT
@@ -32,7 +32,7 @@ def port_of(command: Sequence[str]) -> int | None:
 
 
 def main() -> None:
-    """End with 0 where the process is well, else with 1 and the reason."""
+    """Exit with 0 if the process is well, else with 1 and the reason."""
     port = port_of(Path("/proc/1/cmdline").read_text().split("\0"))
     if port is None:
         return

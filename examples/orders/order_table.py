@@ -1,4 +1,4 @@
-"""Where the orders are kept: a DynamoDB table of the service's own, and its twin in memory for tests."""
+"""Keeps the orders, in a DynamoDB table of your own, or in memory for tests."""
 
 import asyncio
 import os
@@ -15,9 +15,9 @@ class OrderTable:
 
     @classmethod
     def open(cls) -> "OrderTable":
-        """Open the table; create it where there is none, as on a fresh `offpoll dev`.
+        """Open the table, or create it, as on a fresh `offpoll dev`.
 
-        A deployment creates it in its template, and grants DescribeTable, GetItem and PutItem on it.
+        In a deployment, the template creates the table and grants DescribeTable, GetItem and PutItem on it.
         """
         dynamodb = boto3.resource("dynamodb")
         errors = dynamodb.meta.client.exceptions
@@ -38,13 +38,13 @@ class OrderTable:
         return cls(table)
 
     async def put(self, order: dict[str, Any]) -> None:
-        """Write an order, once: where it is there already, an earlier attempt wrote it."""
+        """Write an order, unless an earlier attempt has written it."""
         await asyncio.to_thread(self._put, order)
 
     async def get(self, order_id: str) -> dict[str, Any] | None:
         """Read an order."""
-        answer: dict[str, Any] = await asyncio.to_thread(self._table.get_item, Key={"order_id": order_id}, ConsistentRead=True)
-        return answer.get("Item")
+        found: dict[str, Any] = await asyncio.to_thread(self._table.get_item, Key={"order_id": order_id}, ConsistentRead=True)
+        return found.get("Item")
 
     def _put(self, order: dict[str, Any]) -> None:
         try:
@@ -60,7 +60,7 @@ class MemoryOrderTable:
         self.orders: dict[str, dict[str, Any]] = {}
 
     async def put(self, order: dict[str, Any]) -> None:
-        """Write an order, once."""
+        """Write an order, unless an earlier attempt has written it."""
         self.orders.setdefault(order["order_id"], order)
 
     async def get(self, order_id: str) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""An order service: `POST /order` accepts an order, a worker fulfils it in a few seconds, `GET /order/{id}` returns it.
+"""An app for orders: `POST /order` accepts an order, a worker fulfils it in a few seconds, `GET /order/{id}` returns it.
 
 offpoll dev orders:app
 """
@@ -15,14 +15,14 @@ from offpoll import Fail, Offpoll, Operation
 
 
 class Order(BaseModel):
-    """What a customer wants."""
+    """The order that a customer sends."""
 
     sku: str = Field(pattern=r"^[A-Z][0-9]{1,4}$", examples=["A1"])
     quantity: int = Field(gt=0, le=100, examples=[2])
 
 
 class Confirmation(BaseModel):
-    """What the customer gets."""
+    """The fulfilled order that the customer gets."""
 
     order_id: str
     sku: str
@@ -37,16 +37,16 @@ SOLD_OUT = {"C3"}
 
 @asynccontextmanager
 async def lifespan(app: Offpoll) -> AsyncIterator[OrderTable]:
-    """Open the orders' table, once a process. Handlers find it as `operation.state`."""
+    """Open the order table once in each process. Handlers find it as `operation.state`."""
     yield await asyncio.to_thread(OrderTable.open)
 
 
 app = Offpoll(lifespan=lifespan)
 
 
-@app.operation("order", timeout=60, lateness_weight=10)  # somebody waits for it: one second earlier is worth ten polls
+@app.operation("order", timeout=60, lateness_weight=10)  # a customer is waiting: one second earlier is worth ten polls
 async def create_order(order: Order, operation: Operation) -> Confirmation:
-    """Fulfil an order. A second attempt repeats the steps and does no harm: the order is written once, under the operation's id."""
+    """Fulfil an order. A second attempt repeats the steps harmlessly, because the table keeps one order under the operation's id."""
     await step(operation, 0.07, "checking stock")
     if order.sku not in PRICES or order.sku in SOLD_OUT:
         raise Fail("out_of_stock", f"There is no {order.sku} left.")
@@ -64,13 +64,13 @@ async def create_order(order: Order, operation: Operation) -> Confirmation:
 
 
 async def step(operation: Operation, fraction: float, what: str) -> None:
-    """Stand in for the warehouse, the bank and the people who pack: each takes its time."""
+    """Report progress, and stand in for a warehouse, a bank or a packer, who take their time."""
     operation.progress(fraction, what)
     await asyncio.sleep(1.1)
 
 
 @app.fetch("order")
 async def get_order(operation: Operation) -> Confirmation | None:
-    """Read an order for `GET /order/{id}`, long after offpoll has forgotten its operation."""
+    """Read an order for `GET /order/{id}`, even long after offpoll has forgotten the operation."""
     found = await operation.state.get(operation.id)
     return found and Confirmation.model_validate(found)

@@ -1,9 +1,15 @@
-"""The protocol with real processes that are killed and stopped at random: embedded AWS, API, three workers, and a swarm of clients.
+"""Kills and freezes real processes at random, and checks that the protocol holds: embedded AWS, API, three workers, a swarm of clients.
 
-service     what is deployed: handlers that write down each of their runs, and their effect once an operation
-deployment  the processes, and the signals that they are sent
-faults      which fault comes when, drawn from the seed
-swarm       the clients: submit, repeat, cancel, poll; sightings is what they saw of documents
-stores      bucket, table and queues, read directly when all is quiet
-verify      all that was gathered → what was violated; timeline tells the story of one
+__main__    the command
+run         one run, from start to quiet
+app         the app under test: its handlers record each run, and one effect for each operation
+deployment  the processes, and the signals they get
+faults      which fault happens when, drawn from the seed
+swarm       the clients: submit, repeat, cancel, poll
+sightings   the documents that they saw
+chronicle   what clients did and which faults happened, in order
+stores      reads bucket, table and queues directly once all is quiet
+evidence    everything gathered, for verify to judge
+verify      finds the violations
+timeline    tells the story of one violation
 """

@@ -1,4 +1,4 @@
-"""The command line: options, signals, the last line and the exit code."""
+"""Runs `python -m proof.chaos`: options, signals, the last line and the exit code."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from proof.chaos.timeline import timeline
 from proof.chaos.verify import counts, verify
 
 DESCRIPTION = """\
-Prove the protocol with real processes: the embedded AWS, the API and three workers run on this machine, a swarm of clients places
-orders, and a seed says who is killed (SIGKILL) or frozen (SIGSTOP … SIGCONT) when. Then there is quiet, and bucket, table, queues, the
-handlers' journal and all that clients saw are compared.
+Prove the protocol with real processes. The embedded AWS, the API and three workers run on this machine, and a swarm of clients places
+orders. A seed decides which process is killed (SIGKILL) or frozen (SIGSTOP … SIGCONT), and when. Once all is quiet, bucket, table, queues,
+the handlers' journal and everything that clients saw are compared.
 """
 
 EPILOG = """\
-The last line on stdout is one JSON object: how many operations were accepted, the seed, how many faults of each kind, and four counts
-that have to be 0 (lost, doubled, regressed, stuck). Where one is not, the first violation is told as a timeline, the logs are kept, and
-the exit code is 1. The same seed gives the same orders and the same faults; what they meet is up to the machine.
+The last line on stdout is one JSON object: the number of accepted operations, the seed, the faults of each kind, and four counts
+that must be 0 (lost, doubled, regressed, stuck). If one is not, the command prints the first violation as a timeline, keeps the logs, and
+exits with 1. The same seed gives the same orders and the same faults; what they hit depends on the machine.
 
   python -m proof.chaos --minutes 2
   python -m proof.chaos --minutes 0.2 --seed 7 --rate 10
@@ -40,7 +40,7 @@ the exit code is 1. The same seed gives the same orders and the same faults; wha
 
 
 def main() -> int:
-    """Run, and return the exit code: 0 where everything held, 1 where not, 2 where it could not be run, 130 where it was told to end."""
+    """Run, and return the exit code: 0 if everything held, 1 if not, 2 if the run failed, 130 if a signal ended it."""
     options, data = _options()
     _without_proxy()
     if data is not None:
@@ -51,11 +51,11 @@ def main() -> int:
     try:
         finished = asyncio.run(_until_told(options, folder, tell=tell))
     except OffpollError as error:
-        tell(f"it could not be run to its end: {error} Logs are in {folder}")
+        tell(f"the run failed: {error} Logs are in {folder}")
         return 2
     violations = [] if finished is None else verify(finished.evidence)
     if finished is None:
-        tell("told to end: no process is left")
+        tell("ended by a signal: no process is left")
     else:
         _report(options, finished, violations, folder)
     if not violations and data is None:
@@ -64,7 +64,7 @@ def main() -> int:
 
 
 def _teller() -> Callable[[str], None]:
-    """Return what writes a line of progress to stderr."""
+    """Return a function that writes a line of progress to stderr."""
     began = time.monotonic()
 
     def tell(line: str) -> None:
@@ -77,15 +77,13 @@ def _options() -> tuple[Options, Path | None]:
     parser = argparse.ArgumentParser(
         prog="python -m proof.chaos", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--minutes", type=_positive, required=True, help="how long there are orders and faults")
-    parser.add_argument("--seed", type=int, help="what everything is drawn from; a fresh one by default")
+    parser.add_argument("--minutes", type=_positive, required=True, help="how long orders and faults keep coming")
+    parser.add_argument("--seed", type=int, help="draws orders and faults (default: a fresh one)")
     parser.add_argument("--rate", type=_positive, default=6.0, help="orders a second (default: %(default)g)")
-    parser.add_argument("--at-once", type=_count, default=40, help="customers at a time, at most (default: %(default)d)")
-    parser.add_argument("--lease", type=_positive, default=3.0, help="seconds; faults are as long as this (default: %(default)g)")
-    parser.add_argument("--settle", type=_positive, default=180.0, help="seconds for everything to end after that (default: %(default)g)")
-    parser.add_argument(
-        "--data", type=Path, help="keep the logs, in a new folder in this one (else they are kept only where something was violated)"
-    )
+    parser.add_argument("--at-once", type=_count, default=40, help="most customers at a time (default: %(default)d)")
+    parser.add_argument("--lease", type=_positive, default=3.0, help="seconds; faults last about as long (default: %(default)g)")
+    parser.add_argument("--settle", type=_positive, default=180.0, help="seconds for everything to end afterwards (default: %(default)g)")
+    parser.add_argument("--data", type=Path, help="keep the logs, in a new folder in this one (default: only after a violation)")
     given = parser.parse_args()
     options = Options(
         seconds=given.minutes * 60,
@@ -111,10 +109,10 @@ def _count(text: str) -> int:
 
 
 async def _until_told(options: Options, folder: Path, *, tell: Callable[[str], None]) -> Finished | None:
-    """Run to the end, or until a signal (None); then end every process, whatever happened.
+    """Run to the end, or until a signal (None). Either way, end every process.
 
     Raises:
-        OffpollError: something did not start, or ended by itself.
+        OffpollError: a process did not start, or ended by itself.
     """
     told, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -136,7 +134,7 @@ async def _until_told(options: Options, folder: Path, *, tell: Callable[[str], N
 
 
 def _report(options: Options, finished: Finished, violations: Sequence[Violation], folder: Path) -> None:
-    """Say what happened on stderr, tell the first violation, and end with the one line that counts."""
+    """Write a summary and the first violation to stderr, then the JSON object to stdout."""
     evidence = finished.evidence
     operations = list(evidence.accepted())
     outcomes = Counter(str(evidence.records[each].status) for _, each in operations if each in evidence.records)
@@ -157,7 +155,7 @@ def _report(options: Options, finished: Finished, violations: Sequence[Violation
 
 
 def _without_proxy() -> None:
-    """Reach loopback without the proxy that this environment may name, here and in the children."""
+    """Bypass any proxy for loopback, here and in the children."""
     direct = ",".join(filter(None, (os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), "127.0.0.1", "localhost")))
     os.environ.update(NO_PROXY=direct, no_proxy=direct)
 

@@ -1,4 +1,4 @@
-"""What happened when: the one list that swarm and faults write to, and that a violation's story is told from."""
+"""Records what happened when: swarm and faults write here, and the timeline of a violation is told from it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Event:
 
     Attributes:
         at: monotonic seconds.
-        number: the order it happened to, None where it may concern all.
+        number: the order it happened to; None if it may concern all orders.
         what: in words.
     """
 
@@ -26,7 +26,7 @@ class Event:
 
 @dataclass(kw_only=True)
 class Chronicle:
-    """Collects events. `monotonic` is the clock of all processes of this machine."""
+    """Collects events. All processes of this machine share the `monotonic` clock."""
 
     monotonic: Callable[[], float] = time.monotonic
     events: list[Event] = field(default_factory=list)

@@ -1,7 +1,6 @@
-"""The processes: embedded AWS, the API, the workers; how they are started, killed, stopped, continued and ended.
+"""Starts, kills, freezes, resumes and ends the processes: the embedded AWS, the API and the workers.
 
-Knows no reason for any of it. Each process leads a group of its own and is on a leash (`offpoll.cli.dev`), so that nothing is left however
-this one ends.
+Each process leads its own group and is on a leash (`offpoll.cli.dev`), so none survives this one, however it ends.
 """
 
 from __future__ import annotations
@@ -22,35 +21,35 @@ from offpoll.cli.options import free_port
 from offpoll.cli.work import READY
 from offpoll.errors import OffpollError
 from offpoll.settings import Settings
-from proof.chaos.service import ATTEMPTS, FOLDER, WORKER
+from proof.chaos.app import ATTEMPTS, FOLDER, WORKER
 
 __all__ = ["Deployment", "Member"]
 
 HOST = "127.0.0.1"
 ROOT = Path(__file__).parents[2]
-SERVICE = "proof.chaos.service:app"
+APP = "proof.chaos.app:app"
 
 #: Seconds for a process to come up on a busy machine.
 PATIENCE = 60.0
 
-#: Seconds between two looks at whether it is.
-LOOK = 0.05
+#: Seconds between two checks of whether it is up.
+CHECK = 0.05
 
-#: The workers. One runs handlers in child processes, which outlive it for a moment when it is killed.
+#: The workers and their options. The third runs handlers in child processes, which outlive it for a moment when it is killed.
 WORKERS: Mapping[str, tuple[str, ...]] = {"worker-1": (), "worker-2": (), "worker-3": ("--processes", "4")}
 
 
 @dataclass(kw_only=True)
 class Member:
-    """One of the processes, and those that took its place.
+    """One member of the deployment: a process, and those that replace it.
 
     Args:
         name: for people; its processes are `name.1`, `name.2` …
         arguments: of `offpoll`.
-        ready: what its log says when it is up.
+        ready: the text that its log contains once it is up.
         environ: of its processes.
         folder: for its logs.
-        ended: is told where one ends that nobody killed.
+        ended: set when a process ends that chaos did not kill.
     """
 
     name: str
@@ -66,7 +65,7 @@ class Member:
 
     @property
     def process(self) -> str:
-        """The name of the process that is there now."""
+        """The name of the current process."""
         return f"{self.name}.{self.generation}"
 
     async def start(self) -> None:
@@ -82,22 +81,22 @@ class Member:
         child = await self._children.start(self.process, "offpoll.cli.main", self.arguments, environ=environ, log=log)
         self._child = child
         self._watch = asyncio.create_task(_notice(child, self.ended))
-        for _ in range(int(PATIENCE / LOOK)):
+        for _ in range(int(PATIENCE / CHECK)):
             if self.ready in log.read_text(errors="replace"):
                 return
-            await asyncio.sleep(LOOK)
-        raise OffpollError(f"{self.process} did not come up within {PATIENCE:g} s. What it wrote is in {log}.")
+            await asyncio.sleep(CHECK)
+        raise OffpollError(f"{self.process} did not come up within {PATIENCE:g} s. Its output is in {log}.")
 
     async def kill(self) -> None:
-        """End its process as a power cut would; its children find out by themselves."""
+        """End its process as a power cut would. Its children find out by themselves."""
         if self._child is None or self._watch is None:
             raise RuntimeError(f"{self.name} was not started")
         self._watch.cancel()
         os.kill(self._child.pid, signal.SIGKILL)
         await self._child.ended()
 
-    def stop(self) -> None:
-        """Freeze its process and the children of that, as a machine that is paused."""
+    def freeze(self) -> None:
+        """Stop its process and that one's children, as if the machine were paused."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -105,11 +104,11 @@ class Member:
         self._signal(signal.SIGCONT)
 
     async def clear(self) -> None:
-        """End what is left of its process, the children included."""
+        """End whatever is left of its process, including children."""
         if self._watch is not None:
             self._watch.cancel()
         if self._children is not None:
-            self.resume()  # what is stopped cannot end politely
+            self.resume()  # a frozen process cannot end politely
             await self._children.end()
             self._children = None
 
@@ -120,7 +119,7 @@ class Member:
 
 
 class _Emulator(Children):
-    """The embedded AWS, whose process is wanted too."""
+    """The embedded AWS. Remembers its process, so that chaos can freeze it."""
 
     child: Child | None = None
 
@@ -132,12 +131,12 @@ class _Emulator(Children):
 
 @dataclass(kw_only=True)
 class Deployment:
-    """All processes. Open it with `start`, and `end` it whatever happens.
+    """All processes. After `start`, always call `end`.
 
     Args:
-        folder: for logs, and for what the service writes.
+        folder: for logs, and for what the handlers write.
         lease: seconds.
-        secret: the service's, so that a seed gives the same operation ids.
+        secret: OFFPOLL_SECRET of the processes, so that a seed gives the same operation ids.
     """
 
     folder: Path
@@ -151,7 +150,7 @@ class Deployment:
 
     @property
     def api(self) -> str:
-        """The API's address; the same for each process that takes its place, since links lead there."""
+        """The API's address. It survives restarts, because links lead there."""
         return f"http://{HOST}:{self.port}"
 
     @property
@@ -160,26 +159,26 @@ class Deployment:
         return [self.members[name] for name in WORKERS]
 
     async def start(self) -> Resources:
-        """Start everything and return what was made in the embedded AWS."""
+        """Start everything and return the resources made in the embedded AWS."""
         self.folder.mkdir(parents=True, exist_ok=True)
         endpoint = await start_emulator(self._emulator, self.folder)
         self._watch = asyncio.create_task(_notice(self._emulator.child, self._ended))
         settings = Settings(lease=self.lease)
         resources = await asyncio.to_thread(make_resources, endpoint, settings=settings, attempts=max(ATTEMPTS.values()))
         environ = self._environ(resources)
-        self._add("api", ("serve", SERVICE, "--port", str(self.port)), "listening on", environ)
+        self._add("api", ("serve", APP, "--port", str(self.port)), "listening on", environ)
         for name, options in WORKERS.items():
-            self._add(name, ("work", SERVICE, *options), READY, environ)
+            self._add(name, ("work", APP, *options), READY, environ)
         await asyncio.gather(*(member.start() for member in self.members.values()))
         return resources
 
     def signal_store(self, number: signal.Signals) -> None:
-        """Freeze the embedded AWS (bucket, queues and table at once), or let it go on."""
+        """Freeze or resume the embedded AWS: bucket, queues and table at once."""
         if self._emulator.child is not None:
             os.killpg(self._emulator.child.pid, number)
 
     async def any_ended(self) -> NoReturn:
-        """Wait until a process ends that nobody killed.
+        """Wait until a process ends that chaos did not kill.
 
         Raises:
             ChildEnded: always.
@@ -214,7 +213,7 @@ class Deployment:
 
 
 async def _notice(child: Child | None, ended: asyncio.Future[ChildEnded]) -> None:
-    """Tell when a process ends by itself."""
+    """Set `ended` when a process ends by itself."""
     if child is None:
         return
     error = await child.ended()

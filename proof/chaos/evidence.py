@@ -1,4 +1,4 @@
-"""What is gathered during and after a run, for `verify` to judge and `timeline` to tell."""
+"""Holds everything gathered during and after a run, for `verify` to judge and `timeline` to tell."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cached_property
 
 from offpoll.document import Document
 from offpoll.operation import Record
-from proof.chaos.service import Effect, Run
+from proof.chaos.app import Effect, Run
 from proof.chaos.sightings import Sighting
 from proof.chaos.stores import Message
 from proof.chaos.swarm import Customer
@@ -19,12 +19,12 @@ __all__ = ["Evidence", "Violation"]
 
 @dataclass(frozen=True, kw_only=True)
 class Violation:
-    """Something that must not be.
+    """A promise that was broken.
 
     Attributes:
         count: `lost`, `doubled`, `regressed` or `stuck`.
-        number: the order, None where it is nobody's.
-        operation_id: the operation, empty where there is none.
+        number: the order; None if no order is known.
+        operation_id: the operation; empty if none is known.
         what: in words.
     """
 
@@ -36,16 +36,16 @@ class Violation:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """All that is known.
+    """Everything known about a run.
 
     Attributes:
-        customers: what was asked and answered.
+        customers: what they asked, and what the API told them.
         sightings: documents that readers saw, by operation id.
-        runs, effects: what handlers wrote down.
-        records, documents: what the stores have in the end, by operation id.
-        messages: those that are left and visible.
-        hidden: how many are left that cannot be looked at, by queue.
-        garbage: how many messages were sent that nobody can read.
+        runs, effects: what handlers recorded.
+        records, documents: the stores' contents at the end, by operation id.
+        messages: the visible messages left at the end.
+        hidden: how many invisible messages are left, by queue.
+        garbage: how many unreadable messages were sent.
         lease: seconds.
     """
 

@@ -1,7 +1,7 @@
-"""The faults: which comes when, drawn from the seed, and what is done to the processes.
+"""Draws faults from the seed and applies them to the processes.
 
-The plan does not depend on what happens: the same seed gives the same one. What it meets does, since these are real processes. A fault
-that finds too many of its processes in the middle of another one is left out, and not counted.
+The plan depends on the seed alone; what a fault hits depends on the machine, since the processes are real. A fault is skipped, and not
+counted, if too many of its possible victims are already suffering another.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from proof.chaos.deployment import Deployment, Member
 
 __all__ = ["Chaos", "Fault", "draw"]
 
-#: How often each comes, in proportion.
+#: Relative frequency of each fault.
 WEIGHTS: Mapping[str, int] = {
     "sigkill_worker": 6,
     "sigstop_worker": 4,
@@ -33,7 +33,7 @@ WEIGHTS: Mapping[str, int] = {
 #: Seconds between two faults.
 GAP = (0.5, 3.0)
 
-#: For how long something is stopped or stays dead, in leases.
+#: How long a process stays frozen or dead, in leases.
 LENGTHS: Mapping[str, tuple[float, float]] = {
     "sigkill_worker": (0.1, 0.5),
     "sigstop_worker": (0.1, 0.8),
@@ -44,8 +44,7 @@ LENGTHS: Mapping[str, tuple[float, float]] = {
     "garbage_message": (0.0, 0.0),
 }
 
-
-#: So many workers suffer at a time: one always works, or a slow machine would only ever start processes.
+#: Most workers that suffer at a time. One always works; otherwise a slow machine would do nothing but start processes.
 MOST_WORKERS = 2
 
 
@@ -54,10 +53,10 @@ class Fault:
     """One fault of the plan.
 
     Attributes:
-        gap: seconds after the one before.
-        kind: what is done.
-        pick: from 0 to 1: to which of several processes.
-        seconds: for how long.
+        gap: seconds after the previous fault.
+        kind: a key of `WEIGHTS`.
+        pick: from 0 to 1: chooses among several processes.
+        seconds: how long it lasts.
     """
 
     gap: float
@@ -66,7 +65,7 @@ class Fault:
     seconds: float
 
 
-#: Does one fault, whose victim is chosen.
+#: Applies a fault to a victim that is already chosen.
 Act = Callable[[Fault], Awaitable[None]]
 
 
@@ -81,14 +80,14 @@ def draw(random: Random, *, lease: float) -> Iterator[Fault]:
 
 @dataclass(kw_only=True)
 class Chaos:
-    """Does them to a deployment.
+    """Applies faults to a deployment.
 
     Args:
         deployment: whose processes suffer.
         plan: the faults.
-        chronicle: is told of each.
-        garbage: sends a message that nobody can read.
-        counts: how many of each kind were done.
+        chronicle: records each fault.
+        garbage: sends an unreadable message.
+        counts: how many of each kind were applied.
     """
 
     deployment: Deployment
@@ -99,7 +98,7 @@ class Chaos:
     _suffering: set[str] = field(default_factory=set)
 
     async def run(self, *, seconds: float) -> None:
-        """Do faults for so long, then wait until everything is up again."""
+        """Apply faults for this long, then wait until everything is up again."""
         async with asyncio.TaskGroup() as tasks:
             try:
                 async with asyncio.timeout(seconds):
@@ -107,7 +106,7 @@ class Chaos:
                         await asyncio.sleep(fault.gap)
                         self._begin(fault, tasks)
             except TimeoutError:
-                pass  # enough
+                pass  # the time is up
         self.chronicle.note("no more faults: everything is up")
 
     def _begin(self, fault: Fault, tasks: asyncio.TaskGroup) -> None:
@@ -116,26 +115,26 @@ class Chaos:
             target, act = chosen
             self.counts[fault.kind] += 1
             self._suffering.add(target)
-            tasks.create_task(self._do(target, act, fault))
+            tasks.create_task(self._apply(target, act, fault))
 
-    async def _do(self, target: str, act: Act, fault: Fault) -> None:
+    async def _apply(self, target: str, act: Act, fault: Fault) -> None:
         try:
             await act(fault)
         finally:
             self._suffering.discard(target)
 
     def _choose(self, fault: Fault) -> tuple[str, Act] | None:
-        """Return the name of what suffers and what is done to it; None where nothing is free for that."""
+        """Return the victim's name and what to do to it; None if no victim is free."""
         if fault.kind == "garbage_message":
-            return fault.kind, self._garbage
+            return fault.kind, self._send_garbage
         if fault.kind == "sigstop_store":
-            return None if "store" in self._suffering else ("store", self._stop_store)
+            return None if "store" in self._suffering else ("store", self._freeze_store)
         candidates = [self.deployment.members["api"]] if fault.kind.endswith("_api") else self.deployment.workers
         free = [each for each in candidates if each.name not in self._suffering]
         if not free or len(candidates) - len(free) >= MOST_WORKERS:
             return None
         member = free[int(fault.pick * len(free))]
-        return member.name, partial(self._kill if fault.kind.startswith("sigkill") else self._stop, member)
+        return member.name, partial(self._kill if fault.kind.startswith("sigkill") else self._freeze, member)
 
     async def _kill(self, member: Member, fault: Fault) -> None:
         self.chronicle.note(f"SIGKILL {member.process}")
@@ -145,16 +144,16 @@ class Chaos:
         await member.start()
         self.chronicle.note(f"{member.process} is up")
 
-    async def _stop(self, member: Member, fault: Fault) -> None:
+    async def _freeze(self, member: Member, fault: Fault) -> None:
         self.chronicle.note(f"SIGSTOP {member.process} for {fault.seconds:.1f} s")
-        member.stop()
+        member.freeze()
         try:
             await asyncio.sleep(fault.seconds)
         finally:
             member.resume()
             self.chronicle.note(f"SIGCONT {member.process}")
 
-    async def _stop_store(self, fault: Fault) -> None:
+    async def _freeze_store(self, fault: Fault) -> None:
         self.chronicle.note(f"SIGSTOP the embedded AWS for {fault.seconds:.1f} s")
         self.deployment.signal_store(signal.SIGSTOP)
         try:
@@ -163,6 +162,6 @@ class Chaos:
             self.deployment.signal_store(signal.SIGCONT)
             self.chronicle.note("SIGCONT the embedded AWS")
 
-    async def _garbage(self, _: Fault) -> None:
-        self.chronicle.note("a message that nobody can read is sent")
+    async def _send_garbage(self, _: Fault) -> None:
+        self.chronicle.note("an unreadable message is sent")
         await self.garbage()

@@ -1,4 +1,4 @@
-"""One run: everything up, customers and faults for some minutes, quiet, and then a look at all that is there."""
+"""Plays one run: start everything, let customers and faults come for some minutes, wait for quiet, gather the evidence."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from typing import Any
 from offpoll import AsyncClient
 from offpoll.client.transport import AsyncHttpTransport
 from proof.chaos import faults, swarm
+from proof.chaos.app import effects, runs
 from proof.chaos.chronicle import Chronicle, Event
 from proof.chaos.deployment import Deployment
 from proof.chaos.evidence import Evidence
-from proof.chaos.service import effects, runs
-from proof.chaos.sightings import Watched
+from proof.chaos.sightings import WatchedTransport
 from proof.chaos.stores import QUEUES, Stores
 
 __all__ = ["Finished", "Options", "run"]
 
-#: Seconds between two looks at the queues.
-LOOK = 0.5
+#: Seconds between two checks of the queues.
+CHECK = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What is to be run.
+    """The options of a run.
 
     Attributes:
-        seconds: how long there are customers and faults.
-        seed: of all that is drawn.
+        seconds: how long customers and faults keep coming.
+        seed: draws orders and faults.
         rate: orders a second.
-        at_once: customers at a time, at most.
+        at_once: most customers at a time.
         lease: seconds.
-        settle: seconds for everything to end when there are no more faults.
+        settle: seconds for everything to end once the faults have stopped.
     """
 
     seconds: float
@@ -49,7 +49,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """What came of it."""
+    """The results of a run."""
 
     evidence: Evidence
     faults: dict[str, int]
@@ -57,15 +57,15 @@ class Finished:
 
 
 async def run(options: Options, deployment: Deployment, *, tell: Callable[[str], None]) -> Finished:
-    """Run it on a deployment that the caller ends.
+    """Play a run on a deployment that the caller ends.
 
     Args:
-        tell: is given a line of progress now and then.
+        tell: receives a line of progress now and then.
 
     Raises:
         OffpollError: the embedded AWS or a process did not come up.
     """
-    chronicle, watched = Chronicle(), Watched(transport=AsyncHttpTransport(), monotonic=time.monotonic)
+    chronicle, watched = Chronicle(), WatchedTransport(transport=AsyncHttpTransport(), monotonic=time.monotonic)
     tell(f"starting the embedded AWS, the API and the workers; logs are in {deployment.folder}")
     stores = Stores(await deployment.start())
     customers = swarm.Swarm(
@@ -81,6 +81,21 @@ async def run(options: Options, deployment: Deployment, *, tell: Callable[[str],
         chronicle=chronicle,
         garbage=lambda: asyncio.to_thread(stores.send_garbage),
     )
+    try:
+        depths = await _until_quiet(options, customers, chaos, stores, tell=tell)
+    finally:
+        await watched.close()
+    evidence = await asyncio.to_thread(
+        _gather, stores, depths, customers=customers.customers, sightings=watched.seen, folder=deployment.folder,
+        garbage=chaos.counts["garbage_message"], lease=options.lease,
+    )  # fmt: skip
+    return Finished(evidence=evidence, faults=dict(chaos.counts), events=chronicle.events)
+
+
+async def _until_quiet(
+    options: Options, customers: swarm.Swarm, chaos: faults.Chaos, stores: Stores, *, tell: Callable[[str], None]
+) -> dict[str, int]:
+    """Let customers and faults come, then wait for quiet. Return how many messages each queue holds."""
     tell(f"everything is up; orders and faults for {options.seconds:g} s")
     progress = asyncio.create_task(_tell(customers, chaos, tell))
     try:
@@ -88,24 +103,18 @@ async def run(options: Options, deployment: Deployment, *, tell: Callable[[str],
         tell(f"no more faults, no more orders: everything has {options.settle:g} s to end")
         until = time.monotonic() + options.settle
         await customers.done(within=options.settle)
-        hidden = await _quiet(stores, until=until)
+        return await _quiet(stores, until=until)
     finally:
         progress.cancel()
-        await watched.close()
-    evidence = await asyncio.to_thread(
-        _gather, stores, hidden, customers=customers.customers, sightings=watched.seen, folder=deployment.folder,
-        garbage=chaos.counts["garbage_message"], lease=options.lease,
-    )  # fmt: skip
-    return Finished(evidence=evidence, faults=dict(chaos.counts), events=chronicle.events)
 
 
 async def _quiet(stores: Stores, *, until: float) -> dict[str, int]:
-    """Wait until the queues are empty, but for what is parked, or the time is up; return how many messages are in each."""
+    """Wait until all queues but the parking are empty, or the time is up. Return how many messages each holds."""
     while True:
         depths = {queue: await asyncio.to_thread(stores.depth, queue) for queue in QUEUES}
         if not any(depths[queue] for queue in QUEUES if queue != "parking") or time.monotonic() >= until:
             return depths
-        await asyncio.sleep(LOOK)
+        await asyncio.sleep(CHECK)
 
 
 def _gather(stores: Stores, depths: Mapping[str, int], *, folder: Path, **known: Any) -> Evidence:
@@ -122,7 +131,7 @@ def _gather(stores: Stores, depths: Mapping[str, int], *, folder: Path, **known:
 
 
 async def _tell(customers: swarm.Swarm, chaos: faults.Chaos, tell: Callable[[str], None]) -> None:
-    """Say every 10 s how far it is."""
+    """Report progress every 10 s."""
     while True:
         await asyncio.sleep(10)
         accepted = sum(bool(customer.accepted) for customer in customers.customers)

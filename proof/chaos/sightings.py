@@ -1,6 +1,6 @@
-"""What readers saw: every status document that the object store answered with, and when.
+"""Records every status document that readers received from the object store, and when.
 
-The client hides documents of lower rank than it has seen, so this looks at the answers themselves.
+The client hides documents of a lower rank than it has already seen, so this module looks at the raw responses.
 """
 
 from __future__ import annotations
@@ -13,44 +13,39 @@ from offpoll.client.transport import AsyncTransport
 from offpoll.document import Document
 from offpoll.exchange import Fetch, NoAnswer, Response
 
-__all__ = ["Sighting", "Watched"]
+__all__ = ["Sighting", "WatchedTransport"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sighting:
-    """A document that the store answered with.
+    """A document that the store returned.
 
     Attributes:
-        sent, received: monotonic seconds of request and answer.
+        sent, received: monotonic seconds of request and response.
     """
 
     sent: float
     received: float
     document: Document
 
-    @property
-    def rank(self) -> tuple[bool, int, int]:
-        """The document's rank."""
-        return self.document.rank
-
 
 @dataclass(kw_only=True)
-class Watched:
-    """A transport that remembers what the store answered, by operation id."""
+class WatchedTransport:
+    """A transport that remembers each document the store returned, by operation id."""
 
     transport: AsyncTransport
     monotonic: Callable[[], float]
     seen: defaultdict[str, list[Sighting]] = field(default_factory=lambda: defaultdict(list))
 
     async def send(self, fetch: Fetch) -> Response | NoAnswer:
-        """Send a request and look at the answer."""
+        """Send a request and remember the document in its response."""
         sent = self.monotonic()
-        answer = await self.transport.send(fetch)
-        if fetch.to == "store" and isinstance(answer, Response) and answer.status == 200:
-            document = Document.from_bytes(answer.body)
+        response = await self.transport.send(fetch)
+        if fetch.to == "store" and isinstance(response, Response) and response.status == 200:
+            document = Document.from_bytes(response.body)
             self.seen[document.id].append(Sighting(sent=sent, received=self.monotonic(), document=document))
-        return answer
+        return response
 
     async def close(self) -> None:
-        """Give connections back."""
+        """Close the connections."""
         await self.transport.close()

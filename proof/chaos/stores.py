@@ -1,4 +1,4 @@
-"""Bucket, table and queues of the embedded AWS, read directly as its root: what is there when all is quiet."""
+"""Reads bucket, table and queues of the embedded AWS directly, with its root credentials, once all is quiet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["QUEUES", "Message", "Stores"]
 #: In the order of `Resources.queue_urls`.
 QUEUES = ("operations", "dead letters", "parking")
 
-#: What nobody can read: the attributes of a message are missing.
+#: The body of an unreadable message: it lacks the attributes.
 GARBAGE = "garbage"
 
 _DEPTH = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
@@ -29,11 +29,11 @@ _DEPTH = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """A message that is left.
+    """A message left in a queue.
 
     Attributes:
         queue: one of `QUEUES`.
-        operation_id: of its attributes; empty where it has none.
+        operation_id: from its attributes; empty if it has none.
         receives: how often it was delivered.
     """
 
@@ -44,7 +44,7 @@ class Message:
 
 
 class Stores:
-    """Reads them, with boto3: none of offpoll's own wire is trusted here."""
+    """Reads the stores with boto3, so that no bug in offpoll's wire can hide."""
 
     def __init__(self, resources: Resources) -> None:
         session = boto3.Session(aws_access_key_id=ROOT, aws_secret_access_key=ROOT, region_name=REGION)
@@ -55,17 +55,17 @@ class Stores:
         }
 
     def send_garbage(self) -> None:
-        """Send a message that nobody can read."""
+        """Send an unreadable message."""
         self._clients["sqs"].send_message(QueueUrl=self._resources.queue_urls[0], MessageBody=GARBAGE)
 
     def depth(self, queue: str) -> int:
-        """Return how many messages a queue holds, in all states."""
+        """Return how many messages a queue holds, in any state."""
         url = self._resources.queue_urls[QUEUES.index(queue)]
         found = self._clients["sqs"].get_queue_attributes(QueueUrl=url, AttributeNames=list(_DEPTH))["Attributes"]
         return sum(int(found[name]) for name in _DEPTH)
 
     def messages(self) -> list[Message]:
-        """Return the messages that are visible, each once: they are received, and stay hidden for a minute."""
+        """Return each visible message once: receiving one hides it for a minute."""
         left = []
         for name, url in zip(QUEUES, self._resources.queue_urls, strict=True):
             while received := self._receive(url):
@@ -81,22 +81,19 @@ class Stores:
         return {document.id: document for document in map(Document.from_bytes, bodies)}
 
     def records(self) -> dict[str, Record]:
-        """Return all records, by operation id. The table holds service times too.
-
-        boto3 gives bytes where the wire has base64.
-        """
+        """Return all records, by operation id. Other items of the table, the service times, are left out."""
         pages = self._clients["dynamodb"].get_paginator("scan").paginate(TableName=self._resources.table, ConsistentRead=True)
         items = [item for page in pages for item in page["Items"] if is_operation_id(item["id"]["S"])]
         for item in items:
-            if "input" in item:
+            if "input" in item:  # `from_item` expects the wire's base64; boto3 has decoded it
                 item["input"] = {"B": base64.b64encode(item["input"]["B"])}
         return {record.submission.operation_id: record for record in map(from_item, items)}
 
     def _receive(self, url: str) -> list[Any]:
-        answer = self._clients["sqs"].receive_message(
+        received = self._clients["sqs"].receive_message(
             QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=60, MessageAttributeNames=["All"], AttributeNames=["All"]
         )
-        return list(answer.get("Messages", ()))
+        return list(received.get("Messages", ()))
 
 
 def _message(queue: str, received: Mapping[str, Any]) -> Message:

@@ -1,7 +1,6 @@
-"""The clients: they place orders at a steady rate, under idempotency keys, and follow each to its end.
+"""The clients: they place orders at a steady rate, under idempotency keys, and follow each order to its end.
 
-Some place an order twice, some with another body under the same key, some cancel. What each was told is kept,
-and `verify` judges it.
+Some place an order twice, some reuse its key for another body, some cancel. The swarm keeps what each was told, for `verify` to judge.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from proof.chaos.chronicle import Chronicle
 
 __all__ = ["Customer", "Plan", "Swarm", "draw"]
 
-#: Seconds until somebody whose order cannot be followed looks again.
-AGAIN = 1.0
+#: Seconds until a customer who failed to follow an order tries again.
+RETRY = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +28,9 @@ class Plan:
 
     Attributes:
         number: of the order.
-        kind, conduct, pause: of the order; see `service`.
-        twice, other, cancel: seconds after the first submit until the same is submitted again, until another body is submitted under the
-            same key, until it is canceled; None where it is not.
+        kind, conduct, pause: of the order; see `app`.
+        twice, other, cancel: seconds from the first submit until the customer submits the same again, submits another body under the same
+            key, or cancels; None if never.
     """
 
     number: int
@@ -48,21 +47,21 @@ class Plan:
         return f"order-{self.number}"
 
     def body(self, *, other: bool = False) -> dict[str, object]:
-        """Return the input: this order's, or one that is not what was ordered."""
+        """Return the input of this order, or of another one."""
         return {"number": -self.number - 1 if other else self.number, "conduct": self.conduct, "pause": self.pause}
 
 
 @dataclass(kw_only=True)
 class Customer:
-    """A customer, and what was said to it.
+    """A customer, and what the API told it.
 
     Attributes:
         plan: what it does.
         accepted: ids under which its order was accepted (202).
-        other_accepted: the same, of another body.
-        asked_to_cancel, canceled: whether it asked, and was told yes.
-        results: what it was told that its order is, JSON.
-        refused: what the API said against a request that it should have accepted.
+        other_accepted: ids under which the other body was accepted.
+        asked_to_cancel, canceled: whether it asked, and whether the API agreed.
+        results: the results that it was given, JSON.
+        refused: errors in response to requests that the API should have accepted.
     """
 
     plan: Plan
@@ -75,7 +74,7 @@ class Customer:
 
 
 def draw(random: Random, *, lease: float) -> Iterator[Plan]:
-    """Draw customers without end. A seventh of the orders has steps so long that a lease must be renewed."""
+    """Draw plans without end. The steps of every seventh order are so long that its lease must be renewed."""
     number = 0
     while True:
         kind = random.choices(("order", "parcel", "lottery"), (70, 22, 8))[0]
@@ -98,11 +97,11 @@ class Swarm:
     """All customers.
 
     Args:
-        client: what they use.
+        client: the product's client, which they all use.
         plans: what they do.
         rate: orders a second.
-        at_once: how many customers there are at most at a time.
-        chronicle: is told what they do.
+        at_once: most customers at a time.
+        chronicle: records what they do.
     """
 
     client: AsyncClient
@@ -115,11 +114,11 @@ class Swarm:
 
     @property
     def open(self) -> int:
-        """How many customers are not done."""
+        """The number of customers whose order is not done."""
         return sum(not task.done() for task in self._tasks)
 
     async def run(self, *, seconds: float) -> None:
-        """Let customers come for so long. Those whose orders are not done yet go on."""
+        """Let customers come for this long. Those whose orders are not done go on afterwards."""
         room = asyncio.Semaphore(self.at_once)
         try:
             async with asyncio.timeout(seconds):
@@ -130,10 +129,10 @@ class Swarm:
                     task.add_done_callback(lambda _: room.release())
                     await asyncio.sleep(1 / self.rate)
         except TimeoutError:
-            pass  # the shop is closed
+            pass  # no more customers
 
     async def done(self, *, within: float) -> None:
-        """Wait until all customers are done, but not for ever.
+        """Wait this long until all customers are done, and cancel the rest.
 
         Raises:
             Exception: a fault in this proof.
@@ -173,7 +172,7 @@ class Swarm:
         return ticket
 
     async def _follow(self, customer: Customer, ticket: Ticket) -> None:
-        """Poll until the order is done, and read it where it succeeded."""
+        """Poll until the order is done, and read its result if it succeeded."""
         while True:
             try:
                 async for document in self.client.poll(ticket, timeout=None):
@@ -182,18 +181,18 @@ class Swarm:
                     customer.results.add(json.dumps(await self.client.result(ticket), sort_keys=True))
             except ClientError as error:
                 self._note(customer, f"cannot follow its order: {error}")
-                await asyncio.sleep(AGAIN)
+                await asyncio.sleep(RETRY)
                 continue
             return
 
     async def _repeat(self, customer: Customer, _: Ticket) -> None:
-        """Submit the same again, as after an answer that was lost."""
+        """Submit the same again, as if the first response had been lost."""
         again = await self._submit(customer)
         if again is not None:
             await self._follow(customer, again)
 
     async def _reuse(self, customer: Customer, _: Ticket) -> None:
-        """Submit another body under the same key, which must be refused."""
+        """Submit another body under the same key, which the API must refuse."""
         await self._submit(customer, other=True)
 
     async def _cancel(self, customer: Customer, ticket: Ticket) -> None:

@@ -1,4 +1,4 @@
-"""The story of a violation, for people: what was asked, what ran, what readers saw, and which processes were killed or frozen then."""
+"""Tells the story of a violation: what the customer asked, what ran, what readers saw, and which processes were killed or frozen."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from proof.chaos.evidence import Evidence, Violation
 
 __all__ = ["timeline"]
 
-#: Seconds before an order's first event and after its last one from which faults are told too.
+#: Faults are included from this many seconds before the order's first event to as many after its last.
 AROUND = 5.0
 
-#: Lines of each log that are shown at most.
+#: Most lines shown of each log.
 LOG_LINES = 20
 
 
 def timeline(violation: Violation, evidence: Evidence, events: Sequence[Event], logs: Path) -> list[str]:
-    """Return its lines: the violation, what happened by time, and what the processes wrote about the operation."""
-    own = sorted(_own(violation, evidence, events))
-    first, last = (own[0][0], own[-1][0]) if own else (0.0, float("inf"))
+    """Return the story's lines: the violation, what happened when, and log lines about the operation."""
+    of_order = sorted(_of_order(violation, evidence, events))
+    first, last = (of_order[0][0], of_order[-1][0]) if of_order else (0.0, float("inf"))
     around = [(event.at, event.what) for event in events if event.number is None and first - AROUND <= event.at <= last + AROUND]
-    told = sorted(own + around)
+    told = sorted(of_order + around)
     begin = told[0][0] if told else 0.0
-    name = "no order's" if violation.number is None else f"order {violation.number}"
+    name = "no order" if violation.number is None else f"order {violation.number}"
     lines = [f"{violation.count}: {name}, operation {violation.operation_id or '-'}: {violation.what}"]
     lines += [f"  {at - begin:8.3f} s  {what}" for at, what in told]
     return lines + list(_logged(violation.operation_id, logs))
 
 
-def _own(violation: Violation, evidence: Evidence, events: Sequence[Event]) -> Iterator[tuple[float, str]]:
+def _of_order(violation: Violation, evidence: Evidence, events: Sequence[Event]) -> Iterator[tuple[float, str]]:
     if violation.number is not None:
         yield from ((event.at, f"customer: {event.what}") for event in events if event.number == violation.number)
     for run in evidence.runs_of.get(violation.operation_id, ()):
@@ -38,7 +38,7 @@ def _own(violation: Violation, evidence: Evidence, events: Sequence[Event]) -> I
     for seen in evidence.sightings.get(violation.operation_id, ()):
         document = seen.document
         words = f"{document.status}, attempt {document.attempt}, revision {document.revision}"
-        yield seen.received, f"the store answers: {words} (asked {seen.received - seen.sent:.3f} s before)"
+        yield seen.received, f"the store returns: {words} (requested {seen.received - seen.sent:.3f} s before)"
 
 
 def _logged(operation_id: str, logs: Path) -> Iterator[str]:

@@ -1,23 +1,23 @@
-"""All that was gathered → what was violated. Pure: no process, no store, no clock.
+"""Finds the violations in the evidence. Pure: no process, no store, no clock.
 
-Four counts, as the last line has them:
+It counts them in four groups, which the last line shows:
 
-    lost        an accepted order without an end that can be explained, or one that succeeded without its effect
-    doubled     two operations, outcomes or effects where there may be one; a handler that began where none may
-    regressed   a document that went back, changed after its end, or says something else than the record
-    stuck       an order or a message that is still waiting when nothing more happens
+    lost        an accepted order whose end is missing or unexplained, or that succeeded without its effect
+    doubled     two operations, outcomes or effects instead of one; a handler that began when none was allowed to
+    regressed   a document that went back, changed after its end, or contradicts the record
+    stuck       an order or a message that still waits once nothing happens any more
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from offpoll.document import Document
 from offpoll.operation import Record, Status
+from proof.chaos.app import ATTEMPTS, REFUSAL
 from proof.chaos.evidence import Evidence, Violation
-from proof.chaos.service import ATTEMPTS, REFUSAL
 from proof.chaos.stores import GARBAGE
 from proof.chaos.swarm import Customer
 
@@ -25,25 +25,25 @@ __all__ = ["COUNTS", "counts", "verify"]
 
 COUNTS = ("lost", "doubled", "regressed", "stuck")
 
-#: What one look finds wrong: the count, and words.
+#: Violations that one check finds: the count, and words.
 Findings = Iterator[tuple[str, str]]
 
 
 def verify(evidence: Evidence) -> list[Violation]:
-    """Return everything that was violated, each under its order."""
+    """Return all violations, each with its order."""
     found = []
     for customer, operation_id in evidence.accepted():
-        for look in (_ended, _explained, _once, _handled, _seen, _agrees):
-            for count, what in look(evidence, customer, operation_id):
+        for check in (_ended, _explained, _once, _handled, _seen, _agrees):
+            for count, what in check(evidence, customer, operation_id):
                 found.append(Violation(count=count, number=customer.plan.number, operation_id=operation_id, what=what))
     for customer in evidence.customers:
         for count, what in _served(evidence, customer):
             found.append(Violation(count=count, number=customer.plan.number, operation_id="", what=what))
-    return found + list(_left(evidence))
+    return [*found, *_left_visible(evidence), *_left_hidden(evidence), *_parked(evidence)]
 
 
 def counts(violations: Sequence[Violation]) -> dict[str, int]:
-    """Count them, every count named."""
+    """Return the number of violations in each of the four groups."""
     counted = Counter(violation.count for violation in violations)
     return {name: counted[name] for name in COUNTS}
 
@@ -52,10 +52,10 @@ def counts(violations: Sequence[Violation]) -> dict[str, int]:
 
 
 def _ended(evidence: Evidence, customer: Customer, operation_id: str) -> Findings:
-    """Everything that was accepted has an end, in the record and in the document."""
+    """Check that every accepted operation has ended, in the record and in the document."""
     record, document = evidence.records.get(operation_id), evidence.documents.get(operation_id)
     if document is None:
-        yield "lost", "it was accepted, and there is no document"
+        yield "lost", "it was accepted, and it has no document"
     elif not document.done:
         known = "no record" if record is None else f"record {record.status}, attempt {record.attempt}"
         yield "stuck", f"its document says {document.status} for ever ({known})"
@@ -64,7 +64,7 @@ def _ended(evidence: Evidence, customer: Customer, operation_id: str) -> Finding
 
 
 def _explained(evidence: Evidence, customer: Customer, operation_id: str) -> Findings:
-    """The end is one that this order may have."""
+    """Check that the order's plan allows this end."""
     record, plan = evidence.records.get(operation_id), customer.plan
     if record is None or record.outcome is None:
         return
@@ -72,7 +72,7 @@ def _explained(evidence: Evidence, customer: Customer, operation_id: str) -> Fin
     if status is Status.SUCCEEDED and (plan.kind == "lottery" or plan.conduct == "refuses"):
         yield "doubled", "it succeeded, and its handler never does"
     if status is Status.CANCELED and not customer.asked_to_cancel:
-        yield "lost", "it was canceled, and nobody asked for that"
+        yield "lost", "it was canceled, and its customer did not ask for that"
     if status is not Status.CANCELED and customer.canceled:
         yield "doubled", f"its customer was told that it is canceled, and it is {status}"
     if status is Status.FAILED and not (
@@ -86,7 +86,7 @@ def _explained(evidence: Evidence, customer: Customer, operation_id: str) -> Fin
 
 
 def _once(evidence: Evidence, customer: Customer, operation_id: str) -> Findings:
-    """A success is that of one run of the attempt that is recorded, everybody is told the same, and the effect is there."""
+    """Check that one run of the recorded attempt decided a success, that clients agree on its result, and that its effect exists."""
     record = evidence.records.get(operation_id)
     if record is None or record.outcome is None or record.outcome.status is not Status.SUCCEEDED:
         if customer.results:
@@ -105,10 +105,10 @@ def _once(evidence: Evidence, customer: Customer, operation_id: str) -> Findings
 
 
 def _handled(evidence: Evidence, customer: Customer, operation_id: str) -> Findings:
-    """No handler begins after the outcome, and none of one attempt in two workers.
+    """Check that no handler begins after the outcome, and that no attempt begins in two workers.
 
-    Attempts are claimed before the outcome, so more of them than the record counts is a claim after it. One claimed before may begin a
-    moment after a cancel, but not later than its lease: by then its worker has asked and was told.
+    Claims come before the outcome, so a run of a later attempt than the record's was claimed after it. A handler claimed before a cancel
+    may begin a moment after it, but only within its lease: by then its worker has asked and been told.
     """
     record, runs = evidence.records.get(operation_id), evidence.runs_of.get(operation_id, ())
     workers = defaultdict(set)
@@ -126,7 +126,7 @@ def _handled(evidence: Evidence, customer: Customer, operation_id: str) -> Findi
 
 
 def _seen(evidence: Evidence, customer: Customer, operation_id: str) -> Findings:
-    """Whoever asks after an answer came sees nothing older, and nothing else where that was the end."""
+    """Check that a request sent after a response never sees an older document, nor a different one after the end."""
     sightings = sorted(evidence.sightings.get(operation_id, ()), key=lambda each: each.sent)
     for index, later in enumerate(sightings):
         for earlier in sightings[:index]:
@@ -144,7 +144,7 @@ def _followed(earlier: Document, later: Document | None, words: str) -> Findings
 
 
 def _agrees(evidence: Evidence, customer: Customer, operation_id: str) -> Findings:
-    """Document and record say the same."""
+    """Check that document and record agree."""
     record, document = evidence.records.get(operation_id), evidence.documents.get(operation_id)
     if record is None or document is None or not document.done:
         return
@@ -164,32 +164,25 @@ def _compared(document: Document, record: Record) -> Iterator[tuple[str, object,
     yield "expires_at", document.expires_at, record.expires_at
 
 
-# --- one customer, and what is left --------------------------------------------------------------
+# --- one customer, and leftovers -----------------------------------------------------------------
 
 
 def _served(evidence: Evidence, customer: Customer) -> Findings:
-    """One order is one operation with at most one effect, and another body under its key is none."""
+    """Check that an order is one operation with at most one effect, and that no other body was accepted under its key."""
     if len(customer.accepted) > 1:
         yield "doubled", f"one key, and the operations {sorted(customer.accepted)}"
     for operation_id in sorted(customer.other_accepted):
         yield "doubled", f"another body was accepted under its key, as {operation_id}"
     for refusal in customer.refused:
-        yield "lost", f"the API refused what it has to accept: {refusal}"
+        yield "lost", f"the API refused a request that it must accept: {refusal}"
     numbers = {customer.plan.number, customer.plan.body(other=True)["number"]}
     done = [effect for effect in evidence.effects if effect.number in numbers]
     if len(done) > 1 or any(effect.number != customer.plan.number for effect in done):
         yield "doubled", f"its effects are {done}"
 
 
-def _left(evidence: Evidence) -> Iterator[Violation]:
-    """Every queue is empty, or it is known why not."""
-    looks: tuple[Callable[[Evidence], Iterator[Violation]], ...] = (_left_visible, _left_hidden, _parked)
-    for look in looks:
-        yield from look(evidence)
-
-
 def _left_visible(evidence: Evidence) -> Iterator[Violation]:
-    """A dead letter whose operation has its end is accounted for: all that is left to do is to delete it."""
+    """Check that no message is left, except parked garbage, and dead letters of finished operations, which need only be deleted."""
     for message in evidence.messages:
         record = evidence.records.get(message.operation_id)
         settled = message.queue == "dead letters" and record is not None and record.done
@@ -199,7 +192,7 @@ def _left_visible(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _left_hidden(evidence: Evidence) -> Iterator[Violation]:
-    """A hidden dead letter does no harm once every operation has its end: it waits for its next look."""
+    """Check that no hidden message is left, except dead letters once every operation has ended: they only wait to be checked again."""
     everything_ended = all(document.done for document in evidence.documents.values())
     for queue, number in evidence.hidden.items():
         if number > 0 and not (queue == "dead letters" and everything_ended):
@@ -209,10 +202,10 @@ def _left_hidden(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _parked(evidence: Evidence) -> Iterator[Violation]:
-    """What nobody can read is parked: at least once, since a worker may be killed between sending it there and deleting it."""
+    """Check that garbage is parked, perhaps twice: a worker may be killed after sending it to the parking and before deleting it."""
     parked = sum(message.queue == "parking" and message.body == GARBAGE for message in evidence.messages)
     if parked < evidence.garbage:
-        what = f"{evidence.garbage} messages were sent that nobody can read, and {parked} are parked"
+        what = f"{evidence.garbage} unreadable messages were sent, and {parked} are parked"
         yield Violation(count="lost", number=None, operation_id="", what=what)
 
 

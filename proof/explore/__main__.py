@@ -1,4 +1,4 @@
-"""`python -m proof.explore`: explore every scenario, then see that every planted fault is found. The last line is one JSON object."""
+"""Runs `python -m proof.explore`: every scenario, then every planted fault, which it must find. The last line is one JSON object."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from proof.explore.scenarios import SCENARIOS
 from proof.explore.search import Found, explore
 
 DESCRIPTION = """\
-Runs the production code of submitters, workers, a canceller and the dead-letter consumer on the in-memory board, queue and records, in
-every order of their calls, with crashes, lost answers, failed calls, repeated deliveries, ended leases and handlers that raise, each as
-often as its scenario says (proof/explore/scenarios.py). Then it takes one rule after the other out of the code
-(proof/explore/mutations.py), and looks for a run that suffers.
+Run the production code of submitters, workers, a canceller and the dead-letter consumer on the in-memory board, queue and records, in
+every order of their calls. Crashes, lost answers, failed calls, repeated deliveries, ended leases and raising handlers each happen as often
+as the scenario allows (proof/explore/scenarios.py). Then take one rule after another out of the code (proof/explore/mutations.py), and
+look for a run that suffers.
 
 Such a run is printed as a timeline: S, R and O submit (R again, O another body), W1 and W2 work, C cancels, D settles dead letters.
 
-Exit codes: 0 no rule is broken and every planted fault was found, 1 otherwise.
+Exit codes: 0 if no rule is broken and every planted fault is found, 1 otherwise.
 """
 
-#: A planted fault is looked for in so many states.
+#: Most states to search for the victim of a planted fault.
 MOST_STATES = 60_000
 
 
 def scenario(number: int) -> Found:
-    """Explore one scenario; in a process of its own."""
+    """Explore one scenario, in a separate process."""
     logging.disable(logging.CRITICAL)
     return explore(SCENARIOS[number])
 
 
 def mutation(number: int) -> Found:
-    """Look for the victim of one planted fault; in a process of its own."""
+    """Look for the victim of one planted fault, in a separate process."""
     logging.disable(logging.CRITICAL)
     with MUTATIONS[number].plant():
         return explore(MUTATIONS[number].scenario, limit=MOST_STATES)
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m proof.explore", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--timelines", action="store_true", help="print the run that suffers from each planted fault")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="how many at once (default: one for each core)")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="processes at once (default: one for each core)")
     given = parser.parse_args(arguments)
     with ProcessPoolExecutor(given.processes) as pool:
         try:

@@ -1,7 +1,4 @@
-"""Who acts in a run: submitters, workers with heartbeats, a canceller, the dead-letter consumer. All of it production code behind gates.
-
-Decides what each actor is made of. Must not know what is chosen, nor what is checked at the end.
-"""
+"""Makes the actors of a run, all of production code behind gates: submitters, workers with heartbeats, canceller, dead-letter consumer."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ SETTINGS = Settings(secret="s" * 32, lease=30_000.0, backoff=100.0, attempts=ATT
 
 @cache
 def application() -> Offpoll:
-    """Return a service with one kind; its handler never runs here, `Runner` stands for it."""
+    """Return an app with one kind. `Runner` stands in for its handler, which never runs."""
     app = Offpoll()
 
     @app.operation("order")
@@ -50,7 +47,7 @@ class Cast:
 
     Attributes:
         handled: the bodies that handlers were started with.
-        running: by worker: how often time had jumped when its handler started.
+        running: by worker, how often time had jumped when its handler started.
     """
 
     def __init__(self, world: World, gates: Gates) -> None:
@@ -61,7 +58,7 @@ class Cast:
         self._tokens = itertools.count(1)
 
     def dependencies(self, actor: str) -> Dependencies:
-        """Return what an actor talks to: every call is a gate."""
+        """Return an actor's dependencies. Every call stops at a gate."""
         world = self.world
         store, records = Gate(self.gates, actor, "store", world.store), Gate(self.gates, actor, "records", world.records)
         return Dependencies(
@@ -74,7 +71,7 @@ class Cast:
         )
 
     def service(self, actor: str) -> AsyncService:
-        """Return an API. What it only reads as a hint, the depth of the queue, is no gate."""
+        """Return an API. The depth of the queue has no gate, because it is only a hint."""
         service = AsyncService(self._app, settings=SETTINGS, dependencies=self.dependencies(actor), clock=self.world.clock)
         service._submitter.forecast._depth.get = lambda: NO_DEPTH  # type: ignore[method-assign]
         return service
@@ -89,7 +86,7 @@ class Cast:
 
 
 class WorkerActor:
-    """A worker whose loop is the explorer: it is handed one delivery at a time."""
+    """A worker whose loop is the explorer, which hands it one delivery at a time."""
 
     def __init__(self, cast: Cast, actor: str) -> None:
         dependencies = cast.dependencies(actor)
@@ -113,7 +110,7 @@ class WorkerActor:
         runner.worker = self.worker
 
     async def work(self, delivery: Delivery) -> None:
-        """Take a delivery of the queue through the protocol."""
+        """Process a delivery of the queue."""
         await self.worker._loops[0].work(delivery)
 
     async def settle(self, delivery: Delivery) -> None:
@@ -122,7 +119,7 @@ class WorkerActor:
 
 
 class Runner:
-    """A `HandlerRunner` that waits at a gate for how its handler ends; beats and progress happen meanwhile."""
+    """A `HandlerRunner` that waits at a gate to learn how its handler ends. Renewals and progress may happen meanwhile."""
 
     worker: Worker
 
@@ -149,7 +146,7 @@ class Runner:
         return Stopped(reason=job.stop_reason or Stop.LOST)
 
     async def vacated(self, job: Job) -> None:
-        """Nothing of it runs on."""
+        """Return at once: no handler runs on."""
 
     async def _ok(self, job: Job) -> Ended:
         return Ended(outcome=Outcome(status=Status.SUCCEEDED, result='"done"'))
@@ -159,14 +156,14 @@ class Runner:
         if record is not None and record.done:
             self._cast.world.broken.append(f"a handler started although the operation had {record.status}")
         if self._cast.world.jumps in self._cast.running.values():
-            self._cast.world.broken.append("two handlers of one operation run, and no lease had lapsed")
+            self._cast.world.broken.append("two handlers of one operation run, although no lease has lapsed")
         self._cast.running[self._actor] = self._cast.world.jumps
         self._cast.handled.append(job.message.body)
         if len(set(self._cast.handled)) > 1:
             self._cast.world.broken.append(f"two inputs of one operation were handled: {sorted(set(self._cast.handled))}")
 
     async def beside(self, how: str) -> None:
-        """Let the heartbeat do its part for the job that runs: renew lease and visibility, or publish progress."""
+        """Let the heartbeat renew lease and visibility of the running job ("beat"), or publish its progress ("progress")."""
         (job,) = self.worker._jobs
         async with self.worker._make_heartbeat() as heartbeat:
             now = self._cast.world.loop_time()
@@ -179,7 +176,7 @@ class Runner:
 
 
 async def _twice(heartbeat: Heartbeat, job: Job, now: float) -> None:
-    """Read the document, the first time, then publish."""
+    """Publish twice if the job has no document yet: the first call only reads it."""
     if job.shown is None:
         await heartbeat._publish(job, now)
     if job.shown is not None:

@@ -1,8 +1,8 @@
-"""Gates: where production code meets a store, a queue, a table or its handler, it stops until the explorer lets it pass.
+"""Gates: each call of production code to a store, a queue, a table or its handler stops until the explorer lets it pass.
 
-    production code ──call──► gate: pending ──the explorer chooses──► the call, its answer lost, or refused before its effect
+    production code ──call──► gate: pending ──the explorer chooses──► done, done with its answer lost, or refused before its effect
 
-Decides nothing itself. What each actor has seen is summed up in its history, so that equal states are recognised.
+Each actor's history is a digest of the answers it received, so that the search recognises equal states.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from offpoll.work.handle import Errored
 __all__ = ["Gate", "Gates", "Pending"]
 
 
-#: Calls without an effect: a lost answer is the same as none.
+#: Calls without an effect: losing the answer is the same as failing.
 _READS = frozenset({"store.read", "records.get", "queue.depth"})
 
 
@@ -28,9 +28,10 @@ class Pending:
 
     Attributes:
         actor: who calls.
-        call: `records.claim`.
+        call: such as `records.claim`.
         faults: what may go wrong with it.
-        act: does it.
+        act: makes the call.
+        answer: what the caller waits for.
     """
 
     actor: str
@@ -40,7 +41,7 @@ class Pending:
     answer: asyncio.Future[Any]
 
     async def go(self, how: str) -> None:
-        """Let it pass: `ok`, `lost` (done, and the answer does not arrive), `fail` (not done), `error` (the handler raises)."""
+        """Let it pass: `ok`, `lost` (done, but the answer does not arrive), `fail` (not done), `error` (the handler raises)."""
         service = self.call.partition(".")[0]
         error: OffpollError | None = None
         result: Any = None
@@ -52,7 +53,7 @@ class Pending:
                 raise DependencyUnavailable(service, "injected: done, and the answer is lost")
         except OffpollError as met:
             error = met
-        if self.answer.done():  # whoever asked was cancelled
+        if self.answer.done():  # the caller was cancelled
             return
         if error is None:
             self.answer.set_result(result)
@@ -65,9 +66,9 @@ class Gates:
     """All gates of a run.
 
     Attributes:
-        pending: the calls that wait, in the order in which they came.
-        histories: by actor: a digest of everything it was answered since it was last at rest.
-        gone: actors that crashed: whatever is left of them does nothing more.
+        pending: the waiting calls, oldest first.
+        histories: by actor, a digest of all answers since it was last at rest.
+        gone: crashed actors. Their remaining coroutines do nothing more.
         said: the last answer, for people.
         closed: the run is over.
     """
@@ -79,7 +80,7 @@ class Gates:
     closed: bool = False
 
     async def pass_(self, actor: str, call: str, act: Callable[[], Awaitable[Any]], *, faults: tuple[str, ...] = ("lost", "fail")) -> Any:
-        """Wait at a gate, then return what the call returned."""
+        """Wait at a gate, then return the call's result."""
         if self.closed:
             raise asyncio.CancelledError
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -99,7 +100,7 @@ class Gates:
         return result
 
     def rest(self, actor: str) -> None:
-        """Forget what an actor has seen: it is where it began."""
+        """Forget what an actor has seen: it is back where it began."""
         self.histories.pop(actor, None)
 
     def _remember(self, actor: str, call: str, seen: str) -> None:
@@ -108,7 +109,7 @@ class Gates:
 
 
 class Gate:
-    """Stands before a store, a queue or a table for one actor: each of its verbs waits at a gate."""
+    """Stands in front of a store, a queue or a table for one actor. Each verb but `sign`, which calls nothing, waits at a gate."""
 
     def __init__(self, gates: Gates, actor: str, service: str, target: Any) -> None:
         self._gates, self._actor, self._service, self._target = gates, actor, service, target

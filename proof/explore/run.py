@@ -1,57 +1,30 @@
-"""One run: a world, its actors, and what may happen next. A run is a list of choices; the same list gives the same run.
+"""Plays one run: a world, its actors, and what may happen next. A run is a list of choices; the same list gives the same run.
 
-Decides which choices there are and what each does. Must not know which are worth trying: that is `search`'s.
+This module decides which choices exist and what each does; `search` decides which to try.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Coroutine
 from typing import Any
 
 from offpoll.document import Document
 from offpoll.errors import DependencyUnavailable, OffpollError
-from proof.explore.actors import ATTEMPTS, BODY, KEY, OTHER, Cast, WorkerActor
+from proof.explore.actors import BODY, KEY, OTHER, Cast, WorkerActor
+from proof.explore.final_state import check_final_state
 from proof.explore.gates import Gates, Pending
 from proof.explore.loop import IdleLoop
+from proof.explore.scenarios import Scenario
 from proof.explore.timeline import line
 from proof.explore.world import JUMP, World
 
-__all__ = ["Choice", "Run", "Scenario"]
+__all__ = ["Choice", "Run"]
 
 Choice = tuple[str, ...]
 
-#: Rounds of a fair schedule after which an operation that is not done waits for nobody.
+#: Rounds of a fair schedule. An operation that is not done after these waits for ever.
 ROUNDS = 60
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scenario:
-    """Who takes part, and how much may go wrong.
-
-    Attributes:
-        name: for people.
-        submitted: whether the first submit is over before anybody else acts.
-        other: whether somebody submits another body under the same key.
-        retry: whether a submit that failed or crashed is repeated.
-        cancel, dead: whether there are a canceller and a dead-letter consumer.
-        workers: how many.
-        max_receives: deliveries before a message is a dead letter.
-        budget: how often each of `crash`, `lost`, `fail`, `jump` (all leases and timeouts end), `duplicate` (a message is visible again),
-            `error` (a handler raises), `beat` (a renewal while it runs), `progress` (published while it runs), `delete` (the bucket's
-            lifecycle deletes the document) may happen.
-    """
-
-    name: str = ""
-    submitted: bool = False
-    other: bool = False
-    retry: bool = False
-    cancel: bool = False
-    dead: bool = False
-    workers: int = 1
-    max_receives: int = ATTEMPTS + 5
-    budget: Mapping[str, int] = field(default_factory=dict)
 
 
 class Run:
@@ -75,7 +48,7 @@ class Run:
             self.take(("go", "0", "ok"))
 
     def close(self) -> None:
-        """End what is left of the run; it reaches nothing any more."""
+        """End all remaining coroutines. They can no longer reach a store."""
         self._gates.closed = True
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
@@ -88,11 +61,11 @@ class Run:
 
     @property
     def broken(self) -> str | None:
-        """The first rule that was broken."""
+        """The first broken rule, or None."""
         return self.world.broken[0] if self.world.broken else None
 
     def state(self) -> int:
-        """Return what tells this state apart from others, for what can still happen and be found."""
+        """Return a digest of everything that can still affect the run or its findings."""
         actors = tuple(
             (name, self._gates.histories.get(self._life(name), 0), name in self._tasks, self._ended.get(name)) for name in self._names()
         )
@@ -135,7 +108,7 @@ class Run:
         return found
 
     def take(self, choice: Choice) -> None:
-        """Let it happen."""
+        """Carry out a choice."""
         what, *rest = choice
         match what:
             case "go":
@@ -158,7 +131,7 @@ class Run:
                 self._say("", "the bucket's lifecycle deletes the document")
         self._settle()
 
-    # --- doing it ----------------------------------------------------------------------------------
+    # --- making it happen --------------------------------------------------------------------------
 
     def _go(self, pending: Pending, how: str) -> None:
         if how != "ok":
@@ -234,7 +207,7 @@ class Run:
         self._say("", "time passes: leases, backoffs and visibility timeouts end")
 
     def _settle(self) -> None:
-        """Run until every actor waits at a gate, has ended, or is gone. Pauses between retries pass by themselves."""
+        """Run until every actor waits at a gate, has ended, or has crashed. Pauses between retries pass by themselves."""
         self._loop.settle()
         while any(self._pauses(name) for name in self._tasks) and self._loop.next_timer():
             self._loop.settle()
@@ -268,10 +241,10 @@ class Run:
     def _say(self, actor: str, text: str) -> None:
         self._steps.append((actor, text, "", ""))
 
-    # --- what has to be true at the end --------------------------------------------------------------
+    # --- the end ------------------------------------------------------------------------------------
 
     def conclude(self) -> None:
-        """Let everybody who lives go on without faults, and see that the operation comes to rest as it should."""
+        """Let all who live go on without faults, and check the final state."""
         self._left = {}
         self._say("", "from here on nothing goes wrong")
         for _ in range(ROUNDS):
@@ -286,26 +259,9 @@ class Run:
                 break
             if self.broken:
                 return
-        self._at_rest()
-
-    def _at_rest(self) -> None:
-        broken = self.world.broken.append
-        if self._gates.pending or self.world.queue.peek() or self.world.dead.peek():
-            broken("a message, or a step, waits for nobody")
-        if self.world.parking.peek():
-            broken("a message that can be read was parked")
-        document = next((Document.from_bytes(body) for body in self.world.store._objects.values()), None)
-        record = next(iter(self.world.records._records.values()), None)
-        accepted = "accepted" in (self._ended.get(name) for name in "SRO")
-        if accepted and (document is None or not document.done) and not self._deleted:
-            broken(f"202 was answered, and the operation is {document.status if document else 'nowhere'} for ever")
-        if record is not None and record.done and (document is not None or not self._deleted):
-            said = (document.status, document.attempt) if document else None
-            if said != (record.status, record.attempt):
-                broken(f"the record says {record.status} of attempt {record.attempt}, the document {said}")
-        if document is not None and document.done and (record is None or not record.done):
-            broken(f"the document says {document.status}, and no outcome is recorded")
-
-    @property
-    def _deleted(self) -> bool:
-        return self.scenario.budget.get("delete", 0) > 0
+        check_final_state(
+            self.world,
+            waiting=bool(self._gates.pending),
+            accepted="accepted" in (self._ended.get(name) for name in "SRO"),
+            deleted=self.scenario.budget.get("delete", 0) > 0,
+        )

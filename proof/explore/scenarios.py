@@ -1,13 +1,45 @@
-"""What is explored: small casts with small budgets, which together meet every rule of the protocol.
+"""Lists the scenarios to explore: small casts with small budgets, which together exercise every rule of the protocol.
 
-One operation is enough: no rule relates two. Two workers are enough: a third could only do what the second does once more.
+One operation is enough, since no rule relates two. Two workers are enough: a third could only repeat what the second does.
 """
 
 from __future__ import annotations
 
-from proof.explore.run import Scenario
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-__all__ = ["SCENARIOS"]
+from proof.explore.actors import ATTEMPTS
+
+__all__ = ["SCENARIOS", "Scenario"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """Who takes part, and how much may go wrong.
+
+    Attributes:
+        name: for people.
+        submitted: whether the first submit ends before anyone else acts.
+        other: whether another submitter uses the same key for another body.
+        retry: whether a submit that failed or crashed is repeated.
+        cancel, dead: whether a canceller and a dead-letter consumer take part.
+        workers: how many.
+        max_receives: deliveries before a message becomes a dead letter.
+        budget: how often each of these may happen: `crash`, `lost`, `fail`, `jump` (all leases and timeouts end), `duplicate` (a delivered
+            message becomes visible again), `error` (a handler raises), `beat` (a renewal while it runs), `progress` (published while it
+            runs), `delete` (the bucket's lifecycle deletes the document).
+    """
+
+    name: str = ""
+    submitted: bool = False
+    other: bool = False
+    retry: bool = False
+    cancel: bool = False
+    dead: bool = False
+    workers: int = 1
+    max_receives: int = ATTEMPTS + 5
+    budget: Mapping[str, int] = field(default_factory=dict)
+
 
 SCENARIOS = (
     Scenario(name="submit", other=True, retry=True, budget={"crash": 1, "lost": 1, "fail": 1}),

@@ -1,29 +1,29 @@
-"""Every run of a scenario: depth first, and no state twice.
+"""Searches every run of a scenario, depth first, visiting no state twice.
 
-Coroutines cannot be copied, so a branch is reached by running its choices again from the beginning. Two states are the same where the
-world is, where every actor waits at the same calls, and has been answered the same since it was last at rest.
+Coroutines cannot be copied, so the search reaches a branch by running its choices again from the beginning. Two states are the same if the
+world is the same, the same calls wait, and every actor has received the same answers since it was last at rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from proof.explore.run import Choice, Run, Scenario
+from proof.explore.run import Choice, Run
+from proof.explore.scenarios import Scenario
 
 __all__ = ["Found", "explore"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What an exploration found.
+    """The result of an exploration.
 
     Attributes:
-        states: how many different ones.
-        runs: how many ended.
-        broken: the first rule that was broken, or None.
+        states: how many different states it visited.
+        runs: how many runs ended.
+        broken: the first broken rule, or None.
         lines: the run that broke it.
-        whole: whether all of the scenario was explored.
+        whole: whether it explored the whole scenario.
     """
 
     states: int
@@ -33,8 +33,8 @@ class Found:
     whole: bool = True
 
 
-def explore(scenario: Scenario, *, limit: int | None = None, progress: Callable[[int, int], None] = lambda states, left: None) -> Found:
-    """Explore a scenario until a rule is broken, all is seen, or there are `limit` states."""
+def explore(scenario: Scenario, *, limit: int | None = None) -> Found:
+    """Explore a scenario until a rule is broken, all states are seen, or `limit` states are."""
     seen: set[int] = set()
     left: list[tuple[Choice, ...]] = [()]
     runs = 0
@@ -50,14 +50,13 @@ def explore(scenario: Scenario, *, limit: int | None = None, progress: Callable[
                 return Found(states=len(seen), runs=runs, broken=run.broken, lines=tuple(run.timeline()))
         finally:
             run.close()
-        progress(len(seen), len(left))
         if limit is not None and len(seen) >= limit:
             return Found(states=len(seen), runs=runs, whole=not left)
     return Found(states=len(seen), runs=runs)
 
 
 def _forward(run: Run, prefix: tuple[Choice, ...], seen: set[int], left: list[tuple[Choice, ...]]) -> bool:
-    """Go on with the first choice each time, and note the others for later; tell whether the run came to its end."""
+    """Take the first choice each time, and note the others for later. Tell whether the run came to its end."""
     while not run.broken:
         state = run.state()
         if state in seen:

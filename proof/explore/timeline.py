@@ -1,4 +1,4 @@
-"""What happened in a run, in lines that people can read. Decides words only."""
+"""Puts the steps of a run into words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FACTS = {
 
 
 def line(actor: str, call: str, how: str, said: str) -> str:
-    """Return one step: who did what, what went wrong with it, and what was answered."""
+    """Return one step: who did what, what went wrong with it, and the answer."""
     if not how:
         return f"{actor:3} {call}"
     if how != "ok":

@@ -1,6 +1,6 @@
-"""The stores of a run, which notice at once when a rule of the protocol is broken: every write passes here.
+"""The stores of a run. They check every write, and notice at once when it breaks a rule of the protocol.
 
-Decides what may never happen. Must not know who acts or how; what has to be true at the end is `scenario`'s.
+This module decides what may never happen; `final_state` decides what must be true at the end.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from offpoll.testing import START
 
 __all__ = ["JUMP", "VISIBILITY", "World"]
 
-#: Seconds after which a lease, a visibility timeout or a backoff that was live is over.
+#: Seconds by which time jumps: enough to end every lease, visibility timeout and backoff.
 JUMP = 100_000.0
 
-#: Seconds for which a delivered message is hidden: for the whole of what happens between two jumps.
+#: Seconds for which a delivered message is hidden: longer than anything that happens between two jumps.
 VISIBILITY = 40_000.0
 
 
 @dataclass(kw_only=True)
 class _Store(MemoryDocumentStore):
-    """Rank only grows, and a terminal document never changes, while the object exists."""
+    """Checks that rank only grows and that a terminal document never changes, while the object exists."""
 
     broken: Callable[[str], None]
 
@@ -50,7 +50,7 @@ class _Store(MemoryDocumentStore):
 
 
 class _Queue(MemoryQueue):
-    """SQS does not promise that an old receipt is refused: here each one names its message for ever."""
+    """A queue whose receipts stay valid for ever, as SQS does not promise to refuse an old one."""
 
     def _find(self, delivery: Delivery) -> int | None:
         number = int(delivery.receipt.partition(".")[0])
@@ -59,7 +59,7 @@ class _Queue(MemoryQueue):
 
 @dataclass(kw_only=True)
 class _Records(MemoryRecords):
-    """One outcome, and nothing by an attempt that was overtaken, under somebody's live lease, or before a backoff is over."""
+    """Checks that there is one outcome, and that no attempt acts once overtaken, under another's live lease, or during a backoff."""
 
     broken: Callable[[str], None]
     _owed: dict[str, datetime] = field(default_factory=dict)
@@ -112,13 +112,13 @@ class _Records(MemoryRecords):
 
 @dataclass(kw_only=True)
 class World:
-    """Everything that is outside of a process.
+    """Everything outside the processes.
 
     Attributes:
         loop_time: the loop's clock.
-        max_receives: deliveries before a message is a dead letter.
+        max_receives: deliveries before a message becomes a dead letter.
         jumps: how often time has jumped.
-        broken: what was broken.
+        broken: the broken rules, in words.
     """
 
     loop_time: Callable[[], float]
@@ -139,7 +139,7 @@ class World:
         self.queue = _Queue(visibility=VISIBILITY, dead_letters=self.dead, max_receives=self.max_receives)
 
     def clock(self) -> datetime:
-        """Return the time, which only jumps: what happens between two jumps happens at once."""
+        """Return the time, which only jumps: everything between two jumps happens at once."""
         return START + timedelta(seconds=self.jumps * JUMP)
 
     def visible(self, queue: MemoryQueue) -> int:
@@ -151,13 +151,13 @@ class World:
         return len(queue._held) - self.visible(queue)
 
     def lapse_visibility(self) -> None:
-        """Let every message that is out for delivery be visible again: SQS may deliver twice."""
+        """Make every delivered message visible again, since SQS may deliver twice."""
         for held in self.queue._held.values():
             if held.receives:
                 held.visible_at = self.loop_time()
 
     def state(self) -> tuple[object, ...]:
-        """Return what tells two worlds apart. Receipts and order of arrival do not."""
+        """Return everything that tells two worlds apart. Receipts and the order of arrival do not."""
         now = self.clock()
         records = tuple(
             (key, each.attempt, each.token, each.outcome and str(each.outcome), each.lease_until is not None and each.lease_until > now)

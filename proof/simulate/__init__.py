@@ -1,16 +1,18 @@
-"""The seeded simulation: the production code, unchanged, on virtual time, with faults drawn from one seed.
+"""Simulates the unchanged production code on virtual time, with faults drawn from one seed.
 
-__main__    the command        run         wave after wave, totals, the last line
-wave        one world, from its first operation to rest, and the question whether anything is wrong with it
-fleet       machines: API processes and workers that die, restart and are deployed anew
-weather     what happens to machines and services: outages, partitions, kills, clock steps, junk in the queue
-people      clients: what they ask for, how they lose patience, whom they ask twice
-street      the way of a request from a client to an API or to the store
-shop        the service: its kinds in two versions, and handlers that do as their input says
-stores      what a machine sees of store, queue and records: the in-memory twins through a line that fails
-machine     one machine, its clock, and its lines
-dice        which fault happens when
-clockwork   the event loop
-watched     the twins, with somebody who watches each write
-ledger      what happened to each operation; violations; the log
+__main__      the command
+run           plays wave after wave, and adds up totals
+wave          one world, from its first operation to rest
+final_state   checks a world at rest
+clients       the product's clients: what they order, when they lose patience, what they ask twice
+network       carries clients' requests to an API or to the store, and loses some
+fleet         API processes and workers, which die, restart and are deployed again
+disturbances  outages, partitions, kills, clock steps, junk in the queue, a rolling deployment
+shop          the app: its kinds in two versions, and handlers that do as their input says
+machine       one machine: its clock, and its lines to store, queue and records
+stores        what a machine sees of the in-memory stores through its failing lines
+dice          which fault happens when
+clockwork     the event loop
+watched       the in-memory stores; they report each write to the ledger
+ledger        the log, what is known of each operation, the counts of faults, the violations
 """

@@ -1,4 +1,4 @@
-"""Clients: what they ask for, how they lose patience, whom they ask twice. Each is the product's own client with a script."""
+"""Simulates clients: what they order, when they lose patience, what they ask twice. Each drives the product's client."""
 
 from __future__ import annotations
 
@@ -17,34 +17,35 @@ from proof.simulate.shop import KINDS, TIMEOUT
 
 __all__ = ["CLIENTS", "SimulatedClient"]
 
-#: How many there are at once.
+#: Clients at once.
 CLIENTS = 500
 
-#: Seconds between two orders of one client, about; of a handler, about.
+#: Mean seconds: between two orders of one client, and of a handler's work.
 THINK, WORK = 4.0, 1.0
 
 #: Shares of operations: cancelled, submitted twice, submitted with another body under the same key, not waited for.
 CANCELED, REPEATED, OTHER_BODY, LEFT = 0.03, 0.03, 0.02, 0.4
 
-#: Shares of inputs that let a handler run longer than a lease, longer than its timeout, fail for good, or stop slowly.
+#: Shares of inputs whose handler runs longer than a lease, runs longer than its timeout, fails for good, or stops slowly.
 SLOW, OVER_TIMEOUT, FAILS, STUBBORN = 0.01, 0.003, 0.03, 0.02
 
-#: Shares of inputs that let so many attempts raise.
+#: Shares of inputs, and how many attempts raise for them.
 RAISES = ((0.01, 3), (0.02, 2), (0.05, 1))
 
-#: Share of the newest kind: while no worker knows it, it is given back again and again.
+#: Share of the newest kind. Workers give its messages back again and again until one knows the kind.
 NEWEST = 0.1
 
-#: And below this number it is an order, above a parcel: of a handler that takes no time a worker dies between all the other steps.
+#: Draws between `NEWEST` and this are orders, those above are parcels. A parcel's handler takes no virtual time, so when its worker dies,
+#: that is between two of the other steps.
 PARCELS = 0.5
 
-#: How often a submit is tried again after the client gave up, and for how many seconds an end is waited for after the weather cleared up.
+#: How often a client submits an order before it gives up, and how many seconds it waits for an end once the disturbances have stopped.
 SUBMITS, LAST_WAIT = 4, 360.0
 
 
 @dataclass(kw_only=True)
 class SimulatedClient:
-    """One client, who orders as long as there are numbers."""
+    """One client, which orders until the numbers run out."""
 
     client: AsyncClient
     numbers: Iterator[int]
@@ -98,7 +99,7 @@ class SimulatedClient:
         return {"n": number, "body": 0, "seconds": seconds, "slow": slow, "raises": raises, "fails": fails, "stubborn": stubborn}
 
     async def _submit(self, kind: str, plan: dict[str, Any], *, after: float = 0.0) -> Ticket | None:
-        """Submit, and again with the same key where the answer does not say what happened; in the end it may stay unknown."""
+        """Submit, and again with the same key while the outcome is unknown. It may stay unknown in the end."""
         if after:
             await asyncio.sleep(after)
         for _ in range(SUBMITS):
@@ -119,11 +120,11 @@ class SimulatedClient:
         self.ledger.fault("cancel", "client", ticket.operation_id)
         try:
             await self.client.cancel(ticket)
-        except (ApiError, ApiUnavailable):  # it has ended, or the answer was lost: both are known to the ledger
+        except (ApiError, ApiUnavailable):  # it has ended, or the response was lost: the ledger knows both
             pass
 
     async def _wait(self, ticket: Ticket, number: int) -> None:
-        """Wait for the end, and tell the ledger which one it is."""
+        """Wait for the end, and report it to the ledger."""
         gone = 0.0
         while gone < LAST_WAIT:
             try:

@@ -23,16 +23,16 @@ _WHEN, _CALLBACK, _ARGS, _CONTEXT = 0, 2, 3, 4
 
 
 class _Call(list[Any]):
-    """What is to be called: [when, number, callback, its arguments, its context]. Without a callback where it was cancelled.
+    """A scheduled call: [when, number, callback, its arguments, its context]. The callback is None once the call is cancelled.
 
-    asyncio's handles do more, and there are dozens for each operation. A list is made without running any Python, and two of them are
-    compared by instant, then by number, of which there are no two alike.
+    asyncio's handles do more, and each operation needs dozens. Making a list runs no Python code, and lists compare by instant, then by
+    number, which is unique.
     """
 
     __slots__ = ()
 
     def cancel(self) -> None:
-        """Leave it where it is: it is skipped when its time comes. What it would have been called with is let go."""
+        """Leave it in place, to be skipped when its time comes, and let go of its arguments."""
         self[_CALLBACK] = self[_ARGS] = self[_CONTEXT] = None
 
     def cancelled(self) -> bool:
@@ -40,13 +40,13 @@ class _Call(list[Any]):
         return self[_CALLBACK] is None
 
     def when(self) -> float:
-        """Return the instant of the loop's time for which it was asked."""
+        """Return the instant, in the loop's time, for which it is scheduled."""
         when: float = self[_WHEN]
         return when
 
 
 class Clockwork(VirtualLoop):
-    """A virtual loop that runs what is ready, and else jumps to the next timer. One that would wait for ever raises RuntimeError."""
+    """A virtual loop that runs everything ready, then jumps to the next timer. It raises RuntimeError instead of waiting for ever."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Clockwork(VirtualLoop):
         return self._now
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> _Call:  # type: ignore[override]
-        """Call something after what is ready now."""
+        """Schedule a call after everything that is ready now."""
         call = _Call((0.0, 0, callback, args, copy_context() if context is None else context))
         self._soon.append(call)
         return call
@@ -76,7 +76,7 @@ class Clockwork(VirtualLoop):
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> _Call:
-        """Call something at an instant of the loop's time."""
+        """Schedule a call at an instant of the loop's time."""
         timer = _Call((when, next(self._numbers), callback, args, copy_context() if context is None else context))
         heappush(self._timers, timer)
         return timer
@@ -84,7 +84,7 @@ class Clockwork(VirtualLoop):
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> _Call:
-        """Call something after so many seconds."""
+        """Schedule a call after this many seconds."""
         when = self._seconds + delay
         timer = _Call((when, next(self._numbers), callback, args, copy_context() if context is None else context))
         heappush(self._timers, timer)
@@ -131,7 +131,7 @@ class Clockwork(VirtualLoop):
         while timers and timers[0][_CALLBACK] is None:
             heappop(timers)
         if not timers:
-            raise RuntimeError("nothing is left that could ever happen: everybody waits for somebody")
+            raise RuntimeError("deadlock: every task waits, and no timer is left")
         if timers[0][_WHEN] > self._seconds:
             self._seconds = timers[0][_WHEN]
             self._now = START + timedelta(seconds=self._seconds)

@@ -1,4 +1,4 @@
-"""Which fault happens when: one source of randomness, and how often what is drawn from it."""
+"""Decides which fault happens when: one source of randomness, and the share of each fault."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 __all__ = ["CALLS", "REQUESTS", "Dice", "Shares"]
 
-#: Of a machine's calls to store, queue and records. `latency` is no fault: it lets other things happen before and after the effect.
+#: Shares of a machine's calls to store, queue and records. `latency` is no fault: it lets others act before and after the effect.
 CALLS: Mapping[str, float] = {
     "latency": 0.1,
     "error_without_effect": 0.006,
@@ -20,7 +20,7 @@ CALLS: Mapping[str, float] = {
     "crash_after_effect": 0.0002,
 }
 
-#: Of a client's requests to the API and to the store, of which an operation has about three. Some do take time there, too.
+#: Shares of a client's requests to the API and to the store. An operation makes about three.
 REQUESTS: Mapping[str, float] = {
     "latency": 0.1,
     "request_lost": 0.006,
@@ -33,7 +33,7 @@ REQUESTS: Mapping[str, float] = {
 
 
 class Shares:
-    """Picks a name by a number from 0 to 1, most often none: what is drawn for every call has to be cheap."""
+    """Maps a number from 0 to 1 to a name, most often to none. Cheap, because every call draws one."""
 
     def __init__(self, shares: Mapping[str, float]) -> None:
         self.any, self._bounds = 0.0, list[tuple[float, str]]()
@@ -50,10 +50,10 @@ class Shares:
 
 
 class Dice:
-    """The randomness of one world. While `on` is False nothing goes wrong.
+    """The randomness of one world. While `on` is False, nothing goes wrong.
 
     Args:
-        seed: the same seed, the same world.
+        seed: the same seed gives the same world.
     """
 
     def __init__(self, seed: str) -> None:
@@ -62,11 +62,11 @@ class Dice:
         self.on = True
 
     def happens(self, share: float) -> bool:
-        """Tell whether something happens that happens this often."""
+        """Tell whether something happens that has this share."""
         return self.on and self.random() < share
 
     def between(self, low: float, high: float) -> float:
-        """Return a number in between."""
+        """Return a number between the two."""
         return low + (high - low) * self.random()
 
     def about(self, mean: float) -> float:

@@ -1,4 +1,4 @@
-"""What happens to machines and services while clients order: outages, partitions, kills, clock steps, junk, a rolling deployment."""
+"""Disturbs machines and services while clients order: outages, partitions, kills, clock steps, junk, a rolling deployment."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ from proof.simulate.machine import SERVICES, SKEW, Machine
 
 __all__ = ["Disturbances"]
 
-#: Seconds between two events, about.
+#: Mean seconds between two events.
 PACE = 2.0
 
 #: The longest partition of one machine, and the longest outage for all, seconds.
 PARTITION, OUTAGE = 60.0, 25.0
 
-#: How far the clients are, when the APIs are deployed anew and when the workers are: orders of the new kind come before anybody knows it.
+#: Share of the operations begun when the APIs get the new version, and when the workers do. Between the two, clients order the new kind
+#: while no worker knows it.
 APIS_AT, WORKERS_AT = 0.2, 0.3
 
-#: Events, each as often as it stands here. An outage for all comes every half minute, and takes half of that: with twice as many, nearly
-#: half of all submits are repetitions.
+#: Events, weighted by repetition. An outage comes every half minute and lasts half of that; with twice as many, nearly half of all submits
+#: would be repetitions.
 EVENTS = ("partition",) * 8 + ("outage",) + ("kill",) * 2 + ("restart",) + ("clock_step",) * 3 + ("junk_message",) * 2
 
 
 @dataclass(kw_only=True)
 class Disturbances:
-    """The weather of one world."""
+    """The disturbances of one world."""
 
     dice: Dice
     ledger: Ledger
     fleet: Fleet
 
     async def run(self) -> None:
-        """Let things happen while the dice are on."""
+        """Disturb the world while the dice are on."""
         while self.dice.on:
             await asyncio.sleep(self.dice.about(PACE))
             machines = self.fleet.machines
@@ -45,15 +46,15 @@ class Disturbances:
                 machine = machines[int(self.dice.random() * len(machines))]
                 await self._happen(self.dice.one_of(EVENTS), machine)
 
-    def clear(self) -> None:
-        """Let nothing go wrong from now on."""
+    def stop(self) -> None:
+        """Stop: from now on nothing goes wrong."""
         self.dice.on = False
-        self.ledger.note("weather", "clears up: nothing goes wrong from now on")
+        self.ledger.note("world", "nothing goes wrong from now on")
 
     async def deploy(self, progress: Callable[[], float]) -> None:
-        """Bring the second version: first to the APIs, later to the workers, one after the other."""
+        """Deploy the second version, one process after another: first the APIs, later the workers."""
         for slots, at in ((self.fleet.apis, APIS_AT), (self.fleet.workers, WORKERS_AT)):
-            while progress() < at:  # noqa: ASYNC110 - a look a second costs nothing here, an event for each number would
+            while progress() < at:  # noqa: ASYNC110 - one check a second costs nothing; an event for each number would
                 await asyncio.sleep(1)
             for slot in slots:
                 await self.fleet.replace(slot, version=2)
@@ -66,7 +67,7 @@ class Disturbances:
                 self._cut(machine, dice.one_of(SERVICES), dice.about(PARTITION / 10), refusing=dice.random() < 0.1)
             case "outage":
                 service, seconds = dice.one_of(SERVICES), dice.between(1, OUTAGE)
-                self.ledger.fault("outage", "weather", answer=f"{service}, {seconds:.1f} s")
+                self.ledger.fault("outage", "world", answer=f"{service}, {seconds:.1f} s")
                 for each in self.fleet.machines:
                     each.lines[service].cut_until = self.fleet.loop.time() + seconds
             case "kill":
@@ -80,8 +81,8 @@ class Disturbances:
                 machine.skew = dice.between(-SKEW, SKEW)
                 self.ledger.fault("clock_step", machine.name, answer=f"{machine.skew:+.1f} s")
             case _:
-                self.ledger.fault("junk_message", "weather")
-                await self.fleet.twins.queue.send(Envelope(body="junk", attributes={"from": "somebody else"}))
+                self.ledger.fault("junk_message", "world")
+                await self.fleet.twins.queue.send(Envelope(body="junk", attributes={"from": "a stranger"}))
 
     def _cut(self, machine: Machine, service: str, seconds: float, *, refusing: bool) -> None:
         line = machine.lines[service]

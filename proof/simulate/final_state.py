@@ -1,4 +1,4 @@
-"""The world at rest: whether every operation has ended, once, and whether document, record and queues agree about it."""
+"""Checks a world at rest: every operation has ended once, and document, record and queues agree."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ __all__ = ["check_final_state"]
 
 
 def check_final_state(ledger: Ledger, twins: Twins) -> None:
-    """Write down every violation that shows once nothing moves any more."""
-    waiting = _messages(ledger, twins)
+    """Add to the ledger every violation that shows once nothing moves."""
+    left = _messages_left(ledger, twins)
     for operation_id, facts in ledger.facts.items():
         record = twins.records._records.get(operation_id)
-        _check(ledger, operation_id, facts, record, twins.store._objects.get(facts.key), messages=waiting[operation_id])
+        _check(ledger, operation_id, facts, record, twins.store._objects.get(facts.key), messages=left[operation_id])
 
 
-def _messages(ledger: Ledger, twins: Twins) -> Counter[str]:
-    """Count the messages that are left, by operation. Only junk may be, in the parking queue."""
-    waiting: Counter[str] = Counter()
+def _messages_left(ledger: Ledger, twins: Twins) -> Counter[str]:
+    """Count the remaining messages by operation. Only junk in the parking queue is no violation."""
+    left: Counter[str] = Counter()
     for name, queue in (("queue", twins.queue), ("dead letters", twins.dead_letters), ("parking", twins.parking)):
         for envelope in queue.peek():
             operation_id = envelope.attributes.get("operation_id")
             if operation_id is not None or name != "parking":
                 ledger.violation("stuck", operation_id, f"a message is left in the {name}")
             if operation_id is not None:
-                waiting[operation_id] += 1
-    return waiting
+                left[operation_id] += 1
+    return left
 
 
 def _check(ledger: Ledger, operation_id: str, facts: Facts, record: Record | None, body: bytes | None, *, messages: int) -> None:
@@ -42,6 +42,6 @@ def _check(ledger: Ledger, operation_id: str, facts: Facts, record: Record | Non
         ledger.violation("doubled", operation_id, f"its document says {status}, its record {record.status}")
     elif not done and (facts.accepted or record is not None):
         category: Category = "lost" if facts.accepted and not messages else "stuck"
-        ledger.violation(category, operation_id, f"its document is {status}, and {messages} messages are left of it")
+        ledger.violation(category, operation_id, f"its document is {status}, and {messages} of its messages are left")
     if done and any(each != status for each in facts.seen):
         ledger.violation("doubled", operation_id, f"it has {status}, and its client saw {facts.seen}")

@@ -1,4 +1,4 @@
-"""Machines: API processes and workers. Each runs in a slot; what dies is started again, and what is deployed anew gets another version."""
+"""Runs API processes and workers, each in a slot. The fleet restarts a process that dies, and deploys other versions to a slot."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from proof.simulate.stores import FaultyQueue, FaultyRecords, FaultyServiceTimes
 
 __all__ = ["APIS", "WORKERS", "Api", "Fleet", "Slot", "Twins"]
 
-#: How many processes of each there are.
+#: Processes of each type.
 APIS, WORKERS = 3, 8
 
-#: First pause between two looks of an idle receiver, seconds: at the queue, at the dead letters.
-LOOK, DEAD_LETTER_LOOK = 0.3, 2.5
+#: First pause of an idle receiver between two receives, seconds: from the queue, and from the dead letters.
+PAUSE, DEAD_LETTER_PAUSE = 0.3, 2.5
 
-#: A process that was told to end gets so long, seconds, before it is killed.
+#: Seconds that a process gets to end before the fleet kills it.
 PATIENCE = 90.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Twins:
-    """The in-memory twins that all machines share."""
+    """The in-memory stores that all machines share."""
 
     store: MemoryDocumentStore
     queue: MemoryQueue
@@ -60,12 +60,13 @@ class Api:
 
 @dataclass(kw_only=True)
 class Slot:
-    """Where one process after the other runs.
+    """A place in which one process after another runs.
 
     Attributes:
-        name: of the slot. version: of the next process.
+        name: of the slot.
+        version: of the next process.
         machine: the one that runs, or ran last.
-        api, worker: what runs on it now.
+        api, worker: the process on it.
     """
 
     name: str
@@ -77,7 +78,7 @@ class Slot:
 
 @dataclass(kw_only=True)
 class Fleet:
-    """All processes of the service."""
+    """All API processes and workers."""
 
     loop: VirtualLoop
     dice: Dice
@@ -102,21 +103,21 @@ class Fleet:
 
     @property
     def machines(self) -> list[Machine]:
-        """The machines that live."""
+        """The live machines."""
         return [slot.machine for slot in (*self.apis, *self.workers) if slot.machine is not None and not slot.machine.dead]
 
     @property
     def held(self) -> int:
-        """How many operations the workers hold."""
+        """The number of operations that the workers hold."""
         return sum(slot.worker.held for slot in self.workers if slot.worker is not None)
 
     def any_api(self) -> Api | None:
-        """Return an API process that lives, as a load balancer would."""
+        """Return a live API process, as a load balancer would."""
         live = [slot.api for slot in self.apis if slot.api is not None and not slot.api.machine.dead]
         return live[int(self.dice.random() * len(live))] if live else None
 
     async def replace(self, slot: Slot, *, version: int) -> None:
-        """Deploy another version to a slot: its process is told to end, and the next one starts."""
+        """Deploy another version to a slot: end its process, so that the next one starts."""
         slot.version = version
         machine, worker = slot.machine, slot.worker
         if machine is None or machine.dead:
@@ -129,7 +130,7 @@ class Fleet:
         machine.die()
 
     async def close(self) -> None:
-        """End everything, as far as it ends."""
+        """Stop the workers, then kill every machine."""
         self._closing = True
         for slot in self.workers:
             if slot.worker is not None:
@@ -141,7 +142,7 @@ class Fleet:
         for keeper in self._keepers:
             keeper.cancel()
 
-    # --- one process after the other -----------------------------------------------------------------
+    # --- one process after another -------------------------------------------------------------------
 
     async def _keep_api(self, slot: Slot) -> None:
         while not self._closing:
@@ -186,9 +187,9 @@ class Fleet:
         clock, settings, twins = machine.clock, self.settings, self.twins
         dependencies = Dependencies(
             board=AsyncStatusBoard.of(settings, store=FaultyStore(machine, twins.store), clock=clock),
-            queue=FaultyQueue(machine, twins.queue, name="the queue", pause=LOOK),
-            dead_letters=FaultyQueue(machine, twins.dead_letters, name="the dead letters", pause=DEAD_LETTER_LOOK),
-            parking=FaultyQueue(machine, twins.parking, name="the parking", pause=LOOK),
+            queue=FaultyQueue(machine, twins.queue, name="the queue", pause=PAUSE),
+            dead_letters=FaultyQueue(machine, twins.dead_letters, name="the dead letters", pause=DEAD_LETTER_PAUSE),
+            parking=FaultyQueue(machine, twins.parking, name="the parking", pause=PAUSE),
             records=FaultyRecords(machine, twins.records),
             service_times=FaultyServiceTimes(machine, twins.service_times),
         )

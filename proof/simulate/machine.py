@@ -1,10 +1,10 @@
-"""One machine: a process with a clock that is wrong, and a line to each service, on which calls fail.
+"""Simulates one machine: a process with a wrong clock, and a line to each service, on which calls fail.
 
-    call ──► dead? ──► cut off? ──► dice ──► effect in the twin ──► dice ──► answer
-                                     │                               └ lost; late; the machine dies
+    call ──► dead? ──► cut off? ──► dice ──► effect in the in-memory store ──► dice ──► answer
+                                     │                                           └ lost; late; the machine dies
                                      └ refused; slow; the machine dies
 
-A machine that dies has no effect any more, whatever its coroutines do: each call raises, and its tasks are cancelled.
+A dead machine has no further effect, whatever its coroutines do: each call raises, and its tasks are cancelled.
 """
 
 from __future__ import annotations
@@ -24,36 +24,37 @@ __all__ = ["MACHINE", "SERVICES", "Crashed", "Line", "Machine", "machine_tasks"]
 
 T = TypeVar("T")
 
-#: The machine that a task belongs to; none for clients and for what is under way in the network.
+#: The machine that a task runs on. Clients, and calls under way in the network, have none.
 MACHINE: ContextVar[Machine] = ContextVar("machine")
 
 SERVICES = ("store", "queue", "records")
 
-#: The wall clock of a machine is off by up to so many seconds.
+#: A machine's wall clock is wrong by at most this many seconds.
 SKEW = 300.0
 
-#: How long a call takes that takes any time, and a refusal, about, seconds.
+#: Mean seconds of a call with latency, and of an error.
 LATENCY = 0.03
 
-#: A call that gets no answer is given up after up to so many seconds.
+#: The most seconds after which a caller gives up on a call without an answer.
 TIMEOUT = 6.0
 
-#: A slow call, or an effect that comes after its caller gave up, may take so many seconds: longer than a lease that is short.
+#: The most seconds that a slow call takes, or an effect after its caller has given up: longer than a short lease.
 SLOW = 20.0
 
 _CALLS = Shares(CALLS)
 
 
 class Crashed(asyncio.CancelledError):
-    """The machine has died: for the code that runs on it, as a cancellation, because nothing may catch it."""
+    """The machine has died. To the code on it this is a cancellation, because nothing may catch it."""
 
 
 class Machine:
     """One process.
 
     Args:
-        name: for the log. version: of the service that runs on it.
-        loop: the world's. dice, ledger: too.
+        name: for the log.
+        version: of the app that runs on it.
+        loop, dice, ledger: the world's.
     """
 
     def __init__(self, name: str, *, version: int, loop: asyncio.AbstractEventLoop, dice: Dice, ledger: Ledger) -> None:
@@ -65,26 +66,26 @@ class Machine:
         self.died: asyncio.Future[None] = loop.create_future()
         self.lines = {service: Line(self, service) for service in SERVICES}
         self._tasks: list[asyncio.Task[Any]] = []
-        self._crowded = 64
+        self._tidy_at = 64
         ledger.fault("clock_skew", name, answer=f"{self.skew:+.1f} s, version {version}")
 
     def clock(self) -> datetime:
-        """Return what its wall clock says."""
+        """Return its wall clock's time."""
         return START + timedelta(seconds=self._time() + self.skew)
 
     def monotonic(self) -> float:
-        """Return what its monotonic clock says: it goes on while something is computed, which takes no virtual time."""
+        """Return its monotonic clock's time. It also counts computation, which takes no virtual time."""
         return self._time() + self.computed
 
     def track(self, task: asyncio.Task[Any]) -> None:
-        """Note a task that dies with the machine."""
+        """Remember a task, to cancel it when the machine dies."""
         self._tasks.append(task)
-        if len(self._tasks) > self._crowded:
+        if len(self._tasks) > self._tidy_at:
             self._tasks = [each for each in self._tasks if not each.done()]
-            self._crowded = max(64, 2 * len(self._tasks))
+            self._tidy_at = max(64, 2 * len(self._tasks))
 
     def die(self) -> None:
-        """Stop at once: nothing is given back, nothing is finished."""
+        """Stop at once, without giving anything back or finishing anything."""
         if not self.dead:
             self.dead = True
             self.died.set_result(None)
@@ -96,7 +97,8 @@ class Line:
     """A machine's line to one service.
 
     Attributes:
-        cut_until: until then no call gets through; `refusing`: it is refused instead.
+        cut_until: the loop's time until which no call gets through.
+        refusing: whether such a call is refused, instead of timing out.
     """
 
     def __init__(self, machine: Machine, service: str) -> None:
@@ -106,7 +108,7 @@ class Line:
         self.cut_until, self.refusing = 0.0, False
 
     async def call(self, verb: str, about: str | None, effect: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
-        """Call a twin. What is drawn decides whether the effect and the answer come."""
+        """Call an in-memory store. The dice decide whether the effect happens and whether the answer arrives."""
         machine = self._machine
         if machine.dead:
             raise Crashed
@@ -117,7 +119,7 @@ class Line:
             if roll < _CALLS.any:
                 return await self._rolled(_CALLS.pick(roll), verb, about, lambda: effect(*args, **kwargs))
         answer: object = None
-        try:  # as in `_plain`, without the coroutine that it would cost nearly every call
+        try:  # the same as `_plain`, which would cost nearly every call another coroutine
             answer = result = await effect(*args, **kwargs)
             return result
         except Conflict as conflict:
@@ -162,7 +164,7 @@ class Line:
         raise DependencyUnavailable(self._service, what)
 
     async def _slowly(self, verb: str, about: str | None, effect: Callable[[], Awaitable[T]], seconds: float, *, early: bool) -> T:
-        """Let the effect happen and its answer come late, or the effect itself."""
+        """Make the call, with the pause before the effect, or after it ("early")."""
         if not early:
             await self._pause(seconds)
         try:
@@ -183,7 +185,7 @@ class Line:
             raise Crashed
 
     async def _unseen(self, effect: Callable[[], Awaitable[Any]]) -> None:
-        """Let the effect happen, whose answer nobody gets."""
+        """Let the effect happen, and drop the answer."""
         try:
             await effect()
         except Conflict:
@@ -195,12 +197,12 @@ class Line:
         await self._unseen(effect)
 
     def _send_off(self, work: Coroutine[Any, Any, None]) -> None:
-        """Start something that is in the network: it outlives the machine."""
+        """Start something that is under way in the network, and so outlives the machine."""
         self._machine.loop.create_task(work, context=Context())
 
 
 def machine_tasks(loop: asyncio.AbstractEventLoop, work: Any, *, context: Context | None = None) -> asyncio.Task[Any]:
-    """Make a task, as a loop's task factory, and note which machine it dies with."""
+    """Make a task, as the loop's task factory, and let its machine track it."""
     task = asyncio.Task(work, loop=loop, context=context)
     machine = MACHINE.get(None) if context is None else context.get(MACHINE)
     if machine is not None:

@@ -1,4 +1,4 @@
-"""The way of a client's request: to one of the API's processes, or to the store, and what is lost on it."""
+"""Carries clients' requests to an API process or to the store, and loses some of them."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ class ClientNetwork:
         if what == "latency":
             await asyncio.sleep(self.dice.about(0.05))
         elif what:
-            self.ledger.fault(what, "street", answer=f"{fetch.method} to the {fetch.to}")
+            self.ledger.fault(what, "network", answer=f"{fetch.method} to the {fetch.to}")
         status = what[7:10] if what.startswith("status") else ""
         if what == "request_lost" or what.endswith("without_effect"):
-            return await self._trouble(status)
-        answer = self._from_store(fetch) if fetch.to == "store" else await self._from_api(fetch)
+            return await self._failed(status)
+        response = self._from_store(fetch) if fetch.to == "store" else await self._from_api(fetch)
         if what == "answer_lost" or what.endswith("with_effect"):
-            return await self._trouble(status)
-        return answer
+            return await self._failed(status)
+        return response
 
     async def close(self) -> None:
         """Close nothing."""
 
-    async def _trouble(self, status: str) -> Response | NoAnswer:
+    async def _failed(self, status: str) -> Response | NoAnswer:
         if status:
             return Response(status=int(status), headers={"retry-after": "1"} if self.dice.random() < 0.5 else {})
         await asyncio.sleep(self.dice.between(0, 10))
@@ -78,18 +78,18 @@ class ClientNetwork:
         )
         begun = self.fleet.loop.time()
         try:
-            answer = await api.endpoint.answer(request)
+            response = await api.endpoint.answer(request)
         except asyncio.CancelledError:
             if not api.machine.dead:
                 raise
             return NoAnswer(reason="the connection broke")  # the process died while it answered
         if self.fleet.loop.time() - begun > fetch.timeout:
-            return NoAnswer(reason="no answer in time")  # told late, which saves a timer for each request
+            return NoAnswer(reason="no answer in time")  # the client learns this late, which saves a timer for each request
         date = _http_date(api.machine.clock().replace(microsecond=0))
-        return Response(status=answer.status, headers={"date": date, **_lower(answer.headers)}, body=answer.body)
+        return Response(status=response.status, headers={"date": date, **_lower(response.headers)}, body=response.body)
 
 
-@lru_cache(maxsize=16)  # in one virtual second there are many answers, and few machines
+@lru_cache(maxsize=16)  # few machines send many responses within one virtual second
 def _http_date(second: datetime) -> str:
     return f"{second:%a, %d %b %Y %H:%M:%S GMT}"
 

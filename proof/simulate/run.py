@@ -1,6 +1,6 @@
-"""Wave after wave, until all operations are done or something is wrong. Decides what is summed up and how it is said.
+"""Plays wave after wave, until all operations are done or a violation is found, and adds up the totals.
 
-Each wave has a seed of its own, made of the run's and its number, so that one wave can be run again alone.
+Each wave's seed is made of the run's seed and the wave's number, so that a wave can be played again alone.
 """
 
 from __future__ import annotations
@@ -16,19 +16,26 @@ from typing import IO, get_args
 from proof.simulate.ledger import Category, Ledger, Violation
 from proof.simulate.wave import Wave, run_wave
 
-__all__ = ["EVERY", "WAVE", "Standing", "Totals", "run", "timeline", "waves"]
+__all__ = ["EVERY", "WAVE", "RunProgress", "Totals", "run", "timeline", "waves"]
 
-#: Operations in a wave: enough to spread what its beginning and end cost (with half as many, an operation costs a fifth more; with four
-#: times as many, as much), few enough that one in which something is wrong is soon run again.
+#: Operations in a wave. Enough to spread the cost of its beginning and end: with half as many, an operation costs a fifth more; with four
+#: times as many, it costs the same. Few enough that a faulty wave can soon be played again.
 WAVE = 2_500
 
-#: Real seconds between two looks at how far a wave is, at least: whoever watches wants to see it live.
+#: The least real seconds between two progress reports within a wave.
 EVERY = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
-    """How far a run is: operations that were begun, faults, virtual seconds, and real ones."""
+class RunProgress:
+    """How far a run is.
+
+    Attributes:
+        operations: begun so far.
+        faults: so far.
+        seconds: virtual ones.
+        took: real seconds.
+    """
 
     operations: int
     faults: int
@@ -38,13 +45,15 @@ class Standing:
 
 @dataclass(kw_only=True)
 class Totals:
-    """What came of a run so far.
+    """The results of a run so far.
 
     Attributes:
-        seed: of the run. operations: that have been simulated.
+        seed: of the run.
+        operations: how many have been simulated.
         faults: how many of each kind.
-        broken: for each category, the operations it was seen at.
-        first: the first violation; `timeline`: the log of its operation.
+        broken: for each category, the operations with a violation.
+        first: the first violation.
+        timeline: the log of its operation.
         seconds: virtual ones.
     """
 
@@ -69,88 +78,91 @@ class Totals:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was wrong."""
+        """Whether there was no violation."""
         return self.first is None
 
     def to_json(self) -> str:
-        """Return the last line."""
+        """Return the command's last line."""
         counts = {category: len(operations) for category, operations in self.broken.items()}
         faults = dict(sorted(self.faults.items()))
         return json.dumps({"operations": self.operations, "seed": self.seed, "faults": faults, **counts})
 
 
 def waves(operations: int) -> int:
-    """Return in how many waves so many operations are run."""
+    """Return how many waves these operations take."""
     return -(-operations // WAVE)
 
 
-def run(*, operations: int, seed: int, only: int | None, log: IO[str] | None, progress: Callable[[Standing], object]) -> Iterator[Totals]:
-    """Simulate, and give the totals after each wave; it ends with the first one in which something is wrong.
+def run(
+    *, operations: int, seed: int, only: int | None, log: IO[str] | None, progress: Callable[[RunProgress], object]
+) -> Iterator[Totals]:
+    """Simulate, and yield the totals after each wave. The first wave with a violation is the last.
 
     Args:
-        operations: how many. seed: the same one, the same run.
-        only: the number of the one wave to run.
-        log: where every event goes.
-        progress: told after each wave, and within one every few real seconds. Nothing of what it is told goes into the log.
+        operations: how many.
+        seed: the same seed gives the same run.
+        only: the number of the only wave to play.
+        log: receives every event.
+        progress: called after each wave, and every few real seconds within one. It never affects the log.
     """
     totals = Totals(seed=seed)
-    teller = _Teller(totals, progress)
+    reporter = _ProgressReporter(totals, progress)
     for number, begin in enumerate(range(0, operations, WAVE)):
         if only is not None and number != only:
             continue
         count = min(WAVE, operations - begin)
-        wave = _without_pauses(f"{seed}/{number}", count, teller.look)
+        wave = _without_gc(f"{seed}/{number}", count, reporter.report_if_due)
         totals.add(number, count, wave)
         if log is not None:
             log.write(f"wave {number} of seed {seed}, {count} operations\n")
             log.writelines(f"{line}\n" for line in wave.ledger.lines())
-        teller.tell()
+        reporter.report()
         yield totals
         if not totals.ok:
             return
 
 
-class _Teller:
-    """Tells how far a run is. Real time is its own affair: nothing that it does shows in the log."""
+class _ProgressReporter:
+    """Reports how far a run is. It measures real time, none of which shows in the log."""
 
-    def __init__(self, totals: Totals, progress: Callable[[Standing], object]) -> None:
+    def __init__(self, totals: Totals, progress: Callable[[RunProgress], object]) -> None:
         self._totals, self._progress = totals, progress
-        self._began = self._told_at = perf_counter()
+        self._began = self._reported = perf_counter()
 
-    def look(self, begun: int, ledger: Ledger) -> None:
-        """Tell how far a wave is, if the last time was long enough ago."""
-        if perf_counter() - self._told_at >= EVERY:
-            self.tell(begun, sum(ledger.faults.values()), ledger.time())
+    def report_if_due(self, begun: int, ledger: Ledger) -> None:
+        """Report how far the current wave is, if the last report is old enough."""
+        if perf_counter() - self._reported >= EVERY:
+            self.report(begun, sum(ledger.faults.values()), ledger.time())
 
-    def tell(self, begun: int = 0, faults: int = 0, seconds: float = 0.0) -> None:
-        """Tell what the waves that are complete and the one that runs come to."""
-        totals, self._told_at = self._totals, perf_counter()
+    def report(self, begun: int = 0, faults: int = 0, seconds: float = 0.0) -> None:
+        """Report the sum of the complete waves and of the current one, whose figures are given."""
+        totals, self._reported = self._totals, perf_counter()
         self._progress(
-            Standing(
+            RunProgress(
                 operations=totals.operations + begun,
                 faults=sum(totals.faults.values()) + faults,
                 seconds=totals.seconds + seconds,
-                took=self._told_at - self._began,
+                took=self._reported - self._began,
             )
         )
 
 
-def _without_pauses(seed: str, count: int, look: Callable[[int, Ledger], object]) -> Wave:
-    """Run a wave without the garbage collector, which would look at the whole log again and again."""
+def _without_gc(seed: str, count: int, progress: Callable[[int, Ledger], object]) -> Wave:
+    """Play a wave without the garbage collector, which would scan the whole log again and again."""
     gc.collect()
     was = gc.isenabled()
     gc.disable()
     try:
-        return run_wave(seed, count, look=look)
+        return run_wave(seed, count, progress=progress)
     finally:
         if was:
             gc.enable()
 
 
 def timeline(wave: Wave, violation: Violation, *, seed: int, number: int) -> list[str]:
-    """Tell the story of a violation: everything that is known of its operation, in order."""
+    """Tell the story of a violation: everything known of its operation, in order."""
     about = violation.operation_id
-    if about is None:  # no operation's: what happened shortly before
+    if about is None:  # no operation is known: tell what happened shortly before
         story = [line for line in wave.ledger.lines() if violation.at - 1 <= float(line[:12]) <= violation.at][-40:]
     else:
         story = list(wave.ledger.lines(about))

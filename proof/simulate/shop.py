@@ -1,7 +1,7 @@
-"""The service that is simulated: its kinds in two versions, and handlers that do as their input says.
+"""The simulated app: its kinds in two versions, and handlers that do as their input says.
 
-Version 2 adds the kind `refund`. An input is {n: number, body: which of two bodies under one key, seconds, raises: attempts that do,
-fails: whether it then fails for good, stubborn: whether it takes its time to stop}.
+Version 2 adds the kind `refund`. An input is {n: number, body: which of two bodies under one key, seconds: of work, slow: whether those are
+longer than a lease, raises: how many attempts raise, fails: whether it then fails for good, stubborn: whether it stops slowly}.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from proof.simulate.machine import MACHINE
 
 __all__ = ["ATTEMPTS", "KINDS", "TIMEOUT", "shop"]
 
-#: The kinds that a version knows.
+#: The kinds of each version.
 KINDS = {1: ("order", "parcel"), 2: ("order", "parcel", "refund")}
 
 ATTEMPTS = 3
@@ -25,21 +25,20 @@ ATTEMPTS = 3
 #: Seconds that an attempt may take.
 TIMEOUT = 45.0
 
-#: A stubborn handler goes on so long after it was told to stop, seconds: longer than it is waited for.
+#: Seconds for which a stubborn handler goes on after it was told to stop: longer than its worker waits.
 STUBBORN = 3.0
 
-#: A handler that is a plain function takes a tenth of its input's seconds, at most so many: it blocks its process, in which nothing else
-#: happens meanwhile. With none at all its clients would believe that it always ends at once, and ask five times a second all through an
-#: outage.
+#: A plain function takes a tenth of its input's seconds, at most this many, and blocks its process meanwhile. If it took none, its clients
+#: would conclude that it always ends at once, and poll five times a second all through an outage.
 QUICK = 0.5
 
 
 class Trouble(Exception):  # noqa: N818 - it is no error of ours: handlers raise such things
-    """What a handler raises that may do better the next time."""
+    """A handler failed, and may succeed at the next attempt."""
 
 
 def shop(ledger: Ledger, *, version: int) -> Offpoll:
-    """Return the service, as that version has it. Its handlers report to the ledger."""
+    """Return a version of the app. Its handlers report to the ledger."""
 
     async def patient(input: dict[str, Any], operation: Operation) -> dict[str, Any]:
         machine = _begin(ledger, input, operation)

@@ -1,4 +1,4 @@
-"""What a machine sees of store, queue and records: the in-memory twins through its lines. Queue and counters have faults of their own."""
+"""Shows a machine store, queue and records through its failing lines. The queue and its counters have further faults."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from proof.simulate.machine import Machine
 
 __all__ = ["FaultyQueue", "FaultyRecords", "FaultyServiceTimes", "FaultyStore"]
 
-#: Shares of messages that come twice, that come up to `LATE` seconds late, and of deliveries whose visibility lapses at once.
+#: Shares of messages that come twice, of messages up to `LATE` seconds late, and of deliveries whose visibility lapses within 5 s.
 DUPLICATE, REORDERED, LAPSE, LATE = 0.01, 0.05, 0.004, 20.0
 
-#: Shares of batches that are shuffled, and of looks at the counters that show an old one.
+#: Shares of shuffled batches, and of depths that are out of date.
 SHUFFLED, STALE = 0.1, 0.7
 
 
@@ -45,7 +45,7 @@ class FaultyStore:
 
 
 class FaultyRecords:
-    """The records through a line. What an answer says of an attempt is noted once it has arrived."""
+    """The records through a line. The ledger learns what an answer says of an attempt once it has arrived."""
 
     def __init__(self, machine: Machine, target: Records) -> None:
         self._machine, self._call, self._target = machine, machine.lines["records"].call, target
@@ -80,7 +80,7 @@ class FaultyRecords:
 
 
 class FaultyServiceTimes:
-    """The service times through the line to the records: it is the same table."""
+    """The service times through the line to the records, because both are in the same table."""
 
     def __init__(self, machine: Machine, target: ServiceTimes) -> None:
         self._call, self._target = machine.lines["records"].call, target
@@ -96,9 +96,11 @@ class FaultyQueue:
     """A queue through a line: messages come twice, late, in another order, or back too soon.
 
     Args:
-        machine, target: whose, and of what.
+        machine: whose line it is.
+        target: the in-memory queue.
         name: for the log.
-        pause: seconds, about, from the first to the second look of a long poll; it grows. (The twin's own wakes every receiver each time.)
+        pause: mean seconds between the first two receives of a long poll; pauses then grow. (The in-memory queue's long poll wakes every
+            receiver for each message.)
     """
 
     def __init__(self, machine: Machine, target: Queue, *, name: str, pause: float) -> None:

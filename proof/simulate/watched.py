@@ -1,4 +1,4 @@
-"""The in-memory twins with somebody who watches each write, on the stores' side of every fault."""
+"""In-memory stores that report each write to the ledger. They stand behind all faults, so they see only real effects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from proof.simulate.ledger import Ledger, Rank
 
 __all__ = ["WatchedRecords", "WatchedStore"]
 
-#: How a document begins, as it is written. What says so is past all text of a handler's or a client's, which could look like it.
+#: The beginning of a written document. It precedes all text from handlers and clients, which could look like it.
 _HEAD = re.compile(
     rb'\{"spec":"offpoll/1","id":"[0-9a-f]{32}","kind":"[a-z]+","status":"([a-z]+)","done":(true|false),"revision":(\d+),"attempt":(\d+),'
 )
@@ -22,7 +22,7 @@ _HEAD = re.compile(
 
 @dataclass(kw_only=True)
 class WatchedStore(MemoryDocumentStore):
-    """A store whose every write is checked against the one before."""
+    """A store that reports each written document."""
 
     ledger: Ledger
 
@@ -42,7 +42,7 @@ class WatchedStore(MemoryDocumentStore):
 
 
 def _shown(body: bytes) -> tuple[str, Rank]:
-    """Return status and rank of a document. They are read past offpoll: from its beginning, and from all of it where that is another."""
+    """Return a document's status and rank, without offpoll's parser: from its beginning, or from all of it if that looks different."""
     if head := _HEAD.match(body):
         return head[1].decode(), (head[2] == b"true", int(head[4]), int(head[3]))
     fields = json.loads(body)
@@ -51,7 +51,7 @@ def _shown(body: bytes) -> tuple[str, Rank]:
 
 @dataclass(kw_only=True)
 class WatchedRecords(MemoryRecords):
-    """Records whose every change is checked against the one before."""
+    """Records that report each change."""
 
     ledger: Ledger
 

@@ -1,6 +1,6 @@
-"""One wave: a world of its own, from its first operation to rest. What is forgotten with it, memory is not needed for.
+"""Plays one wave: a separate world, from its first operation to rest. Forgetting it afterwards keeps memory small.
 
-clients order, the weather is bad          │ all numbers are given out │ it clears up │ clients see their ends │ rest │ check
+clients order amid disturbances     │ all numbers are given out │ disturbances stop │ clients see their ends │ rest │ check
 version 1 … APIs 2 … workers 2 …
 """
 
@@ -33,38 +33,37 @@ from proof.simulate.watched import WatchedRecords, WatchedStore
 
 __all__ = ["Wave", "run_wave"]
 
-#: Seconds of bad weather after the last number was given out, and how long it may then take until nothing moves.
-LAST_STORM, LONGEST_CALM = 45.0, 4 * 3600.0
+#: Seconds of disturbances after the last number was given out, and the most seconds until nothing moves.
+LAST_DISTURBANCES, LONGEST_REST = 45.0, 4 * 3600.0
 
-#: Operations of each client, at least: where there are few operations, fewer clients order, and there is time for weather and deployment.
+#: The least operations of each client. A small wave has fewer clients, and so still lasts long enough for disturbances and deployment.
 OF_EACH = 8
 
-#: Leases, seconds: short ones lapse often, long ones let others wait.
+#: Leases, seconds: short ones lapse often, long ones make others wait.
 LEASES = (6.0, 15.0, 40.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wave:
-    """What came of a wave: its book, and how many virtual seconds it took."""
+    """The results of a wave: its ledger, and the virtual seconds that it took."""
 
     ledger: Ledger
     seconds: float
 
 
-def run_wave(seed: str, operations: int, *, look: Callable[[int, Ledger], object]) -> Wave:
-    """Simulate so many operations, to rest. The same seed gives the same wave.
+def run_wave(seed: str, operations: int, *, progress: Callable[[int, Ledger], object]) -> Wave:
+    """Simulate this many operations, to rest. The same seed gives the same wave.
 
-    `look` is called once a virtual second, with the number of operations that were begun: it may say how far the wave is.
+    `progress` is called once a virtual second with the number of operations begun so far.
     """
     loop = Clockwork()
     ledger = Ledger(time=loop.time)
-    faults = _FaultsInOffpoll(ledger)
-    with _heard(faults), asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.run(_world(seed, operations, loop, ledger, look))
+    with _errors_to(_FaultsInOffpoll(ledger)), asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(_world(seed, operations, loop, ledger, progress))
     return Wave(ledger=ledger, seconds=loop.time())
 
 
-async def _world(seed: str, operations: int, loop: Clockwork, ledger: Ledger, look: Callable[[int, Ledger], object]) -> None:
+async def _world(seed: str, operations: int, loop: Clockwork, ledger: Ledger, progress: Callable[[int, Ledger], object]) -> None:
     loop.set_task_factory(machine_tasks)
     dice = Dice(seed)
     settings = Settings(
@@ -77,48 +76,48 @@ async def _world(seed: str, operations: int, loop: Clockwork, ledger: Ledger, lo
         expected_service_time=2.0,
     )
     fleet = Fleet(loop=loop, dice=dice, ledger=ledger, settings=settings, twins=_twins(loop, dice, ledger, settings))
-    weather = Disturbances(dice=dice, ledger=ledger, fleet=fleet)
+    disturbances = Disturbances(dice=dice, ledger=ledger, fleet=fleet)
     numbers = iter(range(operations))
 
-    def progress() -> float:
+    def share_begun() -> float:
         return 1 - length_hint(numbers) / operations
 
     fleet.start()
-    people = loop.create_task(_people(numbers, dice, ledger, fleet))
-    looking = loop.create_task(_look(lambda: look(operations - length_hint(numbers), ledger)))
-    raging, deploying = loop.create_task(weather.run()), loop.create_task(weather.deploy(progress))
-    while progress() < 1:  # noqa: ASYNC110 - a look a second costs nothing here, an event for each number would
+    clients = loop.create_task(_run_clients(numbers, dice, ledger, fleet))
+    reporting = loop.create_task(_every_second(lambda: progress(operations - length_hint(numbers), ledger)))
+    disturbing, deploying = loop.create_task(disturbances.run()), loop.create_task(disturbances.deploy(share_begun))
+    while share_begun() < 1:  # noqa: ASYNC110 - one check a second costs nothing; an event for each number would
         await asyncio.sleep(1)
-    await asyncio.sleep(LAST_STORM)
-    weather.clear()
-    await asyncio.gather(people, raging, deploying)
+    await asyncio.sleep(LAST_DISTURBANCES)
+    disturbances.stop()
+    await asyncio.gather(clients, disturbing, deploying)
     await _settle(fleet)
-    looking.cancel()
+    reporting.cancel()
     check_final_state(ledger, fleet.twins)
     await fleet.close()
 
 
-async def _look(look: Callable[[], object]) -> None:
+async def _every_second(act: Callable[[], object]) -> None:
     while True:
         await asyncio.sleep(1)
-        look()
+        act()
 
 
-async def _people(numbers: Iterator[int], dice: Dice, ledger: Ledger, fleet: Fleet) -> None:
-    street = ClientNetwork(dice=dice, ledger=ledger, fleet=fleet, store=fleet.twins.store)
-    people = []
+async def _run_clients(numbers: Iterator[int], dice: Dice, ledger: Ledger, fleet: Fleet) -> None:
+    network = ClientNetwork(dice=dice, ledger=ledger, fleet=fleet, store=fleet.twins.store)
+    clients = []
     for number in range(min(CLIENTS, 1 + length_hint(numbers) // OF_EACH)):
-        owner = f"client-{number}" if number % 16 else f"Zoë's client {number}"  # plain in a key, and not
-        client = AsyncClient(API, transport=street, auth={"x-owner": owner}, random=dice.random, retry_timeout=30)
-        people.append(SimulatedClient(client=client, numbers=numbers, dice=dice, ledger=ledger, fleet=fleet).run())
-    await asyncio.gather(*people)
+        owner = f"client-{number}" if number % 16 else f"Zoë's client {number}"  # one is plain in a key, the other is hashed
+        client = AsyncClient(API, transport=network, auth={"x-owner": owner}, random=dice.random, retry_timeout=30)
+        clients.append(SimulatedClient(client=client, numbers=numbers, dice=dice, ledger=ledger, fleet=fleet).run())
+    await asyncio.gather(*clients)
 
 
 async def _settle(fleet: Fleet) -> None:
-    """Wait until nothing is under way any more, or for so long that it will be for ever."""
-    await asyncio.sleep(2 * SLOW)  # what is late in the network has arrived
-    deadline = fleet.loop.time() + LONGEST_CALM
-    while fleet.loop.time() < deadline and _moves(fleet):  # noqa: ASYNC110 - the twins tell nobody that they are empty
+    """Wait until nothing is under way, or until `LONGEST_REST` is over."""
+    await asyncio.sleep(2 * SLOW)  # every late call has arrived by then
+    deadline = fleet.loop.time() + LONGEST_REST
+    while fleet.loop.time() < deadline and _moves(fleet):  # noqa: ASYNC110 - the in-memory queues do not announce that they are empty
         await asyncio.sleep(5)
 
 
@@ -140,31 +139,31 @@ def _twins(loop: Clockwork, dice: Dice, ledger: Ledger, settings: Settings) -> T
 
 
 @contextmanager
-def _heard(faults: logging.Handler) -> Iterator[None]:
-    """Give a handler the errors that are logged, and nobody anything else: there would be thousands of warnings."""
+def _errors_to(handler: logging.Handler) -> Iterator[None]:
+    """Send logged errors to this handler only, and drop the thousands of warnings."""
     loggers = [logging.getLogger(name) for name in ("offpoll", "asyncio")]
     before = [(logger, logger.level, logger.propagate) for logger in loggers]
     try:
         for logger in loggers:
-            logger.addHandler(faults)
+            logger.addHandler(handler)
             logger.propagate = False
             logger.setLevel(logging.ERROR)
         yield
     finally:
         for logger, level, propagate in before:
-            logger.removeHandler(faults)
+            logger.removeHandler(handler)
             logger.propagate = propagate
             logger.setLevel(level)
 
 
 class _FaultsInOffpoll(logging.Handler):
-    """Takes an exception that offpoll caught and logged as an error, and did not expect, as what it is: a fault in offpoll."""
+    """Reports every exception that offpoll did not expect, caught and logged as an error: a fault in offpoll."""
 
     def __init__(self, ledger: Ledger) -> None:
         super().__init__()
         self._ledger = ledger
 
     def handle(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and record.name != "offpoll.work.handle":  # that one logs what handlers raise
+        if record.exc_info and record.name != "offpoll.work.handle":  # which logs exceptions of handlers
             self._ledger.violation("stuck", None, f"a fault in offpoll: {record.getMessage()}: {record.exc_info[1]!r}")
         return True

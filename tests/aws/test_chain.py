@@ -28,7 +28,7 @@ STS = """<R xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><X><Credentials><A
 
 
 async def chain(environ: Mapping[str, str], *replies: Reply, variable: str = "", path: str = "") -> tuple[Any, list[Asked]]:
-    """Run the chain against a script that `variable` points to: credentials or error, and what was asked."""
+    """Run the chain against a script at the URL in `variable`. Return the credentials or the error, and the requests."""
     async with Scripted(replies or [Reply(500)]) as server:
         given = {**environ, **({variable: server.origin + path} if variable else {})}
         endpoints = Endpoints(region="eu-west-1", overrides={"sts": server.origin})
@@ -39,7 +39,7 @@ async def chain(environ: Mapping[str, str], *replies: Reply, variable: str = "",
 
 
 def test_environment_variables(run: Run) -> None:
-    """Keys in the environment go before everything else, and nobody is asked."""
+    """Keys in the environment beat every other source, and nothing is requested."""
     environ = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}
     found, asked = run(chain(environ, variable="AWS_CONTAINER_CREDENTIALS_FULL_URI"))
     assert found == Credentials(access_key="AKIA", secret_key="s", session_token="t")
@@ -47,7 +47,7 @@ def test_environment_variables(run: Run) -> None:
 
 
 def test_environment_variables_can_be_used_at_once() -> None:
-    """Links can be signed with them before anything was awaited."""
+    """Keys in the environment can sign links before anything is awaited."""
     environ = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "s", "AWS_CREDENTIAL_EXPIRATION": "2026-11-23T19:00:00Z"}
     provider = find_credentials(environ, endpoints=Endpoints(region="eu-west-1", overrides={}))
     assert provider.current().expires_at == NOW + timedelta(hours=1)
@@ -55,13 +55,13 @@ def test_environment_variables_can_be_used_at_once() -> None:
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
 def test_half_of_a_key(name: str) -> None:
-    """One of the two alone is a mistake, not a reason to look elsewhere."""
+    """One key without the other is a mistake, not a reason to try the next source."""
     with pytest.raises(ConfigurationError, match="only one is set"):
         find_credentials({name: "x"}, endpoints=Endpoints(region="eu-west-1", overrides={}))
 
 
 def test_web_identity(run: Run, tmp_path: Path) -> None:
-    """A token file and a role are exchanged at STS, unsigned."""
+    """STS exchanges a token file and a role for credentials, in an unsigned request."""
     (tmp_path / "token").write_text("eyJ.token+/=\n")
     environ = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"), "AWS_ROLE_ARN": "arn:aws:iam::1:role/r", **NO_METADATA}
     found, [asked] = run(chain(environ, Reply(200, STS.encode())))
@@ -80,7 +80,7 @@ def test_web_identity(run: Run, tmp_path: Path) -> None:
     ],
 )
 def test_web_identity_refused(run: Run, tmp_path: Path, reply: Reply, error: type[OffpollError]) -> None:
-    """STS's no is the operator's to fix; its silence is an outage."""
+    """A refusal by STS is for the operator to fix; no response is an outage."""
     (tmp_path / "token").write_text("x")
     environ = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"), "AWS_ROLE_ARN": "arn:aws:iam::1:role/r", **NO_METADATA}
     found, _ = run(chain(environ, reply))
@@ -88,7 +88,7 @@ def test_web_identity_refused(run: Run, tmp_path: Path, reply: Reply, error: typ
 
 
 def test_container_endpoint(run: Run, tmp_path: Path) -> None:
-    """The container endpoint is asked with its token; a token file goes before the variable."""
+    """The container endpoint gets its token; a token file beats the variable."""
     (tmp_path / "token").write_text("from the file\n")
     environ = {"AWS_CONTAINER_AUTHORIZATION_TOKEN": "from the variable", **NO_METADATA}
     reply = Reply(200, json.dumps(ANSWER).encode())
@@ -122,14 +122,14 @@ def test_container_endpoint_is_asked_again(run: Run) -> None:
 
 @pytest.mark.parametrize("url", ["http://example.com/x", "http://169.254.169.254/x", "ftp://127.0.0.1/x", "http://10.0.0.1/x", "nonsense"])
 def test_container_endpoint_elsewhere(run: Run, url: str) -> None:
-    """Credentials are not fetched over plain HTTP from another machine."""
+    """Credentials are never fetched over plain HTTP from another machine."""
     found, _ = run(chain({"AWS_CONTAINER_CREDENTIALS_FULL_URI": url, **NO_METADATA}))
     assert isinstance(found, ConfigurationError)
     assert "AWS_CONTAINER_CREDENTIALS_FULL_URI" in str(found)
 
 
 def test_container_token_with_a_line_break(run: Run) -> None:
-    """A token cannot smuggle in another header."""
+    """A token with a line break cannot add another header."""
     environ = {"AWS_CONTAINER_AUTHORIZATION_TOKEN": "a\r\nx: y", **NO_METADATA}
     found, asked = run(chain(environ, variable="AWS_CONTAINER_CREDENTIALS_FULL_URI"))
     assert isinstance(found, ConfigurationError)
@@ -137,7 +137,7 @@ def test_container_token_with_a_line_break(run: Run) -> None:
 
 
 def test_instance_metadata(run: Run) -> None:
-    """On EC2 a session is opened first (version 2), then the role and its credentials are read."""
+    """On EC2 the chain first opens a session (version 2), then reads the role and its credentials."""
     replies = [Reply(200, b"session"), Reply(200, b"my-role\n"), Reply(200, json.dumps({"Code": "Success", **ANSWER}).encode())]
     found, asked = run(chain({}, *replies, variable="AWS_EC2_METADATA_SERVICE_ENDPOINT"))
     assert found == FOUND
@@ -152,7 +152,7 @@ def test_instance_metadata(run: Run) -> None:
 
 @pytest.mark.parametrize("replies", [[Reply(403)], [DROP], [Reply(200, b"session"), Reply(404)]])
 def test_nothing_found(run: Run, replies: list[Reply]) -> None:
-    """Where no source has any, the error says what to set."""
+    """If no source has credentials, the error says what to set."""
     found, _ = run(chain({}, *replies, variable="AWS_EC2_METADATA_SERVICE_ENDPOINT"))
     assert isinstance(found, ConfigurationError)
     assert "AWS_ACCESS_KEY_ID" in str(found)
@@ -160,14 +160,14 @@ def test_nothing_found(run: Run, replies: list[Reply]) -> None:
 
 
 def test_metadata_can_be_disabled(run: Run) -> None:
-    """AWS_EC2_METADATA_DISABLED=true: the metadata service is not asked."""
+    """With AWS_EC2_METADATA_DISABLED=true nothing asks the metadata service."""
     found, asked = run(chain(NO_METADATA, Reply(200, b"session"), variable="AWS_EC2_METADATA_SERVICE_ENDPOINT"))
     assert isinstance(found, ConfigurationError)
     assert asked == []
 
 
 def test_profile(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A named profile is read by botocore."""
+    """botocore reads a named profile."""
     (tmp_path / "credentials").write_text("[dev]\naws_access_key_id = AKIADEV\naws_secret_access_key = s\n")
     files = {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"), "AWS_CONFIG_FILE": str(tmp_path / "none")}
     environ = {"AWS_PROFILE": "dev", **files}
@@ -178,7 +178,7 @@ def test_profile(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_profile_that_does_not_exist(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A profile that is named and not there is a mistake, not a reason to look elsewhere."""
+    """A named profile that does not exist is a mistake, not a reason to try the next source."""
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     found, _ = run(chain({"AWS_PROFILE": "nope", **NO_METADATA}))

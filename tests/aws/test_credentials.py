@@ -1,4 +1,4 @@
-"""How credentials are kept fresh while their source fails."""
+"""Keeping credentials fresh while their source fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 
 
 class Source:
-    """A source of credentials that live an hour, and a clock. It can fail."""
+    """A source of credentials that last an hour, with a clock. It can fail."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -43,7 +43,7 @@ async def settle() -> None:
 
 
 def test_refreshed_before_the_end(run: Run) -> None:
-    """Fresh credentials are kept; near their end others are fetched in the background, and nearer still callers wait for them."""
+    """Fresh credentials are kept. Near their end new ones are fetched in the background; nearer still, callers wait for them."""
 
     async def use() -> None:
         source = Source()
@@ -63,7 +63,7 @@ def test_refreshed_before_the_end(run: Run) -> None:
 
 
 def test_one_fetch_for_all(run: Run) -> None:
-    """Callers that come at the same time share one fetch, and cancelling one of them does not harm the others."""
+    """Callers at the same time share one fetch, and cancelling one of them does not harm the others."""
 
     async def use() -> None:
         source = Source()
@@ -80,7 +80,7 @@ def test_one_fetch_for_all(run: Run) -> None:
 
 
 def test_old_ones_are_used_while_the_source_fails(run: Run) -> None:
-    """Until they end, old credentials are better than none; after that, the source's own error is raised."""
+    """Old credentials are used until they expire; after that, the source's own error is raised."""
 
     async def use() -> None:
         source = Source()
@@ -105,8 +105,8 @@ def test_old_ones_are_used_while_the_source_fails(run: Run) -> None:
 
 
 @pytest.mark.parametrize("error", [ConfigurationError("nothing found"), DependencyRefused("STS", "no")], ids=repr)
-def test_a_source_that_worked_is_set_up_right(run: Run, error: OffpollError) -> None:
-    """What a source says before it ever answered is the operator's to mend; what it says later is an outage."""
+def test_a_source_that_worked_is_configured_correctly(run: Run, error: OffpollError) -> None:
+    """A refusal before a source's first success is for the operator to fix; a later one counts as an outage."""
 
     async def use() -> None:
         source = Source()
@@ -130,7 +130,7 @@ def test_a_source_that_worked_is_set_up_right(run: Run, error: OffpollError) -> 
 
 
 def test_a_failing_source_is_not_hammered(run: Run) -> None:
-    """Between two tries of a source that fails there is a pause, however many callers there are."""
+    """A failing source is asked again only after a pause, however many callers there are."""
 
     async def use() -> None:
         source = Source()
@@ -149,7 +149,7 @@ def test_a_failing_source_is_not_hammered(run: Run) -> None:
 
 
 def test_nothing_fetched_yet() -> None:
-    """Signing before anything was fetched says what to do."""
+    """Signing before the first fetch raises an error that says what to do."""
 
     async def never() -> Credentials:
         raise AssertionError
@@ -159,7 +159,7 @@ def test_nothing_fetched_yet() -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    """Credentials in a log do not give themselves away."""
+    """The `repr` of credentials hides their secrets."""
     shown = repr(StaticCredentials(Credentials(access_key="AKIA", secret_key="hidden1", session_token="hidden2")))
     assert "AKIA" in shown
     assert "hidden" not in shown

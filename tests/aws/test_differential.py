@@ -1,4 +1,4 @@
-"""Every call the adapters make is the one that botocore would make for the same verb: method, path, query, headers, body."""
+"""Every call that the adapters make equals botocore's for the same verb: method, path, query, headers and body."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from offpoll.records import Claim, Idle, Undecided
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
-#: Headers that say what a call is. Others are the transport's own, or botocore's: its agent, retry counts, an invocation id, and
-#: `x-amzn-query-mode`, which asks for error codes of SQS's old protocol.
+#: The headers that define a call. Others belong to the transport, or to botocore alone: its agent, retry counts, an invocation id, and
+#: `x-amzn-query-mode`, which asks for the error codes of SQS's old protocol.
 COMPARED = ("content-type", "x-amz-target", "if-match", "if-none-match", "cache-control", "x-amz-content-sha256", "x-amz-security-token")
 
 KEY = "status/ü b/+~%/k"
@@ -55,7 +55,7 @@ ATTRIBUTES = {"kind": {"DataType": "String", "StringValue": "order"}, "owner": {
 
 
 class CaughtError(Exception):
-    """Ends a call of botocore's before anything is sent."""
+    """Ends a botocore call before anything is sent."""
 
 
 def botocores(service: str, origin: str, verb: str, parameters: Mapping[str, Any]) -> Asked:
@@ -95,13 +95,13 @@ def botocores(service: str, origin: str, verb: str, parameters: Mapping[str, Any
 
 
 async def ours(use: Callable[[Wire, AwsEndpoint], Coroutine[Any, Any, Any]]) -> tuple[str, Asked]:
-    """Return the last request that an adapter makes, and the origin it went to."""
+    """Return an adapter's last request, and the origin it went to."""
     async with Scripted([Reply(200, b"{}", {"ETag": '"e"'})]) as server:
         wire = Wire(StaticCredentials(Credentials(access_key="AKIAEXAMPLE", secret_key="secret", session_token="token")))
         try:
             await use(wire, AwsEndpoint.parse(server.origin))
         except OffpollError:
-            pass  # the script's answer is not the service's; what counts is what was asked
+            pass  # the scripted response is not the service's; only the request counts
         await wire.close()
         return server.origin, server.asked[-1]
 
@@ -197,7 +197,7 @@ _ENTRIES = [{"Id": "0", "ReceiptHandle": "r+/="}, {"Id": "1", "ReceiptHandle": "
 def test_calls_equal_botocores(
     run: Run, service: str, verb: str, parameters: Mapping[str, Any], use: Callable[[Wire, AwsEndpoint], Coroutine[Any, Any, Any]]
 ) -> None:
-    """The same verb with the same parameters is the same request."""
+    """The same verb with the same parameters gives the same request."""
     origin, asked = run(ours(use))
     compare(asked, botocores(service, origin, verb, parameters))
 
@@ -215,7 +215,7 @@ def test_calls_equal_botocores(
     ],
 )
 def test_updates_equal_botocores(run: Run, use: Callable[[Wire, AwsEndpoint], Coroutine[Any, Any, Any]]) -> None:
-    """An update's parameters, given to botocore, pass its validation and become the same request."""
+    """botocore accepts an update's parameters and makes the same request of them."""
     origin, asked = run(ours(use))
     parameters = json.loads(asked.body)
     for name, value in parameters["ExpressionAttributeValues"].items():
@@ -225,7 +225,7 @@ def test_updates_equal_botocores(run: Run, use: Callable[[Wire, AwsEndpoint], Co
 
 
 def test_assume_role_equals_botocores(run: Run) -> None:
-    """Assuming a role is the same form."""
+    """The form that assumes a role equals botocore's."""
     origin, asked = run(
         ours(lambda w, e: assumed_role(w, endpoint=e, region="eu-west-1", role_arn="arn:aws:iam::123456789012:role/reader").get())
     )
@@ -236,7 +236,7 @@ def test_assume_role_equals_botocores(run: Run) -> None:
 
 
 def compare(asked: Asked, theirs: Asked) -> None:
-    """Compare what counts of two requests, and check that ours covers its body."""
+    """Compare the defining parts of two requests, and check that our signature covers the body."""
     assert (asked.method, asked.target) == (theirs.method, theirs.target)
     assert {name: asked.headers.get(name) for name in COMPARED} == {name: theirs.headers.get(name) for name in COMPARED}
     if "x-amz-target" in asked.headers:

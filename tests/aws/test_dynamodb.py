@@ -1,4 +1,4 @@
-"""The store's time, and what a table's errors become. What records do is in the contract suite."""
+"""What a table's errors become, and leases in the store's time. The contract suite tests what records do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from offpoll.aws.credentials import Credentials, StaticCredentials
 from offpoll.aws.dynamodb import DynamoRecords
 from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.items import epoch, from_item, ttl
-from offpoll.aws.store_clock import DRIFT, StoreClock
 from offpoll.aws.wire import Wire
 from offpoll.errors import DependencyRefused, DependencyUnavailable, OffpollError
 from offpoll.operation import Submission
@@ -51,49 +50,8 @@ async def table(replies: Sequence[Reply], use: Callable[[DynamoRecords], Corouti
             await wire.close()
 
 
-def test_bounds_err_late() -> None:
-    """Whatever an answer's Date was cut from and whenever it was written, the store's time lies between the bounds."""
-    for cut in (0.0, 0.4, 0.999):
-        for written in (10.0, 10.7, 12.0):  # of the time between sending at 10 and receiving at 12
-            now = [12.0]
-            clock = StoreClock(lambda now=now: now[0])
-            clock.learn(DATE, sent=10.0, received=12.0)
-            for later in (12.0, 17.5, 100.0):
-                now[0] = later
-                true = DATE + timedelta(seconds=cut + later - written)
-                assert clock.earliest() <= true <= clock.latest()
-
-
-def test_bounds_narrow() -> None:
-    """Answers just before and just after a second's turn tell the time to a few milliseconds."""
-    now = [20.0]
-    clock = StoreClock(lambda: now[0])
-    clock.learn(DATE, sent=10.0, received=10.01)
-    assert clock.latest() - clock.earliest() > timedelta(seconds=1)
-    clock.learn(DATE + timedelta(seconds=1), sent=10.02, received=10.03)
-    assert clock.latest() - clock.earliest() < timedelta(seconds=0.05)
-
-
-def test_bounds_widen_with_time() -> None:
-    """Two clocks drift apart: old knowledge is worth less."""
-    now = [10.0]
-    clock = StoreClock(lambda: now[0])
-    clock.learn(DATE, sent=10.0, received=10.0)
-    before = clock.latest() - clock.earliest()
-    now[0] += 10_000.0
-    assert clock.latest() - clock.earliest() == pytest.approx(before + timedelta(seconds=2 * DRIFT * 10_000), abs=timedelta(milliseconds=5))
-
-
-def test_a_clock_that_was_set() -> None:
-    """When answers contradict what was known, the newer ones hold."""
-    clock = StoreClock(lambda: 20.0)
-    clock.learn(DATE, sent=19.0, received=19.0)
-    clock.learn(DATE + timedelta(hours=1), sent=20.0, received=20.0)
-    assert clock.earliest() >= DATE + timedelta(minutes=59)
-
-
-def test_the_time_is_asked_for_once(run: Run) -> None:
-    """Before its first update a worker asks for the time with a read; afterwards every answer tells it."""
+def test_the_time_is_read_once(run: Run) -> None:
+    """Before its first update a worker reads the time; afterwards every response tells it."""
 
     async def use(records: DynamoRecords) -> None:
         for _ in range(2):
@@ -105,8 +63,8 @@ def test_the_time_is_asked_for_once(run: Run) -> None:
 
 @pytest.mark.parametrize("date", ["", "yesterday"])
 @pytest.mark.parametrize("verb", ["get", "renew"])
-def test_an_answer_without_a_time(run: Run, verb: str, date: str) -> None:
-    """An answer that does not tell the time is not DynamoDB's: nothing is judged by it, and not by 1970."""
+def test_a_response_without_a_time(run: Run, verb: str, date: str) -> None:
+    """A response without a date does not come from DynamoDB: it is an outage, and never read as 1970."""
 
     async def use(records: DynamoRecords) -> Any:
         return await (records.get("0" * 32) if verb == "get" else records.renew("0" * 32, held=Claim(attempt=1, token="t"), lease=60.0))
@@ -117,7 +75,7 @@ def test_an_answer_without_a_time(run: Run, verb: str, date: str) -> None:
 
 
 def test_leases_are_in_the_stores_time(run: Run) -> None:
-    """A lease is written by the store's clock, not by this machine's, and not too early."""
+    """A lease is written in the store's time, not this machine's, and never too early."""
     use = lambda records: records.renew("0" * 32, held=Claim(attempt=1, token="t"), lease=60.0)  # noqa: E731
     _, asked = run(table([Reply(200, b"{}"), Reply(200, json.dumps({"Attributes": ITEM}).encode())], use))
     values = json.loads(asked[1].body)["ExpressionAttributeValues"]
@@ -127,7 +85,7 @@ def test_leases_are_in_the_stores_time(run: Run) -> None:
 
 
 def test_refused_update_shows_the_record(run: Run) -> None:
-    """A condition that failed is an answer: the item comes with it."""
+    """A failed condition is a normal response: it comes with the item."""
     refused = json.dumps({"__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException", "message": "x", "Item": ITEM})
     use = lambda records: records.claim(SUBMISSION, seen=0, token="t2", lease=60.0, expires_at=DATE + timedelta(days=14))  # noqa: E731
     update, _ = run(table([Reply(200, b"{}"), Reply(400, refused.encode())], use))
@@ -136,15 +94,15 @@ def test_refused_update_shows_the_record(run: Run) -> None:
 
 
 def test_missing_table_names_the_setting(run: Run) -> None:
-    """A table that is not there says which setting to look at, for records and for service times."""
+    """If the table does not exist, the error names the setting to check."""
     result, _ = run(table([json_error(400, "ResourceNotFoundException")], lambda records: records.check()))
     assert isinstance(result, DependencyRefused)
     assert "OFFPOLL_RECORDS_TABLE" in str(result)
 
 
 @pytest.mark.parametrize("item", [{"id": {"S": "x"}}, {**ITEM, "attempt": {"N": "many"}}, {**ITEM, "created_at": {"S": "yesterday"}}])
-def test_what_is_no_record(run: Run, item: dict[str, Any]) -> None:
-    """An item that is not a record's is not taken for one."""
+def test_items_that_are_no_record(run: Run, item: dict[str, Any]) -> None:
+    """An item that is not a record counts as an outage."""
     result, _ = run(table([Reply(200, json.dumps({"Item": item}).encode())], lambda records: records.get("0" * 32)))
     assert isinstance(result, DependencyUnavailable)
 

@@ -1,4 +1,4 @@
-"""Where AWS is, as the environment says it."""
+"""Endpoints, region and proxy, as the environment gives them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_standard_hosts_equal_botocores(service: str, region: str) -> None:
 
 
 def test_region_variables() -> None:
-    """AWS_REGION goes before AWS_DEFAULT_REGION, an argument before both; none is a mistake that says what to set."""
+    """An argument beats AWS_REGION, which beats AWS_DEFAULT_REGION. Without any, the error says what to set."""
     both = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "us-east-1"}
     assert Endpoints.from_environment(both).region == "eu-west-1"
     assert Endpoints.from_environment({"AWS_DEFAULT_REGION": "us-east-1"}).region == "us-east-1"
@@ -39,7 +39,7 @@ def test_region_variables() -> None:
 
 
 def test_the_profiles_region(tmp_path: Path) -> None:
-    """Where no variable says the region the profile does, as in every SDK; without a file nobody is asked."""
+    """If no variable gives the region, the profile does, as in every SDK; without a file botocore is not asked."""
     (tmp_path / "config").write_text("[default]\nregion = eu-north-1\n[profile dev]\nregion = sa-east-1\n[profile bare]\noutput = json\n")
     files = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none")}
     assert find_region(files) == "eu-north-1"
@@ -64,7 +64,7 @@ def test_connecting_reads_the_profiles_region(tmp_path: Path) -> None:
 
 
 def test_endpoint_variables() -> None:
-    """A service's own variable goes before the general one, and both can be switched off."""
+    """A service's own variable beats the general one, and both can be switched off."""
     environ = {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:4566", "AWS_ENDPOINT_URL_SQS": "http://127.0.0.1:9324/"}
     endpoints = Endpoints.from_environment(environ)
     assert endpoints.service("sqs").origin == "http://127.0.0.1:9324"
@@ -76,8 +76,8 @@ def test_endpoint_variables() -> None:
 @pytest.mark.parametrize(
     "url", ["", "127.0.0.1:4566", "ftp://host", "http://", "http://user:pw@host", "http://host?x=1", "http://host:nan"]
 )
-def test_what_is_no_endpoint(url: str) -> None:
-    """What cannot be called is refused when it is read."""
+def test_invalid_endpoints(url: str) -> None:
+    """An unusable endpoint is refused when it is read."""
     with pytest.raises(ConfigurationError):
         AwsEndpoint.parse(url)
 
@@ -92,13 +92,13 @@ def test_what_is_no_endpoint(url: str) -> None:
     ],
 )
 def test_host_header(url: str, origin: str, host: str) -> None:
-    """The Host header has a port only where it is not the scheme's own, as HTTP clients send it."""
+    """The Host header has a port unless it is the scheme's default, as HTTP clients send it."""
     endpoint = AwsEndpoint.parse(url)
     assert (endpoint.origin, endpoint.host) == (origin, host)
 
 
 def test_addressing_styles() -> None:
-    """Virtual-host style on AWS, path style for custom endpoints and for names that a wildcard certificate does not cover."""
+    """Virtual-host style is used on AWS; path style for custom endpoints and names that a wildcard certificate does not cover."""
     aws, custom = Endpoints(region="eu-west-1", overrides={}).service("s3"), AwsEndpoint.parse("http://127.0.0.1:4566")
     assert bucket_endpoint(aws, bucket="offpoll")[0].origin == "https://offpoll.s3.eu-west-1.amazonaws.com"
     assert bucket_endpoint(aws, bucket="off.poll") == (aws, "/off.poll/")
@@ -112,20 +112,20 @@ def test_addressing_styles() -> None:
 
 
 def test_loopback() -> None:
-    """This machine is asked directly, never through a proxy."""
+    """This machine is reached directly, never through a proxy."""
     assert all(is_loopback(host) for host in ("127.0.0.1:4566", "localhost", "b.s3.localhost:80", "[::1]:80", "127.9.9.9"))
     assert not any(is_loopback(host) for host in ("169.254.169.254", "s3.amazonaws.com", "localhost.example.com", "10.0.0.1:80"))
 
 
 def test_names_a_proxy() -> None:
-    """Any of the three variables, in either case, where it is not empty."""
+    """Any of the three variables names a proxy, in either case, unless it is empty."""
     assert names_a_proxy({"https_proxy": "http://p"})
     assert names_a_proxy({"ALL_PROXY": "http://p"})
     assert not names_a_proxy({"HTTP_PROXY": "", "NO_PROXY": "x"})
 
 
 def test_certificates(tmp_path: Path) -> None:
-    """They are read from the file that the variable names; one that cannot be read is said by name, not by a traceback."""
+    """Certificates come from the file that the variable names. An unreadable file gives an error with its name, not a traceback."""
     file = tmp_path / "ca.pem"
     file.write_bytes(b"pem")
     assert ca_bundle({}) is None

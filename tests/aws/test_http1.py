@@ -1,23 +1,31 @@
-"""Where answers end. Which bytes are answers at all is tested over sockets, in `test_connections`."""
+"""Where HTTP/1.1 responses end, and which bytes are responses at all."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.http_peer import CLOSE, OK, Peer, ask
 
-from offpoll.aws.http1 import read_body, read_head
+from offpoll.aws.connections import Unreachable
+from offpoll.aws.http1 import Response, read_body, read_head
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
-def body_of(answer: bytes) -> bytes | None:
-    """Return the body of an answer that came in one piece; None where it is not whole."""
-    found = read_head(answer)
+def body_of(response: bytes) -> bytes | None:
+    """Return the body of a response that arrived in one piece, or None if it is incomplete."""
+    found = read_head(response)
     body = None if found is None else read_body(found[0].size, found[1], ended=False)
     return None if body is None else body[0]
 
 
 @given(st.binary(max_size=60), st.lists(st.integers(1, 9), max_size=8))
 def test_chunks_in_any_pieces(body: bytes, cuts: list[int]) -> None:
-    """A chunked body is what was put in, however it was cut; with its last byte missing it is not whole yet."""
+    """A chunked body is read whole, however it was cut; without its last byte it is incomplete."""
     chunks, rest = [], body
     for cut in cuts:
         if rest[:cut]:
@@ -30,17 +38,107 @@ def test_chunks_in_any_pieces(body: bytes, cuts: list[int]) -> None:
 
 
 @given(st.binary(max_size=60), st.binary(max_size=20))
-def test_what_follows_a_body(body: bytes, rest: bytes) -> None:
-    """What comes after a body of a given length is told apart from it: such a connection is not kept."""
+def test_bytes_after_a_body(body: bytes, rest: bytes) -> None:
+    """Bytes after a body of a given length are told apart from it, so that such a connection is not kept."""
     found = read_head(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body + rest)
     assert found is not None
     assert read_body(found[0].size, found[1], ended=False) == (body, rest)
 
 
 def test_the_head() -> None:
-    """Names are lowered, white space around values is dropped, and of a name that came twice the last stays."""
+    """Names become lower case, white space around values is dropped, and the last of two equal names wins."""
     found = read_head(b"HTTP/1.1 404 Not Found\r\nDate:  now \r\nX-A: 1\r\nx-a: 2\r\nempty:\r\nContent-Length: 0\r\n\r\n")
     assert found is not None
     head, rest = found
     assert (head.status, head.keep, head.size, rest) == (404, True, 0, b"")
     assert head.headers == {"date": "now", "x-a": "2", "empty": "", "content-length": "0"}
+
+
+# --- over sockets ---------------------------------------------------------------------------------
+
+
+def response_of(run: Run, *pieces: bytes | None) -> Response | Exception:
+    """Return the response, or the error, that a client makes of these pieces."""
+
+    async def use() -> Response | Exception:
+        async with Peer(pieces) as connections:
+            try:
+                return await ask(connections)
+            except Exception as error:
+                return error
+
+    found: Response | Exception = run(use())
+    return found
+
+
+WHOLE = {
+    "length": OK,
+    "no body": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "not modified, with the length of what there would be": b"HTTP/1.1 304 X\r\nContent-Length: 5\r\n\r\n",
+    "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n1\r\no\r\n1;x=y\r\nk\r\n0\r\n\r\n",
+    "chunks and trailers": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\na: b\r\nc: d\r\n\r\n",
+    "chunks that look like an end": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n0\r\n\r\n\r\n0\r\n\r\n",
+    "an interim response first": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 X\r\nlink: y\r\n\r\n" + OK,
+    "no reason": b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok",
+}
+BODIES = {"no body": b"", "not modified, with the length of what there would be": b"", "chunks that look like an end": b"0\r\n\r\n"}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_where_a_response_ends(run: Run, name: str, size: int) -> None:
+    """A response is read to its end, in whatever pieces it arrives, and the connection is kept for the next one."""
+
+    async def use() -> tuple[list[Response], int]:
+        text = WHOLE[name]
+        peer = Peer([text[at : at + size] for at in range(0, len(text), size)])
+        async with peer as connections:
+            return [await ask(connections) for _ in range(2)], peer.connections
+
+    found, connections = run(use())
+    assert [each.body for each in found] == [BODIES.get(name, b"ok")] * 2
+    assert connections == 1
+
+
+def test_a_body_without_a_length(run: Run) -> None:
+    """A body without a length ends with its connection."""
+    found = response_of(run, b"HTTP/1.1 200 OK\r\n\r\n", b"all of ", b"it", CLOSE)
+    assert isinstance(found, Response)
+    assert found.body == b"all of it"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        b"220 smtp.example.com ESMTP\r\n",
+        b"HTTP/2 200\r\n\r\n",
+        b"HTTP/1.1 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\na: b\r\n folded: c\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length : 5\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\na: b\nc: d\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n: b\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nx\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n-5\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nfffffffffff\r\n",
+        b"HTTP/1.1 200 OK\r\na: " + b"b" * 70_000,
+    ],
+    ids=range(15),
+)
+def test_bytes_that_are_not_http(run: Run, response: bytes) -> None:
+    """Bytes that are not HTTP/1.1, or are longer than anything AWS sends, are no response."""
+    found = response_of(run, response, None)
+    assert isinstance(found, Unreachable)
+    assert "not HTTP" in str(found)
+
+
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab"])
+def test_half_a_response(run: Run, begun: bytes) -> None:
+    """If a connection ends before its response does, the effect is unknown."""
+    found = response_of(run, *([begun] if begun else []), CLOSE)
+    assert isinstance(found, Unreachable)
+    assert "closed" in str(found)
+    assert not found.timed_out

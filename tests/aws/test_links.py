@@ -1,4 +1,4 @@
-"""Status links on real servers: only the untouched link works, only for GET, only for its document, only until it ends."""
+"""Status links on real servers: only the unchanged link works, only for GET, only for its document, only until it expires."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def make_bucket(server: Server) -> str:
 
 
 async def using(server: Server, bucket: str, use: Callable[[S3DocumentStore], Awaitable[T]]) -> T:
-    """Use a store for calls, and close its connections."""
+    """Use a store, then close its connections."""
     wire = Wire(StaticCredentials(Credentials(access_key=server.access_key, secret_key=server.secret_key)))
     try:
         return await use(S3DocumentStore(wire, endpoint=AwsEndpoint.parse(server.origin), bucket=bucket, region=server.region))
@@ -60,7 +60,7 @@ def document_store(server: Server, bucket: str, clock: Callable[[], datetime] = 
 
 @pytest.fixture
 def key(server: Server, bucket: str, run: Run) -> str:
-    """A document that is there."""
+    """The key of an existing document."""
     name = f"status/public/{secrets.token_hex(16)}"
     run(using(server, bucket, lambda store: store.create(name, b'{"a":1}')))
     return name
@@ -72,15 +72,15 @@ def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, bytes, di
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     request = urllib.request.Request(url, data=data, method=method, headers=sent)
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            return answer.status, answer.read(), {name.lower(): value for name, value in answer.headers.items()}
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return response.status, response.read(), {name.lower(): value for name, value in response.headers.items()}
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read(), {name.lower(): value for name, value in error.headers.items()}
 
 
 def test_a_good_link_works(server: Server, bucket: str, key: str) -> None:
-    """The link reads the document, with its type, its etag, and the headers that keep caches honest."""
+    """The link reads the document, with its type, its etag, and the headers that stop caches from serving old copies."""
     status, body, headers = fetch(document_store(server, bucket).sign(key, lifetime=60.0).href)
     assert (status, body) == (200, b'{"a":1}')
     assert headers["content-type"] == "application/json"
@@ -90,7 +90,7 @@ def test_a_good_link_works(server: Server, bucket: str, key: str) -> None:
 
 
 def test_conditional_get(server: Server, bucket: str, key: str) -> None:
-    """A reader that has the document already gets 304 and no body."""
+    """A reader that has the current document gets 304 and no body."""
     href = document_store(server, bucket).sign(key, lifetime=60.0).href
     etag = fetch(href)[2]["etag"]
     status, body, _ = fetch(href, if_none_match=etag)
@@ -100,7 +100,7 @@ def test_conditional_get(server: Server, bucket: str, key: str) -> None:
 
 @pytest.mark.parametrize("part", ["X-Amz-Signature=", "X-Amz-Date=", "X-Amz-Expires=", "X-Amz-Credential="])
 def test_a_tampered_link_is_refused(server: Server, bucket: str, key: str, part: str) -> None:
-    """Changing one character of any signed part ends the link."""
+    """Changing one character of any signed part breaks the link."""
     href = document_store(server, bucket).sign(key, lifetime=600.0).href
     at = href.index(part) + len(part) + (3 if part != "X-Amz-Expires=" else 0)
     tampered = href[:at] + ("1" if href[at] != "1" else "2") + href[at + 1 :]
@@ -109,7 +109,7 @@ def test_a_tampered_link_is_refused(server: Server, bucket: str, key: str, part:
 
 
 def test_a_link_is_for_one_document(server: Server, bucket: str, key: str, run: Run) -> None:
-    """A link does not read another document, though that one exists."""
+    """A link does not read another existing document."""
     other = f"status/public/{secrets.token_hex(16)}"
     run(using(server, bucket, lambda store: store.create(other, b"{}")))
     href = document_store(server, bucket).sign(key, lifetime=60.0).href
@@ -118,7 +118,7 @@ def test_a_link_is_for_one_document(server: Server, bucket: str, key: str, run: 
 
 
 def test_an_expired_link_is_refused(server: Server, bucket: str, key: str) -> None:
-    """A link that was signed an hour ago for a minute does not work; for two hours, it does."""
+    """A link signed an hour ago for one minute is refused; for two hours, it works."""
     earlier = document_store(server, bucket, clock=lambda: datetime.now(UTC) - timedelta(hours=1))
     assert fetch(earlier.sign(key, lifetime=60.0).href)[0] == 403
     assert fetch(earlier.sign(key, lifetime=7200.0).href)[0] == 200
@@ -126,7 +126,7 @@ def test_an_expired_link_is_refused(server: Server, bucket: str, key: str) -> No
 
 @pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE", "POST"])
 def test_a_link_is_for_get(server: Server, bucket: str, key: str, method: str, run: Run) -> None:
-    """With another method the link is refused, and the document stays what it was."""
+    """With another method the link is refused, and the document stays unchanged."""
     store = document_store(server, bucket)
     assert fetch(store.sign(key, lifetime=60.0).href, method)[0] in {400, 403, 405, 411}
     found = run(using(server, bucket, lambda store: store.read(key)))
@@ -135,13 +135,13 @@ def test_a_link_is_for_get(server: Server, bucket: str, key: str, method: str, r
 
 
 def test_without_a_signature(server: Server, bucket: str, key: str) -> None:
-    """Knowing the address of a document is not enough."""
+    """Knowing a document's address is not enough."""
     href = document_store(server, bucket).sign(key, lifetime=60.0).href
     assert fetch(href.partition("?")[0])[0] == 403
 
 
 def test_without_its_signature(ceph_server: Server, run: Run) -> None:
-    """A link without its signature is refused. (ministack 1.5.33 answers it.)"""
+    """A link without its signature is refused. (ministack 1.5.33 serves it.)"""
     made = make_bucket(ceph_server)
     store = document_store(ceph_server, made)
     run(using(ceph_server, made, lambda store: store.create("status/public/k", b"{}")))
@@ -151,7 +151,7 @@ def test_without_its_signature(ceph_server: Server, run: Run) -> None:
 
 
 def test_odd_keys_can_be_linked(server: Server, bucket: str, run: Run) -> None:
-    """A link to a document with an odd key reads that document."""
+    """A link to a document with an unusual key reads that document."""
     store = document_store(server, bucket)
     for name in ("a b+~%&=?#", "ü漢🙂", "'()*!@,:;$"):
         odd = f"status/{name}/{secrets.token_hex(4)}"
@@ -160,7 +160,7 @@ def test_odd_keys_can_be_linked(server: Server, bucket: str, run: Run) -> None:
 
 
 def test_public_address(ministack_server: Server, run: Run) -> None:
-    """Links can be signed for another address than the one this process uses: here for `localhost` instead of 127.0.0.1."""
+    """Links can be signed for an address other than the one this process uses: here `localhost` instead of 127.0.0.1."""
     server, made = ministack_server, make_bucket(ministack_server)
     run(using(server, made, lambda store: store.create("status/public/k", b"{}")))
     wire = Wire(StaticCredentials(Credentials(access_key=server.access_key, secret_key=server.secret_key)))
@@ -172,7 +172,7 @@ def test_public_address(ministack_server: Server, run: Run) -> None:
 
 
 def test_check(server: Server, bucket: str) -> None:
-    """The check passes on what is there and names what is not."""
+    """The check passes if everything exists, and otherwise names what is missing."""
 
     async def checks() -> list[str]:
         found = []

@@ -1,4 +1,4 @@
-"""What a document store makes of the answers of S3. What it does is in the contract suite."""
+"""How the document store reads S3's responses. The contract suite tests what the store does."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OK = Reply(200, b"{}", {"ETag": '"e1"'})
 
 
 async def store(replies: Sequence[Reply], use: Callable[[S3DocumentStore], Coroutine[Any, Any, Any]]) -> tuple[Any, list[Asked]]:
-    """Use a document store against a script: what it returned or raised, and what was asked."""
+    """Use a document store against a script. Return its result or error, and the requests."""
     async with Scripted(replies) as server:
         wire = Wire(StaticCredentials(CREDENTIALS), random=lambda: 0.0)
         documents = S3DocumentStore(wire, endpoint=AwsEndpoint.parse(server.origin), bucket="b", region="eu-west-1")
@@ -41,14 +41,14 @@ async def store(replies: Sequence[Reply], use: Callable[[S3DocumentStore], Corou
 
 
 def test_hidden_key_reads_as_missing(run: Run) -> None:
-    """Without s3:ListBucket AWS answers 403 AccessDenied for a key that is not there: that is None, not an error."""
+    """Without s3:ListBucket AWS answers 403 AccessDenied for a missing key: the store returns None and raises nothing."""
     result, asked = run(store([s3_error(403, "AccessDenied")], lambda s: s.read("k")))
     assert result is None
     assert len(asked) == 1
 
 
-def test_lost_answer_of_a_create(run: Run) -> None:
-    """A create whose answer was lost meets its own document on the retry: DocumentExists, which callers read as 'look again'."""
+def test_lost_response_of_a_create(run: Run) -> None:
+    """If the response to a create is lost, its retry meets its own document: DocumentExists, which tells callers to read again."""
     result, asked = run(store([DROP, s3_error(412, "PreconditionFailed")], lambda s: s.create("k", b"1")))
     assert isinstance(result, DocumentExists)
     assert len(asked) == 2
@@ -56,7 +56,7 @@ def test_lost_answer_of_a_create(run: Run) -> None:
 
 @pytest.mark.parametrize(("status", "code"), [(412, "PreconditionFailed"), (409, "ConditionalRequestConflict"), (404, "NoSuchKey")])
 def test_replace_that_met_another_state(run: Run, status: int, code: str) -> None:
-    """Another etag, a write at the same moment and a deleted document are one thing: the document changed."""
+    """Another etag, a concurrent write and a deleted document all raise DocumentChanged."""
     result, asked = run(store([s3_error(status, code)], lambda s: s.replace("k", b"1", etag="e0")))
     assert isinstance(result, DocumentChanged)
     assert asked[0].headers["if-match"] == "e0"
@@ -78,15 +78,15 @@ def test_replace_that_met_another_state(run: Run, status: int, code: str) -> Non
     ],
 )
 def test_refusals_say_what_to_do(run: Run, reply: Reply, says: str) -> None:
-    """A refusal is DependencyRefused, with the vendor's words and what the operator can do."""
+    """A refusal is DependencyRefused, with the vendor's words and advice for the operator."""
     result, asked = run(store([reply], lambda s: s.create("k", b"1")))
     assert isinstance(result, DependencyRefused)
     assert says in str(result)
     assert len(asked) == 1
 
 
-def test_an_answer_without_etag(run: Run) -> None:
-    """A server that is no S3 is not believed."""
+def test_a_response_without_etag(run: Run) -> None:
+    """A response that S3 cannot have sent counts as an outage."""
     result, _ = run(store([Reply(200, b"welcome")], lambda s: s.create("k", b"1")))
     assert isinstance(result, DependencyUnavailable)
     assert "ETag" in str(result)
@@ -101,7 +101,7 @@ def test_keys_that_clients_would_rewrite(run: Run, key: str) -> None:
 
 
 def test_etags_travel_without_quotes(run: Run) -> None:
-    """Etags come out without quotes, as Ceph wants them back."""
+    """Etags are returned without quotes, as Ceph needs them back."""
     result, asked = run(store([OK], lambda s: s.create("k", b"1")))
     assert result == "e1"
     assert asked[0].headers["if-none-match"] == "*"

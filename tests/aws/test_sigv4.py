@@ -1,4 +1,4 @@
-"""Every signed byte against botocore's own signer, which is the oracle here and nowhere else."""
+"""Every signed byte compared with botocore's own signer, which is used here as the oracle."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from offpoll.aws.sigv4 import MAX_LIFETIME, HeaderSigner, Presigner
 from offpoll.aws.wire import Wire
 from offpoll.errors import ConfigurationError
 
-#: Presigned URLs compared. All in all more than 50,000.
+#: The number of presigned URLs compared, more than 50,000 in total.
 CASES = 52_000
 
 REGIONS = ("eu-west-1", "us-east-1", "us-west-2", "ap-southeast-2", "cn-north-1", "us-gov-west-1")
@@ -42,14 +42,14 @@ def _plain_botocore(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
 
 @pytest.fixture
 def set_oracle_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
-    """Let botocore sign at a time of ours."""
+    """Let botocore sign at the test's time."""
     now = [datetime(2026, 1, 1, tzinfo=UTC)]
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *_, **__: now[0].replace(tzinfo=None))
     return lambda at: now.__setitem__(0, at)
 
 
 def _key(source: random.Random) -> str:
-    """Return a key: mostly plain, often odd, never with a part that HTTP clients would remove."""
+    """Return a key: mostly plain, often unusual, never with a part that HTTP clients remove."""
     if source.random() < 0.3:
         return f"status/public/{source.getrandbits(128):032x}"
     parts = ["".join(source.choice(ODD) for _ in range(source.randint(1, 12))) for _ in range(source.randint(1, 4))]
@@ -65,7 +65,7 @@ def _client(region: str, style: str, custom: str) -> Any:
 
 
 def _targets() -> list[tuple[Any, Presigner, str]]:
-    """Return botocore's client and our presigner for all regions, styles, endpoints and buckets that go together."""
+    """Return botocore's client and our presigner for each valid combination of region, style, endpoint and bucket."""
     targets = []
     for custom in CUSTOM:
         for region in REGIONS if not custom else REGIONS[:2]:
@@ -83,7 +83,7 @@ def _targets() -> list[tuple[Any, Presigner, str]]:
 
 
 def test_presigned_urls_equal_botocores(set_oracle_time: Callable[[datetime], None]) -> None:
-    """A presigned GET is byte for byte the one that botocore makes, whatever the region, key, token, time, lifetime, style or endpoint."""
+    """A presigned GET equals botocore's byte for byte, for every region, key, token, time, lifetime, style and endpoint."""
     source, targets, compared = random.Random(20261123), _targets(), 0
     while compared < CASES:
         client, presigner, bucket = source.choice(targets)
@@ -102,7 +102,7 @@ def test_presigned_urls_equal_botocores(set_oracle_time: Callable[[datetime], No
 
 
 def _oracle_url(client: Any, bucket: str, key: str, lifetime: int, number: int) -> str:
-    """Ask botocore. One URL in 26 goes through the whole client; the others take its signer's short cut, which is the same code behind."""
+    """Ask botocore. One URL in 26 goes through the whole client; the others call its signer, which runs the same code."""
     if number % 26 == 0:
         return str(client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=lifetime))
     base = client.__dict__.setdefault("_bases", {}).get(bucket)
@@ -118,7 +118,7 @@ def _oracle_url(client: Any, bucket: str, key: str, lifetime: int, number: int) 
 
 
 def test_caches_follow_second_credentials_and_lifetime(set_oracle_time: Callable[[datetime], None]) -> None:
-    """A presigner used again signs with the new second, day, credentials and lifetime, never with those it remembers."""
+    """A reused presigner signs with the new second, day, credentials and lifetime, never with remembered ones."""
     client = _client("eu-west-1", "virtual", "")
     address, path = bucket_endpoint(Endpoints(region="eu-west-1", overrides={}).service("s3"), bucket="offpoll-status")
     presigner = Presigner(region="eu-west-1", origin=address.origin, host=address.host, path=path)
@@ -138,7 +138,7 @@ def test_caches_follow_second_credentials_and_lifetime(set_oracle_time: Callable
 
 @pytest.mark.parametrize("lifetime", [0, -1, MAX_LIFETIME + 1])
 def test_lifetime_out_of_range_is_refused(lifetime: int) -> None:
-    """A link that S3 would refuse, or that would never end, is not signed."""
+    """A link that S3 would refuse, or that would never expire, is not signed."""
     presigner = Presigner(region="eu-west-1", origin="https://s3.eu-west-1.amazonaws.com", host="s3.eu-west-1.amazonaws.com")
     with pytest.raises(ConfigurationError, match="OFFPOLL_LINK_LIFETIME"):
         presigner.presign(Credentials(access_key="a", secret_key="b"), "k", at=datetime(2026, 1, 1, tzinfo=UTC), lifetime=lifetime)
@@ -152,7 +152,7 @@ def test_key_without_utf8_is_refused() -> None:
 
 
 def test_link_ends_before_its_credentials() -> None:
-    """A link never outlives the credentials that sign it, and says so."""
+    """A link never outlives the credentials that sign it, and its expiry says so."""
     now = datetime(2026, 11, 23, 18, 0, 0, 500_000, tzinfo=UTC)
     ends_at = now + timedelta(minutes=30)
     credentials = StaticCredentials(Credentials(access_key="a", secret_key="b", session_token="t", expires_at=ends_at))

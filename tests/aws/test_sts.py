@@ -1,4 +1,4 @@
-"""The signer's role: assumed at STS, used for links only."""
+"""The signer's role: assumed through STS, and used for links only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STS = """<R xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><X><Credentials><A
 
 
 def test_signer_role(run: Run) -> None:
-    """Links are signed by the assumed role, whose credentials a write fetches on its way; writes are signed by this process's own."""
+    """The assumed role signs links, and a write fetches its credentials on the way; this process's own credentials sign writes."""
 
     async def use() -> None:
         async with Scripted([Reply(200, STS.encode())]) as sts, Scripted([Reply(200, b"", {"ETag": '"e"'})]) as server:
@@ -43,7 +43,7 @@ def test_signer_role(run: Run) -> None:
 
 
 def test_signer_role_that_cannot_be_assumed(run: Run) -> None:
-    """A role that cannot be assumed stops the signing, not the writing; the error names the role."""
+    """If the role cannot be assumed, signing fails but writing works; the error names the role."""
 
     async def use() -> None:
         async with Scripted([s3_error(403, "AccessDenied")]) as sts, Scripted([Reply(200, b"", {"ETag": '"e"'})]) as server:

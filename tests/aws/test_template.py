@@ -1,4 +1,4 @@
-"""The AWS template is accepted by the linter after translation, and has what linters do not ask for."""
+"""The AWS template passes the linter after translation, and keeps promises that linters do not check."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tests.support.cloudformation import EVERYTHING, expiry, of_type, properties
 
 from offpoll.metrics import OPERATIONS_ENDED, EmfMetrics
 
-# As a whole
+# The whole template
 
 
 def test_the_linter_finds_nothing_after_translation() -> None:
-    """SAM's own form hides from the linter what CloudFormation will get."""
-    from cfnlint.api import ManualArgs, lint  # takes seconds: not for every collection of tests
+    """The linter checks CloudFormation's form, because SAM's form hides resources from it."""
+    from cfnlint.api import ManualArgs, lint  # takes seconds, so not at every collection of tests
 
     found = lint(json.dumps(translated()), config=ManualArgs(regions=["eu-west-1"], include_checks=["I"]))
     assert [str(each) for each in found] == []
 
 
-def test_what_is_not_done_has_its_reason() -> None:
-    """Each suppressed check of a scanner says why, on the resource that it is about."""
+def test_each_suppressed_check_has_its_reason() -> None:
+    """Each suppressed check of a scanner gives its reason on the resource that it concerns."""
     skips = [
         each for resource in source()["Resources"].values() for each in resource.get("Metadata", {}).get("checkov", {}).get("skip", [])
     ]
@@ -32,13 +32,13 @@ def test_what_is_not_done_has_its_reason() -> None:
 
 
 def test_cloudformation_can_read_it() -> None:
-    """It has no aliases, which CloudFormation does not know, and is small enough to be sent in a request instead of a bucket."""
+    """The template has no YAML aliases, which CloudFormation does not support, and fits into a request without a bucket."""
     assert not re.search(r"[:\-\[{,] [&*]\w|<<:", text())
     assert len(text().encode()) <= 51_200
 
 
-def test_no_name_is_taken() -> None:
-    """Two stacks in one account do not meet: CloudFormation names everything, so a replacement never waits for a name either."""
+def test_no_name_is_fixed() -> None:
+    """CloudFormation names everything, so two stacks in one account never collide and a replacement never waits for a name."""
     named = {"BucketName", "QueueName", "TableName", "FunctionName", "RoleName", "LogGroupName", "AlarmName", "DashboardName"}
     own = {"ApiPermission": {"FunctionName"}, "WorkerFailures": {"LogGroupName"}, "DeadLettersFailures": {"LogGroupName"}}
     for name, each in resources(**EVERYTHING).items():
@@ -50,7 +50,7 @@ def test_no_name_is_taken() -> None:
 
 
 def test_the_bucket_is_private_and_encrypted() -> None:
-    """Whatever anybody grants; and a key of one's own is used with a bucket key, or each poll would ask KMS."""
+    """No grant makes the bucket public. A custom KMS key is used with a bucket key, because otherwise each poll would call KMS."""
     for name, each in of_type("AWS::S3::Bucket", AccessLogs="true").items():
         blocked = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
         assert each["PublicAccessBlockConfiguration"] == dict.fromkeys(blocked, True), name
@@ -62,8 +62,8 @@ def test_the_bucket_is_private_and_encrypted() -> None:
     }
 
 
-def test_documents_are_only_moved_where_that_was_asked_for() -> None:
-    """Without the parameter no rule has a transition; with it only larger objects are moved, after the 30 days that S3 asks for."""
+def test_documents_move_only_on_request() -> None:
+    """Without the parameter no rule has a transition. With it, only larger objects move, after the 30 days that S3 requires."""
     assert not [each for each in rules("Documents") if "Transitions" in each]
     moved = [each for each in rules("Documents", **EVERYTHING) if "Transitions" in each]
     assert [(each["ObjectSizeGreaterThan"], each["Transitions"]) for each in moved] == [
@@ -74,7 +74,7 @@ def test_documents_are_only_moved_where_that_was_asked_for() -> None:
 
 
 def test_access_logs_are_optional_and_expire() -> None:
-    """They hold links, which work until they end."""
+    """Access logs hold links, which work until they expire, so the logs expire too."""
     assert "LoggingConfiguration" not in properties("Documents")
     assert "AccessLogBucket" not in resources()
     assert properties("Documents", AccessLogs="true")["LoggingConfiguration"]["DestinationBucketName"] == "AccessLogBucket"
@@ -83,7 +83,7 @@ def test_access_logs_are_optional_and_expire() -> None:
 
 
 def test_browsers_are_admitted_to_both_or_to_neither() -> None:
-    """They poll the bucket and submit to the API; what they must send and see is allowed at each."""
+    """Browsers poll the bucket and submit to the API, so both allow the headers that browsers send and read."""
     assert "CorsConfiguration" not in properties("Documents") | properties("Api")
     origins = ["https://shop.example.com", "https://example.com"]
     bucket = properties("Documents", **EVERYTHING)["CorsConfiguration"]["CorsRules"]
@@ -100,12 +100,12 @@ def test_browsers_are_admitted_to_both_or_to_neither() -> None:
 
 
 def test_queues_are_encrypted() -> None:
-    """By SQS itself."""
+    """SQS itself encrypts the queues."""
     assert all(each["SqsManagedSseEnabled"] is True for each in of_type("AWS::SQS::Queue").values())
 
 
 def test_the_table_is_as_the_code_uses_it() -> None:
-    """Key, TTL attribute, on demand, and a way back after a mistake."""
+    """The table has the code's key and TTL attribute, is billed on demand, and can be restored after a mistake."""
     table = properties("Records")
     assert table["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
     assert table["AttributeDefinitions"] == [{"AttributeName": "id", "AttributeType": "S"}]
@@ -115,14 +115,14 @@ def test_the_table_is_as_the_code_uses_it() -> None:
 
 
 def test_data_outlives_its_stack() -> None:
-    """Deleting or replacing deletes no document, record or secret; a stack that was never whole leaves nothing behind."""
+    """Deleting or replacing a stack keeps documents, records and the secret; a stack that was never complete leaves nothing behind."""
     for name in ("Documents", "Records", "Secret"):
         kept = resources()[name]
         assert (kept["DeletionPolicy"], kept["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain"), name
 
 
 def test_functions_are_fed_by_their_queues() -> None:
-    """A failed message does not take its batch with it, and workers do not take all of the account's concurrency."""
+    """One failed message does not fail its batch, and workers do not use up the account's concurrency."""
     mappings = of_type("AWS::Lambda::EventSourceMapping").values()
     found = {each["FunctionName"]: (each["EventSourceArn"].rpartition(":")[2], int(each["BatchSize"])) for each in mappings}
     assert found == {"WorkerFunction": ("Operations", 1), "DeadLettersFunction": ("DeadLetters", 10)}
@@ -133,7 +133,7 @@ def test_functions_are_fed_by_their_queues() -> None:
 
 
 def test_functions_are_made_from_one_zip() -> None:
-    """Entry points, architecture, runtime, and a role and a log of its own for each."""
+    """Each function has its entry point, architecture and runtime, and a separate role and log."""
     functions = of_type("AWS::Lambda::Function", CodeBucket="bucket", CodeKey="key", Runtime="python3.13", Architecture="x86_64")
     assert {each["Handler"] for each in functions.values()} == {f"offpoll.functions.{name}" for name in ("api", "worker", "dead_letters")}
     for name, each in functions.items():
@@ -144,28 +144,28 @@ def test_functions_are_made_from_one_zip() -> None:
         assert properties(name, Tracing="true")["TracingConfig"] == {"Mode": "Active"}
 
 
-def test_the_runtimes_are_lambda_s_pythons() -> None:
-    """All from 3.11 on that the pinned SDK knows (tests/test_pythons.py: the default one is tested); arm64 is the cheaper architecture."""
+def test_the_runtimes_are_lambdas_pythons() -> None:
+    """The runtimes are all of the pinned SDK's Pythons from 3.11 on; test_pythons.py tests the default. arm64 is cheaper than x86_64."""
     known = botocore.session.get_session().get_service_model("lambda").shape_for("Runtime").enum
     pythons = {each for each in known if each.startswith("python3.") and int(each.rpartition(".")[2]) >= 11}
     assert set(source()["Parameters"]["Runtime"]["AllowedValues"]) == pythons
     assert source()["Parameters"]["Architecture"]["Default"] == "arm64"
 
 
-def test_logs_end() -> None:
-    """A log group without a retention is kept, and billed, for ever."""
+def test_logs_expire() -> None:
+    """Without a retention a log group is kept, and billed, for ever."""
     groups = of_type("AWS::Logs::LogGroup", AccessLogs="true", LogRetentionDays=7)
     assert set(groups) == {"ApiLog", "WorkerLog", "DeadLettersLog", "AccessLog"}
     assert all(each == {"RetentionInDays": "7"} for each in groups.values())
 
 
 def test_workers_are_deployed_before_the_api() -> None:
-    """What a new API accepts finds workers that know it."""
+    """Whatever a new API accepts finds workers that know it."""
     assert {"WorkerFunction", "DeadLettersFunction"} <= set(resources()["ApiFunction"]["DependsOn"])
 
 
-def test_the_api_may_call_its_function_and_nobody_else_may() -> None:
-    """Every path goes to it. The permission names this API and its one route, as SAM would write it."""
+def test_only_the_api_may_call_its_function() -> None:
+    """Every path goes to the function. The permission names this API and its one route, as SAM would write it."""
     found = resources(names={"Api": "a1b2"})
     assert found["ApiIntegration"]["Properties"]["IntegrationUri"] == "arn:aws:lambda:eu-west-1:123456789012:function:ApiFunction"
     assert (found["ApiRoute"]["Properties"]["RouteKey"], found["ApiStage"]["Properties"]["StageName"]) == ("$default", "$default")
@@ -181,8 +181,8 @@ def test_the_api_may_call_its_function_and_nobody_else_may() -> None:
     assert properties("ApiFunction")["Timeout"] < 30  # an HTTP API waits no longer
 
 
-def test_a_domain_of_ones_own_is_optional() -> None:
-    """With TLS 1.2, and with a DNS record only where a zone is named."""
+def test_a_custom_domain_is_optional() -> None:
+    """A custom domain uses TLS 1.2, and gets a DNS record only if a zone is named."""
     own = {"Domain", "DomainMapping", "DomainRecord"}
     assert not own & set(resources())
     assert own <= set(resources(**EVERYTHING))
@@ -194,7 +194,7 @@ def test_a_domain_of_ones_own_is_optional() -> None:
 
 
 def test_there_is_an_alarm_for_what_needs_somebody() -> None:
-    """Parked messages, old messages, old dead letters, failed operations, errors and throttles; a quiet service is no alarm."""
+    """Parked messages, old messages, old dead letters, failed operations, errors and throttles raise alarms; a quiet app raises none."""
     alarms = of_type("AWS::CloudWatch::Alarm")
     assert {(each["MetricName"], *(dimension["Value"] for dimension in each.get("Dimensions", []))) for each in alarms.values()} == {
         ("ApproximateNumberOfMessagesVisible", "Parking"),
@@ -212,7 +212,7 @@ def test_there_is_an_alarm_for_what_needs_somebody() -> None:
 
 
 def test_failed_operations_are_counted_from_the_log() -> None:
-    """The filters find what the functions' metrics write; they put it under the name that the alarm reads."""
+    """The filters match the functions' metrics and store them under the name that the alarm reads."""
     lines: list[str] = []
     EmfMetrics(lines.append).count(OPERATIONS_ENDED, kind="order", status="failed")
     (line,) = [json.loads(each) for each in lines]
@@ -227,7 +227,7 @@ def test_failed_operations_are_counted_from_the_log() -> None:
 
 
 def test_the_dashboard_can_be_read() -> None:
-    """It is JSON, and nothing in it is left to be filled in."""
+    """The dashboard is valid JSON without placeholders."""
     body = properties("Dashboard")["DashboardBody"]
     widgets = json.loads(body)["widgets"]
     assert "${" not in body

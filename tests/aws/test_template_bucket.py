@@ -1,7 +1,7 @@
-"""The template's bucket on Ceph RGW, a real S3: its policy and its lifecycle rules, as they are written there.
+"""The template's bucket on Ceph RGW, a real S3: its policy and lifecycle rules, exactly as written.
 
-Clients come from 127.0.0.1 and 127.0.0.2, over HTTP and HTTPS. Ceph takes policies without spaces, has roles without an account, and leaves
-`aws:SecureTransport` out of what comes over plain HTTP. A lifecycle "day" lasts a second here.
+Clients use 127.0.0.1 and 127.0.0.2, over HTTP and HTTPS. Ceph reads policies without spaces, has roles without an account, and omits
+`aws:SecureTransport` for plain HTTP. A lifecycle "day" lasts one second here.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ REGION = "us-east-1"
 BUCKET, EXPIRING = "documents", "expiring"
 KEY = "status/public/0123456789abcdef0123456789abcdef"
 
-#: The allow-list has the second of these addresses only.
+#: The allow-list has only the second of these addresses.
 OUTSIDE, INSIDE = "127.0.0.1", "127.0.0.2"
 
-#: Seconds until a document of 16 "days" must be gone. It takes 14 to 17.
+#: Seconds until a document of 16 "days" must be gone. Ceph takes 14 to 17.
 PATIENCE = 60.0
 
 Run = Callable[[Any], Any]
@@ -50,8 +50,8 @@ class Store:
 
     Attributes:
         server: over HTTP.
-        https: the same by HTTPS.
-        certificates: a PEM file of whom to trust.
+        https: the same server over HTTPS.
+        certificates: a PEM file with the authority to trust.
     """
 
     server: Server
@@ -59,13 +59,13 @@ class Store:
     certificates: Path
 
     def client(self, service: str) -> Any:
-        """Return a boto3 client of the buckets' owner, over HTTPS."""
+        """Return a boto3 client for the buckets' owner, over HTTPS."""
         keys = boto3.Session(self.server.access_key, self.server.secret_key, region_name=REGION)
         config = Config(request_checksum_calculation="when_required", s3={"addressing_style": "path"})
         return keys.client(service, endpoint_url=self.https, verify=str(self.certificates), config=config)
 
     async def link(self, origin: str) -> str:
-        """Write a document as our functions do, from outside of the allow-list, and sign a link to it with the signer's role."""
+        """Write a document as our functions do, from outside the allow-list, and sign a link to it with the signer's role."""
         own = Credentials(access_key=self.server.access_key, secret_key=self.server.secret_key)
         wire, endpoint = Wire(StaticCredentials(own), certificates=self.certificates.read_bytes()), AwsEndpoint.parse(self.https)
         signer = assumed_role(wire, endpoint=endpoint, region=REGION, role_arn="arn:aws:iam:::role/SignerRole")
@@ -86,15 +86,15 @@ class Store:
             connection = http.client.HTTPSConnection(parts.netloc, source_address=(source, 0), timeout=30, context=trusted)
         try:
             connection.request("GET", f"{parts.path}?{parts.query}")
-            answer = connection.getresponse()
-            return answer.status, answer.read()
+            response = connection.getresponse()
+            return response.status, response.read()
         finally:
             connection.close()
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """Run the server; make the signer, a bucket with the policy, and one with the lifecycle rules and documents that are to expire."""
+    """Run the server; create the signer, a bucket with the policy, and a bucket with the lifecycle rules and aging documents."""
     require_ceph()
     directory = tmp_path_factory.mktemp("ceph-policies")
     authority, port = trustme.CA(), free_port()
@@ -111,7 +111,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 def for_ceph(document: Any) -> str:
-    """Write a policy as Ceph reads it."""
+    """Write a policy in the form that Ceph reads."""
     return json.dumps(document, separators=(",", ":")).replace(f"iam::{ACCOUNT}:role/", "iam:::role/")
 
 
@@ -123,7 +123,7 @@ def _make_signer(iam: Any) -> None:
 
 
 def _make_expiring(s3: Any) -> None:
-    """Make a bucket whose documents begin to age now, and one other object."""
+    """Create a bucket whose documents begin to age now, and one other object."""
     s3.create_bucket(Bucket=EXPIRING)
     s3.put_bucket_lifecycle_configuration(
         Bucket=EXPIRING, LifecycleConfiguration={"Rules": [as_request(each) for each in rules("Documents")]}
@@ -133,7 +133,7 @@ def _make_expiring(s3: Any) -> None:
 
 
 def as_request(rule: dict[str, Any]) -> dict[str, Any]:
-    """Say a rule of CloudFormation's in S3's own words."""
+    """Translate a CloudFormation rule into an S3 request."""
     said = {"ID": rule["Id"], "Status": rule["Status"], "Filter": {"Prefix": rule.get("Prefix", "")}}
     if "ExpirationInDays" in rule:
         said["Expiration"] = {"Days": rule["ExpirationInDays"]}
@@ -141,7 +141,7 @@ def as_request(rule: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_only_allowed_addresses_may_use_a_link(store: Store, run: Run) -> None:
-    """The same valid link works from an address of the list and from no other; our own functions, elsewhere, write and read."""
+    """A valid link works only from an address on the list. Our own functions write and read from elsewhere."""
     link = run(store.link(store.https))
     assert store.get(link, source=INSIDE) == (200, b"{}")
     status, body = store.get(link, source=OUTSIDE)
@@ -149,7 +149,7 @@ def test_only_allowed_addresses_may_use_a_link(store: Store, run: Run) -> None:
 
 
 def test_plain_http_is_refused(store: Store, run: Run) -> None:
-    """A link does not sign its scheme. Whoever it was given to may not send it in the clear, from wherever."""
+    """A link does not sign its scheme, so the bucket refuses plain HTTP from everywhere."""
     link = run(store.link(store.server.origin))
     assert link.startswith("http://")
     for source in (INSIDE, OUTSIDE):
@@ -159,7 +159,7 @@ def test_plain_http_is_refused(store: Store, run: Run) -> None:
 
 
 def test_documents_expire(store: Store) -> None:
-    """After the template's days, and nothing that is no document."""
+    """The bucket deletes documents after the template's days, and nothing else."""
     s3, end = store.client("s3"), time.monotonic() + PATIENCE
 
     def keys() -> list[str]:

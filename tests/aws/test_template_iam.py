@@ -1,6 +1,6 @@
-"""The template's policies, enforced: each function can do what it must through our own adapters, and nothing else.
+"""The template's policies, enforced: through our own adapters each function can do its work, and nothing else.
 
-On ministack, as IAM users with the roles' documents. ministack asks a permission of its own for each batch verb, which AWS does not know.
+They run on ministack, as IAM users with the roles' documents. For batch verbs ministack requires permissions that AWS does not have.
 """
 
 from __future__ import annotations
@@ -49,25 +49,25 @@ class Stack:
     keys: Mapping[str, tuple[str, str]]
 
     def client(self, role: str, service: str) -> Any:
-        """Return a boto3 client with a role's rights; of root's, without one."""
+        """Return a boto3 client with a role's rights, or root's if no role is given."""
         access_key, secret_key = self.keys[role] if role else ("test", "test")
         return boto3.Session(access_key, secret_key, region_name=REGION).client(service, endpoint_url=self.made.endpoint)
 
     def dependencies(self, role: str) -> Dependencies:
-        """Return what a function with this role is made of."""
+        """Return the dependencies of a function with this role."""
         access_key, secret_key = self.keys[role]
         environ = {**self.made.environ(), "AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key}
         settings = Settings.load(environ={name: value for name, value in environ.items() if name.startswith("OFFPOLL_")})
         return dependencies(settings, environ=environ)
 
     def queue_url(self, name: str) -> str:
-        """Return the URL of a queue of the template."""
+        """Return the URL of one of the template's queues."""
         return self.made.queue_urls[("Operations", "DeadLetters", "Parking").index(name)]
 
 
 @pytest.fixture(scope="module")
 def stack(ministack_server: Server) -> Stack:
-    """Make the resources, and users with the policies as the template writes them."""
+    """Create the resources, and users with the policies as the template writes them."""
     name = f"t{uuid.uuid4().hex[:12]}"
     made = make_resources(ministack_server.origin, settings=Settings(secret="s" * 32), attempts=3, name=name)
     names = {
@@ -86,7 +86,7 @@ def stack(ministack_server: Server) -> Stack:
 
 
 def policy(role: str, names: Mapping[str, str]) -> str:
-    """Return a role's statements as one document, with the emulator's verbs for batches beside AWS's."""
+    """Return a role's statements as one document, adding the emulator's batch verbs to AWS's."""
     found = statements(role, names=names, account=ACCOUNT)
     for each in found:
         allowed = each["Action"] if isinstance(each["Action"], list) else [each["Action"]]
@@ -102,7 +102,7 @@ def _user(iam: Any, name: str, document: str) -> tuple[str, str]:
 
 
 def submission() -> Submission:
-    """Return an operation of its own."""
+    """Return the submission of a new operation."""
     operation_id = uuid.uuid4().hex
     return Submission(
         operation_id=operation_id,
@@ -115,11 +115,11 @@ def submission() -> Submission:
     )
 
 
-# What each must do
+# What each must be able to do
 
 
 def test_the_api_can_submit_look_and_cancel(stack: Stack, run: Run) -> None:
-    """Create and read a document, enqueue, count messages, read and decide a record; its own checks pass."""
+    """The API creates and reads a document, enqueues, counts messages, reads and decides a record; its own checks pass."""
 
     async def use(each: Dependencies) -> None:
         await each.check()
@@ -138,7 +138,7 @@ def test_the_api_can_submit_look_and_cancel(stack: Stack, run: Run) -> None:
 
 
 def test_the_worker_can_work_and_park(stack: Stack, run: Run) -> None:
-    """Receive, hide and delete operations; claim and renew; publish; put into the parking queue what nobody can read."""
+    """The worker receives, hides and deletes operations; claims, renews and publishes; and parks unreadable messages."""
     put(stack, "Operations", 2)
 
     async def use(each: Dependencies) -> None:
@@ -155,7 +155,7 @@ def test_the_worker_can_work_and_park(stack: Stack, run: Run) -> None:
 
 
 def test_the_dead_letter_function_can_settle(stack: Stack, run: Run) -> None:
-    """Receive, hide and delete dead letters; enqueue again; park; decide and publish."""
+    """The dead-letter function receives, hides and deletes dead letters; enqueues again; parks; decides and publishes."""
     put(stack, "DeadLetters", 2)
 
     async def use(each: Dependencies) -> None:
@@ -172,7 +172,7 @@ def test_the_dead_letter_function_can_settle(stack: Stack, run: Run) -> None:
 
 
 def test_the_api_signs_with_a_role_that_only_reads(stack: Stack, run: Run) -> None:
-    """A link ends before the session does, reads the document, and its credentials cannot write, list, delete or send."""
+    """A link expires before the session and reads the document. Its credentials cannot write, list, delete or send."""
     endpoint = AwsEndpoint.parse(stack.made.endpoint)
     access_key, secret_key = stack.keys["ApiRole"]
     role = f"arn:aws:iam::{ACCOUNT}:role/{stack.names['SignerRole']}"
@@ -190,8 +190,8 @@ def test_the_api_signs_with_a_role_that_only_reads(stack: Stack, run: Run) -> No
         return link.href, signing
 
     href, signing = run(use())
-    with urllib.request.urlopen(href, timeout=30) as answer:
-        assert answer.read() == b"signed"
+    with urllib.request.urlopen(href, timeout=30) as response:
+        assert response.read() == b"signed"
     keys = {
         "aws_access_key_id": signing.access_key,
         "aws_secret_access_key": signing.secret_key,
@@ -206,12 +206,12 @@ def test_the_api_signs_with_a_role_that_only_reads(stack: Stack, run: Run) -> No
     refused(sqs.send_message, QueueUrl=stack.queue_url("Operations"), MessageBody="{}")
 
 
-# What each must not do
+# What each must not be able to do
 
 
 @pytest.mark.parametrize("role", ["ApiRole", "WorkerRole", "DeadLettersRole"])
 def test_nobody_lists_deletes_or_leaves_the_prefix(stack: Stack, role: str) -> None:
-    """Neither objects nor records: not to be seen in bulk, not to be removed, and no key outside of `status/`."""
+    """Nobody can list or delete objects or records, or use a key outside `status/`."""
     s3, dynamodb = stack.client(role, "s3"), stack.client(role, "dynamodb")
     bucket, table = {"Bucket": stack.made.bucket}, {"TableName": stack.made.table}
     s3.put_object(**bucket, Key="status/public/mine", Body=b"{}")
@@ -232,7 +232,7 @@ def test_nobody_lists_deletes_or_leaves_the_prefix(stack: Stack, role: str) -> N
 
 
 def test_each_keeps_to_its_queues(stack: Stack) -> None:
-    """Who sends does not receive, and who receives from one queue does not from another."""
+    """A sender cannot receive, and a receiver of one queue cannot receive from another."""
     sends = {"ApiRole": {"Operations"}, "WorkerRole": {"Parking"}, "DeadLettersRole": {"Operations", "Parking"}}
     receives = {"ApiRole": "", "WorkerRole": "Operations", "DeadLettersRole": "DeadLetters"}
     for role, targets in sends.items():
@@ -248,7 +248,7 @@ def test_each_keeps_to_its_queues(stack: Stack) -> None:
 
 
 def test_only_the_api_may_be_the_signer(stack: Stack) -> None:
-    """A worker signs no links."""
+    """A worker cannot sign links."""
     role = {"RoleArn": f"arn:aws:iam::{ACCOUNT}:role/{stack.names['SignerRole']}", "RoleSessionName": "test"}
     assert stack.client("ApiRole", "sts").assume_role(**role)["Credentials"]["Expiration"] > datetime.now(UTC)
     for other in ("WorkerRole", "DeadLettersRole"):
@@ -256,7 +256,7 @@ def test_only_the_api_may_be_the_signer(stack: Stack) -> None:
 
 
 async def work_on_records_and_documents(each: Dependencies) -> None:
-    """Do what an attempt does, and its end."""
+    """Do the calls of one attempt, including its end."""
     order = submission()
     claimed = await each.records.claim(order, seen=0, token="t", lease=60, expires_at=later())
     assert claimed.applied
@@ -268,7 +268,7 @@ async def work_on_records_and_documents(each: Dependencies) -> None:
 
 
 async def received(each: Dependencies, queue: str, number: int) -> list[Delivery]:
-    """Receive so many messages."""
+    """Receive this many messages."""
     found: list[Delivery] = []
     while len(found) < number:
         found += await getattr(each, queue).receive(limit=number - len(found), wait=5)
@@ -276,13 +276,13 @@ async def received(each: Dependencies, queue: str, number: int) -> list[Delivery
 
 
 def put(stack: Stack, queue: str, number: int) -> None:
-    """Send messages as somebody who may."""
+    """Send messages as a user who may."""
     for _ in range(number):
         stack.client("", "sqs").send_message(QueueUrl=stack.queue_url(queue), MessageBody="{}")
 
 
 def empty(stack: Stack, queue: str) -> None:
-    """Let no test find what another one left."""
+    """Empty the queues, so that no test finds another's messages."""
     stack.client("", "sqs").purge_queue(QueueUrl=stack.queue_url(queue))
 
 

@@ -1,4 +1,4 @@
-"""The AWS template and the code agree about every number that both have: windows, timeouts, attempts, settings."""
+"""The AWS template and the code agree on every shared number: windows, timeouts, attempts and settings."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from offpoll.setting_ranges import LONGEST_RETENTION, MAX_ATTEMPTS
 DAY = 86_400
 
 
-def test_messages_live_as_long_as_the_code_believes() -> None:
-    """Queue: the message window. Dead letters and parking: as long as SQS can; a dead letter keeps its age."""
+def test_messages_live_as_long_as_the_code_assumes() -> None:
+    """The queue keeps messages for the message window, dead letters and parking as long as SQS allows; a dead letter keeps its age."""
     kept = {name: each["MessageRetentionPeriod"] for name, each in of_type("AWS::SQS::Queue").items()}
     assert kept == {"Operations": Settings().message_window, "DeadLetters": LONGEST_RETENTION, "Parking": LONGEST_RETENTION}
 
 
 @pytest.mark.parametrize("days", values("RetentionDays"))
-def test_records_and_documents_live_as_long_as_the_code_believes(days: int) -> None:
-    """The bucket deletes no document whose record still counts, and the settings say the same."""
+def test_records_and_documents_live_as_long_as_the_code_assumes(days: int) -> None:
+    """The bucket deletes no document whose record still counts, and the settings agree with it."""
     settings = settings_of("ApiFunction", RetentionDays=days)
     rule = expiry("Documents", RetentionDays=days)
     assert settings.record_window == days * DAY
@@ -32,8 +32,8 @@ def test_records_and_documents_live_as_long_as_the_code_believes(days: int) -> N
     assert rule["Prefix"] == f"{settings.prefix}/"
 
 
-def test_defaults_are_the_settings_own() -> None:
-    """Who changes nothing gets in Lambda what they get elsewhere, but for what Lambda and STS limit: timeout, links' lifetime."""
+def test_defaults_equal_the_settings() -> None:
+    """The template's defaults equal the settings', except what Lambda and STS limit: the timeout and the links' lifetime."""
     settings, own = settings_of("ApiFunction"), Settings()
     for name in ("record_window", "document_window", "link_lifetime_floor", "lateness_weight", "attempts", "prefix"):
         assert getattr(settings, name) == getattr(own, name), name
@@ -44,7 +44,7 @@ def test_defaults_are_the_settings_own() -> None:
 
 @pytest.mark.parametrize("attempts", values("MostAttempts"))
 def test_a_message_may_be_delivered_more_often_than_it_is_attempted(attempts: int) -> None:
-    """Some deliveries find a live lease, or a worker that is killed before its claim."""
+    """Some deliveries meet a live lease, or a worker that is killed before its claim."""
     assert properties("Operations", MostAttempts=attempts)["RedrivePolicy"] == {
         "deadLetterTargetArn": "arn:aws:sqs:eu-west-1:123456789012:DeadLetters",
         "maxReceiveCount": attempts + SPARE_RECEIVES,
@@ -54,20 +54,20 @@ def test_a_message_may_be_delivered_more_often_than_it_is_attempted(attempts: in
 
 @pytest.mark.parametrize("timeout", values("WorkerTimeout"))
 def test_a_message_is_hidden_for_six_timeouts(timeout: int) -> None:
-    """As Lambda asks of a source queue. A kind has 30 s less than the function, to say how it ended."""
+    """Lambda asks this of a source queue. A kind has 30 s less than the function, to record how it ended."""
     assert properties("WorkerFunction", WorkerTimeout=timeout)["Timeout"] == str(timeout)
     assert properties("Operations", WorkerTimeout=timeout)["VisibilityTimeout"] >= 6 * timeout
     assert settings_of("WorkerFunction", WorkerTimeout=timeout).timeout == timeout - 30
-    assert settings_of("ApiFunction", WorkerTimeout=timeout).timeout == timeout - 30  # both reckon records' lives by it
+    assert settings_of("ApiFunction", WorkerTimeout=timeout).timeout == timeout - 30  # both calculate records' lives with it
 
 
 def test_a_dead_letter_is_hidden_for_six_timeouts() -> None:
-    """The dead-letter function is fed by a mapping as well."""
+    """A Lambda mapping feeds the dead-letter function too."""
     assert properties("DeadLetters")["VisibilityTimeout"] >= 6 * properties("DeadLettersFunction")["Timeout"]
 
 
-def test_settings_are_what_the_resources_are() -> None:
-    """Each function finds its bucket, queues and table, and only the API knows the secret and the signer."""
+def test_settings_match_the_resources() -> None:
+    """Each function finds its bucket, queues and table; only the API gets the secret and the signer."""
     for name in ("ApiFunction", "WorkerFunction", "DeadLettersFunction"):
         environment, settings = environment_of(name), settings_of(name)
         assert environment["OFFPOLL_APP"] == "orders:app"
@@ -81,7 +81,7 @@ def test_settings_are_what_the_resources_are() -> None:
 
 
 def test_parameters_become_settings() -> None:
-    """Lateness weight, link lifetime, concurrency and the API's name."""
+    """The lateness weight, link lifetime, concurrency and API name reach the settings."""
     changed = {"LatenessWeight": 0.5, "LinkLifetime": 600, "WorkerConcurrency": 25, **EVERYTHING}
     settings = settings_of("ApiFunction", **changed)
     assert (settings.lateness_weight, settings.link_lifetime_cap, settings.concurrency) == (0.5, 600, 25)

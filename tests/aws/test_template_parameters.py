@@ -1,4 +1,4 @@
-"""What the template's parameters take, and what it refuses before anything is made: with a sentence that says what to do."""
+"""The values that the template's parameters accept, and those it refuses before anything is created, with advice."""
 
 from __future__ import annotations
 
@@ -58,22 +58,22 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_a_parameter_takes_what_is_one(name: str) -> None:
-    """Nothing, one, and several where several can be given."""
+def test_valid_values(name: str) -> None:
+    """A parameter accepts no value, one, and several if it is a list."""
     pattern = source()["Parameters"][name]["AllowedPattern"]
     assert [each for each in TAKEN[name] if not re.fullmatch(pattern, each)] == []
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_parameter_refuses_what_is_none(name: str) -> None:
-    """And its constraint says what one looks like."""
+def test_invalid_values(name: str) -> None:
+    """A parameter refuses an invalid value, and its constraint describes a valid one."""
     parameter = source()["Parameters"][name]
     assert [each for each in REFUSED[name] if re.fullmatch(parameter["AllowedPattern"], each)] == []
     assert len(parameter["ConstraintDescription"]) > 15
 
 
 def test_weights_are_read_by_the_code() -> None:
-    """What the template takes for one is one."""
+    """The code reads every weight that the template accepts."""
     assert all(read_weight(each) for each in TAKEN["LatenessWeight"])
     for each in REFUSED["LatenessWeight"]:
         with pytest.raises(ValueError, match="polls"):
@@ -81,7 +81,7 @@ def test_weights_are_read_by_the_code() -> None:
 
 
 def test_parameters_that_need_each_other() -> None:
-    """A domain needs its certificate; a certificate, a zone and VPC endpoints mean nothing alone."""
+    """A domain needs its certificate; a certificate, a zone or VPC endpoints alone have no effect and are refused."""
     certificate = EVERYTHING["CertificateArn"]
     assert "needs CertificateArn" in one(refusals(DomainName="api.example.com"))
     assert "have no effect without DomainName" in one(refusals(CertificateArn=certificate))
@@ -95,7 +95,7 @@ def test_parameters_that_need_each_other() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Class:
-    """What a storage class costs. USD: a GB-month; a thousand transitions, GETs; a GB read. Days and KiB: billed for at least."""
+    """The prices of a storage class in USD: a GB-month; a thousand transitions and GETs; a GB read. Days and KiB are billed minimums."""
 
     month: float
     days: int = 30
@@ -105,7 +105,7 @@ class Class:
     read: float = 0.01
 
 
-#: us-east-1, autumn 2026: the S3 pricing page.
+#: us-east-1, autumn 2026, from the S3 pricing page.
 STANDARD, STANDARD_GET = 0.023, 0.0004
 CLASSES = {
     "STANDARD_IA": Class(month=0.0125),
@@ -113,19 +113,19 @@ CLASSES = {
     "GLACIER_IR": Class(month=0.004, days=90, transition=0.02, get=0.01, read=0.03),
 }
 
-#: Intelligent-Tiering watches objects from 128 KiB on, for so much a thousand and month, and moves them after 30 and 90 days unread.
+#: Intelligent-Tiering charges this per thousand objects and month, from 128 KiB on, and moves them after 30 and 90 days unread.
 WATCHING, INFREQUENT, ARCHIVE = 0.0025, 0.0125, 0.004
 
 MONTH = 365.25 / 12
 
 
 def stays(size: int, days: int) -> float:
-    """Return what an object costs that stays in Standard and is read once."""
+    """Return the cost of an object that stays in Standard and is read once."""
     return STANDARD * size / 2**30 * days / MONTH + STANDARD_GET / 1000
 
 
 def moves(storage_class: str, size: int, days: int) -> float:
-    """Return what the same object costs when it is moved after 30 days and read once after that."""
+    """Return the cost of the same object if it moves after 30 days and is read once after that."""
     gigabytes, rest = size / 2**30, days - 30
     before = STANDARD * gigabytes * 30 / MONTH
     if storage_class == "INTELLIGENT_TIERING":
@@ -141,8 +141,8 @@ def moves(storage_class: str, size: int, days: int) -> float:
 
 @pytest.mark.parametrize("size", values("TransitionSize"))
 @pytest.mark.parametrize("storage_class", [each for each in values("TransitionClass") if each != "none"])
-def test_a_transition_is_refused_where_it_costs_more_than_it_saves(storage_class: str, size: int) -> None:
-    """For the smallest object that it would move, kept as long as a document and read once after the move."""
+def test_a_transition_is_refused_if_it_costs_more_than_it_saves(storage_class: str, size: int) -> None:
+    """This holds for the smallest object that the rule moves, kept as long as a document and read once after the move."""
     for retention in values("RetentionDays"):
         days = source()["Mappings"]["Retention"][str(retention)]["DocumentDays"]
         pays = days > 30 and moves(storage_class, size, days) < stays(size, days)
@@ -150,8 +150,8 @@ def test_a_transition_is_refused_where_it_costs_more_than_it_saves(storage_class
         assert (refused == []) == pays, (storage_class, size, retention)
 
 
-def test_documents_are_never_moved() -> None:
-    """A status document stays under every limit: a transition of it is refused with the reason, in figures."""
+def test_documents_never_move() -> None:
+    """A status document stays below every limit. The template refuses to move it, and gives the figures."""
     for storage_class in CLASSES:
         why = one(refusals(TransitionClass=storage_class, TransitionSize=MAX_BYTES, RetentionDays=365))
         assert "at most 4 KiB" in why
@@ -159,7 +159,7 @@ def test_documents_are_never_moved() -> None:
         assert f"{int(years)} years" in why
 
 
-# By CloudFormation's rules, as an emulator has them
+# CloudFormation's rules, as an emulator applies them
 
 
 @pytest.mark.parametrize(
@@ -171,21 +171,21 @@ def test_documents_are_never_moved() -> None:
         ({"WorkerTimeout": "61"}, "WorkerTimeout"),
     ],
 )
-def test_nothing_is_made_from_a_bad_parameter(ministack_server: Server, parameters: dict[str, str], said: str) -> None:
-    """A value or a combination that is none: the change set is refused with what to do."""
+def test_nothing_is_created_from_a_bad_parameter(ministack_server: Server, parameters: dict[str, str], said: str) -> None:
+    """The change set for an invalid value or combination is refused with advice."""
     with pytest.raises(ClientError) as caught:
         change_set(ministack_server, **parameters)
     assert said in str(caught.value)
 
 
 def test_a_change_set_can_be_made(ministack_server: Server) -> None:
-    """From the template as it is shipped, by CreateChangeSet alone: SAM's translation is CloudFormation's work."""
+    """The shipped template needs only CreateChangeSet: CloudFormation does SAM's translation."""
     changes = change_set(ministack_server, **{name: str(value) for name, value in EVERYTHING.items()})
     assert len(changes) > 40
 
 
 def change_set(server: Server, **parameters: str) -> list[Any]:
-    """Create a change set for a new stack, which makes nothing, and return its changes."""
+    """Create a change set for a new stack, which creates nothing, and return its changes."""
     keys = {"aws_access_key_id": server.access_key, "aws_secret_access_key": server.secret_key}
     client = boto3.client("cloudformation", endpoint_url=server.origin, region_name=REGION, **keys)
     stack = f"t{uuid.uuid4().hex[:12]}"
@@ -205,6 +205,6 @@ def change_set(server: Server, **parameters: str) -> list[Any]:
 
 
 def one(found: list[str]) -> str:
-    """Return the one thing that was found."""
+    """Return the only item."""
     (only,) = found
     return only

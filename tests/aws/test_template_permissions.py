@@ -1,4 +1,4 @@
-"""Each of the template's roles may do what its code does, and nothing else: statement by statement."""
+"""Each of the template's roles may do exactly what its code does, statement by statement."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def actions(statement: dict[str, Any]) -> set[str]:
 
 @pytest.mark.parametrize("role", EXPECTED)
 def test_a_role_may_do_what_its_code_does(role: str) -> None:
-    """And write its own log, where it is a function's."""
+    """A function's role may also write the function's own log."""
     log = {} if role == "SignerRole" else {"Log": (LOG, f"arn:aws:logs:eu-west-1:123456789012:log-group:{role.removesuffix('Role')}Log:*")}
     assert granted(role) == {**EXPECTED[role], **log}
 
 
 @pytest.mark.parametrize("role", EXPECTED)
 def test_options_add_what_they_need(role: str) -> None:
-    """A KMS key: what a bucket's readers and writers call. Tracing: X-Ray's two verbs, which know no resource."""
+    """A KMS key adds the calls of a bucket's readers and writers; tracing adds X-Ray's two verbs, which know no resource."""
     added = {sid: each for sid, each in granted(role, **EVERYTHING).items() if sid not in granted(role)}
     if role == "SignerRole":
         assert added == {"Key": ({"kms:Decrypt"}, EVERYTHING["KmsKeyArn"])}
@@ -75,8 +75,8 @@ def test_options_add_what_they_need(role: str) -> None:
         }
 
 
-def test_there_are_no_other_roles_and_no_ready_made_policies() -> None:
-    """AWS's ready-made ones allow logs, and more, everywhere."""
+def test_there_are_no_other_roles_and_no_managed_policies() -> None:
+    """AWS's managed policies allow logs, and more, everywhere."""
     roles = of_type("AWS::IAM::Role", **EVERYTHING)
     assert set(roles) == set(EXPECTED)
     assert not any("ManagedPolicyArns" in each for each in roles.values())
@@ -84,7 +84,7 @@ def test_there_are_no_other_roles_and_no_ready_made_policies() -> None:
 
 
 def test_nobody_lists_deletes_or_may_do_everything() -> None:
-    """Without s3:ListBucket a missing document and a forbidden one look the same. The one `*` is X-Ray's."""
+    """Without s3:ListBucket a missing document looks like a forbidden one. The only `*` is X-Ray's."""
     for role in EXPECTED:
         for sid, (allowed, resource) in granted(role, **EVERYTHING).items():
             assert not [each for each in allowed if re.search(r"List|\*|Scan|Query", each)]
@@ -94,7 +94,7 @@ def test_nobody_lists_deletes_or_may_do_everything() -> None:
 
 
 def test_only_the_api_may_be_the_signer() -> None:
-    """And only Lambda may be the functions' roles."""
+    """Only Lambda may assume the functions' roles."""
     trusted = {name: each["AssumeRolePolicyDocument"]["Statement"] for name, each in of_type("AWS::IAM::Role").items()}
     signer = trusted.pop("SignerRole")
     assert signer == [{"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:role/ApiRole"}, "Action": "sts:AssumeRole"}]
@@ -111,13 +111,13 @@ def bucket_policy(**parameters: Any) -> dict[str, dict[str, Any]]:
 
 
 def test_the_bucket_only_refuses() -> None:
-    """Nobody gets a right from it: not everybody, and not by mistake."""
+    """The bucket's policy grants nobody anything, even by mistake."""
     for parameters in ({}, EVERYTHING):
         assert {each["Effect"] for each in bucket_policy(**parameters).values()} == {"Deny"}
 
 
-def test_the_bucket_refuses_what_is_not_safe() -> None:
-    """Plain HTTP, said or unsaid; TLS before 1.2; SigV2; signatures older than links live. From everybody, for everything."""
+def test_the_bucket_refuses_unsafe_requests() -> None:
+    """Plain HTTP, declared or not; TLS before 1.2; SigV2; signatures older than any link: refused to everybody, for everything."""
     found = bucket_policy(LinkLifetime=600)
     assert {sid: each["Condition"] for sid, each in found.items()} == {
         "TlsOnly": {"Bool": {"aws:SecureTransport": "false"}},
@@ -132,7 +132,7 @@ def test_the_bucket_refuses_what_is_not_safe() -> None:
 
 
 def test_addresses_are_refused_to_readers_only() -> None:
-    """The allow-list is for the signer's and the clients' roles: our own functions come from addresses that nobody knows."""
+    """The allow-list applies to the roles of the signer and the clients, because our own functions' addresses are unknown."""
     assert "AllowedAddresses" not in bucket_policy()
     found = bucket_policy(AllowedCidrs="203.0.113.0/24")["AllowedAddresses"]
     assert found["Principal"] == {"AWS": "arn:aws:iam::123456789012:role/SignerRole"}
@@ -140,8 +140,8 @@ def test_addresses_are_refused_to_readers_only() -> None:
     assert found["Condition"] == {"NotIpAddress": {"aws:SourceIp": ["203.0.113.0/24"]}}
 
 
-def test_addresses_and_vpc_endpoints_are_admitted_side_by_side() -> None:
-    """Both conditions must hold for a refusal: neither an address of the list nor an endpoint of the list."""
+def test_addresses_and_vpc_endpoints_are_alternatives() -> None:
+    """A request is refused only if it has neither a listed address nor a listed endpoint."""
     found = bucket_policy(**EVERYTHING)["AllowedAddresses"]
     assert found["Principal"] == {"AWS": ["arn:aws:iam::123456789012:role/SignerRole", "arn:aws:iam::123456789012:role/client"]}
     assert found["Condition"] == {
@@ -151,7 +151,7 @@ def test_addresses_and_vpc_endpoints_are_admitted_side_by_side() -> None:
 
 
 def test_only_s3_writes_access_logs() -> None:
-    """Those of this bucket, of this account, over TLS."""
+    """S3 writes the logs of this bucket, from this account, over TLS."""
     refused, admitted = resources(AccessLogs="true")["AccessLogBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert (refused["Effect"], refused["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
     assert (admitted["Principal"], admitted["Action"]) == ({"Service": "logging.s3.amazonaws.com"}, "s3:PutObject")

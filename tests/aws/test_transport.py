@@ -1,4 +1,4 @@
-"""The library's side of HTTP: all calls go through the proxy that the environment names, but those to this machine."""
+"""All calls except those to this machine go through the proxy that the environment names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AWAY = "http://s3.eu-west-1.example"
 
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begin without a proxy."""
+    """Start without a proxy."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -37,13 +37,13 @@ async def call(origin: str, header: str = "z") -> AwsResponse:
 
 
 def test_through_the_proxy(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The proxy is asked for the whole URL, with every signed header, and its answer is the service's."""
+    """The proxy gets the whole URL with every signed header, and its response is the service's."""
 
     async def use() -> None:
         async with Scripted([Reply(200, b"stored", {"ETag": '"e"'})]) as proxy:
             monkeypatch.setenv("HTTP_PROXY", proxy.origin)
-            answer = await call(AWAY)
-            assert (answer.status, answer.body, answer.headers["etag"]) == (200, b"stored", '"e"')
+            response = await call(AWAY)
+            assert (response.status, response.body, response.headers["etag"]) == (200, b"stored", '"e"')
             (asked,) = proxy.asked
             assert (asked.method, asked.target, asked.body) == ("PUT", f"{AWAY}/b/k?a=b", b"xy")
             assert asked.headers["x-y"] == "z"
@@ -52,8 +52,8 @@ def test_through_the_proxy(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run(use())
 
 
-def test_this_machine_is_reached_without_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An endpoint on this machine is not asked for through a proxy, which could not reach it."""
+def test_this_machine_is_reached_without_the_proxy(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint on this machine is called directly, because a proxy could not reach it."""
 
     async def use() -> None:
         async with Scripted([DROP]) as proxy, Scripted([Reply(200)]) as here:
@@ -65,7 +65,7 @@ def test_this_machine_is_reached_without_it(run: Run, monkeypatch: pytest.Monkey
 
 
 def test_a_proxy_that_hangs_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy in trouble is an outage of the service, retried as such."""
+    """A failing proxy counts as an outage of the service, and the call is retried."""
 
     async def use() -> None:
         async with Scripted([DROP]) as proxy:
@@ -77,8 +77,8 @@ def test_a_proxy_that_hangs_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
     run(use())
 
 
-def test_what_cannot_be_sent(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A header that is none is the configuration's fault, through a proxy as without one, and nothing is sent."""
+def test_an_invalid_header(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An invalid header is a configuration error, with or without a proxy, and nothing is sent."""
 
     async def use() -> None:
         async with Scripted([Reply(200)]) as peer:

@@ -1,4 +1,4 @@
-"""What happens to one call when the other side misbehaves: retries, budget, deadline, expired credentials, garbage."""
+"""One call against a failing peer: retries, budget, deadline, expired credentials and garbage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.scripted_aws import DROP, HANG, Asked, Reply, Scripted, json_
 
 from offpoll.aws.credentials import Credentials, FetchedCredentials, StaticCredentials
 from offpoll.aws.endpoints import AwsEndpoint
-from offpoll.aws.retry import MAX_BACKOFF, RetryBudget, delay, is_throttle, is_transient, stated_delay
+from offpoll.aws.retry import RetryBudget
 from offpoll.aws.service import AwsResponse, AwsService
 from offpoll.aws.wire import Wire
 from offpoll.errors import (
@@ -27,7 +27,7 @@ OK = Reply(200, b"{}", {"ETag": '"e1"'})
 
 
 async def call(replies: Sequence[Reply], **options: Any) -> tuple[AwsResponse | OffpollError, list[Asked], AwsService]:
-    """Make one call against a script: its answer or error, what was asked, and the service with its budget. Backoffs last 0 s."""
+    """Make one call against a script. Return its response or error, the requests, and the service with its budget. Backoffs last 0 s."""
     async with Scripted(replies) as server:
         wire = Wire(StaticCredentials(CREDENTIALS), random=lambda: 0.0)
         service = AwsService("S3", name="s3", region="eu-west-1", endpoint=AwsEndpoint.parse(server.origin))
@@ -54,15 +54,15 @@ async def call(replies: Sequence[Reply], **options: Any) -> tuple[AwsResponse | 
     ],
 )
 def test_passing_trouble_is_retried(run: Run, trouble: Reply) -> None:
-    """After an error that says nothing about the request, the same request is sent again, and its answer counts."""
-    answer, asked, _ = run(call([trouble, trouble, OK]))
-    assert isinstance(answer, AwsResponse)
-    assert answer.status == 200
+    """After an error that does not concern the request, the same request is sent again."""
+    response, asked, _ = run(call([trouble, trouble, OK]))
+    assert isinstance(response, AwsResponse)
+    assert response.status == 200
     assert [(each.method, each.target, each.body) for each in asked] == [("PUT", "/b/k", b"x")] * 3
 
 
 def test_three_tries_and_no_more(run: Run) -> None:
-    """A call that fails three times is an outage; the error names the service, the endpoint and what was said."""
+    """A call that fails three times is an outage. The error names the service, the endpoint and the last failure."""
     error, asked, service = run(call([s3_error(503, "SlowDown")]))
     assert isinstance(error, DependencyUnavailable)
     assert len(asked) == 3
@@ -73,14 +73,14 @@ def test_three_tries_and_no_more(run: Run) -> None:
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 412])
 def test_a_refusal_is_not_retried(run: Run, status: int) -> None:
-    """What is said about the request itself is the answer."""
-    answer, asked, _ = run(call([s3_error(status, "Whatever")]))
-    assert isinstance(answer, AwsResponse)
-    assert (answer.status, answer.fault.code, len(asked)) == (status, "Whatever", 1)
+    """An error that concerns the request itself is final."""
+    response, asked, _ = run(call([s3_error(status, "Whatever")]))
+    assert isinstance(response, AwsResponse)
+    assert (response.status, response.fault.code, len(asked)) == (status, "Whatever", 1)
 
 
 def test_every_try_is_signed_anew(run: Run) -> None:
-    """A retry carries the time of its own sending, or S3 would refuse it after a while."""
+    """A retry is signed with its own time, because S3 would refuse an old one."""
     seconds = iter(range(10))
 
     async def calls() -> list[str]:
@@ -95,8 +95,8 @@ def test_every_try_is_signed_anew(run: Run) -> None:
     assert run(calls()) == ["20261123T180000Z", "20261123T180001Z"]
 
 
-def test_no_answer_in_time(run: Run) -> None:
-    """A silent peer is given up, tried again while there is time, and then is an outage."""
+def test_no_response_in_time(run: Run) -> None:
+    """A silent peer is retried while time is left, and then is an outage."""
     error, asked, service = run(call([HANG], deadline=0.4, try_timeout=0.1))
     assert isinstance(error, DependencyUnavailable)
     assert len(asked) == 3
@@ -104,7 +104,7 @@ def test_no_answer_in_time(run: Run) -> None:
 
 
 def test_deadline_ends_the_retries(run: Run) -> None:
-    """There is no retry that the deadline would not leave time for, and the caller learns when it is worth asking again."""
+    """No retry starts that the deadline leaves no time for; the error tells the caller when to ask again."""
     error, asked, _ = run(call([Reply(503, b"", {"Retry-After": "30"}), OK], deadline=5.0))
     assert isinstance(error, DependencyUnavailable)
     assert len(asked) == 1
@@ -112,39 +112,10 @@ def test_deadline_ends_the_retries(run: Run) -> None:
 
 
 def test_retry_after_zero_is_retried(run: Run) -> None:
-    """A service that says when, and says now, is asked again."""
-    answer, asked, _ = run(call([Reply(503, b"", {"Retry-After": "0"}), OK]))
-    assert isinstance(answer, AwsResponse)
+    """A service that asks for a retry at once is retried."""
+    response, asked, _ = run(call([Reply(503, b"", {"Retry-After": "0"}), OK]))
+    assert isinstance(response, AwsResponse)
     assert len(asked) == 2
-
-
-def test_stated_delays() -> None:
-    """Retry-After is seconds or a date, judged by the answer's own Date; x-amz-retry-after is milliseconds and goes first."""
-    date = datetime(2026, 11, 23, 18, 0, 0, tzinfo=UTC)
-    assert stated_delay("7", None, date=date) == 7.0
-    assert stated_delay("Mon, 23 Nov 2026 18:00:09 GMT", None, date=date) == 9.0
-    assert stated_delay("Mon, 23 Nov 2026 17:00:00 GMT", None, date=date) == 0.0
-    assert stated_delay("7", "1500", date=date) == 1.5
-    assert stated_delay("soon", "-3", date=date) == 0.0
-    assert stated_delay(None, None, date=None) == 0.0
-
-
-def test_backoffs_double_and_spread() -> None:
-    """A backoff is anywhere between nothing and its limit; the limit doubles, and is longer under throttling."""
-    limits = [delay(failures, throttled=False, random=lambda: 1.0) for failures in (1, 2, 3)]
-    assert limits == [0.05, 0.1, 0.2]
-    assert delay(1, throttled=True, random=lambda: 1.0) == 1.0
-    assert delay(50, throttled=True, random=lambda: 1.0) == MAX_BACKOFF
-    assert delay(2, throttled=False, random=lambda: 0.5) == 0.05
-
-
-def test_throttling_is_told_apart() -> None:
-    """What asks for less is throttling, and backs off longer; what is merely broken, or is a refusal, is not."""
-    assert is_throttle(429, "")
-    assert all(is_throttle(503, code) for code in ("SlowDown", "ThrottlingException", "RequestThrottled"))
-    assert not any(is_throttle(503, code) for code in ("ServiceUnavailable", "", "InternalError"))
-    assert is_transient(400, "ThrottlingException")
-    assert not is_transient(400, "ValidationException")
 
 
 def test_budget_stops_retries(run: Run) -> None:
@@ -171,7 +142,7 @@ def test_budget_stops_retries(run: Run) -> None:
 
 
 def test_budget_refunds_a_retry_that_helped(run: Run) -> None:
-    """A retry that succeeds costs nothing in the end, and a budget never grows over its capacity."""
+    """A retry that succeeds is free in the end, and a budget never exceeds its capacity."""
     _, _, service = run(call([s3_error(500, "InternalError"), OK]))
     assert service.budget.tokens == RetryBudget.CAPACITY
     service.budget.succeed(0)
@@ -179,7 +150,7 @@ def test_budget_refunds_a_retry_that_helped(run: Run) -> None:
 
 
 def test_expired_credentials_are_renewed_once(run: Run) -> None:
-    """When AWS says that the credentials expired, others are fetched and the call is made again with them; not twice."""
+    """When AWS says that the credentials expired, the call is made again once, with new ones."""
 
     async def calls(replies: Sequence[Reply]) -> tuple[int, list[str]]:
         number = iter(range(1, 10))
@@ -190,26 +161,26 @@ def test_expired_credentials_are_renewed_once(run: Run) -> None:
         async with Scripted(replies) as server:
             wire = Wire(FetchedCredentials(fetch), random=lambda: 0.0)
             service = AwsService("S3", name="s3", region="eu-west-1", endpoint=AwsEndpoint.parse(server.origin))
-            answer = await wire.call(service, "GET", "/b/k", headers={})
+            response = await wire.call(service, "GET", "/b/k", headers={})
             await wire.close()
-            return answer.status, [asked.headers["authorization"].split("Credential=")[1][:5] for asked in server.asked]
+            return response.status, [asked.headers["authorization"].split("Credential=")[1][:5] for asked in server.asked]
 
     assert run(calls([s3_error(400, "ExpiredToken"), OK])) == (200, ["AKIA1", "AKIA2"])
     assert run(calls([json_error(400, "ExpiredTokenException")])) == (400, ["AKIA1", "AKIA2"])
 
 
 def test_expired_static_credentials_are_not_retried(run: Run) -> None:
-    """Where there are no other credentials, the first answer stands."""
-    answer, asked, _ = run(call([s3_error(400, "ExpiredToken")]))
-    assert isinstance(answer, AwsResponse)
+    """If there are no other credentials, the first response stands."""
+    response, asked, _ = run(call([s3_error(400, "ExpiredToken")]))
+    assert isinstance(response, AwsResponse)
     assert len(asked) == 1
 
 
 def test_redirects_are_not_followed(run: Run) -> None:
-    """A signature is for one host: a redirect is an answer."""
-    answer, asked, _ = run(call([s3_error(307, "TemporaryRedirect", Location="http://127.0.0.1:1/x")]))
-    assert isinstance(answer, AwsResponse)
-    assert (answer.status, len(asked)) == (307, 1)
+    """A signature holds for one host, so a redirect is returned as the response."""
+    response, asked, _ = run(call([s3_error(307, "TemporaryRedirect", Location="http://127.0.0.1:1/x")]))
+    assert isinstance(response, AwsResponse)
+    assert (response.status, len(asked)) == (307, 1)
 
 
 def test_nobody_listens(run: Run) -> None:
@@ -227,15 +198,15 @@ def test_nobody_listens(run: Run) -> None:
 
 
 def test_the_services_time(run: Run) -> None:
-    """An answer tells the service's own time, and when it was asked."""
-    answer, _, _ = run(call([OK]))
-    assert isinstance(answer, AwsResponse)
-    assert answer.date == datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
-    assert answer.sent <= answer.received
+    """A response has the service's own time, and the times of sending and receiving."""
+    response, _, _ = run(call([OK]))
+    assert isinstance(response, AwsResponse)
+    assert response.date == datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
+    assert response.sent <= response.received
 
 
 def test_cancelled_call_leaves_the_wire_usable(run: Run) -> None:
-    """Cancelling a call that waits for an answer ends it at once, and the next call works."""
+    """Cancelling a waiting call ends it at once, and the next call works."""
 
     async def calls() -> int:
         async with Scripted([HANG, OK]) as server:
@@ -246,8 +217,8 @@ def test_cancelled_call_leaves_the_wire_usable(run: Run) -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            answer = await wire.call(service, "GET", "/b/k", headers={})
+            response = await wire.call(service, "GET", "/b/k", headers={})
             await wire.close()
-            return answer.status
+            return response.status
 
     assert run(calls()) == 200

@@ -1,6 +1,6 @@
-"""The benches run and say what they measured.
+"""The benches run and print what they measured.
 
-How fast anything is, is not asserted: CI's machines are shared. What the poll plan costs is the same on each.
+No test asserts a speed, because CI's machines are shared. The cost of the poll plan is the same on every machine.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def last_line(name: str, *options: str) -> dict[str, Any]:
-    """Run a bench; its last line is one JSON object that names the bench and gives a positive ratio for each peer."""
+    """Run a bench, and return its last line: one JSON object that names the bench and gives a positive ratio for each peer."""
     command = [sys.executable, "-m", f"bench.{name}", "--quick", "--json", *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
@@ -32,15 +32,15 @@ def last_line(name: str, *options: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["presign", "wire", "accept", "work", "imports", "cold_start"])
 def test_it_ends_with_ratios(name: str) -> None:
-    """Each bench does."""
+    """Each bench ends with one JSON object of ratios."""
     last_line(name)
 
 
 def test_the_poll_plan_is_nearly_the_best(tmp_path: Path) -> None:
-    """The plan costs at most 1.05 of the optimum on average, 1.10 at worst, where λ is at most 3, and less than any named client does.
+    """For λ up to 3, the plan costs at most 1.05 times the optimum on average, 1.10 at worst, and less than any named client.
 
-    With right estimates, a mean delay of 9 % at load 85 % takes at most 3.7 polls and brings a p95 of at most 22 %, the mixes together;
-    and the real client makes as many polls as the formula says, and is as late.
+    With right estimates and all mixes together, a mean delay of 9 % at load 85 % takes at most 3.7 polls and has a p95 of at most 22 %.
+    The real client polls as often, and is as late, as the formula says.
     """
     said = last_line("polling", "--plot", str(tmp_path / "polls.svg"))
     costs = said["over_optimum"]
@@ -63,7 +63,7 @@ def test_the_poll_plan_is_nearly_the_best(tmp_path: Path) -> None:
 
 
 def test_many_waits_are_counted() -> None:
-    """The bench of `wait_all` says what a ticket costs, how many requests were in flight, and that none was forgotten."""
+    """The bench of `wait_all` reports the cost of a ticket, the requests in flight, and that no ticket was forgotten."""
     said = last_line("wait_all")
     assert 0 < said["in_flight"] <= said["cap"] < said["tickets"]
     assert said["forgotten"] == 0

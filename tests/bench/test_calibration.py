@@ -1,7 +1,4 @@
-"""Operations end when their 202 said they would: the whole service on virtual time, in small.
-
-`bench/calibration.py`, whose code this runs, measures more.
-"""
+"""Operations end when their 202 said they would: a small run of `bench/calibration.py`, on virtual time."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from bench import calibration
 
 
 def test_four_in_five_end_inside() -> None:
-    """75 to 85 % of the operations end between earliest and latest, over loads of 70, 85 and 95 %; the others on both sides."""
+    """Over loads of 70, 85 and 95 %, 75 to 85 % of the operations end between earliest and latest, the others on both sides."""
     ended = [each for load in calibration.LOADS for each in calibration.run(seed=11, load=load, operations=250)]
     assert 0.75 <= calibration.inside(ended) <= 0.85
     places = [each.place for each in ended]
@@ -18,7 +15,7 @@ def test_four_in_five_end_inside() -> None:
 
 
 def test_again_after_service_times_doubled() -> None:
-    """Three minutes and two hundred completions after every handler became twice as slow, estimates are right again."""
+    """Estimates are right again three minutes and two hundred completions after every handler became twice as slow."""
     ended = calibration.run_doubled(seed=11, load=0.85, operations=300, rarer=2.0)
     assert len(ended) >= 200
     assert 0.75 <= calibration.inside(ended) <= 0.85

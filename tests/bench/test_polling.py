@@ -1,4 +1,4 @@
-"""What bench/polling/__main__.py rests on: the cost of a schedule, the optimum, the queues, and the clients' schedules."""
+"""The parts of bench/polling: the cost of a schedule, the optimum, the queues, and the clients' schedules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def every(interval: float):
 
 class TestCost:
     def test_by_hand(self):
-        """A duration between 0 and 1, each as likely, polled every quarter: 1 + 3/4 + 1/2 + 1/4 polls, an eighth late on average."""
+        """A duration uniform between 0 and 1, polled every quarter, takes 1 + 3/4 + 1/2 + 1/4 polls, an eighth late on average."""
         even = Distribution([1.0] * 10, width=0.1)
         made = Schedule.of(every(0.25), even)
         assert (made.polls, made.lateness) == pytest.approx((2.5, 0.125))
@@ -36,14 +36,14 @@ class TestCost:
         assert (even.mean, even.quantile(0.1), even.quantile(1.0)) == pytest.approx((0.5, 0.1, 1.0))
 
     def test_a_mixture(self):
-        """Its cells have the masses of its parts, by weight."""
+        """A mixture's cells have the weighted masses of its parts."""
         mixed = mixture([(1, Distribution([1.0], width=0.5)), (3, Distribution([0.0, 2.0], width=0.5))])
         assert mixed.masses == [0.25, 0.75]
 
 
 class TestOptimum:
     def test_against_all_schedules(self):
-        """On small distributions it costs what the cheapest of all schedules does, found by trying each."""
+        """On small distributions, the optimum costs as much as the cheapest of all schedules, found by trying each."""
         dice = random.Random(1)
         for _ in range(40):
             duration = Distribution([dice.random() ** 3 * (dice.random() > 0.3) for _ in range(7)] + [0.1], width=0.3)
@@ -55,7 +55,7 @@ class TestOptimum:
 
     @pytest.mark.parametrize("weight", [0.3, 1.0, 3.0, 30.0])
     def test_against_the_closed_form(self, weight):
-        """Where the end is as likely at any time, polls are evenly spaced: e^Δ = 1 + Δ + 1/λ, and the cost is 1 + λ Δ."""
+        """If the end is equally likely at any time, the best polls are evenly spaced: e^Δ = 1 + Δ + 1/λ, and the cost is 1 + λ Δ."""
         low, high = 0.0, 10.0
         for _ in range(60):
             middle = (low + high) / 2
@@ -64,7 +64,7 @@ class TestOptimum:
         assert optimum(exponential, weight=weight).cost(weight) == pytest.approx(1 + weight * low, rel=1e-4)
 
     def test_polls_between_the_edges_would_not_be_cheaper(self):
-        """With twice as many edges on the same distribution it costs the same, to a part in a thousand."""
+        """With twice as many edges on the same distribution, the optimum costs the same, to one part in a thousand."""
         for mix in MIXES:
             coarse = simulate(mix, MIXES[mix], load=0.85, servers=4, arrivals=4_000, cell=0.02, seed=1).duration
             fine = Distribution([mass for mass in coarse.masses for _ in range(2)], width=0.01)
@@ -73,7 +73,7 @@ class TestOptimum:
                 assert -1e-9 < costs[0] / costs[1] - 1 < 1e-3
 
     @pytest.mark.parametrize("error", [0.0, 0.3])
-    def test_nobody_is_cheaper(self, error):
+    def test_nothing_is_cheaper(self, error):
         """Neither our plan nor any client's schedule costs less than the optimum with the same estimate."""
         workload = simulate("mixed", MIXES["mixed"], load=0.85, servers=4, arrivals=6_000, cell=0.02, seed=1)
         known = list(seen(workload, error=error, points=12))
@@ -98,7 +98,7 @@ class TestWorkloads:
 
     @pytest.mark.parametrize("error", [0.0, 0.3])
     def test_estimates_are_right_on_average(self, error):
-        """However wrong single estimates are, all together they and what may be behind them have the mean of the workload."""
+        """However wrong single estimates are, their average and that of the durations behind them is the workload's mean."""
         made = simulate("lognormal", MIXES["lognormal"], load=0.85, servers=4, arrivals=6_000, cell=0.02, seed=1)
         known = list(seen(made, error=error, points=24))
         assert sum(each.share for each in known) == pytest.approx(1.0, abs=0.01)
@@ -107,7 +107,7 @@ class TestWorkloads:
         assert all(each.earliest < each.mean for each in known)
 
     def test_an_error_has_the_spread_that_was_asked_for(self):
-        """Given the truth, the estimates are spread by that share of it."""
+        """Estimates of one truth are spread by the given share of it."""
         made = simulate("lognormal", MIXES["lognormal"], load=0.85, servers=4, arrivals=6_000, cell=0.02, seed=1)
         state = made.states[0]
         weighed = [(each.share * {id(one): share for share, one in each.states}.get(id(state), 0.0), each.mean)
@@ -122,7 +122,7 @@ class TestWorkloads:
 class TestClients:
     @pytest.mark.parametrize("random_", [0.0, 0.25, 0.5, 1.0])
     def test_ours_waits_as_the_product_does(self, random_):
-        """The bench spreads polls as `pause` does: the first only later, the others to both sides."""
+        """The bench spreads polls as `pause` does: the first one only later, the others to both sides."""
 
         class Dice(random.Random):
             def random(self) -> float:
@@ -140,11 +140,11 @@ class TestClients:
         [("fixed", [2, 4, 6, 8]), ("exponential", [2, 6, 14, 30]), ("azure-core", [0, 2, 4, 6]), ("boto3 waiter", [0, 2, 4, 6])],
     )
     def test_peers(self, name, times):
-        """Some ask at once, some after their first pause."""
+        """Some peers poll at once, some after their first pause."""
         assert list(itertools.islice(PEERS[name](2.0, random.Random(0)), 4)) == times
 
     def test_google(self):
-        """google-api-core asks at once, then pauses for a part of 1, 1.5, 2.25 … up to 20 times the stretch."""
+        """google-api-core polls at once, then pauses for a part of 1, 1.5, 2.25 … up to 20 times the stretch."""
         draws = [list(itertools.islice(PEERS["google-api-core"](1.0, random.Random(draw)), 40)) for draw in range(200)]
         assert {times[0] for times in draws} == {0.0}
         for number, most in ((0, 1.0), (1, 1.5), (2, 2.25), (38, 20.0)):

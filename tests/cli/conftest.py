@@ -1,4 +1,4 @@
-"""Runs the command line as users do, in a folder of their own and with only the variables they set: here, or in a process of its own."""
+"""Runs the command line as users do, in a fresh folder and with only the given variables, in this process or in a separate one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.support.client_network import StubService, service
 from tests.support.servers import Server
+from tests.support.stub_api import StubApi, stub_api
 
-#: A service as small as they come.
+#: The smallest possible app.
 SERVICE = """
 from pydantic import BaseModel, Field
 from offpoll import Offpoll, Operation
@@ -41,15 +41,15 @@ class Ended:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a service in `shop.py`."""
+    """A folder with an app in `shop.py`."""
     (tmp_path / "shop.py").write_text(SERVICE)
     return tmp_path
 
 
 @pytest.fixture
-def api() -> Iterator[StubService]:
-    """An API with its store, on this machine; what it says is up to the test."""
-    with service() as running:
+def api() -> Iterator[StubApi]:
+    """An API with its store, on this machine; the test sets its responses."""
+    with stub_api() as running:
         yield running
 
 
@@ -88,7 +88,7 @@ def offpoll(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
 @pytest.fixture
 def start(folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start a command as a process; it is killed if the test leaves it running."""
+    """Start a command as a process, and kill it if the test leaves it running."""
     with ExitStack() as stack:
 
         def begin(*arguments: str, **given: str) -> subprocess.Popen[str]:
@@ -102,7 +102,7 @@ def start(folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 def environment(**given: str) -> dict[str, str]:
-    """Return this environment without any account's or setting's variables, with what is given."""
+    """Return this environment without the variables of any account or setting, plus the given ones."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "OFFPOLL_"))}
     return {**kept, "AWS_EC2_METADATA_DISABLED": "true", "COLUMNS": "200", "NO_COLOR": "1", **given}
 

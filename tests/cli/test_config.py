@@ -13,7 +13,7 @@ Run = Callable[..., Any]
 
 
 def test_every_setting_is_shown_with_its_source(offpoll: Run) -> None:
-    """As JSON: one object a setting, with what a script needs."""
+    """With --json each setting is one object, with everything that a script needs."""
     shown = offpoll("config", "--json", OFFPOLL_LEASE="30")
     settings = {each["name"]: each for each in json.loads(shown.out)}
     assert shown.code == 0
@@ -26,7 +26,7 @@ def test_every_setting_is_shown_with_its_source(offpoll: Run) -> None:
 
 
 def test_the_table_is_for_people(offpoll: Run) -> None:
-    """Without --json: variable, value, source, meaning."""
+    """Without --json each line has variable, value, source and meaning."""
     shown = offpoll("config", OFFPOLL_BUCKET="documents-of-ours").out
     line = next(line for line in shown.splitlines() if "OFFPOLL_BUCKET" in line)
     assert "documents-of-ours" in line
@@ -34,7 +34,7 @@ def test_the_table_is_for_people(offpoll: Run) -> None:
 
 
 def test_the_secret_is_masked(offpoll: Run) -> None:
-    """It is shown that it is set, and never what it is."""
+    """The output shows that the secret is set, and never its value."""
     secret = "sssshhhhsssshhhhsssshhhhsssshhhh"
     for arguments in (("config",), ("config", "--json")):
         shown = offpoll(*arguments, OFFPOLL_SECRET=secret)
@@ -43,7 +43,7 @@ def test_the_secret_is_masked(offpoll: Run) -> None:
 
 
 def test_an_unknown_variable_is_refused(offpoll: Run) -> None:
-    """A typo is named, with what was probably meant."""
+    """The error names the typo and suggests the nearest variable."""
     ended = offpoll("config", OFFPOLL_LEESE="30")
     assert ended.code == 2
     assert "OFFPOLL_LEESE" in ended.err

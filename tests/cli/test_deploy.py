@@ -1,4 +1,4 @@
-"""`offpoll deploy` and `offpoll destroy`: what is refused before anything is changed, and what is told of a failure."""
+"""`offpoll deploy` and `offpoll destroy`: what they refuse before changing anything, and how they report a failure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from offpoll.deploy import account, package
 
 Run = Callable[..., Any]
 
-#: Credentials that no server sees: what is wrong has to be found without one.
+#: Credentials that no server sees: each mistake must be found without a server.
 NOBODY = {
     "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
     "AWS_SECRET_ACCESS_KEY": "x",
@@ -29,18 +29,18 @@ NOBODY = {
 
 @pytest.fixture(autouse=True)
 def _no_pip(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is fetched: what is in the zip is another test's."""
+    """Fetch nothing: test_package tests the contents of the zip."""
     monkeypatch.setattr(package, "_install", lambda *_, **__: None)
 
 
 @pytest.fixture
 def stack() -> str:
-    """A name that no other test has."""
+    """Return a name that no other test uses."""
     return f"t{uuid.uuid4().hex[:12]}"
 
 
 class TestBeforeAnythingIsAsked:
-    """No request is sent: nobody listens at the endpoint."""
+    """No request is sent: nothing listens at the endpoint."""
 
     @pytest.mark.parametrize(
         ("arguments", "why"),
@@ -56,8 +56,8 @@ class TestBeforeAnythingIsAsked:
             (("shop:app", "--region", "europe"), "there is no region 'europe'"),
         ],
     )
-    def test_what_is_wrong_is_said(self, offpoll: Run, folder: Path, arguments: tuple[str, ...], why: str) -> None:
-        """Exit code 2 and one paragraph: a parameter, a service that cannot be imported, a region."""
+    def test_the_error_says_what_is_wrong(self, offpoll: Run, folder: Path, arguments: tuple[str, ...], why: str) -> None:
+        """A wrong parameter, an app that cannot be imported, or a missing region: exit code 2 and one paragraph."""
         (folder / "broken.py").write_text("1 / 0")
         ended = offpoll("deploy", *arguments, "--stack", "shop", "--yes", **NOBODY)
         assert (ended.code, ended.out) == (2, "")
@@ -65,7 +65,7 @@ class TestBeforeAnythingIsAsked:
         assert "Traceback" not in ended.err
 
     def test_no_credentials(self, offpoll: Run, folder: Path) -> None:
-        """Both commands say where they look for them."""
+        """Both commands say where they look for credentials."""
         nobody = {"AWS_REGION": "eu-west-1", "AWS_SHARED_CREDENTIALS_FILE": str(folder / "none"), "AWS_CONFIG_FILE": str(folder / "none")}
         for command in (("deploy", "shop:app"), ("destroy",)):
             ended = offpoll(*command, "--stack", "shop", "--yes", **nobody)
@@ -73,14 +73,14 @@ class TestBeforeAnythingIsAsked:
             assert "no AWS credentials: set AWS_PROFILE" in ended.err
 
     @pytest.mark.parametrize("name", ["my_shop", "2shop", ""])
-    def test_a_name_that_is_none(self, offpoll: Run, name: str) -> None:
-        """CloudFormation's rule, before CloudFormation is asked."""
+    def test_an_invalid_name(self, offpoll: Run, name: str) -> None:
+        """A name that breaks CloudFormation's rule is refused before any request."""
         ended = offpoll("destroy", "--stack", name, **NOBODY)
         assert ended.code == 2
         assert "a stack's name is a letter" in ended.err
 
-    def test_no_answer(self, offpoll: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-        """An endpoint that nobody listens at is a failure that may pass: exit code 1."""
+    def test_no_response(self, offpoll: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A silent endpoint is a failure that may pass: exit code 1."""
         monkeypatch.setattr(account, "CALLS", 1)
         ended = offpoll("destroy", "--stack", "shop", **NOBODY)
         assert ended.code == 1
@@ -89,23 +89,21 @@ class TestBeforeAnythingIsAsked:
 
 @pytest.mark.ministack
 class TestOnTheEmbeddedAws:
-    """States that CloudFormation itself has brought about."""
+    """States that CloudFormation itself has produced."""
 
     @pytest.fixture
     def aws(self, ministack_server: Server) -> Callable[[str], Any]:
-        """Make clients that may do everything."""
+        """Return clients that may do everything."""
         session = boto3.Session("test", "test", region_name="us-east-1")
         return lambda service: session.client(service, endpoint_url=ministack_server.origin)  # type: ignore[call-overload]
 
     @pytest.fixture
     def here(self, ministack_server: Server) -> dict[str, str]:
-        """The variables by which it is found."""
+        """The variables that lead to the emulator."""
         return ministack_server.environment()
 
-    def test_a_timeout_that_the_function_has_no_time_for(
-        self, offpoll: Run, folder: Path, here: dict[str, str], stack: str, aws: Any
-    ) -> None:
-        """The kind's own timeout, over the function's less 30 s: nothing is built, and nothing is made."""
+    def test_a_timeout_beyond_the_function(self, offpoll: Run, folder: Path, here: dict[str, str], stack: str, aws: Any) -> None:
+        """If a kind's timeout exceeds the function's less 30 s, nothing is built or created."""
         (folder / "shop.py").write_text((folder / "shop.py").read_text().replace('("order")', '("order", timeout=300)'))
         ended = offpoll("deploy", "shop:app", "--stack", stack, "-p", "WorkerTimeout=300", "--yes", **here)
         assert ended.code == 2
@@ -114,7 +112,7 @@ class TestOnTheEmbeddedAws:
         assert stack not in {each["StackName"] for each in aws("cloudformation").describe_stacks()["Stacks"]}
 
     def test_a_failure_names_its_resource(self, offpoll: Run, here: dict[str, str], stack: str, aws: Any) -> None:
-        """It says why, in AWS's words, and what to do. Until that is done the stack is refused; destroying it makes way for another try."""
+        """The error gives AWS's reason and the remedy. Until then the stack is refused; destroying it makes room for another try."""
         zone = (
             "-p",
             "DomainName=api.example.com",
@@ -141,14 +139,14 @@ class TestOnTheEmbeddedAws:
         assert json.loads(planned.out)["status"] == "planned"
 
     def test_a_rule_of_the_template(self, offpoll: Run, here: dict[str, str], stack: str, aws: Any) -> None:
-        """What CloudFormation refuses while it reckons leaves no stack, and its own words are told."""
+        """If CloudFormation refuses the change set, no stack is left, and its own words are shown."""
         ended = offpoll("deploy", "shop:app", "--stack", stack, "-p", "DomainName=api.example.com", "--yes", **here)
         assert ended.code == 2
         assert "DomainName needs CertificateArn" in ended.err
         assert stack not in {each["StackName"] for each in aws("cloudformation").describe_stacks()["Stacks"]}
 
-    def test_somebody_else_s_stack_is_left_alone(self, offpoll: Run, here: dict[str, str], stack: str, aws: Any) -> None:
-        """Neither command touches it."""
+    def test_another_owners_stack_is_left_alone(self, offpoll: Run, here: dict[str, str], stack: str, aws: Any) -> None:
+        """Neither command touches a stack that is not ours."""
         template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
         cloudformation = aws("cloudformation")
         cloudformation.create_stack(StackName=stack, TemplateBody=json.dumps(template))
@@ -159,15 +157,15 @@ class TestOnTheEmbeddedAws:
             assert f"stack {stack} was not made by offpoll, and is left alone" in ended.err
         assert cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
 
-    def test_interrupted_while_it_is_built(self, offpoll: Run, here: dict[str, str], stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Ctrl-C: exit code 130, and what is so."""
+    def test_interrupted_while_building(self, offpoll: Run, here: dict[str, str], stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """After Ctrl-C the command reports the state of things: exit code 130."""
         monkeypatch.setattr(package, "_install", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
         ended = offpoll("deploy", "shop:app", "--stack", stack, "--yes", **here)
         assert ended.code == 130
         assert "offpoll: interrupted; nothing was changed" in ended.err
 
-    def test_interrupted_while_it_is_made(self, offpoll: Run, here: dict[str, str], stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """CloudFormation goes on by itself. That is said, with how to see its end."""
+    def test_interrupted_while_creating(self, offpoll: Run, here: dict[str, str], stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """CloudFormation continues on its own. The command says so, and how to follow it."""
         from offpoll.cli import deploy
 
         monkeypatch.setattr(deploy, "watch", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))

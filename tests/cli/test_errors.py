@@ -1,4 +1,4 @@
-"""What a command says when it cannot be done: one paragraph on stderr, no traceback, exit code 2 for what is the operator's."""
+"""Errors of commands: one paragraph on stderr, no traceback, and exit code 2 for mistakes of the operator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Run = Callable[..., Any]
 
 
 def refused(ended: Any, *texts: str) -> None:
-    """Assert that a command was refused, in one paragraph that has these texts."""
+    """Assert that a command was refused, in one paragraph that contains these texts."""
     assert ended.code == 2, ended.err
     assert ended.err.startswith("offpoll: configuration error: ")
     assert ended.err.count("\n") == 1, ended.err
@@ -32,8 +32,8 @@ def refused(ended: Any, *texts: str) -> None:
         ("empty:app", ("no operations", "@app.operation")),
     ],
 )
-def test_a_reference_that_is_no_service(offpoll: Run, folder: Path, command: str, reference: str, texts: tuple[str, ...]) -> None:
-    """Each command says what is wrong with it and what it should be."""
+def test_a_reference_that_is_no_app(offpoll: Run, folder: Path, command: str, reference: str, texts: tuple[str, ...]) -> None:
+    """Each command says what is wrong with the reference and what it should be."""
     (folder / "broken.py").write_text("1 / 0\n")
     (folder / "empty.py").write_text("from offpoll import Offpoll\napp = Offpoll()\n")
     environ = {f"OFFPOLL_{each}": "x" for each in ("BUCKET", "QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "PARKING_QUEUE_URL", "RECORDS_TABLE")}
@@ -42,7 +42,7 @@ def test_a_reference_that_is_no_service(offpoll: Run, folder: Path, command: str
 
 
 def test_missing_settings_are_listed(offpoll: Run) -> None:
-    """All of them at once; a worker needs no secret."""
+    """All missing settings are listed at once; a worker needs no secret."""
     refused(offpoll("serve", "shop:app"), "OFFPOLL_SECRET", "OFFPOLL_BUCKET", "OFFPOLL_RECORDS_TABLE", "offpoll config")
     ended = offpoll("work", "shop:app")
     refused(ended, "OFFPOLL_QUEUE_URL")
@@ -50,13 +50,13 @@ def test_missing_settings_are_listed(offpoll: Run) -> None:
 
 
 @pytest.mark.parametrize("command", ["serve", "work", "dev"])
-def test_a_setting_that_cannot_be_used(offpoll: Run, command: str) -> None:
-    """The variable is named, with what it needs."""
+def test_an_invalid_setting(offpoll: Run, command: str) -> None:
+    """The error names the variable and says what it needs."""
     refused(offpoll(command, "shop:app", OFFPOLL_LEASE="soon"), "OFFPOLL_LEASE='soon'", "a number is needed")
 
 
-def test_usage_is_shown_with_what_is_wrong(offpoll: Run) -> None:
-    """An option out of range, and two that exclude each other."""
+def test_usage_is_shown_with_the_mistake(offpoll: Run) -> None:
+    """An option out of range, or two that exclude each other, shows the usage."""
     for arguments, text in (
         (("dev", "shop:app", "--port", "99999"), "--port"),
         (("work", "shop:app", "--concurrency", "2", "--processes", "2"), "leave out --concurrency"),

@@ -1,4 +1,4 @@
-"""Help that teaches, and costs nothing."""
+"""Help that teaches, and loads nothing heavy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Run = Callable[..., Any]
 
 
 def test_the_first_page_lists_the_commands_and_exit_codes(offpoll: Run) -> None:
-    """Somebody who types only `offpoll --help` learns where to start and what the exit codes mean."""
+    """A user who types only `offpoll --help` learns where to start and what the exit codes mean."""
     shown = offpoll("--help")
     assert shown.code == 0
     for text in (
@@ -47,22 +47,22 @@ def test_each_command_shows_an_example(offpoll: Run, name: str) -> None:
     assert f"offpoll {name}" in shown.out
 
 
-def test_the_version_is_the_package_s(offpoll: Run) -> None:
-    """`--version` prints it and nothing else."""
+def test_the_version_is_the_packages(offpoll: Run) -> None:
+    """`--version` prints the package's version and nothing else."""
     from offpoll import __version__
 
     assert offpoll("--version").out == f"{__version__}\n"
 
 
 def test_help_imports_no_server_and_no_aws() -> None:
-    """What a command needs is imported when it runs."""
+    """A command imports what it needs when it runs."""
     heavy = {"pydantic", "fastapi", "uvicorn", "uvloop", "boto3", "botocore", "ministack", "pyreqwest", "offpoll.wiring"}
     code = f"import sys, offpoll.cli.commands; print(sorted({heavy!r} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
 def test_the_library_does_not_import_the_command_line() -> None:
-    """`import offpoll` pulls in neither typer nor rich."""
+    """`import offpoll` loads neither typer nor rich."""
     code = "import sys, offpoll; offpoll.Client; print(sorted({'typer', 'rich', 'offpoll.cli'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
@@ -77,8 +77,8 @@ def test_the_library_does_not_import_the_command_line() -> None:
         ("botocore", ("destroy", "--stack", "shop", "--region", "eu-west-1"), "offpoll[cli,aws]"),
     ],
 )
-def test_what_is_not_installed_is_named_with_its_extra(folder: Path, missing: str, arguments: tuple[str, ...], extras: str) -> None:
-    """Exit code 2, and the command that installs it."""
+def test_a_missing_extra_is_named(folder: Path, missing: str, arguments: tuple[str, ...], extras: str) -> None:
+    """A command without its packages ends with exit code 2 and prints the command that installs them."""
     code = (
         "import importlib.util, sys; real = importlib.util.find_spec\n"
         f"importlib.util.find_spec = lambda name, *more: None if name == {missing!r} else real(name, *more)\n"
@@ -92,8 +92,8 @@ def test_what_is_not_installed_is_named_with_its_extra(folder: Path, missing: st
 
 
 @pytest.mark.parametrize("loaded", [True, False])
-def test_how_the_process_ends(loaded: bool) -> None:
-    """With threads of the HTTP library about, the interpreter is not taken down under them; all that was written is, with the same code."""
+def test_the_end_of_the_process(loaded: bool) -> None:
+    """While the HTTP library's threads run, the interpreter is not torn down under them. All output is flushed, and the exit code kept."""
     program = (
         "import atexit, sys, types\n"
         f"if {loaded}: sys.modules['pyreqwest'] = types.ModuleType('pyreqwest')\n"

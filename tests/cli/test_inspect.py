@@ -16,8 +16,8 @@ Run = Callable[..., Any]
 SECRETIVE = b'{"sku":"hunter2"}'
 
 
-def test_what_waits_in_the_queue(offpoll: Run, resources: dict[str, str]) -> None:
-    """People read what it waits for and what to do; scripts get the same as JSON. Exit code 0, and no secret is needed."""
+def test_an_operation_in_the_queue(offpoll: Run, resources: dict[str, str]) -> None:
+    """People read what the operation waits for and what to do; scripts get the same as JSON. Exit code 0, without any secret."""
     operation_id = submit(resources, {"sku": "hunter2"})
     variables = {name: value for name, value in resources.items() if name != "OFFPOLL_SECRET"}
     ended = offpoll("inspect", operation_id, "--owner", "ada", **variables)
@@ -33,7 +33,7 @@ def test_what_waits_in_the_queue(offpoll: Run, resources: dict[str, str]) -> Non
 
 
 def test_a_repair(offpoll: Run, resources: dict[str, str]) -> None:
-    """A document that lags: exit code 1 without a repair, 0 with it, and 0 afterwards."""
+    """For a stale document: exit code 1 without a repair, 0 with it, and 0 afterwards."""
     operation_id = submit(resources, {"sku": "A1"})
     decide(resources, operation_id, FAILED, show=False, input=SECRETIVE)
     before = offpoll("inspect", operation_id, "--owner", "ada", **resources)
@@ -47,8 +47,8 @@ def test_a_repair(offpoll: Run, resources: dict[str, str]) -> None:
     assert offpoll("inspect", operation_id, "--owner", "ada", **resources).code == 0
 
 
-def test_a_repair_of_what_succeeded_names_the_service(offpoll: Run, resources: dict[str, str]) -> None:
-    """Exit code 2 and what to add; with it, it is repaired."""
+def test_repairing_a_success_needs_the_app(offpoll: Run, resources: dict[str, str]) -> None:
+    """Exit code 2 says what to add; with it, the document is repaired."""
     operation_id = submit(resources, {"sku": "A1"})
     decide(resources, operation_id, Outcome(status=Status.SUCCEEDED, result='{"sku":"A1"}'), show=False)
     refused = offpoll("inspect", operation_id, "--owner", "ada", "--repair", **resources)
@@ -59,8 +59,8 @@ def test_a_repair_of_what_succeeded_names_the_service(offpoll: Run, resources: d
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)])
-def test_what_is_not_shown(offpoll: Run, resources: dict[str, str], form: tuple[str, ...]) -> None:
-    """No result unless asked for; no input, no token and no link at all."""
+def test_secrets_are_not_shown(offpoll: Run, resources: dict[str, str], form: tuple[str, ...]) -> None:
+    """The result is shown only on request; an input, token or link never."""
     succeeded, failed = submit(resources, {"sku": "hunter2"}), submit(resources, {"sku": "hunter2"})
     decide(resources, succeeded, Outcome(status=Status.SUCCEEDED, result='{"sku":"hunter3"}'), show=True)
     decide(resources, failed, FAILED, show=True, input=SECRETIVE)
@@ -74,8 +74,8 @@ def test_what_is_not_shown(offpoll: Run, resources: dict[str, str], form: tuple[
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)])
-def test_nothing_of_that_id(offpoll: Run, resources: dict[str, str], form: tuple[str, ...]) -> None:
-    """Exit code 1, and what it may mean."""
+def test_an_unknown_id(offpoll: Run, resources: dict[str, str], form: tuple[str, ...]) -> None:
+    """Exit code 1, with the possible reasons."""
     operation_id = submit(resources, {"sku": "A1"})
     for arguments in (("a" * 32, "--owner", "ada"), (operation_id,)):
         ended = offpoll("inspect", *arguments, *form, **resources)
@@ -102,7 +102,7 @@ def test_an_outage(offpoll: Run, resources: dict[str, str], service: str, name: 
     ids=lambda wrong: next(iter(wrong)),
 )
 def test_a_refusal(offpoll: Run, resources: dict[str, str], wrong: dict[str, str]) -> None:
-    """A wrong name is the operator's to mend: exit code 2, with what to change, and what is known nevertheless."""
+    """A wrong name is for the operator to mend: exit code 2, the remedy, and everything that is known."""
     operation_id = submit(resources, {"sku": "A1"})
     ended = offpoll("inspect", operation_id, "--owner", "ada", **{**resources, **wrong})
     assert ended.code == 2, ended
@@ -111,7 +111,7 @@ def test_a_refusal(offpoll: Run, resources: dict[str, str], wrong: dict[str, str
 
 
 def test_usage(offpoll: Run, resources: dict[str, str]) -> None:
-    """What is no id, no owner or no service, and a missing setting: exit code 2."""
+    """An invalid id, owner or app, or a missing setting: exit code 2."""
     for arguments, given in (
         (("inspect", "1"), resources),
         (("inspect", "A" * 32), resources),

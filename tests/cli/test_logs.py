@@ -73,7 +73,7 @@ def test_no_link_gets_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_path_cannot_forge_a_line(caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever bytes a request line has, the log line stays one line."""
+    """Whatever bytes a request line has, the log entry stays one line."""
     line = line_of(caplog, path=b'/order\n10.0.0.9 "GET /\xff')
     assert "\n" not in line
     assert '"POST /order%0A10.0.0.9%20%22GET%20/%FF" 202' in line
@@ -85,7 +85,7 @@ def test_a_request_that_raises_is_a_500(caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_the_lifespan_is_no_request(caplog: pytest.LogCaptureFixture) -> None:
-    """It passes through, unlogged."""
+    """The lifespan passes through and is not logged."""
     seen: list[str] = []
 
     async def application(scope: Any, receive: Any, send: Any) -> None:

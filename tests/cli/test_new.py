@@ -14,8 +14,8 @@ import pytest
 Run = Callable[..., Any]
 
 
-def test_a_new_project_is_whole(offpoll: Run, folder: Path) -> None:
-    """Its own tests pass, its service can be loaded, and its requirements are what it imports. The files are named, and what to do next."""
+def test_a_new_project_is_complete(offpoll: Run, folder: Path) -> None:
+    """Its tests pass, its app loads, and its requirements are its imports. The command lists the files and the next steps."""
     ended = offpoll("new", "made/shop")
     assert ended.code == 0, ended.err
     made = folder / "made" / "shop"
@@ -31,8 +31,8 @@ def test_a_new_project_is_whole(offpoll: Run, folder: Path) -> None:
     assert (made / "requirements.txt").read_text() == "pydantic>=2.11,<3\n"
 
 
-def test_an_empty_folder_will_do(offpoll: Run, folder: Path) -> None:
-    """It may be there already."""
+def test_an_empty_folder_is_accepted(offpoll: Run, folder: Path) -> None:
+    """The folder may exist already."""
     (folder / "shop").mkdir()
     assert offpoll("new", "shop").code == 0
     assert (folder / "shop" / "orders.py").is_file()
@@ -40,7 +40,7 @@ def test_an_empty_folder_will_do(offpoll: Run, folder: Path) -> None:
 
 @pytest.mark.parametrize("there", [".git", "orders.py"])
 def test_nothing_is_overwritten(offpoll: Run, folder: Path, there: str) -> None:
-    """A folder with anything in it is refused, also with something hidden."""
+    """A folder with anything in it is refused, even a hidden file."""
     (folder / "shop").mkdir()
     (folder / "shop" / there).write_text("mine")
     ended = offpoll("new", "shop")
@@ -49,8 +49,8 @@ def test_nothing_is_overwritten(offpoll: Run, folder: Path, there: str) -> None:
     assert [(each.name, each.read_text()) for each in (folder / "shop").iterdir()] == [(there, "mine")]
 
 
-def test_what_is_no_folder(offpoll: Run, folder: Path) -> None:
-    """A file of that name, say."""
+def test_a_path_that_is_no_folder(offpoll: Run, folder: Path) -> None:
+    """A file of that name is refused."""
     (folder / "shop").write_text("mine")
     ended = offpoll("new", "shop")
     assert ended.code == 2

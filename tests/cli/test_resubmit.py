@@ -1,4 +1,4 @@
-"""`offpoll resubmit`: the new id, and nothing else, on stdout; and its exit codes."""
+"""`offpoll resubmit`: the new id alone on stdout, and the exit codes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def failed(resources: dict[str, str], *, kind: str = "order", input: bytes | Non
 
 
 def test_a_failed_operation(offpoll: Run, resources: dict[str, str]) -> None:
-    """Prints the new id for scripts, and beside it how to follow that; repeating it gives the same id. No input, no link."""
+    """The command prints the new id for scripts, and how to follow it for people. Repeating gives the same id. No input, no link."""
     old = failed(resources)
     ended = offpoll("resubmit", old, "shop:app", "--owner", "ada", **resources)
     assert ended.code == 0, ended.err
@@ -46,7 +46,7 @@ def test_a_failed_operation(offpoll: Run, resources: dict[str, str]) -> None:
     assert (shown.code, f"submitted again from {old}" in shown.out) == (0, True)
 
 
-def test_what_is_refused(offpoll: Run, resources: dict[str, str]) -> None:
+def test_refusals(offpoll: Run, resources: dict[str, str]) -> None:
     """Exit code 1 and one sentence; nothing on stdout."""
     succeeded = submit(resources, {"sku": "A1"})
     decide(resources, succeeded, Outcome(status=Status.SUCCEEDED), show=True)
@@ -63,8 +63,8 @@ def test_what_is_refused(offpoll: Run, resources: dict[str, str]) -> None:
         assert text in ended.err
 
 
-def test_a_kind_that_the_service_has_not(offpoll: Run, resources: dict[str, str]) -> None:
-    """The wrong MODULE:APP: exit code 2."""
+def test_a_kind_that_the_app_lacks(offpoll: Run, resources: dict[str, str]) -> None:
+    """The operator named the wrong MODULE:APP: exit code 2."""
     ended = offpoll("resubmit", failed(resources, kind="report"), "shop:app", "--owner", "ada", **resources)
     assert (ended.code, ended.out) == (2, "")
     assert "'report', which this app does not have: order" in ended.err
@@ -72,7 +72,7 @@ def test_a_kind_that_the_service_has_not(offpoll: Run, resources: dict[str, str]
 
 @pytest.mark.parametrize("service", ["S3", "SQS", "DYNAMODB"])
 def test_an_outage(offpoll: Run, resources: dict[str, str], service: str) -> None:
-    """Exit code 1: it may have happened, so it is to be repeated."""
+    """Exit code 1: the effect is unknown, so the user should repeat the command."""
     old = failed(resources)
     ended = offpoll("resubmit", old, "shop:app", "--owner", "ada", **{**resources, f"AWS_ENDPOINT_URL_{service}": "http://127.0.0.1:9"})
     assert (ended.code, ended.out) == (1, "")
@@ -80,7 +80,7 @@ def test_an_outage(offpoll: Run, resources: dict[str, str], service: str) -> Non
 
 
 def test_usage(offpoll: Run, resources: dict[str, str]) -> None:
-    """What is no id or no service, and a missing setting: exit code 2. It needs the secret, which the new id depends on."""
+    """An invalid id or app, or a missing setting: exit code 2. The command needs the secret, which the new id depends on."""
     without = {name: value for name, value in resources.items() if name != "OFFPOLL_SECRET"}
     for arguments, given in (
         (("resubmit", "1", "shop:app"), resources),

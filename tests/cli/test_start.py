@@ -1,4 +1,4 @@
-"""What `serve` and `work` make sure of before they start, and how they end."""
+"""What `serve` and `work` check before they start, and how they end."""
 
 from __future__ import annotations
 
@@ -34,10 +34,8 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("command", "wrong", "text"), WRONG, ids=[f"{command}-{text}" for command, _, text in WRONG])
-def test_it_does_not_start_with_what_is_wrong(
-    offpoll: Run, resources: dict[str, str], command: str, wrong: dict[str, str], text: str
-) -> None:
-    """A name, a permission or a key that is wrong ends it at once, with what to change."""
+def test_a_refusal_prevents_the_start(offpoll: Run, resources: dict[str, str], command: str, wrong: dict[str, str], text: str) -> None:
+    """A wrong name, permission or key ends the command at once, with the remedy."""
     ended = offpoll(command, "shop:app", **{**resources, **wrong})
     assert ended.code == 2, ended.err
     assert ended.err.startswith("offpoll: configuration error: ")
@@ -45,11 +43,11 @@ def test_it_does_not_start_with_what_is_wrong(
     assert "Traceback" not in ended.err
 
 
-def test_an_outage_does_not_keep_the_api_from_starting(start: Start, resources: dict[str, str]) -> None:
-    """It starts with a warning, answers, and ends cleanly when told to."""
+def test_the_api_starts_during_an_outage(start: Start, resources: dict[str, str]) -> None:
+    """It starts with a warning, responds, and ends cleanly on a signal."""
     port = free_port()
     process = start("serve", "shop:app", "--port", str(port), **{**resources, "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"})
-    assert answer(f"http://127.0.0.1:{port}/livez?X-Amz-Signature=abc") == b'{"status":"ok"}'
+    assert responds(f"http://127.0.0.1:{port}/livez?X-Amz-Signature=abc") == b'{"status":"ok"}'
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
@@ -59,11 +57,11 @@ def test_an_outage_does_not_keep_the_api_from_starting(start: Start, resources: 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_api_ends_cleanly_with_several_processes(start: Start, resources: dict[str, str], number: int) -> None:
-    """Exit code 0, and nobody listens any more."""
+def test_several_processes_end_cleanly(start: Start, resources: dict[str, str], number: int) -> None:
+    """Exit code 0, and nothing listens any more."""
     port = free_port()
     process = start("serve", "shop:app", "--port", str(port), "--workers", "2", **resources)
-    assert answer(f"http://127.0.0.1:{port}/livez") == b'{"status":"ok"}'
+    assert responds(f"http://127.0.0.1:{port}/livez") == b'{"status":"ok"}'
     process.send_signal(number)
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
@@ -71,8 +69,8 @@ def test_the_api_ends_cleanly_with_several_processes(start: Start, resources: di
         urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=5)
 
 
-def test_a_taken_port_is_said(offpoll: Run, resources: dict[str, str], ministack_server: Server) -> None:
-    """Before anything is started."""
+def test_a_taken_port(offpoll: Run, resources: dict[str, str], ministack_server: Server) -> None:
+    """The error comes before anything starts."""
     port = ministack_server.origin.rpartition(":")[2]
     ended = offpoll("serve", "shop:app", "--port", port, **resources)
     assert ended.code == 2
@@ -82,7 +80,7 @@ def test_a_taken_port_is_said(offpoll: Run, resources: dict[str, str], ministack
 
 @pytest.mark.parametrize("options", [(), ("--processes", "2"), ("--no-dead-letters",)])
 def test_a_worker_drains(start: Start, resources: dict[str, str], options: tuple[str, ...]) -> None:
-    """It says what it works on, and ends with 0 at the first signal where it holds nothing."""
+    """The worker logs what it works on. If it holds nothing, the first signal ends it with exit code 0."""
     process = start("work", "shop:app", *options, **resources)
     until(process, "working on order")
     process.send_signal(signal.SIGTERM)
@@ -93,7 +91,7 @@ def test_a_worker_drains(start: Start, resources: dict[str, str], options: tuple
 
 
 def test_a_thread_that_cannot_be_stopped_is_left_behind(start: Start, folder: Path, resources: dict[str, str]) -> None:
-    """After the second signal the process ends, though a plain function still sleeps in it; that is no clean end."""
+    """After the second signal the process ends although a plain function still sleeps in it; the exit code shows that."""
     (folder / "shop.py").write_text(
         "import time\nfrom offpoll import Offpoll\napp = Offpoll()\n"
         "@app.operation('nap')\ndef nap(seconds: int) -> None:\n    print('asleep', flush=True)\n    time.sleep(seconds)\n"
@@ -120,27 +118,27 @@ def submit(variables: dict[str, str], kind: str, value: Any) -> None:
 
     @app.operation(kind)
     def handler(value: Any) -> None:
-        """Do nothing: the worker has the real one."""
+        """Do nothing: the worker has the real handler."""
 
     blocking = connect(app, environ=variables)
     blocking.submit(kind, value)
     blocking.close()
 
 
-def answer(url: str) -> bytes:
-    """Ask until something answers."""
+def responds(url: str) -> bytes:
+    """Ask until something responds."""
     end = time.monotonic() + PATIENCE
     while True:
         try:
-            with urllib.request.urlopen(url, timeout=5) as answered:
-                return bytes(answered.read())
+            with urllib.request.urlopen(url, timeout=5) as response:
+                return bytes(response.read())
         except OSError:
-            assert time.monotonic() < end, f"nothing answers at {url}"
+            assert time.monotonic() < end, f"nothing responds at {url}"
             time.sleep(0.05)
 
 
 def until(process: subprocess.Popen[str], text: str) -> None:
-    """Read a process's output until it has this text."""
+    """Read a process's output until this text appears."""
     assert process.stdout is not None
     seen = ""
     for line in process.stdout:

@@ -1,4 +1,4 @@
-"""`offpoll stats`: what it prints for people and for scripts, and its exit codes."""
+"""`offpoll stats`: its output for people and for scripts, and its exit codes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.support.deployed_operations import submit
-from tests.support.spans import span
+from tests.support.service_time_spans import span
 
 from offpoll.instant import utc_now
 from offpoll.settings import Settings
@@ -30,7 +30,7 @@ def report(resources: dict[str, str], *seconds: float, **counts: int) -> None:
     asyncio.run(main())
 
 
-def test_a_service(offpoll: Run, resources: dict[str, str]) -> None:
+def test_a_working_app(offpoll: Run, resources: dict[str, str]) -> None:
     """People read a table, scripts the same as JSON; no secret is needed."""
     report(resources, *[2.0] * 50, inside=40, early=4, late=6)
     submit(resources, {"sku": "A1"})
@@ -48,14 +48,14 @@ def test_a_service(offpoll: Run, resources: dict[str, str]) -> None:
 
 
 def test_nothing_yet(offpoll: Run, resources: dict[str, str]) -> None:
-    """A service that has done nothing is shown as that: exit code 0."""
+    """An app that has done nothing is shown as such: exit code 0."""
     shown = offpoll("stats", "shop:app", **resources)
     assert shown.code == 0
     assert "not known yet" in shown.out
 
 
-def test_what_is_wrong(offpoll: Run, resources: dict[str, str]) -> None:
-    """A table that does not exist, and a service that does not: exit code 2, and a sentence that says what to do."""
+def test_mistakes(offpoll: Run, resources: dict[str, str]) -> None:
+    """A missing table or app: exit code 2, and a sentence with the remedy."""
     wrong = offpoll("stats", "shop:app", **{**resources, "OFFPOLL_RECORDS_TABLE": "nowhere"})
     assert (wrong.code, "OFFPOLL_RECORDS_TABLE" in wrong.err) == (2, True)
     wrong = offpoll("stats", "shop:nothing", **resources)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.client_network import ID, ORDER, SIGNATURE, StubService
+from tests.support.stub_api import ID, ORDER, SIGNATURE, StubApi
 
 from offpoll.ticket import Ticket
 
@@ -20,8 +20,8 @@ Run = Callable[..., Any]
 PROBLEM = json.dumps({"title": "The input is not valid", "detail": "quantity: missing"}).encode()
 
 
-def test_the_address_is_printed(offpoll: Run, api: StubService) -> None:
-    """Standard output is the operation's address and nothing else; no link is shown. `offpoll wait` takes it."""
+def test_the_address_is_printed(offpoll: Run, api: StubApi) -> None:
+    """stdout has the operation's address and nothing else, and no link. `offpoll wait` accepts it."""
     ended = offpoll("submit", api.base, "order", "-d", '{"sku": "A1"}')
     assert (ended.code, ended.out) == (0, f"{api.base}/order/{ID}\n")
     assert f"offpoll wait {api.base}/order/{ID}" in ended.err
@@ -29,16 +29,16 @@ def test_the_address_is_printed(offpoll: Run, api: StubService) -> None:
     assert json.loads(offpoll("wait", ended.out.strip()).out) == ORDER
 
 
-def test_the_ticket_is_printed(offpoll: Run, api: StubService, folder: Path) -> None:
-    """`--json` gives the ticket, for a file that `offpoll wait` takes."""
+def test_the_ticket_is_printed(offpoll: Run, api: StubApi, folder: Path) -> None:
+    """`--json` prints the ticket, for a file that `offpoll wait` reads."""
     ended = offpoll("submit", api.base, "order", "-d", "1", "--json")
     assert Ticket.from_json(ended.out).operation_id == ID
     (folder / "ticket.json").write_text(ended.out)
     assert json.loads(offpoll("wait", "ticket.json").out) == ORDER
 
 
-def test_what_is_sent(offpoll: Run, api: StubService) -> None:
-    """JSON, headers, and a key: a new one each time, or the one that is given."""
+def test_the_request(offpoll: Run, api: StubApi) -> None:
+    """The request has JSON, the headers, and a key: a new one each time, or the given one."""
     offpoll("submit", api.base, "order", "-d", "1", "-H", "Authorization: Bearer t:1", "--header", "X-Trace:  7")
     offpoll("submit", api.base, "order", "-d", "1", "--idempotency-key", "mine")
     offpoll("submit", f"{api.base}/", "order", "-d", "1")
@@ -50,8 +50,8 @@ def test_what_is_sent(offpoll: Run, api: StubService) -> None:
 
 
 @pytest.mark.parametrize("form", ["@order.json", "-", "@-"])
-def test_data_from_elsewhere(offpoll: Run, api: StubService, folder: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
-    """The input comes from a file or from standard input, too; headers come from a file."""
+def test_input_from_elsewhere(offpoll: Run, api: StubApi, folder: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    """The input may come from a file or stdin, and headers from a file."""
     (folder / "order.json").write_text('{"name": "Zoë"}')
     (folder / "headers").write_text("Authorization: Bearer t\n\nX-Trace: 7\n")
     monkeypatch.setattr(sys, "stdin", io.StringIO('{"name": "Zoë"}'))
@@ -60,8 +60,8 @@ def test_data_from_elsewhere(offpoll: Run, api: StubService, folder: Path, monke
     assert (api.seen[0][2]["authorization"], api.seen[0][2]["x-trace"]) == ("Bearer t", "7")
 
 
-def test_waiting_at_once(offpoll: Run, api: StubService) -> None:
-    """`--wait` prints the result, and with `--json` all of it as one object."""
+def test_waiting_at_once(offpoll: Run, api: StubApi) -> None:
+    """`--wait` prints the result, and with `--json` everything as one object."""
     ended = offpoll("submit", api.base, "order", "-d", "1", "--wait")
     assert (ended.code, json.loads(ended.out)) == (0, ORDER)
     said = json.loads(offpoll("submit", api.base, "order", "-d", "1", "--wait", "--json").out)
@@ -82,8 +82,8 @@ def test_waiting_at_once(offpoll: Run, api: StubService) -> None:
         (),
     ],
 )
-def test_usage(offpoll: Run, api: StubService, arguments: tuple[str, ...]) -> None:
-    """What cannot be sent is exit code 2, and nothing is asked."""
+def test_usage(offpoll: Run, api: StubApi, arguments: tuple[str, ...]) -> None:
+    """Arguments that cannot be sent give exit code 2, and no request."""
     ended = offpoll("submit", api.base, "order", *arguments)
     assert (ended.code, ended.out, api.seen) == (2, "", [])
     assert "Traceback" not in ended.err
@@ -91,12 +91,12 @@ def test_usage(offpoll: Run, api: StubService, arguments: tuple[str, ...]) -> No
 
 @pytest.mark.parametrize(("url", "kind"), [("api.test", "order"), ("https://u@api.test", "order"), ("http://127.0.0.1:9", "../x")])
 def test_no_api(offpoll: Run, url: str, kind: str) -> None:
-    """What is no address, or no kind, is exit code 2."""
+    """An invalid address or kind gives exit code 2."""
     assert offpoll("submit", url, kind, "-d", "1").code == 2
 
 
-def test_refused(offpoll: Run, api: StubService) -> None:
-    """A refusal is exit code 5, in the API's own words; nothing on standard output, or one object."""
+def test_refused(offpoll: Run, api: StubApi) -> None:
+    """A refusal gives exit code 5 and the API's own words. stdout has nothing, or one object."""
     api.api = (422, {"Content-Type": "application/problem+json"}, PROBLEM)
     ended = offpoll("submit", api.base, "order", "-d", "1")
     assert (ended.code, ended.out) == (5, "")
@@ -106,14 +106,14 @@ def test_refused(offpoll: Run, api: StubService) -> None:
     assert "quantity: missing" in said["message"]
 
 
-def test_words_of_a_stranger(offpoll: Run, api: StubService) -> None:
-    """What a terminal would obey is not repeated."""
+def test_control_characters_of_a_stranger(offpoll: Run, api: StubApi) -> None:
+    """Control characters in a response never reach the terminal."""
     api.api = (400, {}, json.dumps({"title": "\x1b]0;owned\x07", "detail": "\x1b[2J"}).encode())
     assert "\x1b" not in offpoll("submit", api.base, "order", "-d", "1").err
 
 
-def test_interrupted_before_there_is_a_ticket(api: StubService) -> None:
-    """Ctrl-C while the API has not answered: exit code 130, and how to repeat it safely."""
+def test_interrupted_before_there_is_a_ticket(api: StubApi) -> None:
+    """Ctrl-C while the API has not responded: exit code 130, and how to repeat safely."""
     api.hold.clear()
     command = [sys.executable, "-m", "offpoll.cli.main", "submit", api.base, "order", "-d", "1", "--idempotency-key", "k1"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -1,4 +1,4 @@
-"""`offpoll wait`: from which forms of an operation, what it prints, how it ends, and what it never does."""
+"""`offpoll wait`: the forms of an operation it accepts, its output, its ends, and what it never does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.client_network import ID, ORDER, SIGNATURE, StubService
+from tests.support.stub_api import ID, ORDER, SIGNATURE, StubApi
 
 from offpoll.link import StatusLink
 from offpoll.operation import Progress
@@ -20,46 +20,48 @@ from offpoll.ticket import Ticket
 Run = Callable[..., Any]
 
 
-def saved(api: StubService, **changes: Any) -> str:
+def saved(api: StubApi, **changes: Any) -> str:
     made = Ticket(document=api.document("queued"), link=StatusLink.from_dict(api.link()), location="", retry_after=0).to_json()
     return json.dumps({**json.loads(made), **changes})
 
 
-def link(api: StubService) -> str:
+def link(api: StubApi) -> str:
     return api.link()["href"]
 
 
-def own(api: StubService) -> str:
+def own(api: StubApi) -> str:
     return f"{api.base}/order/{ID}"
 
 
 class TestForms:
-    def test_a_file(self, offpoll: Run, api: StubService, folder: Path) -> None:
+    """The forms in which a user can name an operation."""
+
+    def test_a_file(self, offpoll: Run, api: StubApi, folder: Path) -> None:
         """A ticket in a file."""
         (folder / "ticket.json").write_text(saved(api))
         ended = offpoll("wait", "ticket.json")
         assert (ended.code, json.loads(ended.out)) == (0, ORDER)
         assert api.asked() == [f"GET /store/{ID}", f"GET /order/{ID}"]
 
-    def test_standard_input(self, offpoll: Run, api: StubService, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A ticket on standard input."""
+    def test_standard_input(self, offpoll: Run, api: StubApi, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A ticket on stdin."""
         monkeypatch.setattr(sys, "stdin", io.StringIO(saved(api)))
         assert json.loads(offpoll("wait", "-").out) == ORDER
 
-    def test_the_operation_s_address(self, offpoll: Run, api: StubService) -> None:
+    def test_the_operations_address(self, offpoll: Run, api: StubApi) -> None:
         """The operation's own address; the API gives a link for it."""
         assert json.loads(offpoll("wait", own(api), "-H", "Authorization: t").out) == ORDER
         assert api.asked() == [f"POST /order/{ID}/status-link", f"GET /store/{ID}", f"GET /order/{ID}"]
         assert ["authorization" in headers for _, _, headers in api.seen] == [True, False, True]
 
-    def test_a_status_link(self, offpoll: Run, api: StubService) -> None:
-        """A status link; its document says where the API is."""
+    def test_a_status_link(self, offpoll: Run, api: StubApi) -> None:
+        """A status link; its document has the API's address."""
         assert json.loads(offpoll("wait", link(api)).out) == ORDER
         assert api.asked() == [f"GET /store/{ID}", f"GET /order/{ID}"]
 
     @pytest.mark.parametrize("form", ["link", "ticket"])
-    def test_credentials_go_where_the_command_says(self, offpoll: Run, api: StubService, folder: Path, form: str) -> None:
-        """A ticket or a link from elsewhere does not decide who gets credentials: without `--api` that is refused, and nothing asked."""
+    def test_credentials_go_where_the_command_says(self, offpoll: Run, api: StubApi, folder: Path, form: str) -> None:
+        """A ticket or link from elsewhere does not choose who gets credentials: without `--api` it is refused, and nothing is requested."""
         (folder / "ticket.json").write_text(saved(api))
         operation = link(api) if form == "link" else "ticket.json"
         refused = offpoll("wait", operation, "-H", "Authorization: t")
@@ -72,8 +74,10 @@ class TestForms:
 
 
 class TestEnds:
-    def test_json(self, offpoll: Run, api: StubService) -> None:
-        """One object says how it ended, and what it took."""
+    """How a wait ends."""
+
+    def test_json(self, offpoll: Run, api: StubApi) -> None:
+        """One object says how the operation ended and what the wait cost."""
         said = json.loads(offpoll("wait", own(api), "--json").out)
         seconds = said.pop("seconds")
         assert said == {
@@ -90,8 +94,8 @@ class TestEnds:
         assert 0 <= seconds < 60
 
     @pytest.mark.parametrize(("status", "code"), [("failed", 1), ("canceled", 3)])
-    def test_ended_otherwise(self, offpoll: Run, api: StubService, status: str, code: int) -> None:
-        """A failure and a cancellation have exit codes of their own."""
+    def test_ended_otherwise(self, offpoll: Run, api: StubApi, status: str, code: int) -> None:
+        """A failure and a cancellation each have their own exit code."""
         api.store = api.document(status, error={"code": "sold_out", "message": "no more"} if status == "failed" else None)
         ended = offpoll("wait", own(api))
         assert (ended.code, ended.out) == (code, "")
@@ -100,8 +104,8 @@ class TestEnds:
         assert (said["outcome"], said["status"]) == (status, status)
         assert said["error"] == ({"code": "sold_out", "message": "no more"} if status == "failed" else None)
 
-    def test_time_is_up(self, offpoll: Run, api: StubService, folder: Path) -> None:
-        """Exit code 4, and how to wait on; the ticket is still good."""
+    def test_time_is_up(self, offpoll: Run, api: StubApi, folder: Path) -> None:
+        """Exit code 4, and how to wait on; the ticket stays valid."""
         api.store = api.document("running")
         (folder / "ticket.json").write_text(saved(api))
         ended = offpoll("wait", "ticket.json", "--timeout", "0.05")
@@ -112,20 +116,20 @@ class TestEnds:
         assert f"Wait on with: offpoll wait {own(api)}" in ended.err
         assert SIGNATURE not in ended.out + ended.err
 
-    def test_refused(self, offpoll: Run, api: StubService) -> None:
-        """An operation that the API does not know is exit code 5."""
+    def test_refused(self, offpoll: Run, api: StubApi) -> None:
+        """An operation unknown to the API gives exit code 5."""
         api.api = (404, {}, b'{"title":"No such operation"}')
         ended = offpoll("wait", own(api))
         assert (ended.code, "No such operation" in ended.err) == (5, True)
 
-    def test_a_link_that_has_ended(self, offpoll: Run, api: StubService) -> None:
+    def test_an_expired_link(self, offpoll: Run, api: StubApi) -> None:
         """Exit code 5, and what to use instead; the link is not repeated."""
         api.store = (403, {}, b"<Error><Message>Request has expired</Message></Error>")
         ended = offpoll("wait", link(api))
         assert (ended.code, "operation's own address" in ended.err, SIGNATURE in ended.err) == (5, True, False)
 
-    def test_nobody_there(self, offpoll: Run) -> None:
-        """No answer is exit code 6."""
+    def test_no_response(self, offpoll: Run) -> None:
+        """No response gives exit code 6."""
         ended = offpoll("wait", "http://127.0.0.1:9/store/x?signature=5ecre7")
         assert (ended.code, SIGNATURE in ended.err) == (6, False)
 
@@ -139,8 +143,8 @@ class TestEnds:
             ('{"spec":"offpoll-ticket/1"}', "not whole"),
         ],
     )
-    def test_what_is_no_ticket(self, offpoll: Run, api: StubService, folder: Path, text: str, words: str) -> None:
-        """It is said what is wrong with it: exit code 2, and nothing is asked."""
+    def test_an_invalid_ticket(self, offpoll: Run, api: StubApi, folder: Path, text: str, words: str) -> None:
+        """The error says what is wrong with the ticket: exit code 2, and no request."""
         (folder / "ticket.json").write_text(text)
         ended = offpoll("wait", "ticket.json")
         assert (ended.code, words in ended.err, api.seen) == (2, True, [])
@@ -153,8 +157,10 @@ class TestEnds:
 
 
 class TestShown:
-    def test_lines(self, offpoll: Run, api: StubService) -> None:
-        """Where standard error is no terminal, each change is a line; `--json` leaves them out."""
+    """What the user sees during a wait."""
+
+    def test_lines(self, offpoll: Run, api: StubApi) -> None:
+        """If stderr is no terminal, each change is one line; `--json` omits them."""
         shown = iter([api.document("running", progress=Progress(fraction=0.4, message="packing")), api.document("succeeded", revision=2)])
         api.store_next = lambda: next(shown)
         ended = offpoll("wait", own(api))
@@ -165,7 +171,7 @@ class TestShown:
         assert offpoll("wait", own(api)).err.count("order succeeded") == 1
         assert offpoll("wait", own(api), "--json").err == ""
 
-    def test_interrupted(self, api: StubService) -> None:
+    def test_interrupted(self, api: StubApi) -> None:
         """Ctrl-C: exit code 130, how to wait on, and nothing else left behind."""
         api.store = api.document("running")
         command = [sys.executable, "-m", "offpoll.cli.main", "wait", link(api), "--timeout", "inf"]

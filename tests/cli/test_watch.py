@@ -22,7 +22,7 @@ LINK = "https://store.test/status/1?signature=5ecre7"
 
 
 class Shown:
-    """A watch, its time, and what it wrote."""
+    """A watch, its time, and its output."""
 
     def __init__(self, *, terminal: bool, quiet: bool = False) -> None:
         self.time = 0.0
@@ -32,7 +32,7 @@ class Shown:
 
     @property
     def text(self) -> str:
-        """What was written, without what moves the cursor or colours."""
+        """The output without cursor movements and colours."""
         return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self.file.getvalue())
 
 
@@ -46,7 +46,7 @@ def ticket(**fields: Any) -> Ticket:
 
 
 def wait(shown: Shown) -> None:
-    """Let it watch a wait of three polls."""
+    """Show the watch a wait of three polls."""
     watch = shown.watch
     with watch.following(ticket(estimate=Estimate(mean=NOW + timedelta(seconds=20)))):
         watch.waiting(12.0)
@@ -63,7 +63,7 @@ def wait(shown: Shown) -> None:
 
 
 def test_lines() -> None:
-    """Each change is one line, with what is next; a poll that brought nothing new is none."""
+    """Each change is one line that says what comes next; a poll without news prints nothing."""
     shown = Shown(terminal=False)
     wait(shown)
     assert [line.strip() for line in shown.text.splitlines()] == [
@@ -75,7 +75,7 @@ def test_lines() -> None:
 
 
 def test_quiet() -> None:
-    """Where nobody looks, and a script reads the result, nothing is shown."""
+    """If nobody looks, and a script reads the result, nothing is shown."""
     shown = Shown(terminal=False, quiet=True)
     wait(shown)
     assert shown.text == ""
@@ -83,7 +83,7 @@ def test_quiet() -> None:
 
 @pytest.mark.parametrize("quiet", [False, True])
 def test_bar(quiet: bool) -> None:
-    """On a terminal it is a bar with the same, which stands at its end when it is over; the cursor is shown again."""
+    """A terminal shows a bar with the same content. At the end the bar is full and the cursor visible again."""
     shown = Shown(terminal=True, quiet=quiet)
     wait(shown)
     assert "order succeeded" in shown.text
@@ -93,8 +93,8 @@ def test_bar(quiet: bool) -> None:
     assert "5ecre7" not in shown.file.getvalue()
 
 
-def test_bar_while_it_goes_on() -> None:
-    """How far, the message, the expected end, the next poll, the polls so far: all of it is in the bar's columns."""
+def test_bar_during_the_wait() -> None:
+    """The bar's columns show progress, message, expected end, next poll and number of polls."""
     shown = Shown(terminal=True)
     with shown.watch.following(ticket(estimate=Estimate(mean=NOW + timedelta(seconds=20)))):
         shown.watch.updated(
@@ -107,23 +107,23 @@ def test_bar_while_it_goes_on() -> None:
         assert text in shown.text
 
 
-def test_an_error_leaves_the_terminal_as_it_was() -> None:
-    """Also where the wait ends in an error, the cursor is shown again."""
+def test_an_error_restores_the_terminal() -> None:
+    """The cursor is visible again even if the wait ends in an error."""
     shown = Shown(terminal=True)
     with pytest.raises(KeyboardInterrupt), shown.watch.following(ticket()):
         raise KeyboardInterrupt
     assert "\x1b[?25h" in shown.file.getvalue()
 
 
-def test_an_estimate_that_was_overrun() -> None:
-    """What should have ended ends any moment; no number is invented."""
+def test_an_overrun_estimate() -> None:
+    """An overdue operation is shown to end any moment; no number is invented."""
     shown = Shown(terminal=False)
     with shown.watch.following(ticket(estimate=Estimate(mean=NOW - timedelta(seconds=5)))):
         shown.watch.waiting(7200.0)
     assert "ends any moment, next poll in 2.0 h" in shown.text
 
 
-def test_what_a_terminal_would_obey() -> None:
+def test_control_characters() -> None:
     """A handler's message cannot move the cursor or name the window."""
     shown = Shown(terminal=False)
     with shown.watch.following(ticket(progress=Progress(message="\x1b]0;owned\x07 [bold]x"))):

@@ -1,4 +1,4 @@
-"""What only one of the colours has."""
+"""What only the async client does, and what only the sync one refuses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Transport:
 
 
 def test_time_since_the_submit_counts(world):
-    """What passes between submit and wait is part of the first wait, and so are the requests' own durations."""
+    """The time between submit and wait counts towards the first wait, and so does the time that requests take."""
 
     async def main():
         world.on("POST /order", world.accepted())
@@ -63,7 +63,7 @@ def test_async_callables(world):
 
 
 def test_async_auth_needs_the_async_client(world):
-    """The sync client says that it cannot await a callable."""
+    """The sync client refuses an async `auth` and names the AsyncClient."""
 
     async def auth():
         return {}
@@ -80,7 +80,7 @@ def test_async_auth_needs_the_async_client(world):
 
 
 def test_many_waits_at_once(world):
-    """Waits of one client run side by side."""
+    """Waits of one async client run side by side."""
 
     async def main():
         world.on("GET /status/1", world.shows(world.document("succeeded")))

@@ -1,4 +1,4 @@
-"""Both clients and a whole service in memory: many waits, and a store out of reach."""
+"""Both clients against a whole system in memory: many waits, and a store out of reach."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def shop() -> Offpoll:
 
 
 class Firewall:
-    """Lets a client's requests through to the API only; to the store while it is `open`."""
+    """Lets a client's requests through to the API, and to the store only while it is `open`."""
 
     def __init__(self, made: System) -> None:
         self._through = made.async_client._transport
@@ -83,12 +83,12 @@ def run_async(made: System, firewall: Firewall, seconds: float, seen: Callable[[
 
 @pytest.fixture(params=[run_sync, run_async], ids=["sync", "async"])
 def order(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Submit an order and wait for it, in both colours."""
+    """Submit an order and wait for it, with the sync and with the async client."""
     return request.param
 
 
 def test_the_store_is_out_of_reach(order: Callable[..., Any]) -> None:
-    """The order comes nevertheless, a slow poll late at most; progress is visible, the API is asked rarely, the store stays tried."""
+    """The result comes at most one slow poll late. Progress is visible, the client asks the API rarely, and keeps trying the store."""
     with system(shop()) as made:
         firewall, shown = Firewall(made), []
         assert order(made, firewall, 300.0, shown.append) == 300.0
@@ -101,28 +101,28 @@ def test_the_store_is_out_of_reach(order: Callable[..., Any]) -> None:
     assert [each.progress for each in shown if each.progress]
 
 
-def test_the_store_is_there_again(order: Callable[..., Any]) -> None:
-    """When the firewall opens, the polls go back to the store, and the API is asked only for the order."""
+def test_the_store_returns(order: Callable[..., Any]) -> None:
+    """When the firewall opens, the polls go back to the store, and the client asks the API only for the result."""
     with system(shop()) as made:
         firewall = Firewall(made)
         made.loop.call_later(200.0, lambda: setattr(firewall, "open", True))
         assert order(made, firewall, 850.0, lambda _: None) == 850.0
         first = next(number for number, (_, url, _) in enumerate(made.requests) if not url.startswith(API))
-        after = [url.startswith(API) for method, url, _ in made.requests[first:] if method == "GET"]  # a link that ended is renewed by POST
+        after = [url.startswith(API) for method, url, _ in made.requests[first:] if method == "GET"]  # an expired link is renewed by POST
         assert after == [False] * (len(after) - 1) + [True]
         assert len(after) > 2
 
 
-@pytest.mark.parametrize("colour", ["sync", "async"])
-def test_many_orders(colour: str) -> None:
-    """Fifty orders awaited together come in the order of their tickets, and each is fetched once."""
+@pytest.mark.parametrize("face", ["sync", "async"])
+def test_many_orders(face: str) -> None:
+    """Fifty orders awaited together come in the order of their tickets, and the client fetches each once."""
 
     async def main(made: System) -> list[Any]:
         tickets = [await made.async_client.submit("order", float(number)) for number in range(1, 51)]
         return [waited.result() for waited in await made.async_client.wait_all(tickets, timeout=3600)]
 
     with system(shop(), workers=3) as made:
-        if colour == "async":
+        if face == "async":
             results = made.run(main(made))
         else:
             tickets = [made.client.submit("order", float(number)) for number in range(1, 51)]

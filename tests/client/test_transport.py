@@ -76,8 +76,8 @@ def send(request):
     return request.param
 
 
-def test_answer(send, server):
-    """An answer has its status, its headers in lowercase (the first of several) and its body."""
+def test_response(send, server):
+    """A response has the status, the body, and the headers in lowercase (the first of several)."""
     answer = send(Fetch(to="store", url=server.url + "/a?b=c%2Fd", headers={"If-None-Match": '"e"'}, timeout=5))
     assert isinstance(answer, Response)
     assert (answer.status, answer.body, answer.complete, answer.headers["x-twice"]) == (200, b"hello", True, "1")
@@ -89,14 +89,14 @@ def test_answer(send, server):
 
 @pytest.mark.parametrize("body", [b"", b'{"a":1}'])
 def test_post(send, server, body):
-    """A POST says how long its body is, also where there is none."""
+    """A POST states the length of its body, even if it has none."""
     send(Fetch(to="api", method="POST", url=server.url + "/order", body=body, timeout=5))
     ((method, _, headers, received),) = server.seen
     assert (method, headers["content-length"], received) == ("POST", str(len(body)), body)
 
 
-def test_a_header_in_another_alphabet_is_passed_over(send, server):
-    """What a proxy writes into headers that nobody reads does not end the polling."""
+def test_a_header_that_is_not_ascii_is_skipped(send, server):
+    """A header that is not ASCII is skipped, so that a proxy's odd header does not end the polling."""
     answer = send(Fetch(to="store", url=server.url + "/", timeout=5))
     assert isinstance(answer, Response)
     assert (answer.status, answer.headers["x-twice"]) == (200, "1")
@@ -104,14 +104,14 @@ def test_a_header_in_another_alphabet_is_passed_over(send, server):
 
 
 def test_redirects_are_not_followed(send, server):
-    """A redirect is an answer like any other."""
+    """A transport returns a redirect like any other response."""
     assert send(Fetch(to="store", url=server.url + "/redirect", timeout=5)).status == 302
     assert len(server.seen) == 1
 
 
 @pytest.mark.parametrize(("limit", "length", "complete"), [(1000, 1000, True), (999, 999, False), (10, 10, False)])
 def test_long_bodies_are_cut(send, server, limit, length, complete):
-    """No more than `max_bytes` of a body is kept, and the answer says that it was cut."""
+    """A transport keeps at most `max_bytes` of a body, and `complete` says whether it was cut."""
     answer = send(Fetch(to="store", url=server.url + "/long", max_bytes=limit, timeout=5))
     assert (len(answer.body), answer.complete) == (length, complete)
 
@@ -127,7 +127,7 @@ def test_timeout(send, server):
     ["http://127.0.0.1:9/?secret", "http://no such host/?secret", "secret", "ftp://127.0.0.1/?secret", "http://127.0.0.1:99999/?secret"],
 )
 def test_no_answer_is_a_value(send, url):
-    """What cannot be reached is NoAnswer, not an exception, and its reason does not repeat the URL."""
+    """For a host out of reach a transport returns NoAnswer instead of raising, and the reason does not repeat the URL."""
     answer = send(Fetch(to="store", url=url, timeout=5))
     assert isinstance(answer, NoAnswer)
     assert answer.reason

@@ -1,4 +1,4 @@
-"""Dockerfile, compose.yaml and systemd units, read: what a linter says of them, and that they agree with the settings and with the code.
+"""Dockerfile, compose.yaml and systemd units pass their linters and agree with the settings and the code.
 
 `test_image` builds and runs them.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from tests.support.compose import environment, interpolate, read_variables
+from tests.support.compose_file import environment, interpolate, read_variables
 from tests.support.dockerfile import Stage, parse
 
 from offpoll import Settings
@@ -33,11 +33,11 @@ UNITS = ("offpoll-api.service", "offpoll-worker@.service")
 #: Every setting's variable.
 VARIABLES = {each.variable for each in Settings().describe(environ={})}
 
-#: What both processes refuse to start without; the API needs the secret besides.
+#: The settings without which both processes refuse to start; the API also needs the secret.
 REQUIRED = {f"OFFPOLL_{name.upper()}" for name in NEEDED}
 SECRET = "OFFPOLL_SECRET"
 
-#: systemd-analyze security: 0 is a unit that may do nothing, 10 one that may do everything. A unit without any of it has 9.6.
+#: The highest score allowed from `systemd-analyze security`. 0: may do nothing; 10: may do everything; 9.6: an unrestricted unit.
 MOST_EXPOSURE = 2.0
 
 
@@ -46,7 +46,7 @@ MOST_EXPOSURE = 2.0
 
 @pytest.mark.parametrize("page", ["Dockerfile", "docs/containers.md"])
 def test_dockerfiles_are_linted(page: str) -> None:
-    """hadolint finds nothing, informational findings and the shell in RUN included, and nothing is ignored; also in the one for users."""
+    """hadolint, which also checks the shell in RUN, has not even an informational finding in our Dockerfile or the one for users."""
     own = Path(sys.executable).with_name("hadolint")
     program = str(own) if own.exists() else shutil.which("hadolint")
     assert program, "hadolint is not installed: make setup"
@@ -61,8 +61,8 @@ def test_dockerfiles_are_linted(page: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["offpoll", "try"])
-def test_an_image_that_runs_is_not_root_and_says_how_it_is(target: str) -> None:
-    """A user by number, a health check, an entry point: all in exec form, so that signals reach the process and not a shell."""
+def test_a_running_image_is_not_root_and_reports_its_health(target: str) -> None:
+    """The image has a user by number, a health check and an entry point, in exec form: signals reach the process and not a shell."""
     instructions = {name: _inherited(target, name) for name in ("USER", "HEALTHCHECK", "ENTRYPOINT", "CMD")}
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", instructions["USER"])
     assert instructions["HEALTHCHECK"].startswith("CMD [")
@@ -70,15 +70,15 @@ def test_an_image_that_runs_is_not_root_and_says_how_it_is(target: str) -> None:
 
 
 def test_the_default_image_is_the_plain_one() -> None:
-    """`docker build .` makes the last stage: without the emulator, and with nothing of the build but its virtual environment."""
+    """`docker build .` makes the last stage: without the emulator, and with only the virtual environment from the build."""
     last = list(STAGES)[-1]
     assert (last, STAGES[last].base) == ("offpoll", "runtime")
     copied = [(each.option("from"), each.words[0]) for each in STAGES["runtime"].instructions if each.name == "COPY"]
     assert copied == [("build", "/opt/offpoll"), (None, "contrib/container/healthcheck.py")]
 
 
-def test_bases_are_slim_and_of_one_version_that_is_tested() -> None:
-    """One tag for all, never `latest`, of a Python that the package says it runs on."""
+def test_bases_are_slim_and_of_one_tested_version() -> None:
+    """All stages share one tag, never `latest`, with a Python that the package supports."""
     bases = {stage.base for stage in STAGES.values() if stage.base not in STAGES}
     assert len(bases) == 1
     version = re.fullmatch(r"python:(3\.\d+)-slim-[a-z]+", bases.pop())
@@ -86,8 +86,8 @@ def test_bases_are_slim_and_of_one_version_that_is_tested() -> None:
     assert f"Programming Language :: Python :: {version[1]}" in (ROOT / "pyproject.toml").read_text()
 
 
-def test_what_is_installed_is_pinned_and_never_compiled() -> None:
-    """Each `pip install` takes wheels only, in the versions of constraints.txt, and leaves no cache in a layer."""
+def test_packages_are_pinned_and_never_compiled() -> None:
+    """Each `pip install` takes only wheels, in the versions of constraints.txt, and leaves no cache in a layer."""
     installs = [each for stage in STAGES.values() for each in stage.instructions if each.name == "RUN" and "install" in each.text]
     assert len(installs) == 2
     for each in installs:
@@ -97,7 +97,7 @@ def test_what_is_installed_is_pinned_and_never_compiled() -> None:
 
 
 def _inherited(target: str, name: str) -> str:
-    """Return what an instruction says in a stage or the nearest that it starts from."""
+    """Return an instruction's value in a stage, or in the nearest stage that it starts from."""
     stage: Stage | None = STAGES[target]
     while stage:
         if found := stage.last(name):
@@ -128,8 +128,8 @@ def _healthcheck() -> ModuleType:
         ("python -m ministack", None),
     ],
 )
-def test_the_check_finds_the_port_that_is_served(command: str, port: int | None) -> None:
-    """The API's, wherever it listens; a worker, or anything else, has none to ask."""
+def test_the_check_finds_the_served_port(command: str, port: int | None) -> None:
+    """The check asks the API's port, wherever it listens; a worker, or any other command, has none."""
     assert _healthcheck().port_of(command.split()) == port
 
 
@@ -137,7 +137,7 @@ def test_the_check_finds_the_port_that_is_served(command: str, port: int | None)
 
 
 def test_each_setting_reaches_the_container() -> None:
-    """Whatever is set for compose is handed on to API and worker, the secret to the API alone; nothing is handed on that is no setting."""
+    """compose passes every setting to API and worker, the secret to the API alone, and nothing that is no setting."""
     given = {name: f"value of {name}" for name in VARIABLES | {"AWS_REGION", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"}}
     services = interpolate(COMPOSE, given)["services"]
     api, worker = environment(services["api"], given), environment(services["worker"], given)
@@ -147,8 +147,8 @@ def test_each_setting_reaches_the_container() -> None:
     assert api["AWS_DEFAULT_REGION"] == given["AWS_REGION"]
 
 
-def test_what_is_not_set_keeps_its_default() -> None:
-    """An optional setting that nobody set is not handed on as an empty text, which would be refused."""
+def test_an_unset_setting_keeps_its_default() -> None:
+    """An optional setting that is not set is not passed as an empty text, which would be refused."""
     given = dict.fromkeys(REQUIRED | {SECRET, "AWS_REGION"}, "x")
     services = interpolate(COMPOSE, given)["services"]
     assert {name for name in environment(services["api"], given) if name.startswith("OFFPOLL_")} == REQUIRED | {SECRET}
@@ -156,14 +156,14 @@ def test_what_is_not_set_keeps_its_default() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(REQUIRED | {SECRET, "AWS_REGION"}))
-def test_what_is_needed_is_asked_for(name: str) -> None:
-    """compose ends before anything starts, with the variable's name and what it is."""
+def test_a_missing_setting_is_named(name: str) -> None:
+    """compose ends before anything starts, with the variable's name and meaning."""
     with pytest.raises(KeyError, match=name):
         interpolate(COMPOSE, {each: "x" for each in REQUIRED | {SECRET, "AWS_REGION"} if each != name})
 
 
-def test_the_try_is_a_valid_deployment() -> None:
-    """Its variables are settings that both processes start with, and its services are there by its profile only."""
+def test_the_trial_is_a_valid_deployment() -> None:
+    """Both processes start with the trial's variables, and its services belong to its profile only."""
     services = interpolate(COMPOSE, TRY)["services"]
     for name, needed in (("api", ("secret", *NEEDED)), ("worker", NEEDED)):
         Settings.load(environ=environment(services[name], TRY)).need(*needed)
@@ -174,14 +174,14 @@ def test_the_try_is_a_valid_deployment() -> None:
 
 
 def test_each_container_may_do_little() -> None:
-    """A file system to be read only, no capabilities, no new privileges, no port beyond this machine."""
+    """Each container has a read-only file system, no capabilities, no new privileges, and no port beyond this machine."""
     for service in interpolate(COMPOSE, TRY)["services"].values():
         assert (service["read_only"], service["cap_drop"], service["security_opt"]) == (True, ["ALL"], ["no-new-privileges:true"])
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
 
 
-def test_containers_get_the_time_that_they_need_to_stop() -> None:
-    """A worker as long as a handler may take by default, the API as long as open requests get."""
+def test_containers_get_the_time_to_stop() -> None:
+    """A worker gets a handler's default timeout, the API the time that open requests get."""
     services = interpolate(COMPOSE, TRY)["services"]
     assert _seconds(services["worker"]["stop_grace_period"]) >= Settings().timeout + STOPPING
     assert _seconds(services["api"]["stop_grace_period"]) > GRACE
@@ -212,7 +212,7 @@ def _analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("name", UNITS)
 def test_systemd_finds_no_fault_in_a_unit(name: str, tmp_path: Path) -> None:
-    """No unknown key, no value that it would ignore; the program is looked for here, where offpoll is not in /opt."""
+    """A unit has no unknown key and no ignored value. The program is looked for here, because offpoll is not in /opt."""
     unit = tmp_path / name
     unit.write_text((SYSTEMD / name).read_text().replace("/opt/offpoll/bin/offpoll", sys.executable))
     verified = _analyze("verify", "--man=no", str(unit))
@@ -221,7 +221,7 @@ def test_systemd_finds_no_fault_in_a_unit(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", UNITS)
 def test_a_unit_may_do_little(name: str) -> None:
-    """systemd's own measure of what it could do if it were taken over."""
+    """systemd's own score of a compromised unit stays low."""
     rated = _analyze("security", "--offline=true", f"--threshold={MOST_EXPOSURE * 10:.0f}", str(SYSTEMD / name))
     assert rated.returncode == 0, rated.stdout[-300:] + rated.stderr
     assert "Overall exposure level" in rated.stdout
@@ -229,7 +229,7 @@ def test_a_unit_may_do_little(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "command"), [("offpoll-api.service", "serve"), ("offpoll-worker@.service", "work")])
 def test_a_unit_starts_with_its_files(name: str, command: str) -> None:
-    """The files that it reads have what its process needs, and nothing that is no setting; the worker's have no secret."""
+    """The unit's files set all that its process needs, and nothing that is no setting; the worker's have no secret."""
     unit = _unit(name)
     given: dict[str, str] = {}
     for path in unit["EnvironmentFile"]:
@@ -244,15 +244,15 @@ def test_a_unit_starts_with_its_files(name: str, command: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["offpoll.env", "api.env"])
-def test_what_is_commented_out_in_a_file_exists(name: str) -> None:
-    """Who takes the comment sign away has a setting that is known."""
+def test_commented_settings_exist(name: str) -> None:
+    """Removing a comment sign gives a known setting."""
     offered = set(re.findall(r"^#?(OFFPOLL_\w+)=", (SYSTEMD / name).read_text(), re.MULTILINE))
     assert offered
     assert offered <= VARIABLES
 
 
 def test_units_give_the_time_to_stop_and_stay_down_for_a_reason() -> None:
-    """A worker may drain for as long as a handler may take; exit code 2 is for somebody to mend, anything else is tried again for ever."""
+    """A worker may drain for as long as a handler may take. Exit code 2 needs an operator; anything else restarts for ever."""
     api, worker = map(_unit, UNITS)
     assert float(worker["TimeoutStopSec"][0]) >= Settings().timeout + STOPPING
     assert float(api["TimeoutStopSec"][0]) > GRACE

@@ -1,6 +1,6 @@
-"""The Dockerfile's own steps, run in an empty file system, and what comes out of them, run as compose.yaml runs it.
+"""The Dockerfile's steps, run in an empty file system, and the images, run as compose.yaml runs them.
 
-Takes a minute on two cores, network, and root: only where IMAGE is set, as CI does.
+This takes a minute on two cores, network and root, so it runs only if IMAGE is set, as in CI.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.compose import environment, interpolate, read_variables
+from tests.support.compose_file import environment, interpolate, read_variables
 from tests.support.container import Container, Network, network
 from tests.support.dockerfile import parse
 from tests.support.image import Image, build, can_build
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
-#: Seconds for something to come up, on a machine that does other things as well.
+#: Seconds for something to start, on a busy machine.
 PATIENCE = 60.0
 
-#: A deployment whose stores do not answer: nothing listens there.
+#: A deployment whose stores do not respond: nothing listens there.
 ENVIRON = {
     "OFFPOLL_BUCKET": "documents",
     "OFFPOLL_QUEUE_URL": "http://127.0.0.1:9/1/operations",
@@ -47,14 +47,14 @@ APP = 'from offpoll import Offpoll\napp = Offpoll()\n\n@app.operation("order")\n
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Image]:
-    """Give a function that builds a stage, each once."""
+    """Return a function that builds each stage once."""
     if not os.environ.get("IMAGE"):
         pytest.skip("IMAGE is not set: it takes a minute, network, and root")
     if not can_build():
         pytest.fail("building needs root, with unshare, mount and chroot")
     work = tmp_path_factory.mktemp("image")
     for folder in (work, *work.parents[:2]):
-        folder.chmod(0o755)  # a container's user is another than this test's
+        folder.chmod(0o755)  # the container's user differs from this test's
     stages = parse((ROOT / "Dockerfile").read_text())
     ignored = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
     return partial(build, stages, images={}, context=ROOT, ignored=ignored, work=work)
@@ -62,20 +62,20 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Image]:
 
 @pytest.fixture
 def image(stage: Callable[[str], Image]) -> Image:
-    """What `docker build .` makes: the last stage."""
+    """The image of `docker build .`: the last stage."""
     return stage(list(parse((ROOT / "Dockerfile").read_text()))[-1])
 
 
 @pytest.fixture
 def net() -> Iterator[Network]:
-    """A network of its own."""
+    """A separate network."""
     with network() as made:
         yield made
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Path:
-    """A folder with a service, as a user mounts it."""
+    """A folder with an app, as a user mounts it."""
     (tmp_path / "shop.py").write_text(APP)
     for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(0o755)
@@ -83,14 +83,14 @@ def app(tmp_path: Path) -> Path:
 
 
 def ran(image: Image, *command: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in an image to its end, as it is: its own variables, user and folder."""
+    """Run a command in an unchanged image to its end: its own variables, user and folder."""
     return subprocess.run(
         image.arguments(command, environ=environ, access="ro"), check=False, capture_output=True, text=True, timeout=PATIENCE
     )
 
 
 def until(true: Callable[[], bool], what: Container) -> None:
-    """Wait until something is so; fail with the container's log where it does not come."""
+    """Wait until a condition holds; fail with the container's log if it never does."""
     end = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < end, what.log.read_text()
@@ -99,14 +99,14 @@ def until(true: Callable[[], bool], what: Container) -> None:
 
 
 def test_the_image_is_the_command(image: Image) -> None:
-    """Without arguments it shows the help; it runs as a user who is not root, in /app, from a file system that it cannot write to."""
+    """Without arguments it shows the help. It runs as a user other than root, in /app, from a file system that it cannot write to."""
     helped = ran(image, *image.entrypoint, *image.command)
     assert (helped.returncode, "serve" in helped.stdout, "work" in helped.stdout) == (0, True, True), helped.stderr
     assert ran(image, "sh", "-c", "id -u; pwd; touch /app/x").stdout.split() == ["10001", "/app"]
 
 
-def test_the_image_has_what_is_pinned_and_nothing_to_build_with(image: Image) -> None:
-    """Server and command line in the versions of constraints.txt; no pip beside them, no sources, no wheels, no cache, no SDK."""
+def test_the_image_has_only_what_it_runs(image: Image) -> None:
+    """Server and command line have the versions of constraints.txt. There is no pip, source, wheel, cache or SDK."""
     listed = ran(
         image, "python", "-c", "import importlib.metadata as m, json; print(json.dumps({d.name: d.version for d in m.distributions()}))"
     )
@@ -118,8 +118,8 @@ def test_the_image_has_what_is_pinned_and_nothing_to_build_with(image: Image) ->
     assert [each for each in ("src", "wheels", "root/.cache") if any((image.root / each).rglob("*"))] == []
 
 
-def test_an_image_made_from_it_has_the_app_and_what_it_needs(image: Image, tmp_path: Path) -> None:
-    """The Dockerfile of docs/containers.md: `pip install` goes where offpoll is, the app is in /app, and the user is not root again."""
+def test_a_derived_image_has_the_app_and_its_packages(image: Image, tmp_path: Path) -> None:
+    """The Dockerfile of docs/containers.md installs beside offpoll, puts the app into /app, and returns to the user who is not root."""
     text = (ROOT / "docs/containers.md").read_text().partition("```dockerfile\n")[2].partition("```")[0]
     (stage,) = parse(text).values()
     context = {"requirements.txt": "iniconfig", "orders.py": "import order_table, iniconfig\n" + APP, "order_table.py": ""}
@@ -129,7 +129,7 @@ def test_an_image_made_from_it_has_the_app_and_what_it_needs(image: Image, tmp_p
     (tmp_path / "made").mkdir()
     made = build(parse(text), stage.name, images={stage.base: image}, context=tmp_path, ignored=ignored, work=tmp_path / "made")
     started = ran(made, *made.entrypoint, *made.command)
-    assert (started.returncode, "OFFPOLL_BUCKET" in started.stderr) == (2, True), started.stderr  # it was loaded, and has no settings yet
+    assert (started.returncode, "OFFPOLL_BUCKET" in started.stderr) == (2, True), started.stderr  # the app loaded, but has no settings yet
     assert (made.command[:2], made.user) == (["serve", "orders:app"], "10001:10001")
 
 
@@ -142,8 +142,8 @@ def test_a_missing_setting_ends_it(image: Image, app: Path, net: Network) -> Non
     assert "OFFPOLL_BUCKET" in log.read_text()
 
 
-def test_the_api_is_healthy_while_it_answers(image: Image, app: Path, net: Network) -> None:
-    """HEALTHCHECK's command says so at the port that it serves, says why not when it hangs, and SIGTERM ends process 1 with 0."""
+def test_the_api_is_healthy_while_it_responds(image: Image, app: Path, net: Network) -> None:
+    """HEALTHCHECK's command asks the served port and says why it fails when the API hangs. SIGTERM ends process 1 with 0."""
     serve = [*image.entrypoint, "serve", "shop:app", "--host", "0.0.0.0", "--port", "8080"]
     with Container.run(image, serve, environ=ENVIRON, net=net, log=app / "log", mounts=[(app, "/app", "ro")], access="ro") as api:
         until(lambda: api.execute(image.healthcheck).returncode == 0, api)
@@ -156,7 +156,7 @@ def test_the_api_is_healthy_while_it_answers(image: Image, app: Path, net: Netwo
 
 
 def test_a_worker_is_healthy_while_it_lives(image: Image, app: Path, net: Network) -> None:
-    """The same image has no port there, and the check knows; SIGTERM drains process 1."""
+    """The same image has no port as a worker, and the check knows. SIGTERM drains process 1."""
     work = [*image.entrypoint, "work", "shop:app"]
     with Container.run(image, work, environ=ENVIRON, net=net, log=app / "log", mounts=[(app, "/app", "ro")], access="ro") as worker:
         until(lambda: "working on order" in worker.log.read_text(), worker)
@@ -165,8 +165,8 @@ def test_a_worker_is_healthy_while_it_lives(image: Image, app: Path, net: Networ
         assert worker.process.wait(PATIENCE) == 0
 
 
-def test_the_try_of_compose_works(stage: Callable[[str], Image], tmp_path: Path, net: Network) -> None:
-    """Emulator, resources, API and worker as compose.yaml says with try.env: an order goes in and comes out, polled from the store."""
+def test_the_trial_of_compose_works(stage: Callable[[str], Image], tmp_path: Path, net: Network) -> None:
+    """Emulator, resources, API and worker run as compose.yaml says with try.env: an order goes in and comes out, polled from the store."""
     variables = read_variables((ROOT / "contrib/compose/try.env").read_text())
     services = interpolate((ROOT / "compose.yaml").read_text(), variables)["services"]
     image = stage(services["api"]["build"]["target"])

@@ -28,14 +28,14 @@ from offpoll.testing.virtual import VirtualLoop
 
 
 def admin(service: str, server: Server) -> Any:
-    """Return a boto3 client that makes what the tests need."""
+    """Return a boto3 client that creates what the tests need."""
     session = boto3.Session(server.access_key, server.secret_key, region_name=server.region)
     config = Config(request_checksum_calculation="when_required", s3={"addressing_style": "path"})
     return session.client(service, endpoint_url=server.origin, config=config)
 
 
 def wire_to(server: Server, loop: asyncio.AbstractEventLoop) -> Iterator[Wire]:
-    """Yield a wire for the loop, and close it."""
+    """Yield a wire on the loop, and close it."""
     wire = Wire(StaticCredentials(Credentials(access_key=server.access_key, secret_key=server.secret_key)))
     yield wire
     loop.run_until_complete(wire.close())
@@ -83,7 +83,7 @@ class TestCephDocumentStore(DocumentStoreContract):
 class TestMemoryQueue(QueueContract):
     @pytest.fixture(autouse=True)
     def loop(self) -> Iterator[asyncio.AbstractEventLoop]:
-        """Virtual time: nobody waits for a long poll."""
+        """Use virtual time, so that no test waits for a long poll."""
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
             self._runner = runner
             yield runner.get_loop()
@@ -125,7 +125,7 @@ class TestMemoryServiceTimes(ServiceTimesContract):
 class TestMinistackServiceTimes(ServiceTimesContract):
     @pytest.fixture
     def both(self, ministack_server: Server, loop: asyncio.AbstractEventLoop) -> Iterator[tuple[DynamoServiceTimes, DynamoServiceTimes]]:
-        """Two processes on one shard: the worst case."""
+        """Give two stores on one shard, as two processes have in the worst case."""
         name, endpoint = table(ministack_server), AwsEndpoint.parse(ministack_server.origin)
         for wire in wire_to(ministack_server, loop):
             first, second = (

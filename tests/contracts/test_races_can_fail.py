@@ -1,4 +1,4 @@
-"""The races find what they are there for: each one fails on a twin that is broken in the way which it guards against."""
+"""Each race can fail: it does on a twin that is broken in exactly the way that the race guards against."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOST = (AssertionError, ValueError)
 
 
 def late(twin: Any, state: str, *verbs: str) -> Any:
-    """Let verbs look, let others go first, and then write by what they saw: check-then-act, what a conditional write must not be."""
+    """Make verbs check, let others go first, and then write by what they saw: the fault that a conditional write prevents."""
 
     def broken(verb: str) -> Callable[..., Any]:
         async def call(*args: Any, **kwargs: Any) -> Any:
@@ -64,13 +64,13 @@ def on(suite: Running, race: str, **arguments: Any) -> None:
     ],
 )
 def test_a_store_that_checks_and_then_writes(race: str) -> None:
-    """Where a condition is judged before the write, and not with it, two writers win."""
+    """The races notice a store that checks a condition before the write, not with it, so that two writers win."""
     with pytest.raises(LOST):
         on(DocumentStoreContract(), race, store=late(MemoryDocumentStore(), "_objects", "create", "replace"), key="k")
 
 
 def test_a_store_that_shows_half_a_document() -> None:
-    """A read that meets half a write is noticed."""
+    """The race notices a read that meets half a write."""
 
     class Torn(MemoryDocumentStore):
         async def replace(self, key: str, body: bytes, *, etag: str) -> str:
@@ -85,7 +85,7 @@ def test_a_store_that_shows_half_a_document() -> None:
 
 
 class Careless(AsyncStatusBoard):
-    """A board that writes what it is told, over whatever is there."""
+    """A board that overwrites whatever is there."""
 
     async def show(self, record: Record, **_: Any) -> Stored:
         key = record.submission.status_key
@@ -112,7 +112,7 @@ class Careless(AsyncStatusBoard):
 )
 @pytest.mark.parametrize("broken", ["board", "store"])
 def test_a_board_that_lowers_a_rank(race: str, arguments: dict[str, Any], broken: str) -> None:
-    """Without the rule of ranks, or without the condition beneath it, a document goes backwards, or two say that they wrote it."""
+    """The races notice a board without ranks, or a store without conditions: documents go backwards, or two writers win."""
     store = MemoryDocumentStore()
     observed = Observed(store=late(store, "_objects", "replace") if broken == "store" else store)
     board = Careless(store=observed) if broken == "board" else AsyncStatusBoard(store=observed)
@@ -121,7 +121,7 @@ def test_a_board_that_lowers_a_rank(race: str, arguments: dict[str, Any], broken
 
 
 def against(race: str, records: MemoryRecords, **arguments: Any) -> None:
-    """Run a race on broken records, and see that it notices."""
+    """Assert that a race notices broken records."""
     with pytest.raises(LOST):
         on(RecordsContract(), race, records=records, submission=new_submission(), expires_at=SOON, **arguments)
 
@@ -145,7 +145,7 @@ SOON = datetime.now(UTC) + timedelta(days=14)
     ids=str,
 )
 def test_records_that_check_and_then_write(race: str, arguments: dict[str, Any]) -> None:
-    """Where a guard is judged before the update, and not with it, two claims or two outcomes hold."""
+    """The races notice records that check a guard before the update, not with it, so that two claims or outcomes hold."""
     against(race, late(MemoryRecords(), "_records", "claim", "renew", "release", "decide"), **arguments)
 
 
@@ -158,12 +158,12 @@ def test_records_that_check_and_then_write(race: str, arguments: dict[str, Any])
         ("test_a_cancel_among_the_holders_calls", {"first": "the others"}, lambda guard, record: isinstance(guard, Claim)),
         ("test_a_cancel_races_the_holder", {}, lambda guard, record: isinstance(guard, Undecided)),
     ],
-    ids=["no fencing", "a holder may always", "leases do not count", "outcomes do not count", "a cancel always wins"],
+    ids=["no fencing", "a holder always may", "leases do not count", "outcomes do not count", "a cancel always wins"],
 )
 def test_records_that_forget_a_rule(
     race: str, arguments: dict[str, Any], forgotten: Callable[[Guard, Record], bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A guard that is laxer than `records.holds` is noticed."""
+    """The races notice a guard that is laxer than `records.holds`."""
     holds = rules.holds
 
     def lax(guard: Guard, record: Record | None, now: datetime) -> bool:
@@ -174,7 +174,7 @@ def test_records_that_forget_a_rule(
 
 
 class Generous(MemoryQueue):
-    """A queue that does not hide what it delivers, until everybody has it."""
+    """A queue that delivers each message a second time before it hides it."""
 
     async def _take(self, limit: int) -> list[Delivery]:
         taken = await super()._take(limit)
@@ -185,7 +185,7 @@ class Generous(MemoryQueue):
 
 
 class Obedient(MemoryQueue):
-    """A queue to which any delivery of a message, however old, names it."""
+    """A queue that accepts any receipt of a message, however old."""
 
     def _find(self, delivery: Delivery) -> int | None:
         number = int(delivery.receipt.partition(".")[0])
@@ -193,7 +193,7 @@ class Obedient(MemoryQueue):
 
 
 class Forgetful(MemoryQueue):
-    """A queue that loses some of what is deleted or received beside something else."""
+    """A queue that loses all but two of the messages that one call receives."""
 
     async def receive(self, *, limit: int, wait: float) -> Sequence[Delivery]:
         return (await super().receive(limit=limit, wait=0.0))[:2]
@@ -210,6 +210,6 @@ class Forgetful(MemoryQueue):
     ],
 )
 def test_queues_that_double_or_lose(race: str, queue: type[MemoryQueue]) -> None:
-    """A message that two receivers get, that none gets, or that an old receipt deletes, is noticed."""
+    """The races notice a message that two receivers get, that none gets, or that an old receipt deletes."""
     with pytest.raises(LOST):
         on(QueueContract(), race, queue=queue())

@@ -1,4 +1,4 @@
-"""The zip: the same contents, the same bytes and the same name."""
+"""The zip: equal contents give equal bytes and an equal name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def packed(folder: Path, **files: str) -> Archive:
 
 
 def test_the_same_contents_make_the_same_zip(tmp_path: Path) -> None:
-    """Neither times nor permissions nor the order in which files were made is in it."""
+    """Times, permissions and the order of files' creation do not change the zip."""
     first, second = packed(tmp_path / "a", one="1", two="22"), packed(tmp_path / "b", two="22", one="1")
     os.utime(tmp_path / "b" / "contents" / "one", (1e9, 1e9))
     second = pack(tmp_path / "b" / "contents", tmp_path / "b" / "again.zip")
@@ -30,19 +30,19 @@ def test_the_same_contents_make_the_same_zip(tmp_path: Path) -> None:
 
 
 def test_other_contents_have_another_digest(tmp_path: Path) -> None:
-    """Also where only a name differs, or where bytes have moved from one file to the next."""
+    """The digest changes even if only a name differs, or if bytes move from one file to the next."""
     made = [packed(tmp_path / "a", one="1", two="2"), packed(tmp_path / "b", one="1", to="2"), packed(tmp_path / "c", one="12", two="")]
     assert len({each.digest for each in made}) == 3
 
 
 def test_bytecode_counts_only_by_its_name(tmp_path: Path) -> None:
-    """Its bytes are not promised to be the same twice; what it was made from is counted."""
+    """Compiling twice may give other bytes, so only the source counts."""
     made = [packed(tmp_path / each, **{"a.py": "1", "a.cpython-315.pyc": each}) for each in ("a", "b")]
     assert made[0].digest == made[1].digest
     assert packed(tmp_path / "c", **{"a.py": "1"}).digest != made[0].digest
 
 
 def test_everybody_may_read_it(tmp_path: Path) -> None:
-    """Lambda runs the code as a user of its own, whatever the umask was here."""
+    """Lambda runs the code as another user, whatever the umask was here."""
     with zipfile.ZipFile(packed(tmp_path, one="1").path) as archive:
         assert [each.external_attr >> 16 for each in archive.infolist()] == [0o644]

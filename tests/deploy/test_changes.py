@@ -1,4 +1,4 @@
-"""A proposal is shown, applied or taken back, and nothing is left of one that nobody took."""
+"""A change set is shown, applied or withdrawn; nothing is left of one that is not applied."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.stub import ANY
-from tests.support.deploy_stubs import STACK_ID, client, stack
+from tests.support.stubbed_account import STACK_ID, client, stack
 
 from offpoll import ConfigurationError
 from offpoll.deploy.changes import Change, propose
@@ -19,15 +19,15 @@ ID = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/offpoll-1/1"
 GIVEN = {"App": "orders:app", "CodeBucket": "b", "CodeKey": "k"}
 
 
-def scripted(kind: str, *answers: dict[str, Any], expected: Any = ANY, keeps: bool = True) -> tuple[Any, Any]:
-    """A CloudFormation that reckons: it answers each look, and, unless the proposal is kept, expects it to be taken back."""
+def scripted(kind: str, *responses: dict[str, Any], expected: Any = ANY, keeps: bool = True) -> tuple[Any, Any]:
+    """A CloudFormation that responds to each call and, unless the change set is kept, expects its deletion."""
     cloudformation, script = client("cloudformation")
     asked = {"ChangeSetType": kind, "StackName": "shop", "ChangeSetName": ANY, "TemplateBody": ANY, "Parameters": expected}
     script.add_response(
         "create_change_set", {"Id": ID, "StackId": STACK_ID}, {**asked, "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]}
     )
-    for answer in answers:
-        script.add_response("describe_change_set", answer, {"ChangeSetName": ID})
+    for response in responses:
+        script.add_response("describe_change_set", response, {"ChangeSetName": ID})
     if not keeps:
         script.add_response("delete_change_set", {}, {"ChangeSetName": ID})
         if kind == "CREATE":
@@ -50,7 +50,7 @@ def proposed(cloudformation: Any, there: Stack | None, sleep: Any = lambda _: No
 
 
 def test_what_would_change() -> None:
-    """The changes are CloudFormation's, page by page, with what is replaced and because of what."""
+    """CloudFormation's changes are listed page by page, with replacements and their causes."""
     details = [{"Target": {"Attribute": "Properties", "Name": "Code"}}, {"Target": {"Attribute": "Tags"}}]
     one = {
         "Action": "Modify",
@@ -73,8 +73,8 @@ def test_what_would_change() -> None:
     script.assert_no_pending_responses()
 
 
-def test_parameters_that_are_not_given_stay() -> None:
-    """Also one that was set by hand; one that this template has not any more is left out, or CloudFormation refuses all of it."""
+def test_parameters_not_given_stay() -> None:
+    """A value set by hand stays too. A parameter that this template no longer has is dropped, or CloudFormation would refuse everything."""
     written = [{"ParameterKey": key, "ParameterValue": value} for key, value in GIVEN.items()]
     expected = [*written, {"ParameterKey": "LatenessWeight", "UsePreviousValue": True}]
     ready = {"Status": "CREATE_COMPLETE", "Changes": []}
@@ -91,14 +91,14 @@ def test_parameters_that_are_not_given_stay() -> None:
     ],
 )
 def test_nothing_to_do(reason: str) -> None:
-    """CloudFormation calls that a failure. It is none, and its change set is removed."""
+    """CloudFormation calls an empty change a failure. Here it is none, and its change set is removed."""
     cloudformation, script = scripted("UPDATE", {"Status": "FAILED", "StatusReason": reason}, keeps=False)
     assert proposed(cloudformation, existing()).changes == ()
     script.assert_no_pending_responses()
 
 
 def test_refused() -> None:
-    """By a rule of the template, say: CloudFormation's reason is told, and nothing is left, not even the empty stack."""
+    """If a rule of the template refuses it, CloudFormation's reason is shown, and nothing is left, not even the empty stack."""
     reason = "DomainName needs CertificateArn"
     cloudformation, script = scripted("CREATE", {"Status": "FAILED", "StatusReason": reason}, keeps=False)
     with pytest.raises(ConfigurationError, match=reason):
@@ -107,7 +107,7 @@ def test_refused() -> None:
 
 
 def test_interrupted() -> None:
-    """Ctrl-C while CloudFormation reckons: the proposal is taken back."""
+    """Ctrl-C while CloudFormation calculates withdraws the change set."""
 
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
@@ -119,7 +119,7 @@ def test_interrupted() -> None:
 
 
 def test_not_allowed() -> None:
-    """What AWS says is passed on."""
+    """AWS's words are passed on."""
     cloudformation, script = client("cloudformation")
     script.add_client_error(
         "create_change_set", "AccessDenied", "not authorized to perform: cloudformation:CreateChangeSet", http_status_code=403

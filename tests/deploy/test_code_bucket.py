@@ -1,4 +1,4 @@
-"""The bucket for zips: made where it is missing, never somebody else's, and a zip is sent once."""
+"""The bucket for zips: created if missing, never a stranger's, and each zip is sent once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.stub import ANY
-from tests.support.deploy_stubs import account, client
+from tests.support.stubbed_account import account, client
 
 from offpoll import ConfigurationError
 from offpoll.deploy.archive import Archive
@@ -31,13 +31,13 @@ def bucket(name: str | None = None) -> tuple[CodeBucket, Any]:
 
 
 def test_its_name_and_keys(archive: Archive) -> None:
-    """One for an account and region; a key for the contents."""
+    """The bucket belongs to one account and region; a key belongs to the contents."""
     code, _ = bucket()
     assert (code.name, code.key(archive, stack="shop")) == (NAME, KEY)
 
 
-def test_made_where_it_is_missing(archive: Archive) -> None:
-    """In its region, without ACLs, closed to the public, and then the zip is sent."""
+def test_created_if_missing(archive: Archive) -> None:
+    """The bucket is created in its region, without ACLs and closed to the public; then the zip is sent."""
     code, script = bucket()
     script.add_client_error("head_bucket", "404", "Not Found", http_status_code=404, expected_params=OWNER)
     made = {"Bucket": NAME, "ObjectOwnership": "BucketOwnerEnforced", "CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}}
@@ -50,7 +50,7 @@ def test_made_where_it_is_missing(archive: Archive) -> None:
 
 
 def test_sent_once(archive: Archive) -> None:
-    """The key says what is in it."""
+    """A zip that is there under its key is not sent again."""
     code, script = bucket()
     script.add_response("head_bucket", {}, OWNER)
     script.add_response("head_object", {}, {**OWNER, "Key": KEY})
@@ -59,8 +59,8 @@ def test_sent_once(archive: Archive) -> None:
 
 
 @pytest.mark.parametrize("code", ["404", "403"])
-def test_sent_where_it_is_missing(archive: Archive, code: str) -> None:
-    """S3 says 403 of a missing key to who may not list."""
+def test_sent_if_missing(archive: Archive, code: str) -> None:
+    """For a missing key S3 returns 403 to a caller who may not list."""
     there, script = bucket()
     script.add_response("head_bucket", {}, OWNER)
     script.add_client_error("head_object", code, "no", http_status_code=int(code))
@@ -69,8 +69,8 @@ def test_sent_where_it_is_missing(archive: Archive, code: str) -> None:
     script.assert_no_pending_responses()
 
 
-def test_somebody_else_s() -> None:
-    """Names are the world's. Code in a stranger's bucket could be changed before Lambda reads it."""
+def test_a_strangers_bucket() -> None:
+    """Bucket names are global. A stranger could change the code in their bucket before Lambda reads it."""
     code, script = bucket()
     script.add_client_error("head_bucket", "403", "Forbidden", http_status_code=403, expected_params=OWNER)
     with pytest.raises(ConfigurationError, match=f"bucket {NAME}: it is not this account's, .* with --bucket"):
@@ -85,8 +85,8 @@ def test_in_another_region() -> None:
         code.exists()
 
 
-def test_a_named_one_is_not_made() -> None:
-    """It was meant to be there."""
+def test_a_named_bucket_is_not_created() -> None:
+    """A bucket that the user names must exist."""
     code, script = bucket("mine")
     script.add_client_error("head_bucket", "404", "Not Found", http_status_code=404)
     with pytest.raises(ConfigurationError, match="bucket mine: there is no such bucket"):

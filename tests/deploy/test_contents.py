@@ -1,4 +1,4 @@
-"""What would not run in Lambda is refused while it is packed."""
+"""Code that would not run in Lambda is refused while it is packed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def wheel(folder: Path, *tags: str) -> None:
 
 
 def test_a_library_for_another_machine(tmp_path: Path) -> None:
-    """Whatever it is called: what counts is its own header."""
+    """The library's own header decides, not its name."""
     library(tmp_path / "ours.so", machine=0xB7)
     check_contents(tmp_path, target=ARM)
     library(tmp_path / "libs" / "libz.so.1", machine=0x3E)
@@ -38,22 +38,22 @@ def test_a_library_for_another_machine(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "tag", ["cp313-cp313-linux_aarch64", "cp313-cp313-linux_x86_64", "cp313-cp313-macosx_14_0_arm64", "py3-none-win_arm64"]
 )
-def test_what_was_built_here(tmp_path: Path, tag: str) -> None:
-    """A wheel without manylinux was made on this machine, for its libraries, also where the architecture happens to be the same."""
+def test_a_wheel_built_here(tmp_path: Path, tag: str) -> None:
+    """A wheel without manylinux was built for this machine's libraries, even if the architecture matches."""
     wheel(tmp_path, tag)
     with pytest.raises(ConfigurationError, match=rf"thing-1\.0 was built here \({tag}\)"):
         check_contents(tmp_path, target=ARM)
 
 
 @pytest.mark.parametrize("tag", ["py3-none-any", "cp313-cp313-manylinux_2_17_aarch64", "cp311-abi3-manylinux2014_aarch64"])
-def test_what_runs_there(tmp_path: Path, tag: str) -> None:
-    """Pure Python, and wheels for that machine."""
+def test_wheels_that_run_in_lambda(tmp_path: Path, tag: str) -> None:
+    """Pure Python, and wheels for Lambda's machine, are accepted."""
     wheel(tmp_path, tag)
     check_contents(tmp_path, target=ARM)
 
 
 def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused with what takes most of it."""
+    """The error names the largest parts."""
     monkeypatch.setattr(contents, "UNZIPPED_LIMIT", 1024**2)
     (tmp_path / "numpy").mkdir()
     (tmp_path / "numpy" / "data").write_bytes(b"\0" * (2 * 1024**2))
@@ -62,7 +62,7 @@ def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_other_files_have_no_machine(tmp_path: Path) -> None:
-    """Text, what is too short, and big-endian headers read right."""
+    """Text and short files have no machine; big-endian headers are read correctly."""
     for name, data in (("a.py", b"import os"), ("b", b"\x7fELF"), ("c", b"")):
         (tmp_path / name).write_bytes(data)
         assert elf_machine(tmp_path / name) is None
@@ -85,8 +85,8 @@ def handler():
 """
 
 
-def test_a_requirement_that_was_forgotten(tmp_path: Path) -> None:
-    """Named, wherever it is imported; not what is in the zip, in the standard library or in Lambda, nor what may be missing."""
+def test_a_forgotten_requirement(tmp_path: Path) -> None:
+    """A missing import is named wherever it stands, unless the zip, the standard library or Lambda has it, or it is optional."""
     contents = tmp_path / "contents"
     contents.mkdir()
     for name in ("offpoll", "helper.py"):

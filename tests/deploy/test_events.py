@@ -1,11 +1,11 @@
-"""What CloudFormation says while it works, in order; when it has ended, and for what it failed."""
+"""CloudFormation's events during a deployment: their order, its end, and the reason of a failure."""
 
 from __future__ import annotations
 
 from itertools import islice, pairwise
 from typing import Any
 
-from tests.support.deploy_stubs import STACK_ID, client, event
+from tests.support.stubbed_account import STACK_ID, client, event
 
 from offpoll.deploy.events import LATER, Event, events_since, follow, last_event, pauses
 
@@ -20,7 +20,7 @@ def pages(*looks: list[dict[str, Any]], tokens: bool = False) -> tuple[Any, Any]
 
 
 def test_each_event_is_shown_once_and_in_order() -> None:
-    """AWS lists the newest first, with everything that was before; a look shows what is new, and the stack's own end is the last."""
+    """AWS lists the newest event first, with all earlier ones. A look returns the new ones; the stack's own end comes last."""
     before = [event(0, "shop", "CREATE_COMPLETE")]
     first = [*before, event(1, "shop", "UPDATE_IN_PROGRESS"), event(2, "Documents", "UPDATE_IN_PROGRESS")]
     second = [*first, event(3, "Documents", "UPDATE_COMPLETE"), event(4, "shop", "UPDATE_COMPLETE")]
@@ -35,8 +35,8 @@ def test_each_event_is_shown_once_and_in_order() -> None:
     script.assert_no_pending_responses()
 
 
-def test_the_failure_is_told_from_what_it_stopped() -> None:
-    """CloudFormation cancels what is under way beside it, and calls that a failure too."""
+def test_the_failure_is_the_original_one() -> None:
+    """CloudFormation cancels other work after a failure, and calls those failures too."""
     events = [
         event(1, "Queue", "CREATE_FAILED", "Resource creation cancelled"),
         event(2, "Role", "CREATE_FAILED", "not authorized to perform: iam:CreateRole", type_="AWS::IAM::Role"),
@@ -57,7 +57,7 @@ def test_old_pages_are_read_only_as_far_as_needed() -> None:
 
 
 def test_looks_become_rarer() -> None:
-    """Soon at first, for a stack that is quick; then no more often than the account's other tools can bear."""
+    """Looks are frequent at first, for a quick stack; later no more frequent than the account's other tools can bear."""
     first = list(islice(pauses(), 30))
     assert all(one <= other for one, other in pairwise(first))
     assert (first[0], first[-1]) == (0.3, LATER)

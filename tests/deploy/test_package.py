@@ -1,4 +1,4 @@
-"""The functions' zip, as it is uploaded: for Lambda's machine, and complete. pip fetches the wheels."""
+"""The functions' zip, as it is uploaded: built for Lambda's machine, and complete. pip fetches the wheels."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from offpoll.deploy.contents import UNZIPPED_LIMIT, elf_machine
 from offpoll.deploy.package import build, has_module, project_files
 from offpoll.deploy.target import Target
 
-#: As the template's defaults say.
+#: The template's defaults.
 LAMBDA = Target(runtime="python3.15", architecture="arm64")
 
-#: What this interpreter can import.
+#: A target that this interpreter can import.
 HERE = Target(runtime=f"python3.{sys.version_info.minor}", architecture="arm64" if os.uname().machine == "aarch64" else "x86_64")
 
-#: Starts each function with nothing but the zip and the standard library. Lambda has boto3 besides: nothing here may ask for it.
+#: Starts each function with only the zip and the standard library. Lambda also has boto3, which nothing here may import.
 START = """if True:
     import sys
     sys.path.insert(0, sys.argv[1])
@@ -43,7 +43,7 @@ START = """if True:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A service with a model, tests and a secret."""
+    """An app with a model, tests and a secret."""
     folder = tmp_path / "project"
     folder.mkdir()
     files = {"shop.py": SERVICE, "test_shop.py": "import pytest", ".env": "SECRET=1", "requirements.txt": "offpoll\npydantic>=2.11,<3\n"}
@@ -59,8 +59,8 @@ def built(project: Path, target: Target, into: Path) -> Any:
     return package.archive
 
 
-def test_for_lambda_s_machine(project: Path, tmp_path: Path) -> None:
-    """Every library in it is for arm64, every wheel came built, and it is far from Lambda's limit."""
+def test_for_lambdas_machine(project: Path, tmp_path: Path) -> None:
+    """Every library in the zip is for arm64, every wheel came built, and the zip is far below Lambda's limit."""
     archive = built(project, LAMBDA, tmp_path / "zip")
     with zipfile.ZipFile(archive.path) as made:
         made.extractall(tmp_path / "out")
@@ -82,8 +82,8 @@ def test_for_lambda_s_machine(project: Path, tmp_path: Path) -> None:
     assert {name.split(".")[-2] for name in names if name.endswith(".pyc")} <= {"cpython-315"}
 
 
-def test_it_needs_nothing_that_lambda_has_not(project: Path, tmp_path: Path) -> None:
-    """All three functions start from it alone: no site-packages, no boto3, no installed offpoll."""
+def test_the_zip_is_complete(project: Path, tmp_path: Path) -> None:
+    """All three functions start from the zip alone: no site-packages, no boto3, no installed offpoll."""
     archive = built(project, HERE, tmp_path / "zip")
     with zipfile.ZipFile(archive.path) as made:
         made.extractall(tmp_path / "out")
@@ -105,8 +105,8 @@ def test_it_needs_nothing_that_lambda_has_not(project: Path, tmp_path: Path) -> 
     assert Path(said["folder"]).is_relative_to(tmp_path / "out")
 
 
-def test_what_has_no_wheel(project: Path, tmp_path: Path) -> None:
-    """A source distribution is not built here, where it would come out for this machine: pip's reason is told."""
+def test_a_requirement_without_a_wheel(project: Path, tmp_path: Path) -> None:
+    """A source distribution is not built here, because it would be built for this machine. The error has pip's reason."""
     (tmp_path / "thing-1.0").mkdir()
     (tmp_path / "thing-1.0" / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: thing\nVersion: 1.0\n")
     with tarfile.open(tmp_path / "thing-1.0.tar.gz", "w:gz") as source:
@@ -117,7 +117,7 @@ def test_what_has_no_wheel(project: Path, tmp_path: Path) -> None:
 
 
 class TestWithoutPip:
-    """What is decided around pip; nothing is fetched."""
+    """What the package decides by itself; nothing is fetched."""
 
     @pytest.fixture(autouse=True)
     def _no_pip(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,8 +132,8 @@ class TestWithoutPip:
         monkeypatch.setattr(package, "_install", install)
         (project / "shop.py").write_text("import thing")
 
-    def test_bytecode_of_lambda_s_python(self, project: Path, tmp_path: Path) -> None:
-        """Where this is Lambda's Python: a cold start would make it each time. It is not compared with times, and names /var/task."""
+    def test_bytecode_for_lambdas_python(self, project: Path, tmp_path: Path) -> None:
+        """If this is Lambda's Python, the zip has bytecode for a faster cold start. No file time is checked, and it names /var/task."""
         archive = built(project, HERE, tmp_path / "zip")
         with zipfile.ZipFile(archive.path) as made:
             bytecode = made.read(f"__pycache__/shop.cpython-3{sys.version_info.minor}.pyc")
@@ -142,33 +142,33 @@ class TestWithoutPip:
         other = built(project, LAMBDA, tmp_path / "other")
         assert other.digest != archive.digest or shutil.which("python3.15")
 
-    def test_what_is_this_machine_s_stays_here(self, project: Path, tmp_path: Path) -> None:
-        """Scripts, paths and times of the installation are no part of it."""
+    def test_traces_of_this_machine_are_left_out(self, project: Path, tmp_path: Path) -> None:
+        """The zip has no scripts, paths or times of the installation."""
         with zipfile.ZipFile(built(project, LAMBDA, tmp_path / "zip").path) as made:
             assert made.namelist() == ["requirements.txt", "shop.py", "thing-1.dist-info/METADATA", "thing.py"]
 
-    def test_a_module_that_is_elsewhere(self, project: Path, tmp_path: Path) -> None:
-        """One that could be imported here would not be there."""
+    def test_a_module_outside_the_project(self, project: Path, tmp_path: Path) -> None:
+        """A module that can be imported here would be missing in Lambda."""
         (project / "shop.py").rename(tmp_path / "shop.py")
         with pytest.raises(ConfigurationError, match=r"shop is neither in .*project nor comes with the requirements"):
             built(project, LAMBDA, tmp_path / "zip")
 
     def test_a_name_that_is_taken(self, project: Path, tmp_path: Path) -> None:
-        """A file of the project does not silently replace one that it requires."""
+        """A file of the project does not silently replace a requirement's file."""
         (project / "thing.py").touch()
         with pytest.raises(ConfigurationError, match=r"thing\.py of .* has the name of a file that one of the requirements brings"):
             built(project, LAMBDA, tmp_path / "zip")
 
 
 def test_without_pip(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some environments have none: how to get it."""
+    """If the environment has no pip, the error says how to get it."""
     monkeypatch.setattr(package, "find_spec", lambda name: None if name == "pip" else find_spec(name))
     with pytest.raises(ConfigurationError, match="needs pip in this environment: python -m ensurepip"):
         built(project, LAMBDA, tmp_path / "zip")
 
 
-def test_what_is_the_service_s(tmp_path: Path) -> None:
-    """Modules, packages and their data; no tests, nothing hidden, nothing that was made, no environment whatever it is called."""
+def test_the_projects_files(tmp_path: Path) -> None:
+    """Modules, packages and their data are packed; tests, hidden and generated files and any virtual environment are not."""
     kept = ["orders.py", "prices.json", "shop/__init__.py", "shop/data/rates.csv"]
     left = [
         ".env",
@@ -195,7 +195,7 @@ def test_what_is_the_service_s(tmp_path: Path) -> None:
     ("module", "there"), [("orders", True), ("shop", True), ("shop.api", True), ("other", False), ("shop.other", False)]
 )
 def test_whether_a_module_is_there(tmp_path: Path, module: str, there: bool) -> None:
-    """A file or a folder, as Python looks for it."""
+    """A module is a file or a folder, as Python looks for it."""
     (tmp_path / "shop").mkdir()
     (tmp_path / "orders.py").touch()
     (tmp_path / "shop" / "api.py").touch()

@@ -1,4 +1,4 @@
-"""What a deployment may be given, refused before anything is asked of AWS."""
+"""The template's parameters and the kinds' limits, checked before any request to AWS."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from offpoll.deploy.target import Target
 TEMPLATE = Template()
 
 
-def test_the_template_can_be_sent_as_it_is() -> None:
-    """It fits into a request: a larger one would need a bucket before anything has been agreed."""
+def test_the_template_fits_into_a_request() -> None:
+    """A larger template would need a bucket before the user has agreed to anything."""
     assert len(TEMPLATE.body.encode()) <= BODY_LIMIT
 
 
-def test_what_the_command_relies_on_is_there() -> None:
-    """The parameters that it fills in, those by which a stack is known as ours, and those that it reads."""
+def test_the_template_has_what_the_command_needs() -> None:
+    """The template has the parameters that the command fills in or reads, and those that mark a stack as ours."""
     assert {*OURS, *MARKS, "Runtime", "Architecture", "WorkerTimeout", "MostAttempts", "AllowedCidrs"} <= TEMPLATE.parameters.keys()
     assert set(TEMPLATE.retained()) == {"Documents", "AccessLogBucket", "Records", "Secret"}
 
 
 def test_defaults_can_be_deployed() -> None:
-    """No default is refused, and for the default runtime and architecture there are wheels to ask for."""
+    """No default is refused, and wheels exist for the default runtime and architecture."""
     TEMPLATE.check({name: str(each["Default"]) for name, each in TEMPLATE.parameters.items() if "Default" in each})
     target = Target(
         runtime=TEMPLATE.value("Runtime", given={}, before={}), architecture=TEMPLATE.value("Architecture", given={}, before={})
@@ -36,14 +36,14 @@ def test_defaults_can_be_deployed() -> None:
 @pytest.mark.parametrize("runtime", TEMPLATE.parameters["Runtime"]["AllowedValues"])
 @pytest.mark.parametrize("architecture", TEMPLATE.parameters["Architecture"]["AllowedValues"])
 def test_each_runtime_is_known(runtime: str, architecture: str) -> None:
-    """Each has tags of wheels, the oldest of which every Lambda runs."""
+    """Each runtime has wheel tags; every Lambda runs the oldest of them."""
     target = Target(runtime=runtime, architecture=architecture)
     assert target.platforms[-1] == f"manylinux2014_{target.machine}"
     assert (f"manylinux_2_28_{target.machine}" in target.platforms) == (runtime != "python3.11")  # Amazon Linux 2 has glibc 2.26
 
 
 def test_an_unknown_parameter() -> None:
-    """It is named, with the one that was probably meant, and all that there are."""
+    """The error names it, suggests the nearest one, and lists all."""
     with pytest.raises(
         ConfigurationError, match=r"no parameter 'WorkerTimout'; did you mean WorkerTimeout\? There are: AccessLogs, .*CorsOrigins"
     ):
@@ -83,15 +83,15 @@ def test_an_invalid_cidr(value: str, why: str) -> None:
         ("KmsKeyArn", "alias/mine", "the ARN of a key, not of an alias"),
     ],
 )
-def test_a_value_that_cannot_be(name: str, value: str, why: str) -> None:
-    """It is refused by the parameter's own declaration, with what could be."""
+def test_an_invalid_value(name: str, value: str, why: str) -> None:
+    """The parameter's own declaration refuses it and describes a valid value."""
     with pytest.raises(ConfigurationError, match=f"parameter {name} cannot be '{value}': {why}"):
         TEMPLATE.check({name: value})
 
 
 @pytest.mark.parametrize("value", ["203.0.113.0/24", "203.0.113.7/32,2001:db8::/32", ""])
-def test_what_can_be(value: str) -> None:
-    """Blocks of both kinds, and none: that is how one is taken back."""
+def test_valid_values(value: str) -> None:
+    """Blocks of both kinds are valid, and so is an empty value, which removes one."""
     TEMPLATE.check({"AllowedCidrs": value, "LatenessWeight": "10", "WorkerMemory": "128"})
 
 
@@ -105,8 +105,8 @@ def test_what_can_be(value: str) -> None:
         (["CodeKey=x"], "CodeKey follows from what is deployed"),
     ],
 )
-def test_assignments_that_cannot_be_read(given: list[str], why: str) -> None:
-    """What is not Name=value, what is said twice, and what is the command's own."""
+def test_invalid_assignments(given: list[str], why: str) -> None:
+    """An argument that is not Name=value, comes twice, or sets a parameter of the command's own is refused."""
     with pytest.raises(ConfigurationError, match=why):
         read_assignments(given)
 
@@ -116,8 +116,8 @@ def test_assignments() -> None:
     assert read_assignments(["KmsKeyArn=a=b", "CorsOrigins="]) == {"KmsKeyArn": "a=b", "CorsOrigins": ""}
 
 
-def test_a_value_is_as_given_or_as_it_was_or_the_default() -> None:
-    """In that order."""
+def test_the_order_of_values() -> None:
+    """A given value beats the stack's, which beats the default."""
     assert TEMPLATE.value("WorkerTimeout", given={"WorkerTimeout": "60"}, before={"WorkerTimeout": "300"}) == "60"
     assert TEMPLATE.value("WorkerTimeout", given={}, before={"WorkerTimeout": "300"}) == "300"
     assert TEMPLATE.value("WorkerTimeout", given={}, before={}) == "900"
@@ -132,21 +132,21 @@ def check(*, worker_timeout: int = 300, most_attempts: int = 3, **limits: Any) -
     check_limits(app.kinds(Settings()).values(), worker_timeout=worker_timeout, most_attempts=most_attempts)
 
 
-def test_a_timeout_that_the_function_has_no_time_for() -> None:
-    """The function needs 30 s of its own; a kind may have the rest, to the second."""
+def test_a_timeout_beyond_the_function() -> None:
+    """The function keeps 30 s for itself; a kind may use the rest, to the second."""
     check(timeout=270)
     why = r"'order' is 271 s, but the worker function ends after 300 s .* at most 270 s, .* WorkerTimeout"
     with pytest.raises(ConfigurationError, match=why):
         check(timeout=271)
 
 
-def test_more_attempts_than_the_queue_is_made_for() -> None:
-    """A message is delivered so often, and then is a dead letter."""
+def test_more_attempts_than_deliveries() -> None:
+    """After that number of attempts the queue makes a message a dead letter."""
     check(attempts=3)
     with pytest.raises(ConfigurationError, match="'order' has 4 attempts, but the queue is made for 3: set parameter MostAttempts to 4"):
         check(attempts=4)
 
 
-def test_what_a_kind_does_not_say_is_the_stack_s() -> None:
-    """The template sets OFFPOLL_TIMEOUT by the function's; a default of this machine says nothing."""
+def test_the_stack_limits_kinds_without_limits() -> None:
+    """The template sets OFFPOLL_TIMEOUT from the function's timeout, so this machine's default does not matter."""
     check(worker_timeout=60, most_attempts=1)

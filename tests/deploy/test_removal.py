@@ -1,11 +1,11 @@
-"""What outlives a stack, and how it goes too."""
+"""What outlives a stack, and how to delete it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from tests.support.deploy_stubs import STACK_ID, WHEN, account, client, event, stack
+from tests.support.stubbed_account import STACK_ID, WHEN, account, client, event, stack
 
 from offpoll.deploy.removal import Kept, delete_data, kept_by, operations_left, past_stacks, stored_in
 from offpoll.errors import DependencyRefused
@@ -14,8 +14,8 @@ BUCKET = Kept(resource="Documents", kind="bucket", name="documents")
 OWNER = {"Bucket": "documents", "ExpectedBucketOwner": "123456789012"}
 
 
-def test_what_is_stored() -> None:
-    """Buckets, tables and secrets; a queue's messages and logs go with the stack."""
+def test_what_a_stack_stores() -> None:
+    """Buckets, tables and secrets outlive the stack; messages and logs go with it."""
     cloudformation, script = client("cloudformation")
     names = {
         "Documents": "AWS::S3::Bucket",
@@ -35,8 +35,8 @@ def test_what_is_stored() -> None:
     ]
 
 
-def test_what_a_deleted_stack_left() -> None:
-    """Its events say: also what an update replaced and kept, and nothing twice."""
+def test_leftovers_of_a_deleted_stack() -> None:
+    """The stack's events list them, including those that an update replaced and kept, each once."""
     events = [
         event(1, "Records", "DELETE_SKIPPED", type_="AWS::DynamoDB::Table", name="old"),
         event(2, "Records", "DELETE_SKIPPED", type_="AWS::DynamoDB::Table", name="new"),
@@ -49,8 +49,8 @@ def test_what_a_deleted_stack_left() -> None:
     assert [each.name for each in kept_by(cloudformation, STACK_ID)] == ["old", "new"]
 
 
-def test_stacks_of_the_past() -> None:
-    """Only ours, and only those of that name."""
+def test_deleted_stacks() -> None:
+    """Only our stacks with that name are found."""
     cloudformation, script = client("cloudformation")
     about = {"StackStatus": "DELETE_COMPLETE", "CreationTime": WHEN}
     summaries = [{"StackName": name, "StackId": f"{STACK_ID}{number}", **about} for number, name in enumerate(("shop", "other", "shop"))]
@@ -60,8 +60,8 @@ def test_stacks_of_the_past() -> None:
     assert [each.id for each in past_stacks(cloudformation, "shop")] == [f"{STACK_ID}0"]
 
 
-def test_operations_that_would_never_end() -> None:
-    """Waiting, under way and delayed."""
+def test_operations_in_the_queue() -> None:
+    """Waiting, in flight and delayed operations all count."""
     sqs, script = client("sqs")
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed"]
     counts = dict(zip(names, ("1", "2", "4"), strict=True))
@@ -71,7 +71,7 @@ def test_operations_that_would_never_end() -> None:
 
 
 def test_a_bucket_is_emptied_before_it_is_deleted() -> None:
-    """Page by page, with old versions and markers, and never somebody else's."""
+    """Objects, old versions and delete markers go page by page, and never in a stranger's bucket."""
     s3, script = client("s3")
     versions = [{"Key": f"status/{number}", "VersionId": "null"} for number in range(3)]
     asked = {**OWNER, "MaxKeys": 1000}
@@ -102,7 +102,7 @@ def test_a_bucket_is_emptied_before_it_is_deleted() -> None:
     ],
 )
 def test_a_table_and_a_secret(service: str, kept: Kept, method: str, asked: dict[str, Any]) -> None:
-    """Deleted at once; what is gone already is no failure, what may not be deleted is one."""
+    """Both are deleted at once. A missing one is no failure; a protected one is."""
     made, script = client(service)
     script.add_response(method, {}, asked)
     script.add_client_error(method, "ResourceNotFoundException", "gone")

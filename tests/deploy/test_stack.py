@@ -1,9 +1,9 @@
-"""Which stacks can be deployed to, and what to do about the others."""
+"""Which stacks accept a deployment, and the remedy for the others."""
 
 from __future__ import annotations
 
 import pytest
-from tests.support.deploy_stubs import client, stack
+from tests.support.stubbed_account import client, stack
 
 from offpoll import ConfigurationError, OffpollError
 from offpoll.deploy.stack import Stack, find_stack, is_stack_name
@@ -22,7 +22,7 @@ def found(status: str, **fields: object) -> Stack:
     "status", ["CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE", "REVIEW_IN_PROGRESS"]
 )
 def test_a_stack_that_can_be_changed(status: str) -> None:
-    """What works, and what is only proposed so far."""
+    """A working stack, or one that is only proposed so far."""
     there = found(status)
     there.check_deployable()
     assert there.is_new == (status == "REVIEW_IN_PROGRESS")
@@ -30,7 +30,7 @@ def test_a_stack_that_can_be_changed(status: str) -> None:
 
 @pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"])
 def test_a_stack_that_never_worked(status: str) -> None:
-    """CloudFormation lets it only be deleted: the message says how, and why it is so."""
+    """CloudFormation only lets it be deleted: the error says how, and why."""
     with pytest.raises(
         ConfigurationError, match=rf"{status} \(no quota\): its creation failed.* offpoll destroy --stack shop, then deploy"
     ):
@@ -38,8 +38,8 @@ def test_a_stack_that_never_worked(status: str) -> None:
 
 
 @pytest.mark.parametrize("status", ["UPDATE_ROLLBACK_FAILED", "UPDATE_FAILED"])
-def test_a_stack_that_is_stuck(status: str) -> None:
-    """It works, in part: AWS has to bring it back first."""
+def test_a_stuck_stack(status: str) -> None:
+    """The stack works in part, and AWS has to restore it first."""
     with pytest.raises(ConfigurationError, match=rf"{status}.*aws cloudformation continue-update-rollback --stack-name shop"):
         found(status).check_deployable()
 
@@ -47,21 +47,21 @@ def test_a_stack_that_is_stuck(status: str) -> None:
 @pytest.mark.parametrize(
     "status", ["UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "DELETE_IN_PROGRESS"]
 )
-def test_a_stack_that_somebody_is_changing(status: str) -> None:
-    """That is nobody's mistake: it ends, and the command can be repeated."""
+def test_a_stack_under_change(status: str) -> None:
+    """A change by somebody else ends, and the command can then be repeated."""
     with pytest.raises(OffpollError, match=f"{status}: somebody is changing it") as refused:
         found(status).check_deployable()
     assert not isinstance(refused.value, ConfigurationError)
 
 
-def test_somebody_else_s_stack() -> None:
-    """Our template would take away all that is in it."""
+def test_another_owners_stack() -> None:
+    """Our template would remove everything in it."""
     with pytest.raises(ConfigurationError, match="not made by offpoll, and is left alone"):
         found("CREATE_COMPLETE", Parameters=[{"ParameterKey": "App", "ParameterValue": "x"}]).check_deployable()
 
 
 def test_no_stack() -> None:
-    """CloudFormation has no code for that, only a sentence. A deleted one counts as none."""
+    """CloudFormation has no code for a missing stack, only a sentence. A deleted one counts as missing."""
     cloudformation, script = client("cloudformation")
     script.add_client_error("describe_stacks", "ValidationError", "Stack with id shop does not exist")
     assert find_stack(cloudformation, "shop") is None
@@ -84,5 +84,5 @@ def test_no_stack() -> None:
     ],
 )
 def test_names(name: str, fits: bool) -> None:
-    """CloudFormation's own rule."""
+    """Names follow CloudFormation's own rule."""
     assert is_stack_name(name) is fits

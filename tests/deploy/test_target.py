@@ -1,4 +1,4 @@
-"""Requirements that hold in Lambda and not here."""
+"""Requirements that apply in Lambda but not on this machine."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def installed(folder: Path, name: str, *requires: str) -> None:
     (folder / f"{name}-1.dist-info" / "METADATA").write_text("\n".join(lines) + "\n\nSome text.\n")
 
 
-def test_what_holds_only_there(tmp_path: Path) -> None:
-    """By Python, system and machine; with its versions and extras, without its marker."""
+def test_requirements_of_lambda_alone(tmp_path: Path) -> None:
+    """Markers may name Python, system or machine. The requirement keeps versions and extras, and loses its marker."""
     installed(
         tmp_path,
         "service",
@@ -36,22 +36,22 @@ def test_what_holds_only_there(tmp_path: Path) -> None:
     assert missing_requirements(tmp_path, target=LAMBDA, requirements=None) == ["arm", "newer[fast]<3,>=2"]
 
 
-def test_what_is_there_is_not_asked_for_again(tmp_path: Path) -> None:
-    """However its name is written."""
+def test_an_installed_requirement_is_not_repeated(tmp_path: Path) -> None:
+    """Its name counts in any spelling."""
     installed(tmp_path, "service", 'Type.Extensions; python_version >= "3.15"')
     installed(tmp_path, "type_extensions")
     assert missing_requirements(tmp_path, target=LAMBDA, requirements=None) == []
 
 
-def test_the_project_s_own(tmp_path: Path) -> None:
-    """Lines of requirements.txt have markers too; what only pip can read is left to it."""
+def test_the_projects_requirements(tmp_path: Path) -> None:
+    """Lines of requirements.txt have markers too; lines that only pip can read are left to pip."""
     (tmp_path / "requirements.txt").write_text('-r other.txt\n\n./local\nnewer==1 ; python_version >= "3.15"  # why\nplain\n')
     assert missing_requirements(tmp_path, target=LAMBDA, requirements=tmp_path / "requirements.txt") == ["newer==1"]
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 15), reason="here the marker holds for pip as well")
-def test_pip_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All is installed once more, with what was left out, and with what that requires in its turn: pip resolves it together."""
+def test_pip_resolves_them_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pip installs everything again with the requirements it left out, and again with theirs, so that it resolves all together."""
     asked: list[list[str]] = []
 
     def install(*_: Any, into: Path, also: list[str], **__: Any) -> None:

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import pytest
-from tests.support.memory import memory_dependencies
+from tests.support.memory_dependencies import memory_dependencies
 from tests.support.pages import PYTHON, Block, blocks, named
 
 import offpoll

@@ -1,4 +1,4 @@
-"""AsyncService times in buckets of equal ratio."""
+"""Service times in buckets of equal ratio."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def histogram(times: list[float]) -> Histogram:
 
 @given(TIMES, st.floats(0.0, 1.0))
 def test_quantiles_are_near(times: list[float], share: float) -> None:
-    """Any quantile lies within a bucket of the true one, moved by as much as buckets are at most: its relative error is bounded."""
+    """A quantile differs from the true one by at most one bucket, so its relative error is bounded."""
     ordered = sorted(times)
     true = ordered[min(len(times) - 1, int(share * len(times)))]
     before = ordered[max(0, int(share * len(times)) - 1)]
@@ -29,8 +29,8 @@ def test_quantiles_are_near(times: list[float], share: float) -> None:
 
 
 @given(st.floats(0.001, 1e6))
-def test_what_always_takes_the_same_time(seconds: float) -> None:
-    """Wherever in its bucket a time lies: earliest and latest are on either side of it."""
+def test_equal_times(seconds: float) -> None:
+    """If every operation takes the same time, earliest and latest lie on either side of it, wherever in its bucket it is."""
     measured = histogram([seconds] * 50)
     assert measured.quantile(0.1) < seconds < measured.quantile(0.9)
     assert measured.quantile(0.9) - measured.quantile(0.1) < 0.1 * seconds
@@ -45,7 +45,7 @@ def test_merging_is_measuring_together(one: list[float], two: list[float]) -> No
 
 
 def test_moments() -> None:
-    """The mean is exact, the variance as near as buckets are narrow."""
+    """The mean is exact, the variance as precise as the buckets are narrow."""
     times = [0.5 * number for number in range(1, 200)]
     assert histogram(times).mean == pytest.approx(fmean(times))
     assert histogram(times).variance == pytest.approx(pvariance(times), rel=0.02)
@@ -61,8 +61,8 @@ def test_shares_and_quantiles_agree(times: list[float], seconds: float) -> None:
         assert measured.share_below(measured.quantile(share)) == pytest.approx(share, abs=1e-6)
 
 
-def test_what_is_longer() -> None:
-    """Of the bucket in which the limit falls, only the part above counts."""
+def test_shares_above_a_limit() -> None:
+    """Of the bucket that contains the limit, only the part above counts."""
     measured = histogram([1.0] * 5 + [10.0] * 5)
     assert measured.beyond(0.5).total == 10
     assert measured.beyond(5.0).total == 5
@@ -70,15 +70,15 @@ def test_what_is_longer() -> None:
     assert measured.beyond(20.0).total == 0
 
 
-def test_nothing() -> None:
-    """An empty histogram has numbers, and no division by zero."""
+def test_an_empty_histogram() -> None:
+    """An empty histogram gives numbers, and never divides by zero."""
     nothing = Histogram({})
     assert (nothing.mean, nothing.variance, nothing.quantile(0.5), nothing.share_below(1.0)) == (0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("mean", [0.001, 5.0, 1e6])
 def test_the_exponential_distribution(mean: float) -> None:
-    """It has its mean, its deviation and its quantiles."""
+    """It has the right mean, deviation and quantiles."""
     guess = exponential(mean)
     assert guess.mean == mean
     assert guess.variance**0.5 == pytest.approx(mean, rel=0.02)
@@ -88,5 +88,5 @@ def test_the_exponential_distribution(mean: float) -> None:
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 1e-9, 1e12])
 def test_durations_out_of_range(seconds: float) -> None:
-    """A clock that went backwards, or an operation of centuries, falls into the first or the last bucket."""
+    """A clock that went backwards, or an operation of centuries, falls into the first or last bucket."""
     assert bucket_of(seconds) in {bucket_of(1e-4), bucket_of(3.2e7)}

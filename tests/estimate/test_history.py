@@ -25,43 +25,43 @@ def span(count: int, *, seconds: float = 1.0, ago: float = 0.0, lasting: float =
 
 
 def weight_of(seconds: float, *spans: Span) -> float:
-    """Return what one time weighs among all."""
+    """Return the share of one time in the total weight."""
     measured = faded(spans, NOON)
     return measured.weights.get(bucket_of(seconds), 0.0)
 
 
 def test_an_hour_halves() -> None:
-    """Where little is done, a completion counts half after an hour."""
+    """If completions are few, one counts half after an hour."""
     assert weight_of(1.0, span(1, ago=3600)) / weight_of(1.0, span(1)) == pytest.approx(0.5, rel=0.01)
 
 
 def test_a_hundred_completions_halve() -> None:
-    """Where much is done, a completion counts half after a hundred newer ones, however soon that is."""
+    """If completions are many, one counts half after a hundred newer ones, however soon."""
     alone = weight_of(1.0, span(1, ago=20))
     assert weight_of(1.0, span(1, ago=20), span(100, seconds=9.0)) / alone == pytest.approx(0.5, rel=0.01)
     assert weight_of(1.0, span(1, ago=20), span(200, seconds=9.0)) / alone == pytest.approx(0.25, rel=0.01)
 
 
 def test_whichever_is_sooner() -> None:
-    """An hour and a hundred completions together are not a quarter: the stronger of the two counts."""
+    """An hour and a hundred completions together do not make a quarter: the stronger of the two counts."""
     assert weight_of(1.0, span(1, ago=3600), span(100, seconds=9.0)) / weight_of(1.0, span(1)) == pytest.approx(0.5, rel=0.01)
 
 
 def test_other_processes_completions_fade_too() -> None:
-    """What is newer is newer wherever it was measured: spans of all places are faded together, in any order."""
+    """Spans of all processes fade together, in any order, because newer completions are newer wherever they were measured."""
     old, new = span(50, seconds=1.0, ago=60), span(200, seconds=9.0)
     assert faded([old, new], NOON).weights == faded([new, old], NOON).weights
     assert faded([old, new], NOON).share_below(5.0) < 0.15
 
 
 def test_after_two_hundred_completions_a_new_regime_rules() -> None:
-    """Three quarters of the weight are the newest two hundred's."""
+    """The newest two hundred completions have three quarters of the weight."""
     measured = faded([span(1000, seconds=1.0, ago=60), span(200, seconds=2.0)], NOON)
     assert measured.share_below(1.5) == pytest.approx(0.25, abs=0.01)
 
 
 def test_reports_of_a_quarter_minute_are_one() -> None:
-    """What several processes report at the same time is one span; what comes later begins another."""
+    """Reports of several processes at the same time make one span; a later report begins another."""
     spans: tuple[Span, ...] = ()
     for ago in (60, 58, 30, 0):
         spans = extended(spans, span(2, ago=ago))
@@ -69,7 +69,7 @@ def test_reports_of_a_quarter_minute_are_one() -> None:
 
 
 def test_the_past_is_blurred_and_the_present_is_not() -> None:
-    """Few spans remain: the last ones as long as a report, older ones longer, about in proportion to their age. Nothing is lost."""
+    """Few spans remain: recent ones as short as a report, older ones longer in proportion to their age. Nothing is lost."""
     spans: tuple[Span, ...] = ()
     for number in range(240):
         spans = extended(spans, span(1, ago=7200 - 30 * number, lasting=30))
@@ -83,8 +83,8 @@ def test_the_past_is_blurred_and_the_present_is_not() -> None:
     )
 
 
-def test_what_counts_no_more_is_dropped() -> None:
-    """Behind a thousand newer completions a span is gone."""
+def test_spans_without_weight_are_dropped() -> None:
+    """A span with a thousand newer completions is dropped."""
     spans = extended(extended((), span(5, ago=60)), span(1001))
     assert len(extended(spans, span(1, ago=-60))) == 2
 
@@ -96,14 +96,14 @@ def test_a_late_report_finds_its_place() -> None:
 
 
 def test_completions_between_instants() -> None:
-    """A span counts for the part of it that lies within."""
+    """A span counts with the part of it that lies within the interval."""
     spans = [span(10, ago=0, lasting=10), span(10, ago=20, lasting=10), span(10, ago=100, lasting=10)]
     count = completions(spans, since=NOON - timedelta(seconds=25), until=NOON - timedelta(seconds=5))
     assert count == pytest.approx(10)
 
 
 def test_calibration() -> None:
-    """Of what is known, the share that ended as told; faded as service times are, and none where nothing is known."""
+    """The share of known operations that ended as predicted fades as service times do; without data there is none."""
     assert calibration([span(3)], NOON).share is None
     assert calibration([span(10, inside=8, late=1)], NOON).share == pytest.approx(8 / 9)
     changed = calibration([span(100, inside=100, ago=60), span(300, late=300)], NOON)

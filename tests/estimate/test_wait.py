@@ -1,4 +1,4 @@
-"""The wait before an operation is begun, against simulated queues and at its edges."""
+"""The wait before an operation starts: compared with simulated queues, at its limits, and the normal quantile in it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AHEAD = Ahead(messages=0, slots=4, mean=10.0, variance=64.0)
 
 
 def simulated(ahead: Ahead, times: int = 2000) -> list[float]:
-    """Return waits behind `messages` operations of log-normal service times over slots that have been full for long, sorted."""
+    """Return sorted waits behind `messages` operations with log-normal service times, over slots that have long been full."""
     dice = random.Random(1)
     sigma = 0.7031  # of a log-normal distribution whose deviation is 0.8 of its mean
 
@@ -37,8 +37,8 @@ def simulated(ahead: Ahead, times: int = 2000) -> list[float]:
 
 
 @pytest.mark.parametrize("messages", [8, 24])
-def test_it_is_what_a_queue_does(messages: int) -> None:
-    """Mean, p10 and p90 are those of a simulated queue, within a tenth of the mean."""
+def test_it_agrees_with_a_simulated_queue(messages: int) -> None:
+    """Mean, p10 and p90 lie within a tenth of the mean of a simulated queue's."""
     ahead = replace(AHEAD, messages=messages, counted=1e9)
     waits, wait = simulated(ahead), queue_wait(ahead)
     tenth = 0.1 * fmean(waits)
@@ -50,13 +50,13 @@ def test_it_is_what_a_queue_does(messages: int) -> None:
 
 @pytest.mark.parametrize("messages", [0, 1, 3])
 def test_free_slots_mean_no_wait(messages: int) -> None:
-    """As long as a slot is free, nothing waits; with an idle system and old counters neither."""
+    """While a slot is free, nothing waits, and neither does an idle system with old counters."""
     assert queue_wait(replace(AHEAD, messages=messages)).mean == 0.0
     assert queue_wait(replace(AHEAD, messages=0, age=60.0)).mean == 0.0
 
 
 def test_old_counts_of_an_idle_system_are_over() -> None:
-    """Four operations seen a minute ago, by workers that do little, are done by now; where as much came as could go, they are not."""
+    """Four operations seen a minute ago, with little work, are done by now; if arrivals matched departures, they are not."""
     seen = replace(AHEAD, messages=6, age=60.0, variance=0.0)
     assert queue_wait(seen).mean < 0.5 * queue_wait(replace(seen, throughput=0.4)).mean
 
@@ -68,8 +68,8 @@ def test_the_measured_rate_beats_the_slots() -> None:
     assert queue_wait(replace(AHEAD, messages=40)).mean == pytest.approx(92.5, rel=0.01)
 
 
-def test_what_is_known_badly_is_wide() -> None:
-    """Old counters and few completions widen the wait and leave its mean."""
+def test_uncertain_data_widens_the_wait() -> None:
+    """Old counters and few completions widen the wait and leave its mean unchanged."""
     known = queue_wait(replace(AHEAD, messages=40, counted=1000))
     for less in (replace(AHEAD, messages=40, counted=10), replace(AHEAD, messages=40, counted=1000, age=60.0, throughput=0.4)):
         wide = queue_wait(less)
@@ -85,8 +85,8 @@ def test_what_is_known_badly_is_wide() -> None:
     rate=st.none() | st.floats(1e-6, 1e6),
     age=st.floats(0, 60),
 )
-def test_a_wait_is_a_time(messages: int, slots: int, mean: float, spread: float, rate: float | None, age: float) -> None:
-    """Whatever the counters say, it is finite, not negative, ascending, and grows with the queue."""
+def test_every_wait_is_valid(messages: int, slots: int, mean: float, spread: float, rate: float | None, age: float) -> None:
+    """Whatever the counters say, a wait is finite, not negative, ascending, and grows with the queue."""
     ahead = Ahead(messages=messages, slots=slots, mean=mean, variance=(spread * mean) ** 2, rate=rate, age=age)
     wait = queue_wait(ahead)
     assert 0 <= wait.points[0] <= wait.points[-1] < float("inf")
@@ -95,6 +95,6 @@ def test_a_wait_is_a_time(messages: int, slots: int, mean: float, spread: float,
 
 
 @pytest.mark.parametrize("share", [1e-6, 0.01, 0.1, 1 / 30, 0.5, 0.9, 0.95, 0.999999])
-def test_it_is_the_librarys(share: float) -> None:
-    """To nine digits, which is more than an estimate can use."""
+def test_the_normal_quantile(share: float) -> None:
+    """It equals the standard library's to nine digits, more than an estimate can use."""
     assert normal_quantile(share) == pytest.approx(NormalDist().inv_cdf(share), abs=1e-9)

@@ -1,4 +1,4 @@
-"""The examples are run in their own folder, so that is where their modules are found."""
+"""The examples run in their own folder, so their modules are found there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order service, tested as its own authors would: with nothing but `offpoll.testing`."""
+"""The example app, tested as its own authors would: with nothing but `offpoll.testing`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_an_order_is_confirmed_and_written() -> None:
 
 
 def test_progress_only_grows() -> None:
-    """Each step says how far it is, from near 0 to near 1."""
+    """Each step reports its progress, from near 0 to near 1."""
     fractions = [each.fraction for each in run(create_order, Order(sku="B2", quantity=1), state=MemoryOrderTable()).progress]
     assert len(fractions) == 7
     assert fractions == sorted(fractions)
@@ -36,7 +36,7 @@ def test_progress_only_grows() -> None:
 
 
 def test_a_second_attempt_writes_nothing_new() -> None:
-    """An attempt that finds the order written leaves it as it is."""
+    """An attempt that finds the order written leaves it unchanged."""
     table = MemoryOrderTable()
     table.orders["a" * 32] = {"order_id": "a" * 32, "written": "by the first attempt"}
     assert run(create_order, Order(sku="A1", quantity=2), operation_id="a" * 32, attempt=2, state=table).status == "succeeded"
@@ -44,7 +44,7 @@ def test_a_second_attempt_writes_nothing_new() -> None:
 
 
 @pytest.mark.parametrize("sku", ["C3", "Z9"])
-def test_what_is_sold_out_fails_for_good(sku: str) -> None:
+def test_a_sold_out_order_fails_for_good(sku: str) -> None:
     """No further attempt is made, and nothing is written."""
     table = MemoryOrderTable()
     result = run(create_order, Order(sku=sku, quantity=1), state=table)
@@ -56,7 +56,7 @@ def test_what_is_sold_out_fails_for_good(sku: str) -> None:
 
 
 def test_from_submit_to_the_order(table: MemoryOrderTable) -> None:
-    """A client submits, polls the object store, and fetches the order from the service's own table: two requests to the API."""
+    """A client submits, polls the object store, and fetches the order from the app's own table: two requests to the API."""
     with system(app) as running:
         updates = []
         ticket = running.client.submit("order", Order(sku="A1", quantity=2))
@@ -71,7 +71,7 @@ def test_from_submit_to_the_order(table: MemoryOrderTable) -> None:
 
 
 def test_the_order_comes_from_the_table(table: MemoryOrderTable) -> None:
-    """What the table says now is the answer, not what the handler returned then."""
+    """The response is the table's present content, not the handler's earlier result."""
     with system(app) as running:
         ticket = running.client.submit("order", {"sku": "A1", "quantity": 1})
         running.client.wait(ticket)

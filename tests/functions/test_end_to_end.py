@@ -1,4 +1,4 @@
-"""All three functions together: an event of the API, the queue, batches, the document. Functions crash; nothing is lost or done twice."""
+"""All three functions together, from the API's event to the document. Functions crash; nothing is lost or done twice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.support.lab import single
-from tests.support.lambdas import TIMEOUT, deployed, http_1, http_2
+from tests.support.lambda_runtime import TIMEOUT, deployed, http_1, http_2
 
 from offpoll import Operation
 from offpoll.errors import DependencyUnavailable
@@ -21,7 +21,7 @@ async def doubled(number: int) -> int:
 
 @pytest.mark.parametrize("event", [http_2("POST", "/order", b"21"), http_1("POST", "/order", "21")])
 def test_from_event_to_result(event: dict[str, Any]) -> None:
-    """An order goes in by an event, its document ends by a batch, and the result comes out by another event."""
+    """One event submits an order, a batch finishes it, and another event returns the result."""
     with deployed(single(doubled)) as service:
         status, headers, ticket = service.request(event)
         assert (status, ticket["status"]) == (202, "queued")
@@ -34,7 +34,7 @@ def test_from_event_to_result(event: dict[str, Any]) -> None:
 
 
 def test_a_killed_function() -> None:
-    """Its messages come back soon after its time was over, and not after the queue's own visibility; attempt 2 takes them over."""
+    """A killed function's messages come back soon after its deadline, not after the queue's visibility timeout; attempt 2 runs."""
     attempts: list[int] = []
 
     async def handler(number: int, operation: Operation) -> int:
@@ -54,7 +54,7 @@ def test_a_killed_function() -> None:
 
 
 def test_an_answer_that_is_lost() -> None:
-    """A function that was killed after its last step, before its answer: its message comes back, and no handler runs again."""
+    """If a function is killed after its last step but before its answer, the message comes back and no handler runs again."""
     runs: list[int] = []
 
     async def handler(number: int) -> int:
@@ -71,7 +71,7 @@ def test_an_answer_that_is_lost() -> None:
 
 
 def test_a_part_of_a_batch_fails() -> None:
-    """Exactly those come back that have to, and those that back off not before they may."""
+    """Only the failed messages of a batch come back, and not before their backoff has ended."""
     attempts: Counter[int] = Counter()
 
     async def handler(number: int) -> int:
@@ -85,7 +85,7 @@ def test_a_part_of_a_batch_fails() -> None:
         assert service.work() == 3
         assert service.answers == [{"batchItemFailures": [{"itemIdentifier": "m1"}]}]
         assert [service.lab.document(each).done for each in ids] == [True, False, True]
-        assert service.work() == 0  # the backoff: 4 s, its lower half, and a little more
+        assert service.work() == 0  # the backoff lasts 2 s, half of its limit, and a second for the store's clock
         service.lab.system.advance(3.1)
         assert service.work() == 1
         assert service.lab.document(ids[1]).attempt == 2
@@ -93,7 +93,7 @@ def test_a_part_of_a_batch_fails() -> None:
 
 
 def test_a_poison_order() -> None:
-    """An order that kills each of its functions becomes a dead letter and ends `failed`; those that are in a batch with it end well."""
+    """An order that kills every function becomes a dead letter and ends `failed`; others in its batch succeed."""
 
     async def handler(number: int) -> int:
         await asyncio.sleep(TIMEOUT if number == 13 else 0.1)
@@ -114,7 +114,7 @@ def test_a_poison_order() -> None:
 
 
 def test_a_dead_letter_with_attempts_left() -> None:
-    """Functions that crashed before a claim spent no attempt: the dead letters' function enqueues the message again."""
+    """Functions that crash before a claim spend no attempt, so the dead letters' function enqueues the message again."""
     with deployed(single(doubled)) as service:
         operation_id = service.submit(2)
         while not service.lab.system.dead_letters.peek():
@@ -127,7 +127,7 @@ def test_a_dead_letter_with_attempts_left() -> None:
 
 
 def test_a_dead_letter_that_cannot_be_settled() -> None:
-    """It is named in the answer, so that it stays."""
+    """The function's answer names a dead letter that cannot be settled, so that it stays."""
     with deployed(single(doubled)) as service:
         service.submit(2)
         while not service.lab.system.dead_letters.peek():
@@ -140,8 +140,8 @@ def test_a_dead_letter_that_cannot_be_settled() -> None:
         assert len(service.lab.system.dead_letters.peek()) == 1
 
 
-def test_records_that_nobody_can_read() -> None:
-    """What cannot be parsed is parked, and the rest of the batch is worked on."""
+def test_a_record_that_cannot_be_parsed() -> None:
+    """A record of a batch that cannot be parsed is parked, and other messages are processed."""
     with deployed(single(doubled)) as service:
         operation_id = service.submit(2)
         event = {"Records": [{"messageId": "bad", "receiptHandle": "999.1", "body": "?"}]}
@@ -152,7 +152,7 @@ def test_records_that_nobody_can_read() -> None:
 
 
 def test_a_message_that_cannot_be_parked() -> None:
-    """It comes back."""
+    """A message that cannot be parked comes back."""
     with deployed(single(doubled)) as service:
         parking = service.lab.system.parking
 
@@ -164,8 +164,8 @@ def test_a_message_that_cannot_be_parked() -> None:
         assert service.worker(event, service.context()) == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
 
 
-def test_an_event_of_something_else() -> None:
-    """Whoever connected the function to another source is told; of a batch, all comes back."""
+def test_an_event_of_another_source() -> None:
+    """A function connected to another source raises an error that names the events it expects."""
     with deployed(single(doubled)) as service:
         with pytest.raises(ValueError, match="not a batch of SQS"):
             service.worker({"source": "aws.events"}, service.context())

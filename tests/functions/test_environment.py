@@ -1,4 +1,4 @@
-"""One loop for the life of an environment, and what is done about the time in which it was frozen."""
+"""One loop for the life of an environment, and connections after it was frozen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from offpoll.functions.environment import Environment
 
 
 class Fixed:
-    """A context with a lot of time."""
+    """A context with plenty of time."""
 
     aws_request_id = "request-1"
 
@@ -23,7 +23,7 @@ class Fixed:
 
 
 class Frozen:
-    """An environment on a loop and a wall clock of the test's own, and what happened in it."""
+    """An environment on its own loop and a wall clock that the test sets, and what happened in it."""
 
     def __init__(self) -> None:
         self.now = datetime(2030, 1, 1, tzinfo=UTC)
@@ -69,9 +69,9 @@ def test_one_loop_and_one_lifespan(frozen: Frozen) -> None:
 
 @pytest.mark.parametrize("seconds", [15.0, 3600.0, -5.0])
 def test_thawed(frozen: Frozen, seconds: float) -> None:
-    """After a long rest by the wall clock, or where that was set back, connections are closed before any is used.
+    """After a long freeze by the wall clock, or if that was set back, connections are closed before any is used.
 
-    The monotonic clock may not have counted: here it did not.
+    The monotonic clock may have stood still meanwhile, as it does here.
     """
     frozen.invoke()
     frozen.now += timedelta(seconds=seconds)
@@ -79,8 +79,8 @@ def test_thawed(frozen: Frozen, seconds: float) -> None:
     assert frozen.happened[1:] == ["work", "closed", "work"]
 
 
-def test_a_short_rest(frozen: Frozen) -> None:
-    """Connections are kept between invocations. How long one took is no rest."""
+def test_a_short_freeze(frozen: Frozen) -> None:
+    """Connections are kept after a short freeze; the time that an invocation took does not count."""
     frozen.invoke(taking=100.0)
     frozen.now += timedelta(seconds=14)
     frozen.invoke()
@@ -88,7 +88,7 @@ def test_a_short_rest(frozen: Frozen) -> None:
 
 
 def test_a_task_goes_on(frozen: Frozen) -> None:
-    """What was not finished when an invocation ended goes on in the next one."""
+    """A task that was not finished when its invocation ended goes on in the next one."""
     done: list[str] = []
 
     async def behind() -> None:
@@ -108,7 +108,7 @@ def test_a_task_goes_on(frozen: Frozen) -> None:
 
 
 def test_an_invocation_that_raises(frozen: Frozen) -> None:
-    """The error goes to Lambda, and the environment can be used again."""
+    """An invocation's error goes to Lambda, and the environment still works."""
 
     async def fail() -> None:
         raise LookupError

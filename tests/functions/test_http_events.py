@@ -1,4 +1,4 @@
-"""HTTP events of every kind become the request that the client sent, and its address is the one that the client used."""
+"""HTTP events of every kind become the request that the client sent, at the address that it used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.support.lab import single
-from tests.support.lambdas import HOST, deployed, http_1, http_2
+from tests.support.lambda_runtime import HOST, deployed, http_1, http_2
 
 from offpoll import Unauthorized
 from offpoll.app import Caller
@@ -22,7 +22,7 @@ OWN = "api.example.com"
 
 
 def rest(path: str, **context: Any) -> dict[str, Any]:
-    """Return an event of a REST API on a custom domain: the base path is in the path, the stage is not."""
+    """Return an event of a REST API on a custom domain, whose path has the base path but not the stage."""
     return http_1("POST", path, domainName=OWN, path=path, headers={"Host": OWN}, **context)
 
 
@@ -38,7 +38,7 @@ ADDRESSES = [
     (rest("/a/b%20c/order"), "/order", f"https://{OWN}/a/b%20c"),
     (rest("/v1/%6Frder"), "/order", f"https://{OWN}/v1"),
     (rest("//v1//order/"), "/order", f"https://{OWN}/v1"),
-    # payload 2.0 on a custom domain has the stage, which the client has not, and not the mapping, which it has
+    # payload 2.0 on a custom domain has the stage, which the client did not send, and lacks the mapping, which it did send
     (http_2("POST", "/prod/order", stage="prod", domainName=OWN), "/order", f"https://{OWN}"),
     (http_2("POST", "/production/order", stage="prod", domainName=OWN), "/order", f"https://{OWN}/production"),
     (http_2("POST", "/order", domainName="x.lambda-url.eu-west-1.on.aws"), "/order", "https://x.lambda-url.eu-west-1.on.aws"),
@@ -49,14 +49,14 @@ ADDRESSES = [
 
 @pytest.mark.parametrize(("event", "path", "base_url"), ADDRESSES)
 def test_addresses(event: dict[str, Any], path: str, base_url: str) -> None:
-    """Stage and base path belong to the API's address, from which links are made, and not to the row of its interface."""
+    """Stage and base path belong to the API's address, which links start with, and not to the request's path."""
     request = request_of(event, kinds=KINDS)
     assert request.path == path
     assert request.base_url(path) == base_url
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "row"),
+    ("method", "path", "route"),
     [
         ("GET", f"/prod/order/{ID}", f"/order/{ID}"),
         ("GET", f"/order/order/{ID}", f"/order/{ID}"),
@@ -70,13 +70,13 @@ def test_addresses(event: dict[str, Any], path: str, base_url: str) -> None:
         ("POST", "/nothing", "/nothing"),
     ],
 )
-def test_rows(method: str, path: str, row: str) -> None:
-    """The row is at the end of the path; where nothing is one, all of it stays, and is answered with 404."""
-    assert request_of(http_2(method, path), kinds=KINDS).path == row
+def test_routes(method: str, path: str, route: str) -> None:
+    """The route is the end of the path; if no route matches, the whole path stays, for a 404."""
+    assert request_of(http_2(method, path), kinds=KINDS).path == route
 
 
 def test_headers() -> None:
-    """Names are in lower case; of one that came twice, payload 1.0 gives the first and 2.0 both; cookies are a header again."""
+    """Header names are lowercase; of a header sent twice, payload 1.0 gives the first and 2.0 both; cookies become a header."""
     event = http_1("GET", "/livez", headers={"Authorization": " Bearer x "})
     event["multiValueHeaders"]["X-Twice"], event["headers"]["X-Twice"] = ["a", "b"], "b"
     headers = request_of(event, kinds=KINDS).headers
@@ -88,7 +88,7 @@ def test_headers() -> None:
 
 
 def test_a_missing_host() -> None:
-    """It is the address that the event names; where that is missing too, the request is refused as everywhere."""
+    """Without a Host the event's domain name counts; if that is missing too, the request is refused as everywhere."""
     event = http_2("POST", "/order")
     del event["headers"]["host"]
     assert request_of(event, kinds=KINDS).base_url("/order") == f"https://{HOST}"
@@ -98,7 +98,7 @@ def test_a_missing_host() -> None:
 
 
 def test_an_emulator_without_tls() -> None:
-    """Where something in front says that the client came by http, links say so too."""
+    """If X-Forwarded-Proto says that the client used http, links use http too."""
     request = request_of(http_2("POST", "/order", headers={"x-forwarded-proto": "http"}), kinds=KINDS)
     assert request.base_url("/order") == f"http://{HOST}"
 
@@ -113,7 +113,7 @@ def _read(event: dict[str, Any], limit: int) -> Any:
 
 
 def test_bodies() -> None:
-    """Text and base64 are the same to whoever reads; there may be none."""
+    """A body reads the same from text and from base64, and may be missing."""
     assert read('{"a":"ä"}', encoded=False) == '{"a":"ä"}'.encode()
     assert read(base64.b64encode(b"\x00\xff").decode(), encoded=True) == b"\x00\xff"
     assert asyncio.run(_read(http_2("POST", "/order"), 1)) == b""
@@ -123,7 +123,7 @@ def test_bodies() -> None:
 
 @pytest.mark.parametrize("size", [97, 98, 99, 100])
 def test_the_limit_of_a_body(size: int) -> None:
-    """A body of the limit's length is read, one byte more is not, whether encoded or not."""
+    """A body as long as the limit is read, but not one byte more, encoded or not."""
     assert len(read("x" * size, encoded=False, limit=size)) == size
     assert len(read(base64.b64encode(b"x" * size).decode(), encoded=True, limit=size)) == size
     for body, encoded in (("x" * size, False), (base64.b64encode(b"x" * size).decode(), True), ("ä" * size, False)):
@@ -132,7 +132,7 @@ def test_the_limit_of_a_body(size: int) -> None:
 
 
 def test_a_long_body_is_not_decoded() -> None:
-    """What is too long is refused by its length: nothing of it is looked at."""
+    """A body that is too long is refused by its length, before it is decoded."""
     with pytest.raises(InputTooLarge):
         read("%" * 1000, encoded=True)
 
@@ -148,20 +148,20 @@ def test_a_long_body_is_not_decoded() -> None:
     ],
 )
 def test_claims(event: dict[str, Any], authorizer: dict[str, Any]) -> None:
-    """What an authorizer has verified reaches `authorize`, whichever kind it is."""
+    """The claims that an authorizer of any kind verified reach `authorize`."""
     context = {**event["requestContext"], "authorizer": authorizer}
     assert request_of({**event, "requestContext": context}, kinds=KINDS).claims == {"sub": "ada"}
     assert request_of(event, kinds=KINDS).claims == {}
 
 
-def test_nobody_claims_by_a_header() -> None:
-    """Claims come from the event's context only; a token without claims has none."""
+def test_no_claims_from_a_header() -> None:
+    """Claims come only from the event's context, and a token without claims gives none."""
     event = http_2("POST", "/order", headers={"claims": "x"}, authorizer={"jwt": {"claims": {}}})
     assert request_of(event, kinds=KINDS).claims == {}
 
 
 def test_authorize_is_given_headers_and_claims() -> None:
-    """The owner is who `authorize` says; without one, nothing is accepted."""
+    """`authorize` gets headers and claims, and names the owner; if it refuses, nothing is accepted."""
 
     async def owner_of(caller: Caller) -> str:
         if "sub" not in caller.claims or caller.headers.get("authorization") != "Bearer x":
@@ -181,8 +181,8 @@ def test_authorize_is_given_headers_and_claims() -> None:
         assert f"status/ada/{ticket['id']}" in service.lab.system.store._objects
 
 
-def test_links_begin_where_the_client_came_in() -> None:
-    """The document's links and the answer's `Location` have stage and base path."""
+def test_links_start_with_the_address_that_the_client_used() -> None:
+    """The document's links and the `Location` header include the base path."""
 
     async def handler(number: int) -> int:
         return number
@@ -193,7 +193,7 @@ def test_links_begin_where_the_client_came_in() -> None:
         assert ticket["links"]["self"] == f"https://{OWN}/v1/order/{ticket['id']}"
 
 
-def test_an_answer() -> None:
-    """Status, headers and a text."""
-    answer = Response(status=202, headers={"location": "/order/1"}, body='{"a":"ä"}'.encode())
-    assert response_of(answer) == {"statusCode": 202, "headers": {"location": "/order/1"}, "body": '{"a":"ä"}', "isBase64Encoded": False}
+def test_a_response() -> None:
+    """A response becomes Lambda's form, with status, headers and the body as text."""
+    response = Response(status=202, headers={"location": "/order/1"}, body='{"a":"ä"}'.encode())
+    assert response_of(response) == {"statusCode": 202, "headers": {"location": "/order/1"}, "body": '{"a":"ä"}', "isBase64Encoded": False}

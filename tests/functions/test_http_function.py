@@ -1,4 +1,4 @@
-"""The API's function: one line of log for each request, and an answer before the function's time is over."""
+"""The API's function: one log line for each request, and an answer before the invocation's deadline."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 
 import pytest
 from tests.support.lab import single
-from tests.support.lambdas import deployed, http_2
+from tests.support.lambda_runtime import deployed, http_2
 
 
 async def echo(number: int) -> int:
@@ -15,7 +15,7 @@ async def echo(number: int) -> int:
 
 
 def test_a_line_for_each_request(caplog: pytest.LogCaptureFixture) -> None:
-    """It has method, path, status and the operation's id: by the answer of a submit, by the path of a question."""
+    """Each request logs one line with method, path, status and the operation's id, from a submit's answer or from the path."""
     caplog.set_level(logging.INFO, logger="offpoll.access")
     with deployed(single(echo)) as service:
         operation_id = service.submit()
@@ -27,8 +27,8 @@ def test_a_line_for_each_request(caplog: pytest.LogCaptureFixture) -> None:
     assert [each.status for each in lines] == [202, 202, 200]  # type: ignore[attr-defined]
 
 
-def test_an_answer_before_the_time_is_over() -> None:
-    """A store that hangs costs a 503 that can be understood, not the gateway's 502."""
+def test_an_answer_before_the_deadline() -> None:
+    """If a store hangs, the function answers with a clear 503 before the gateway answers 502."""
     with deployed(single(echo)) as service:
         service.lab.on_store.meanwhile("create", lambda: asyncio.sleep(1000))
         context = service.context()
@@ -40,7 +40,7 @@ def test_an_answer_before_the_time_is_over() -> None:
 
 
 def test_health() -> None:
-    """Health checks are answered, under a stage too."""
+    """Health checks get an answer, under a stage too."""
     with deployed(single(echo)) as service:
         assert service.request(http_2("GET", "/prod/livez", stage="prod"))[0] == 200
         assert service.request(http_2("GET", "/readyz"))[0] == 200

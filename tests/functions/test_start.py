@@ -1,4 +1,4 @@
-"""Starting a function in a process of its own, as Lambda's runtime does: what is loaded, and what is said where something is wrong."""
+"""Starting a function in a new process, as Lambda's runtime does: what it loads, what it logs, and what stops it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENVIRON = {
 }
 SECRET = {"OFFPOLL_SECRET": "s" * 32}
 
-#: AWS, as far as an accepted order and a parked message need it.
+#: The calls of AWS that an accepted order and a parked message need.
 AWS = '''if True:
     import threading, sys, json, os
     from datetime import datetime, timedelta, UTC
@@ -84,7 +84,7 @@ UNREADABLE = {"Records": [{"messageId": "1", "receiptHandle": "r", "body": "?"}]
 
 
 def python(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a process that has a function's environment and nothing else of ours or of AWS's."""
+    """Run code in a process with a function's environment, and no other variables of offpoll or AWS."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "OFFPOLL_")) and "PROXY" not in name.upper()
     }
@@ -102,7 +102,7 @@ def python(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_nothing_heavy_is_loaded(name: str, event: object, answered: object, environ: dict[str, str]) -> None:
-    """No web framework, no boto3, no HTTP library, and for kinds without models no pydantic: neither at the start nor after work."""
+    """A function loads no web framework, boto3 or HTTP library, and without models no pydantic, even after two invocations."""
     code = f"""{AWS}
     from offpoll.functions import {name} as function
     cold = loaded()
@@ -117,8 +117,8 @@ def test_nothing_heavy_is_loaded(name: str, event: object, answered: object, env
     assert before == ([] if name == "dead_letters" else ["lifespan entered"])
 
 
-def test_the_log_is_json_and_counts_are_lines_of_it() -> None:
-    """Every line is an object: the log's with the request's id, and a count for CloudWatch, unless the settings say otherwise."""
+def test_log_and_metrics_are_json_lines() -> None:
+    """Each log line is a JSON object with the request's id, and so is each metric, unless the settings turn that off."""
     code = f"""{AWS}
     from offpoll.functions import api
     api(json.loads({json.dumps(json.dumps(SUBMIT))}), Context())
@@ -133,7 +133,7 @@ def test_the_log_is_json_and_counts_are_lines_of_it() -> None:
 
 
 def test_the_api_signs_with_the_signers_role() -> None:
-    """A link that the API's function gives out is signed by the role that can do nothing but read documents."""
+    """The API's function signs links with the signer's role, which can only read documents."""
     code = f"""{AWS}
     from offpoll.functions import api
     answer = api(json.loads({json.dumps(json.dumps(SUBMIT))}), Context())
@@ -147,9 +147,9 @@ def test_the_api_signs_with_the_signers_role() -> None:
 
 @pytest.mark.parametrize("form", ["", "JSON"])
 def test_the_runtimes_own_log_handler_stays(form: str) -> None:
-    """Lambda's runtime has set up a handler whose sink adds nothing: each line is whole and ends, and there is no second handler.
+    """Lambda's own log handler, which adds no line end, stays the only one, and each line is complete and ends.
 
-    Where the function is configured to log JSON, the lines are the runtime's own, and have the same fields.
+    If the function is configured to log JSON, the runtime formats the lines, with the same fields.
     """
     code = """if True:
         import json, logging, sys
@@ -194,8 +194,8 @@ WRONG = [
 ]
 
 
-def test_what_is_wrong_ends_the_start() -> None:
-    """The runtime is told by an error that names the variable, before any event was taken."""
+def test_a_wrong_setup_ends_the_start() -> None:
+    """A wrong setup raises an error that names the variable, before the function takes any event."""
     code = f"""if True:
         import json, os
         from offpoll.errors import ConfigurationError
@@ -215,6 +215,6 @@ def test_what_is_wrong_ends_the_start() -> None:
 
 
 def test_a_handler_that_does_not_exist() -> None:
-    """Another name is refused as Python refuses it, which the runtime knows to say."""
+    """An unknown handler is Python's own AttributeError, which the runtime reports."""
     done = python("import offpoll.functions; offpoll.functions.wroker")
     assert "AttributeError: module 'offpoll.functions' has no attribute 'wroker'" in done.stderr

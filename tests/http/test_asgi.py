@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi import Depends, FastAPI, HTTPException
 from pydantic import BaseModel
-from tests.support.memory import memory_dependencies
+from tests.support.memory_dependencies import memory_dependencies
 
 from offpoll import AsyncService, Offpoll, Settings, application, router
 
@@ -47,7 +47,7 @@ def call(
     headers: Sequence[tuple[bytes, bytes]] = (),
     raw_path: bytes | None = b"",
 ) -> tuple[int, dict[bytes, bytes], Any]:
-    """Call an ASGI application as a server does, and return status, headers and the JSON."""
+    """Call an ASGI application as a server does, and return status, headers and JSON."""
     sent: list[dict[str, Any]] = []
     body = list(parts) or [b""]
     reads: list[int] = []
@@ -68,7 +68,7 @@ def call(
 
 
 def api_of(kind: str) -> FastAPI:
-    """Return the API, alone or as a part of another one."""
+    """Return the API, alone or as a part of another app."""
     if kind == "application":
         return application(service())
     api = FastAPI()
@@ -78,7 +78,7 @@ def api_of(kind: str) -> FastAPI:
 
 @pytest.mark.parametrize(("kind", "prefix"), [("application", ""), ("router", "/v1")])
 def test_submit(kind: str, prefix: str) -> None:
-    """A ticket, in header names that ASGI takes (lowercase), with links that hold where the routes are."""
+    """A submit returns a ticket with lowercase header names, as ASGI demands, and with links below the routes' prefix."""
     status, headers, ticket = call(api_of(kind), "POST", f"{prefix}/order", b'{"sku":', b'"A1"}')
     assert status == 202
     assert all(name == name.lower() for name in headers)
@@ -89,7 +89,7 @@ def test_submit(kind: str, prefix: str) -> None:
 
 @pytest.mark.parametrize(("kind", "prefix"), [("application", ""), ("router", "/v1")])
 def test_a_body_over_the_limit_is_not_read_whole(kind: str, prefix: str) -> None:
-    """A chunked body is refused at the first byte too many; one that says its length, before anything is read."""
+    """A chunked body is refused at the first byte too many; one with a Content-Length, before anything is read."""
     chunks = [b"x" * 400] * 3 + [b"never read"] * 5
     status, _, problem = call(api_of(kind), "POST", f"{prefix}/order", *chunks)
     assert (status, problem["code"]) == (413, "input_too_large")
@@ -100,8 +100,8 @@ def test_a_body_over_the_limit_is_not_read_whole(kind: str, prefix: str) -> None
 @pytest.mark.parametrize(
     ("method", "path", "expected"), [("GET", "/nothing/at/all", 404), ("DELETE", "/order", 405), ("GET", "/order", 405)]
 )
-def test_what_the_router_refuses_is_a_problem_document_too(method: str, path: str, expected: int) -> None:
-    """An unknown path and a wrong method are answered as every other error is."""
+def test_router_errors_are_problem_documents(method: str, path: str, expected: int) -> None:
+    """An unknown path or a wrong method gets a problem document, like every other error."""
     status, headers, problem = call(api_of("application"), method, path)
     assert (status, headers[b"content-type"], problem["status"]) == (expected, b"application/problem+json", expected)
     if expected == 405:
@@ -118,7 +118,7 @@ def test_what_the_router_refuses_is_a_problem_document_too(method: str, path: st
     ],
 )
 def test_a_prefix_with_parameters(prefix: str, path: str, sent: str | None, base: str) -> None:
-    """Under a prefix with parameters of its own every route finds its operation, and links have the path as it was sent, encoded."""
+    """Under a prefix with parameters, every route finds its operation, and links have the path as the client sent it, encoded."""
     api = FastAPI()
     api.include_router(router(service()), prefix=prefix)
     raw = None if sent is None else f"{sent}/order".encode()
@@ -132,7 +132,7 @@ def test_a_prefix_with_parameters(prefix: str, path: str, sent: str | None, base
 
 @pytest.mark.parametrize("kind", ["application", "router"])
 def test_a_client_that_goes_away(kind: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Who closes the connection while the body is read is answered nothing, and nothing is logged: it is nobody's fault."""
+    """A client that closes the connection while its body is read gets no answer, and nothing is logged, as it is no fault."""
     api, sent = api_of(kind), []
 
     async def receive() -> dict[str, Any]:
@@ -148,14 +148,14 @@ def test_a_client_that_goes_away(kind: str, caplog: pytest.LogCaptureFixture) ->
 
 
 def test_white_space_around_a_header_is_not_part_of_it() -> None:
-    """A proxy may add it or take it away: the key stays the same, and so does the operation."""
+    """Whitespace around a key, which a proxy may add or remove, does not change the operation."""
     api = api_of("application")
     ids = {call(api, "POST", "/order", b'{"sku":"A1"}', headers=[(b"idempotency-key", key)])[2]["id"] for key in (b"k", b" k", b"k \t")}
     assert len(ids) == 1
 
 
-def test_dependencies_of_an_app_that_includes_the_routes_are_run() -> None:
-    """What somebody's app demands of its routes, it demands of ours: a guard that is declared there guards."""
+def test_dependencies_of_the_surrounding_app_are_run() -> None:
+    """Dependencies that a FastAPI app declares for the included routes run, so its guards protect them too."""
 
     async def refuse() -> None:
         raise HTTPException(401)
@@ -166,7 +166,7 @@ def test_dependencies_of_an_app_that_includes_the_routes_are_run() -> None:
 
 
 def test_openapi() -> None:
-    """Every route is described: its input, its answers, its problems; and the docs page is there."""
+    """OpenAPI describes the input, answers and problems of every route, and there is a docs page."""
     api = api_of("application")
     status, _, document = call(api, "GET", "/openapi.json")
     assert status == 200

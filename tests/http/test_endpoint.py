@@ -1,4 +1,4 @@
-"""Every row of the HTTP interface, without a framework: what comes after a submit."""
+"""Every route of the HTTP interface other than submit, without a framework."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from offpoll.operation import Operation
 
 
 def test_order() -> None:
-    """202 with the document until it is done, then 200 with the order; an ETag answers 304."""
+    """GET answers 202 with the document until it is done, then 200 with the order, and 304 to a matching ETag."""
     with api() as at:
         operation_id = at.submit({"sku": "A1", "quantity": 20})
         status, headers, fields = at("GET", f"/order/{operation_id}")
@@ -35,7 +35,7 @@ def test_order() -> None:
 
 
 def test_failed_and_canceled() -> None:
-    """An operation that ended otherwise: 404 that says so, with its error."""
+    """GET of an operation that failed or was canceled is a 404 that says so, with the error."""
     with api() as at:
         failed = at.submit({"sku": "none", "quantity": 1})
         canceled = at.submit({"sku": "A1", "quantity": 500})
@@ -49,8 +49,8 @@ def test_failed_and_canceled() -> None:
 
 
 @pytest.mark.parametrize("path", ["/order/{}", "/order/{}/status-link", "/order/{}/cancel"])
-def test_what_is_not_there(path: str) -> None:
-    """An unknown id, a malformed one, another kind's and another owner's: each 404, and nothing is decided."""
+def test_not_found(path: str) -> None:
+    """An id that is unknown, malformed, another kind's or another owner's is a 404, and decides nothing."""
 
     async def owner(caller: Caller) -> str:
         return caller.headers.get("x-owner", "public")
@@ -68,7 +68,7 @@ def test_what_is_not_there(path: str) -> None:
 
 
 def test_a_document_that_lags_is_repaired() -> None:
-    """An outcome is answered from the record, and asking repairs the document."""
+    """GET answers with an outcome from the record, and repairs the document."""
     with api() as at:
         at.lab.on_store.fail("replace", times=10_000)
         operation_id = at.submit()
@@ -81,7 +81,7 @@ def test_a_document_that_lags_is_repaired() -> None:
 
 
 def test_past_retention() -> None:
-    """When the record has expired, a result is gone: 404, and so a second cancel changes nothing."""
+    """When the record has expired, GET is a 404 and a cancel changes nothing."""
     with api() as at:
         operation_id = at.submit()
         at.lab.until_done(operation_id)
@@ -96,7 +96,7 @@ def test_past_retention() -> None:
 
 
 def test_status_link() -> None:
-    """A fresh link works when the old one has ended."""
+    """POST to `status-link` returns a fresh link that works after the old one has expired."""
     with api(workers=0, link_lifetime_floor=60.0) as at:
         operation_id = at.submit()
         at.lab.system.advance(100)
@@ -106,7 +106,7 @@ def test_status_link() -> None:
 
 
 def test_cancel() -> None:
-    """202, again 202, and 409 for what ended otherwise; repeating it repairs the document."""
+    """A cancel answers 202, repeated too, and 409 if the operation ended otherwise; repeating it repairs the document."""
     with api() as at:
         operation_id = at.submit({"sku": "A1", "quantity": 50})
         at.lab.on_store.fail("replace")
@@ -121,12 +121,12 @@ def test_cancel() -> None:
         assert (status, fields["code"], fields["operation_status"]) == (409, "already_finished", "succeeded")
 
 
-# --- who calls ----------------------------------------------------------------------------------
+# --- owners -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("error", "status"), [(Unauthorized("Who are you?"), 401), (Forbidden("Not you."), 403)])
 def test_authorize_refuses(error: Exception, status: int) -> None:
-    """Nothing is read of a request whose caller is refused."""
+    """If `authorize` refuses the caller, nothing of the request is read."""
 
     async def refuse(caller: Caller) -> str:
         raise error
@@ -144,7 +144,7 @@ def test_authorize_refuses(error: Exception, status: int) -> None:
 
 
 def test_owners_are_kept_apart() -> None:
-    """The same key of two owners is two operations, and each sees its own."""
+    """The same key of several owners makes several operations, and each owner sees only its own."""
 
     async def owner(caller: Caller) -> str:
         return caller.headers["x-owner"]
@@ -158,7 +158,7 @@ def test_owners_are_kept_apart() -> None:
 
 @pytest.mark.parametrize("status", ["succeeded", "queued"])
 def test_another_owners_operation_is_not_there(status: str) -> None:
-    """Who knows the id of another owner's operation learns nothing of it, also not that it exists, and changes nothing."""
+    """Another owner's id reveals nothing about the operation, not even that it exists, and changes nothing."""
 
     async def owner(caller: Caller) -> str:
         return caller.headers["x-owner"]
@@ -175,7 +175,7 @@ def test_another_owners_operation_is_not_there(status: str) -> None:
         assert at("GET", f"/order/{operation_id}", x_owner="a")[2] == own[2]
 
 
-# --- the rest -----------------------------------------------------------------------------------
+# --- routing, health, fetch hooks ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -192,14 +192,14 @@ def test_another_owners_operation_is_not_there(status: str) -> None:
     ],
 )
 def test_routing(method: str, path: str, status: int, allow: str | None) -> None:
-    """What is possible elsewhere is 405 and says what is; what is nowhere, 404."""
+    """A wrong method on a known path is a 405 that names the allowed one; an unknown path is a 404."""
     with api(workers=0) as at:
         answered, headers, _ = at(method, path)
         assert (answered, headers.get("allow")) == (status, allow)
 
 
 def test_health() -> None:
-    """Alive is alive; ready asks the stores, at most every few seconds, and says which one is wrong without its reason."""
+    """`livez` always answers 200. `readyz` checks the stores, at most every few seconds, and hides the reason of a fault."""
     asked: list[float] = []
     faults: list[Exception] = []
 
@@ -218,7 +218,7 @@ def test_health() -> None:
         for fault in (DependencyUnavailable("SQS", "secret"), DependencyRefused("S3", "secret"), ConfigurationError("secret")):
             faults[:] = [fault]
             at.lab.system.advance(10)
-            for _ in range(2):  # what is wrong is believed for as long: an outage is no reason to ask more
+            for _ in range(2):  # a fault is cached for as long: an outage is no reason to ask more often
                 status, headers, fields = at("GET", "/readyz")
                 assert (status, fields["code"]) == (503, "not_ready")
                 assert "retry-after" in headers
@@ -226,8 +226,8 @@ def test_health() -> None:
         assert len(asked) == 4
 
 
-def test_readiness_is_asked_for_once() -> None:
-    """Probes that come while a check is under way share it, and one that gives up does not end it for the others."""
+def test_probes_share_one_check() -> None:
+    """Probes that arrive during a check share it, and one that gives up does not end it for the others."""
     asked: list[float] = []
 
     with api(workers=0) as at:
@@ -261,7 +261,7 @@ def fetching(hook: Callable[[Operation], Any]) -> Offpoll:
 
 
 def test_fetch_hooks() -> None:
-    """A fetch hook answers for a succeeded operation, from the service's own table, also past the record; None is 404."""
+    """A fetch hook answers GET for a succeeded operation, even after its record has expired; None is a 404."""
     asked: list[Operation] = []
 
     async def found(operation: Operation) -> dict[str, Any]:

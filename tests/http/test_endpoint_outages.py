@@ -1,4 +1,4 @@
-"""The HTTP interface while stores are out of reach."""
+"""The HTTP interface during outages and faults."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from tests.support.http_api import GOOD, Api, api
 
 from offpoll.errors import DependencyRefused
 
-# --- outages ------------------------------------------------------------------------------------
-
 
 def unavailable(at: Api, answered: tuple[int, dict[str, str], Any]) -> None:
     status, headers, fields = answered
@@ -19,7 +17,7 @@ def unavailable(at: Api, answered: tuple[int, dict[str, str], Any]) -> None:
 
 
 def test_the_store_is_down() -> None:
-    """Submit: 503 and nothing enqueued. An outcome is still answered from the record; what is not done too, projected from it."""
+    """With the store down, a submit answers 503 and enqueues nothing; GET answers from the record, done or not."""
     with api() as at:
         done, running = at.submit(), at.submit({"sku": "A1", "quantity": 500})
         at.lab.until_done(done)
@@ -37,7 +35,7 @@ def test_the_store_is_down() -> None:
 
 
 def test_the_queue_is_down() -> None:
-    """Submit: 503; a retry with the same key finishes it, once."""
+    """With the queue down, a submit answers 503; a retry with the same key finishes it, once."""
     with api(workers=0) as at:
         at.lab.on_queue.down()
         unavailable(at, at("POST", "/order", GOOD, idempotency_key="k"))
@@ -50,7 +48,7 @@ def test_the_queue_is_down() -> None:
 
 
 def test_the_records_are_down() -> None:
-    """Submit: 202. GET answers from the document; a result that only the record has: 503. When they are back, all finish."""
+    """With the records down, a submit answers 202 and GET the document, or 503 for a result; once they are back, all finish."""
     with api() as at:
         done = at.submit()
         at.lab.until_done(done)
@@ -67,7 +65,7 @@ def test_the_records_are_down() -> None:
 
 
 def test_refused() -> None:
-    """What only operators can mend: 503, and their reason stays in the log."""
+    """A refusal that only operators can mend is a 503, and the reason does not reach the caller."""
     with api(workers=0) as at:
         at.lab.on_store.fail("create", error=DependencyRefused("S3", "bucket-secret-name: denied", code="AccessDenied"))
         status, headers, fields = at("POST", "/order", GOOD)
@@ -75,8 +73,8 @@ def test_refused() -> None:
         assert "bucket-secret-name" not in json.dumps(fields)
 
 
-def test_a_fault_of_our_own() -> None:
-    """Whatever happens, the answer is a problem document that tells no secrets."""
+def test_a_fault_in_offpoll() -> None:
+    """An unexpected exception becomes a problem document that reveals nothing of it."""
     with api(workers=0) as at:
         at.lab.on_store.fail("create", error=ZeroDivisionError("secret"))
         status, _, fields = at("POST", "/order", GOOD)

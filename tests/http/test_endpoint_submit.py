@@ -1,4 +1,4 @@
-"""The first row of the HTTP interface: what is accepted, and what is refused at the door."""
+"""Submitting over HTTP, without a framework: what is accepted, and what is refused before anything is written."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from tests.support.http_api import API, GOOD, api
 
 from offpoll.http.endpoint import Request, too_large
 
-# --- POST /order --------------------------------------------------------------------------------
-
 
 def test_submit() -> None:
-    """202 with where it is, when to ask, and the document with its link; what it says is what is stored."""
+    """A submit answers 202 with the location, when to ask, and the stored document with its status link."""
     with api(workers=0) as at:
         status, headers, fields = at("POST", "/order", GOOD)
         link = fields.pop("status_link")
@@ -31,14 +29,14 @@ def test_submit() -> None:
 
 
 def test_operation_location_by_option() -> None:
-    """The status link is in `Operation-Location` where the service says so."""
+    """If the settings say so, `Operation-Location` contains the status link."""
     with api(workers=0, operation_location=True) as at:
         _, headers, fields = at("POST", "/order", GOOD)
         assert headers["operation-location"] == fields["status_link"]["href"]
 
 
 def test_public_url_beats_the_request() -> None:
-    """Links and Location follow the API's public address, where it is set."""
+    """Links and Location use the API's public address if it is set."""
     with api(workers=0, public_url="https://shop.example.com/v1/") as at:
         _, headers, fields = at("POST", "/order", GOOD)
         assert fields["links"]["self"] == f"https://shop.example.com/v1/order/{fields['id']}"
@@ -47,7 +45,7 @@ def test_public_url_beats_the_request() -> None:
 
 @pytest.mark.parametrize("path", ["/order", "/order/", "//order"])
 def test_slashes(path: str) -> None:
-    """Slashes too many do not get into the links."""
+    """Extra slashes in the path do not get into the links."""
     with api(workers=0) as at:
         _, headers, fields = at("POST", path, GOOD)
         assert fields["links"]["self"] == f"{API}/order/{fields['id']}"
@@ -55,7 +53,7 @@ def test_slashes(path: str) -> None:
 
 
 def test_idempotency() -> None:
-    """The same key and body: the same id and a fresh link, also while it runs and when it is done; another body: 422, never handled."""
+    """The same key and body get the same id, even once it runs or is done; another body gets 422 and is never handled."""
     with api() as at:
         first = at.submit({"sku": "A1", "quantity": 20}, idempotency_key="k")
         for seconds, status in ((0, "queued"), (15, "running"), (30, "succeeded")):
@@ -73,7 +71,7 @@ def test_idempotency() -> None:
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "clé", "a\tb"])
 def test_bad_keys(key: str) -> None:
-    """A key that cannot be one is the caller's to mend."""
+    """An invalid idempotency key is a 400, and nothing is written."""
     with api(workers=0) as at:
         status, _, fields = at("POST", "/order", GOOD, idempotency_key=key)
         assert (status, fields["code"], at.lab.writes) == (400, "invalid_idempotency_key", 0)
@@ -85,7 +83,7 @@ def test_bad_keys(key: str) -> None:
     ids=lambda each: repr(each[:10]),
 )
 def test_bad_json(body: bytes) -> None:
-    """What is not JSON: 400, nothing written and nothing enqueued."""
+    """A body that is not JSON is a 400; nothing is written or enqueued."""
     with api(workers=0) as at:
         status, _, fields = at("POST", "/order", body)
         assert (status, fields["code"]) == (400, "invalid_json")
@@ -105,7 +103,7 @@ def test_bad_json(body: bytes) -> None:
     ids=str,
 )
 def test_bad_input(body: Any, pointer: str) -> None:
-    """What is not an order: 422 with where and why, and without what was sent."""
+    """An invalid order is a 422 that says where and why, without repeating what was sent."""
     with api(workers=0) as at:
         status, _, fields = at("POST", "/order", b"null" if body is None else body)
         assert (status, fields["code"], fields["errors"][0]["pointer"]) == (422, "invalid_input", pointer)
@@ -114,8 +112,8 @@ def test_bad_input(body: Any, pointer: str) -> None:
         assert (at.lab.writes, at.lab.messages) == (0, 0)
 
 
-def test_too_large_by_its_own_word() -> None:
-    """A body that says it is too long is refused before any of it is read."""
+def test_content_length_over_the_limit() -> None:
+    """A body whose Content-Length is over the limit is refused before any of it is read."""
 
     async def read(limit: int) -> bytes:
         raise AssertionError("read")
@@ -128,8 +126,8 @@ def test_too_large_by_its_own_word() -> None:
 
 
 @pytest.mark.parametrize("length", [None, "5", "-1", "x", "٣"])
-def test_too_large_by_its_length(length: str | None) -> None:
-    """A body that says nothing, or something else, is refused as soon as it is over the limit."""
+def test_a_body_over_the_limit(length: str | None) -> None:
+    """A body with no Content-Length, or a wrong one, is refused as soon as it is over the limit."""
     given: list[int] = []
 
     async def read(limit: int) -> bytes:
@@ -147,7 +145,7 @@ def test_too_large_by_its_length(length: str | None) -> None:
     "host", ["", "a b", "evil/path", "a:b", "[1]", "[::1", "[:::::1]", "user@host", "h:99999", "h:0", "h\r\nx", "a" * 256]
 )
 def test_odd_hosts(host: str) -> None:
-    """A Host that is none is refused before anything is written: it would stand in every link."""
+    """An invalid Host is refused before anything is written, because it would be part of every link."""
     with api(workers=0) as at:
         status, _, _ = at("POST", "/order", GOOD, host=host)
         assert (status, at.lab.writes, at.lab.messages) == (400, 0, 0)
@@ -155,7 +153,7 @@ def test_odd_hosts(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "[::1]:8000", "a-b.example.com"])
 def test_hosts(host: str) -> None:
-    """A Host with a port or an address is one."""
+    """A Host may have a port, and may be an IP address."""
     with api(workers=0) as at:
         _, _, fields = at("POST", "/order", GOOD, host=host)
         assert fields["links"]["self"].startswith(f"https://{host}/order/")

@@ -1,4 +1,4 @@
-"""Problem documents."""
+"""Problem documents: what each error tells the caller, and what stays in the log."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def requests() -> list[type[RequestError]]:
 
 
 @pytest.mark.parametrize("error", requests(), ids=lambda each: each.__name__)
-def test_every_request_error_is_said(error: type[RequestError]) -> None:
-    """Each error of the caller has its status, its word for machines and a title, and says what to do."""
+def test_every_request_error(error: type[RequestError]) -> None:
+    """Each error of the caller becomes a problem with its status, code and title, which says what to do."""
     answer = problem_of(error("what to do", extra=[1]))
     fields = json.loads(answer.body)
     assert 400 <= answer.status < 500
@@ -34,21 +34,21 @@ def test_every_request_error_is_said(error: type[RequestError]) -> None:
     assert ("www-authenticate" in answer.headers) is (answer.status == 401)
 
 
-def test_codes_are_told_apart() -> None:
-    """No two errors of the caller share a code, except the general one's."""
+def test_codes_are_distinct() -> None:
+    """No two errors of the caller share a code."""
     codes = [each.code for each in requests()]
     assert len(codes) == len(set(codes))
 
 
 def test_allow() -> None:
-    """A 405 that knows what is possible says it."""
+    """A 405 names the allowed methods if it knows them."""
     assert problem_of(MethodNotAllowed("no", allow="GET")).headers["allow"] == "GET"
     assert "allow" not in problem_of(MethodNotAllowed("no")).headers
 
 
 @pytest.mark.parametrize(("seconds", "header"), [(0.0, "1"), (1.0, "1"), (2.3, "3")])
 def test_retry_after(seconds: float, header: str) -> None:
-    """An outage says when to come back, in whole seconds."""
+    """In an outage, Retry-After says when to come back, in whole seconds."""
     answer = problem_of(DependencyUnavailable("S3", "down", retry_after=seconds))
     assert (answer.status, answer.headers["retry-after"]) == (503, header)
 
@@ -59,13 +59,13 @@ def test_retry_after(seconds: float, header: str) -> None:
     ids=repr,
 )
 def test_reasons_stay_in_the_log(error: Exception) -> None:
-    """What only operators may know is not in the answer."""
+    """Reasons that only operators may know do not reach the caller."""
     assert b"secret" not in problem_of(error).body
 
 
 @pytest.mark.parametrize("error", [ConfigurationError("why"), DependencyRefused("S3", "why")], ids=repr)
-def test_what_operators_have_to_mend(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    """A service that is not set up right answers 503 and when to come back, logs why, and claims nothing about what took effect."""
+def test_a_wrong_setup(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    """A service with a wrong setup answers 503 with Retry-After, logs why, and does not claim that nothing took effect."""
     answer = problem_of(error)
     fields = json.loads(answer.body)
     assert (answer.status, answer.headers["retry-after"], fields["code"]) == (503, "30", "dependency_refused")
@@ -74,7 +74,7 @@ def test_what_operators_have_to_mend(error: Exception, caplog: pytest.LogCapture
 
 
 def test_members_are_json() -> None:
-    """A member that JSON does not know becomes text, rather than a second error."""
+    """A member that JSON cannot express becomes text instead of a second error."""
     odd: Any = {1, 2}
     assert json.loads(problem_of(InvalidInput("no", odd=odd)).body)["odd"] == "{1, 2}"
     assert json.loads(problem(400, code="a_b", title="t", detail="d").body)["type"] == "urn:problem-type:offpoll:a-b"

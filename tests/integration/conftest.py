@@ -1,4 +1,4 @@
-"""Fixtures of the integration tests: resources and a deployment, fresh for each test, on servers that last a session."""
+"""Fixtures of the integration tests: fresh resources and a new deployment for each test, on servers that last a session."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from offpoll.cli.dev.resources import make_resources
 
 @pytest.fixture
 def deploy(ministack_server: Server, tmp_path: Path) -> Iterator[Callable[..., Deployment]]:
-    """Give a function that makes resources and a deployment; its processes are started by the test.
+    """Give a function that makes resources and a deployment, whose processes the test starts.
 
-    `lease` is a setting of the resources too; everything else is a variable of the processes' environment.
+    `lease` is a setting of the resources too; all other arguments are environment variables of the processes.
     """
     with ExitStack() as stack:
 

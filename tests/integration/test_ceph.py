@@ -1,4 +1,4 @@
-"""The main path with the documents in another server than AWS's: Ceph RGW, a real S3."""
+"""The main path with the documents in Ceph RGW, a real S3 server that is not AWS's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.servers import Server
 
 @pytest.fixture
 def on_ceph(deploy: Callable[..., Deployment], ceph_server: Server) -> Deployment:
-    """Give a deployment whose bucket is in Ceph; queues and records are where they always are."""
+    """Give a deployment whose bucket is in Ceph; its queues and records stay in the embedded AWS."""
     keys = {"AWS_ACCESS_KEY_ID": ceph_server.access_key, "AWS_SECRET_ACCESS_KEY": ceph_server.secret_key}
     deployment = deploy(lease=3, AWS_ENDPOINT_URL_S3=ceph_server.origin, **keys)
     deployment.boto3("s3", endpoint=ceph_server.origin).create_bucket(Bucket=deployment.resources.bucket)
@@ -19,7 +19,7 @@ def on_ceph(deploy: Callable[..., Deployment], ceph_server: Server) -> Deploymen
 
 
 def test_the_main_path_on_ceph(on_ceph: Deployment) -> None:
-    """Submit, progress, end, fetch; the polls go to Ceph."""
+    """An order is submitted, reports progress, ends and is fetched, while its polls go to Ceph."""
     on_ceph.serve()
     on_ceph.work()
     requests: list[tuple[str, str, int]] = []
@@ -35,7 +35,7 @@ def test_the_main_path_on_ceph(on_ceph: Deployment) -> None:
 
 
 def test_a_killed_worker_on_ceph(on_ceph: Deployment) -> None:
-    """Conditional writes hold there too: the second attempt's document follows the first's."""
+    """Conditional writes work on Ceph too: the second attempt's document follows the first's."""
     on_ceph.serve()
     worker = on_ceph.work()
     _, _, ticket = request("POST", f"{on_ceph.api}/slow", {"sku": "A1"})

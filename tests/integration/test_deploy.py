@@ -1,7 +1,7 @@
-"""A deployment from beginning to end, by the product's own commands, on the embedded AWS: with its policies enforced, over TLS only.
+"""A deployment from beginning to end by offpoll's commands: on the embedded AWS, which enforces its policies, over TLS only.
 
-One deployment is shared by all tests, which run in the order of the file. What it cannot show is in docs/deploy.md: its functions run on
-its own Python and find its packages, it drops lifecycle rules and TTL, and its API has a name that only a `Host` header reaches.
+All tests share one deployment and run in this order. docs/deploy.md says what the embedded AWS cannot show. Its functions run on
+its own Python and find its packages. It drops lifecycle rules and TTL, and only a `Host` header reaches its API by name.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from tests.support.servers import Server, ministack
 
 pytestmark = pytest.mark.ministack
 
-#: This interpreter and machine: the embedded AWS has no others.
+#: This interpreter and this machine, because the embedded AWS has no others.
 HERE = ("-p", f"Runtime=python3.{sys.version_info.minor}", "-p", f"Architecture={'arm64' if os.uname().machine == 'aarch64' else 'x86_64'}")
 
-#: A kind whose first attempt kills its function, as Lambda does where memory is used up.
+#: A kind whose first attempt kills its function, as Lambda does when memory runs out.
 CRASH = '''
 
 @app.operation("crash", timeout=5)
 def crash(order: Order, operation: Operation) -> int:
-    """Ends the process, without a word, the first time."""
+    """Ends the process silently the first time."""
     if operation.attempt == 1:
         import os
 
@@ -44,7 +44,7 @@ def crash(order: Order, operation: Operation) -> int:
 
 @dataclass(frozen=True)
 class Shop:
-    """A project, and where it is deployed."""
+    """A project, and the server that it is deployed to."""
 
     folder: Path
     server: Server
@@ -57,13 +57,13 @@ class Shop:
         return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=120, check=False)
 
     def deploy(self, *arguments: str) -> dict[str, Any]:
-        """Deploy, and return what it says."""
+        """Deploy, and return the command's JSON."""
         done = self.offpoll("deploy", "orders:app", "--stack", "shop", *HERE, "--json", *arguments)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)  # type: ignore[no-any-return]
 
     def client(self, service: str) -> Any:
-        """Return a boto3 client that may do everything."""
+        """Return a boto3 client with all permissions."""
         session = boto3.Session("test", "test", region_name=self.server.region)
         return session.client(service, endpoint_url=self.server.origin, verify=str(self.server.certificates))  # type: ignore[call-overload]
 
@@ -73,7 +73,7 @@ class Shop:
         return {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
 
     def zips(self) -> list[dict[str, Any]]:
-        """Return what is in the bucket for zips."""
+        """Return the contents of the bucket for zips."""
         contents: list[dict[str, Any]] = self.client("s3").list_objects_v2(Bucket=f"offpoll-000000000000-{self.server.region}")["Contents"]
         return contents
 
@@ -82,13 +82,13 @@ class Shop:
         return [each["ChangeSetId"] for each in self.client("cloudformation").list_change_sets(StackName="shop")["Summaries"]]
 
     def ask(self, method: str, path: str, value: Any = None) -> tuple[int, dict[str, Any]]:
-        """Ask the API, by its own name."""
+        """Send the API a request, by its own host name."""
         host = self.outputs()["ApiUrl"].partition("//")[2]
         body = None if value is None else json.dumps(value).encode()
         return self._open(urllib.request.Request(self.server.origin + path, method=method, data=body, headers={"Host": host}))
 
     def follow(self, ticket: dict[str, Any], *, within: float) -> dict[str, Any]:
-        """Read a status document by its link, and nothing else, until it is done."""
+        """Read a status document, only by its link, until it is done."""
         end = time.monotonic() + within
         while time.monotonic() < end:
             status, document = self._open(urllib.request.Request(ticket["status_link"]["href"]))
@@ -129,12 +129,12 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 @pytest.fixture(scope="module")
 def crashed(shop: Shop) -> dict[str, Any]:
-    """An operation whose function is killed. It comes back after the function's time and 30 s more; the other tests run meanwhile."""
+    """An operation whose function is killed. Its message comes back 30 s after the function's deadline; other tests run meanwhile."""
     return shop.submit("crash", {"sku": "A1", "quantity": 1})
 
 
 def test_an_order_goes_through(shop: Shop, crashed: dict[str, Any]) -> None:
-    """Accepted by the API's function, done by the worker's, followed in the bucket by a link, and fetched."""
+    """The API's function accepts an order, the worker's does it, its link shows the document, and GET returns the result."""
     ticket = shop.submit("order", {"sku": "A1", "quantity": 2})
     assert ticket["status_link"]["href"].startswith(f"{shop.server.origin}/{shop.outputs()['Bucket']}/status/public/{ticket['id']}?")
     document = shop.follow(ticket, within=30)
@@ -143,7 +143,7 @@ def test_an_order_goes_through(shop: Shop, crashed: dict[str, Any]) -> None:
 
 
 def test_a_poison_order_fails(shop: Shop) -> None:
-    """It ends `failed`, with the code that its handler gave, and is not tried again."""
+    """An order that its handler fails ends `failed` with the handler's code, after one attempt."""
     ticket = shop.submit("order", {"sku": "Z9", "quantity": 1})
     document = shop.follow(ticket, within=30)
     assert (document["status"], document["attempt"], document["error"]["code"]) == ("failed", 1, "unknown_sku")
@@ -152,15 +152,15 @@ def test_a_poison_order_fails(shop: Shop) -> None:
 
 
 def test_workers_come_before_the_api(shop: Shop) -> None:
-    """What a new API accepts finds workers that know it: both functions of the queues are done before the API's is begun."""
+    """Both queue functions are created before the API's, so that workers know whatever a new API accepts."""
     events = shop.client("cloudformation").describe_stack_events(StackName="shop")["StackEvents"][::-1]
     seen = [(each["LogicalResourceId"], each["ResourceStatus"]) for each in events]
     begun = seen.index(("ApiFunction", "CREATE_IN_PROGRESS"))
     assert {("WorkerFunction", "CREATE_COMPLETE"), ("DeadLettersFunction", "CREATE_COMPLETE")} <= set(seen[:begun])
 
 
-def test_again_there_is_nothing_to_do(shop: Shop) -> None:
-    """The same project makes the same zip, whenever: nothing is uploaded, nothing changes, and that is no failure."""
+def test_deploying_again_changes_nothing(shop: Shop) -> None:
+    """The same project always makes the same zip: deploying it again uploads and changes nothing, and succeeds."""
     before = shop.zips()
     said = shop.deploy("--yes")
     assert (said["status"], said["changes"], said["outputs"]) == ("unchanged", [], shop.outputs())
@@ -169,7 +169,7 @@ def test_again_there_is_nothing_to_do(shop: Shop) -> None:
 
 
 def test_a_dry_run_changes_nothing(shop: Shop) -> None:
-    """It says what would change, and leaves neither a zip nor a change set."""
+    """A dry run says what would change, and leaves neither a zip nor a change set."""
     (shop.folder / "price_list.json").write_text("{}")
     before, outputs, proposals = shop.zips(), shop.outputs(), shop.proposals()
     said = shop.deploy("--dry-run", "-p", "WorkerMemory=256")
@@ -185,7 +185,7 @@ def test_a_dry_run_changes_nothing(shop: Shop) -> None:
 
 
 def test_an_update(shop: Shop) -> None:
-    """New code and a new parameter are deployed, workers first; parameters that were not given again stay."""
+    """An update deploys new code and a new parameter, workers first, and keeps parameters that were not given again."""
     said = shop.deploy("--yes", "-p", "WorkerMemory=256")
     assert said["status"] == "deployed"
     assert len(shop.zips()) == 2
@@ -198,8 +198,8 @@ def test_an_update(shop: Shop) -> None:
     assert max(updated.index("WorkerFunction"), updated.index("DeadLettersFunction")) < updated.index("ApiFunction")
 
 
-def test_nobody_to_ask(shop: Shop) -> None:
-    """Without --yes and without a terminal nothing is changed."""
+def test_no_confirmation(shop: Shop) -> None:
+    """Without --yes and without a terminal, neither `deploy` nor `destroy` changes anything."""
     proposals = shop.proposals()
     done = shop.offpoll("deploy", "orders:app", "--stack", "shop", *HERE, "-p", "WorkerMemory=1024")
     assert done.returncode == 2
@@ -210,15 +210,15 @@ def test_nobody_to_ask(shop: Shop) -> None:
     assert shop.outputs()
 
 
-def test_what_is_killed_is_taken_over(shop: Shop, crashed: dict[str, Any]) -> None:
-    """The function that had it died in the middle; another takes it when the lease and the message's visibility are over."""
+def test_a_killed_function_is_taken_over(shop: Shop, crashed: dict[str, Any]) -> None:
+    """After a function dies in mid-operation, another takes over when the lease and the visibility timeout have ended."""
     document = shop.follow(crashed, within=120)
     assert (document["status"], document["attempt"]) == ("succeeded", 2)
     assert shop.ask("GET", f"/crash/{crashed['id']}") == (200, 2)
 
 
 def test_destroy(shop: Shop) -> None:
-    """The stack goes and its data stays, named. Asked again, the data goes too; and then there is nothing any more."""
+    """`destroy` deletes the stack and names the data that stays; with --delete-data that goes too; a third time finds nothing."""
     outputs = shop.outputs()
     held = {outputs[name] for name in ("Bucket", "RecordsTable", "SecretArn")}
     done = shop.offpoll("destroy", "--stack", "shop", "--yes")

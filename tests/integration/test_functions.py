@@ -1,4 +1,4 @@
-"""The functions on real servers: events go in, and queue, table and bucket are the embedded AWS's, with the service's own permissions."""
+"""The functions on the embedded AWS's queue, table and bucket, with the service's own permissions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.support.deployment import Deployment
 
-HERE = Path(__file__).parent
+SUPPORT = Path(__file__).parents[1] / "support"
 
 #: Runs one order through the functions: submit, receive as Lambda's mapping does, work twice (the first answer is lost), read by link.
 ROUND = """if True:
@@ -53,7 +53,7 @@ ROUND = """if True:
 
 
 def test_an_order_through_the_functions(deploy: Callable[..., Deployment]) -> None:
-    """It is accepted, worked on once although its batch comes twice, and its document is read by a link that the signer's role signed."""
+    """An order is accepted, handled once although its batch comes twice, and read by a link that the signer's role signed."""
     deployment = deploy()
     iam, resources = deployment.boto3("iam"), deployment.resources
     everybody = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
@@ -66,10 +66,10 @@ def test_an_order_through_the_functions(deploy: Callable[..., Deployment]) -> No
     iam.put_user_policy(UserName=user, PolicyName="sign", PolicyDocument=json.dumps({"Statement": [assuming]}))
     environ = {
         **deployment.variables,
-        "OFFPOLL_APP": "apps:app",
+        "OFFPOLL_APP": "app_for_integration:app",
         "OFFPOLL_TIMEOUT": "60",
         "OFFPOLL_SIGNER_ROLE_ARN": arn,
-        "PYTHONPATH": f"{HERE}:{deployment.variables.get('PYTHONPATH', '')}",
+        "PYTHONPATH": f"{SUPPORT}:{deployment.variables.get('PYTHONPATH', '')}",
     }
     done = subprocess.run([sys.executable, "-c", ROUND], env=environ, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ from tests.support.deployment import Deployment, await_true, request
 
 
 def test_64_of_each_body_at_once(deploy: Callable[..., Deployment]) -> None:
-    """One key, two bodies, 64 times each at once: one operation; the other body gets 422 each time and is never handled."""
+    """One key with two bodies, 64 times each at once, makes one operation; the other body always gets 422 and is never handled."""
     deployment = deploy(lease=3)  # the 63 duplicates that meet the claim wait for its lease to end
     deployment.serve()
 
@@ -30,8 +30,8 @@ def test_64_of_each_body_at_once(deploy: Callable[..., Deployment]) -> None:
     assert deployment.notes() == [(operation_id, 1, winner)]
 
 
-def test_same_key_another_time_and_another_owner(deploy: Callable[..., Deployment]) -> None:
-    """The same key and body give the same id, also when it is done, and then with Retry-After 0; another owner's equal key another one."""
+def test_same_key_later_and_for_another_owner(deploy: Callable[..., Deployment]) -> None:
+    """The same key and body give the same id, even once done, then with Retry-After 0; another owner's same key gives another."""
     deployment = deploy()
     deployment.serve()
     deployment.work()
@@ -42,6 +42,6 @@ def test_same_key_another_time_and_another_owner(deploy: Callable[..., Deploymen
     assert (status, again["id"], again["status"], headers["retry-after"]) == (202, first["id"], "succeeded", "0")
     _, _, other = request("POST", f"{deployment.api}/order", {"sku": "A"}, {**key, "X-Owner": "somebody else"})
     assert other["id"] != first["id"]
-    assert request("GET", other["links"]["self"])[0] == 404, "it is not public's"
+    assert request("GET", other["links"]["self"])[0] == 404, "the owner 'public' must not see it"
     await_true(lambda: request("GET", other["links"]["self"], headers={"X-Owner": "somebody else"})[0] == 200, "the other order")
     assert [what for _, _, what in deployment.notes()] == ["A", "A"]

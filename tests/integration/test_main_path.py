@@ -1,4 +1,4 @@
-"""The main path, on real servers and with real processes."""
+"""The main path, with real servers and real processes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def curl(*arguments: str) -> str:
     return subprocess.run(["curl", "-sS", "--max-time", "30", *arguments], check=True, capture_output=True, text=True).stdout
 
 
-def test_curl_alone_drives_it(deploy: Callable[..., Deployment]) -> None:
-    """POST, poll the link, GET the order: nothing but curl, and the API's access log has two requests for the operation."""
+def test_curl_is_enough(deploy: Callable[..., Deployment]) -> None:
+    """curl alone can POST, poll the link and GET the order; the API's access log has only two requests for the operation."""
     deployment = deploy()
     api = deployment.serve()
     deployment.work()
@@ -31,8 +31,8 @@ def test_curl_alone_drives_it(deploy: Callable[..., Deployment]) -> None:
     assert "X-Amz-Signature" not in api.output
 
 
-def test_the_products_own_client(deploy: Callable[..., Deployment]) -> None:
-    """Two requests go to the API, the polls to the store."""
+def test_the_python_client(deploy: Callable[..., Deployment]) -> None:
+    """The Python client sends two requests to the API, and its polls to the store."""
     deployment = deploy()
     deployment.serve()
     deployment.work()
@@ -46,8 +46,8 @@ def test_the_products_own_client(deploy: Callable[..., Deployment]) -> None:
     assert len(hosts) > 2
 
 
-def test_errors_travel_to_the_client(deploy: Callable[..., Deployment]) -> None:
-    """`Fail` keeps its code; a handler that raises keeps its text to itself; a result that is too large ends it, at once."""
+def test_errors_reach_the_client(deploy: Callable[..., Deployment]) -> None:
+    """`Fail` keeps its code, the text of other exceptions stays secret, and a result that is too large fails at once."""
     deployment = deploy(OFFPOLL_BACKOFF="0.1", OFFPOLL_EXPECTED_SERVICE_TIME="0.2")
     deployment.serve()
     deployment.work()
@@ -67,7 +67,7 @@ def test_errors_travel_to_the_client(deploy: Callable[..., Deployment]) -> None:
 
 
 def test_cancel(deploy: Callable[..., Deployment]) -> None:
-    """A queued operation that is canceled is never handled; repeating it is 202 again; GET says so with a 404 problem."""
+    """A canceled operation that was queued is never handled; repeating the cancel is 202 again; GET is a 404 problem that says so."""
     deployment = deploy()
     deployment.serve()
     _, _, ticket = request("POST", f"{deployment.api}/order", {"sku": "A1"})
@@ -82,8 +82,8 @@ def test_cancel(deploy: Callable[..., Deployment]) -> None:
     assert request("GET", ticket["status_link"]["href"])[2]["status"] == "canceled"
 
 
-def test_a_producer_of_ones_own(deploy: Callable[..., Deployment]) -> None:
-    """A message that another program sends, with the ten attributes, is worked on like any other."""
+def test_another_producer(deploy: Callable[..., Deployment]) -> None:
+    """A message that another program sends, with the required attributes, is handled like any other."""
     deployment = deploy()
     deployment.serve()
     deployment.work()

@@ -1,4 +1,4 @@
-"""Stores that go away while orders are posted: behind a relay that is taken down."""
+"""Stores that go down while orders are posted: behind a relay that the tests take down."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.servers import Server
 
 @pytest.mark.parametrize("service", ["S3", "SQS"])
 def test_submit_while_a_store_is_down(deploy: Callable[..., Deployment], ministack_server: Server, service: str) -> None:
-    """S3 or the queue down: 503 with Retry-After, and the same key finishes the job when it is back; each order is handled once."""
+    """With S3 or SQS down, a POST is a 503 with Retry-After; once it is back, the same key submits each order once."""
     with Relay(urlsplit(ministack_server.origin).port or 0) as relay:
         deployment = deploy(**{f"AWS_ENDPOINT_URL_{service}": relay.origin})
         deployment.serve()
@@ -23,7 +23,7 @@ def test_submit_while_a_store_is_down(deploy: Callable[..., Deployment], minista
             assert (status, headers["content-type"]) == (503, "application/problem+json"), problem
             assert int(headers["retry-after"]) >= 1
             assert "same Idempotency-Key" in problem["detail"]
-        assert deployment.messages() == 0, "nothing was half accepted"
+        assert deployment.messages() == 0, "a refused submit must not enqueue anything"
         relay.up()
         for number in range(3):
             assert request("POST", f"{deployment.api}/order", {"sku": f"S{number}"}, {"Idempotency-Key": str(number)})[0] == 202
@@ -33,7 +33,7 @@ def test_submit_while_a_store_is_down(deploy: Callable[..., Deployment], minista
 
 
 def test_accepts_while_the_records_are_down(deploy: Callable[..., Deployment], ministack_server: Server) -> None:
-    """DynamoDB down: POST answers 202 and GET from the document; the worker waits, spends no attempt, and finishes when it is back."""
+    """With DynamoDB down, POST answers 202 and GET the document; the worker waits without spending an attempt, then finishes."""
     with Relay(urlsplit(ministack_server.origin).port or 0) as relay:
         deployment = deploy(lease=3, AWS_ENDPOINT_URL_DYNAMODB=relay.origin)
         deployment.serve()

@@ -1,4 +1,4 @@
-"""Workers that die, and handlers that block: real processes, real signals."""
+"""Workers that die, and handlers that block, with real processes and real signals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tests.support.deployment import Deployment, await_true, request
 
-#: The lease and the visibility timeout of these tests, seconds: short to be quick, long for a loaded machine.
+#: The lease and the visibility timeout of these tests, seconds: short enough to be quick, long enough for a loaded machine.
 LEASE = 3
 
 #: Over three visibility timeouts.
@@ -14,7 +14,7 @@ BLOCKED = 10
 
 
 def test_a_killed_workers_order_finishes_once(deploy: Callable[..., Deployment]) -> None:
-    """SIGKILL in the middle of a handler: another worker takes the operation when the lease ends, as attempt 2, and it ends once."""
+    """After SIGKILL in a handler, another worker takes the operation over as attempt 2 when the lease ends, and it ends once."""
     deployment = deploy(lease=LEASE)
     deployment.serve()
     worker = deployment.work()
@@ -31,7 +31,7 @@ def test_a_killed_workers_order_finishes_once(deploy: Callable[..., Deployment])
 
 
 def test_a_blocked_loop_keeps_its_message(deploy: Callable[..., Deployment]) -> None:
-    """An async handler that never awaits, for three visibility timeouts: nobody else gets its message."""
+    """An async handler that does not await for three visibility timeouts keeps its message."""
     deployment = deploy(lease=LEASE)
     deployment.serve()
     workers = [deployment.work(), deployment.work()]
@@ -43,7 +43,7 @@ def test_a_blocked_loop_keeps_its_message(deploy: Callable[..., Deployment]) -> 
 
 
 def test_a_handler_that_holds_the_gil_keeps_its_message(deploy: Callable[..., Deployment]) -> None:
-    """The same for a sync handler that never lets go of the interpreter, with `--processes`."""
+    """With `--processes`, a plain handler that never releases the GIL keeps its message too."""
     deployment = deploy(lease=LEASE)
     deployment.serve()
     workers = [deployment.work("--processes", "1"), deployment.work("--processes", "1")]
@@ -55,7 +55,7 @@ def test_a_handler_that_holds_the_gil_keeps_its_message(deploy: Callable[..., De
 
 
 def test_sigterm_drains_and_a_second_one_stops(deploy: Callable[..., Deployment]) -> None:
-    """Told twice, a worker gives its operation to another one at once, with one attempt spent, and exits with 0."""
+    """A first SIGTERM drains a worker; a second one makes it hand over its operation at once, one attempt spent, and exit with 0."""
     deployment = deploy()
     deployment.serve()
     worker = deployment.work()
@@ -64,7 +64,7 @@ def test_sigterm_drains_and_a_second_one_stops(deploy: Callable[..., Deployment]
         await_true(deployment.notes, "the handler to begin")
         worker.popen.terminate()
         worker.await_line("draining")
-        assert worker.popen.poll() is None, "it drains: what runs may finish"
+        assert worker.popen.poll() is None, "a draining worker must let its handler finish"
         worker.popen.terminate()
         assert worker.popen.wait(30) == 0
         deployment.work()

@@ -1,4 +1,4 @@
-"""What operators are told of a service as a whole."""
+"""Figures of a whole service, for its operators."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from tests.support.lab import lab, single
-from tests.support.spans import span
+from tests.support.service_time_spans import span
 
 from offpoll.operators.stats import look, of_kind
 from offpoll.testing import START
@@ -21,22 +21,22 @@ async def handle(number: int) -> int:
 
 
 def test_of_a_service() -> None:
-    """What its workers reported and what its queues hold, for each kind of the service."""
+    """The figures combine what workers reported for each kind with what the queues hold."""
     with lab(single(handle), concurrency=2) as one:
         for number in range(12):
             one.submit(number)
         one.system.advance(27)
         found = one.system.run(look(one.system.service.dependencies, ["order", "report"], now=one.system.loop.now()))
         order = found.kinds["order"]
-        assert order.completions == pytest.approx(4)  # of the first 20 s, as reported then
+        assert order.completions == pytest.approx(4)  # those of the first 20 s, as reported then
         assert order.mean == pytest.approx(8, rel=0.01)
         assert order.calibration.known == pytest.approx(4, rel=0.05)
         assert found.kinds["report"].mean is None
         assert (found.queue.visible, found.queue.in_flight, found.parking.visible) == (4, 2, 0)
 
 
-def test_of_which_time() -> None:
-    """Completions are the last hour's, the rate is the last five minutes', as far as everybody has reported."""
+def test_periods() -> None:
+    """Completions cover the last hour and the rate the last five minutes, as far as workers have reported."""
     spans = [
         span(*[1.0] * 40, until=NOW - timedelta(seconds=5000)),
         span(*[1.0] * 30, until=NOW - timedelta(seconds=1000)),
@@ -49,6 +49,6 @@ def test_of_which_time() -> None:
 
 
 def test_of_nothing() -> None:
-    """Where nothing was measured, nothing is said."""
+    """Without any measurement the counts are 0 and the times are None."""
     each = of_kind([], now=NOW)
     assert (each.completions, each.rate, each.p10, each.p50, each.p90, each.mean, each.calibration.share) == (0, 0, *[None] * 5)

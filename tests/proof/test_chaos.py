@@ -1,4 +1,4 @@
-"""A slice of the chaos, as a user runs it: it holds, it says so in its last line, and nothing of it is left."""
+"""A short run of chaos, as a user starts it: everything holds, its last line says so, and it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.processes import PATIENCE, Watched
+from tests.support.process_watch import PATIENCE, ProcessWatch
 
 pytestmark = pytest.mark.ministack
 
@@ -22,7 +22,7 @@ Start = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start `python -m proof.chaos`, with its temporary folder in the test's; what is told on the way comes with stdout."""
+    """Start `python -m proof.chaos`, with its temporary folder inside the test's."""
     started: list[subprocess.Popen[str]] = []
 
     def begin(*arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
@@ -39,7 +39,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def test_nothing_is_lost_doubled_regressed_or_stuck(start: Start, tmp_path: Path) -> None:
-    """Ten seconds of orders and faults: the last line has the counts, all four zero beside faults that were done; no folder is left."""
+    """After ten seconds of orders and faults, the last line counts the faults, and all four violations are 0. No folder is left."""
     process = start("--minutes", "0.17", "--seed", "337", "--lease", "2")
     out, told = process.communicate(timeout=3 * PATIENCE)
     assert process.returncode == 0, told
@@ -54,9 +54,9 @@ def test_nothing_is_lost_doubled_regressed_or_stuck(start: Start, tmp_path: Path
 
 
 def test_ctrl_c_ends_everything(start: Start, tmp_path: Path) -> None:
-    """In the middle of it: exit code 130, no process and no folder is left."""
+    """Ctrl-C in the middle of a run gives exit code 130, and leaves no process and no folder."""
     process = start("--minutes", "5", "--seed", "1", stderr=subprocess.STDOUT)
-    group = Watched()
+    group = ProcessWatch()
     group.read_until(process, "everything is up")
     group.see(process.pid)
     assert len(group.pids) >= 6  # itself, the embedded AWS, the API, three workers; the children of one of them

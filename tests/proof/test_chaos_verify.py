@@ -1,4 +1,4 @@
-"""What chaos would notice: each thing that may go wrong is planted into evidence in which all is well, and found under its count."""
+"""Chaos notices what goes wrong: each violation, planted into sound evidence, is found and counted in its group."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from proof.chaos import faults, swarm
+from proof.chaos.app import Effect, Run
 from proof.chaos.chronicle import Event
 from proof.chaos.evidence import Evidence, Violation
-from proof.chaos.service import Effect, Run
 from proof.chaos.sightings import Sighting
 from proof.chaos.stores import GARBAGE, Message
 from proof.chaos.swarm import Customer, Plan
@@ -33,12 +33,12 @@ Change = Callable[[Evidence], Evidence]
 
 
 def plan(**given: Any) -> Plan:
-    """Return what the customer does."""
+    """Return the customer's plan."""
     return Plan(**{"number": 7, "kind": "order", "conduct": "plain", "pause": 0.1, "twice": None, "other": None, "cancel": None, **given})
 
 
 def record(**given: Any) -> Record:
-    """Return the record of an operation that succeeded at its second attempt."""
+    """Return the record of an operation that succeeded at the second attempt."""
     submission = Submission(
         operation_id=ID, kind="order", owner="public", status_key=f"status/public/{ID}", digest="d", base_url="", created_at=NOW
     )
@@ -47,7 +47,7 @@ def record(**given: Any) -> Record:
 
 
 def sighting(document: Document, at: float) -> Sighting:
-    """Return what a reader saw who asked at a time and was answered a second later."""
+    """Return a sighting by a reader who asked at this time and got the document a second later."""
     return Sighting(sent=at, received=at + 1, document=document)
 
 
@@ -57,7 +57,7 @@ def document(of: Record | None = None, **given: Any) -> Document:
 
 
 def sound(**given: Any) -> Evidence:
-    """Return evidence in which all is well: attempt 1 died, attempt 2 succeeded."""
+    """Return evidence without violations: attempt 1 died, attempt 2 succeeded."""
     running = document(record(outcome=None, attempt=1, finished_at=None))
     all_is_well: dict[str, Any] = {
         "customers": [Customer(plan=plan(), accepted={ID}, results={json.dumps(RECEIPT, sort_keys=True)})],
@@ -88,13 +88,13 @@ def run(**given: Any) -> Run:
 
 
 def ended(status: Status, **error: Any) -> dict[str, Any]:
-    """Return evidence of an operation that ended otherwise, for a customer who was given no result."""
+    """Return evidence of an operation that ended with this status, and a customer without a result."""
     other = record(outcome=Outcome(status=status, error=error or None), input=json.dumps(plan().body()).encode())
     return {"records": {ID: other}, "documents": {ID: document(other)}, "customers": [customer(results=set())], "sightings": {}}
 
 
 def message(queue: str, *, body: str = "{}", operation_id: str = ID) -> Message:
-    """Return a message that is left."""
+    """Return a message left in a queue."""
     return Message(queue=queue, operation_id=operation_id, body=body, receives=3)
 
 
@@ -104,7 +104,7 @@ def test_all_is_well() -> None:
 
 
 def test_what_is_accounted_for() -> None:
-    """A dead letter of an operation that has its end, and garbage that is parked, even twice, violate nothing."""
+    """A dead letter of a finished operation violates nothing, nor does parked garbage, even twice."""
     parked = [message("parking", body=GARBAGE, operation_id="")] * 2
     assert verify(sound(messages=[message("dead letters"), *parked], garbage=1)) == []
 
@@ -113,7 +113,7 @@ PLANTED: dict[str, tuple[str, dict[str, Any]]] = {
     "no document": ("lost", {"documents": {}}),
     "no effect": ("lost", {"effects": []}),
     "failed without a reason": ("lost", ended(Status.FAILED, code="attempts_exhausted")),
-    "canceled by nobody": ("lost", ended(Status.CANCELED)),
+    "canceled without a request": ("lost", ended(Status.CANCELED)),
     "a request refused": ("lost", {"customers": [customer(refused=["500"])]}),
     "garbage that is gone": ("lost", {"garbage": 1}),
     "no outcome recorded": ("doubled", {"records": {}}),
@@ -135,13 +135,13 @@ PLANTED: dict[str, tuple[str, dict[str, Any]]] = {
     "a message that is left": ("stuck", {"messages": [message("operations")]}),
     "a message that is in flight": ("stuck", {"hidden": {"operations": 1}}),
     "an order that is parked": ("stuck", {"messages": [message("parking")]}),
-    "a dead letter of nobody": ("stuck", {"messages": [message("dead letters", operation_id="")]}),
+    "a dead letter of no operation": ("stuck", {"messages": [message("dead letters", operation_id="")]}),
 }
 
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_what_went_wrong_is_found(name: str) -> None:
-    """It is counted as what it is."""
+    """A planted violation is counted in its group."""
     count, change = PLANTED[name]
     assert counts(verify(sound(**change)))[count] > 0
 
@@ -151,7 +151,7 @@ def test_what_went_wrong_is_found(name: str) -> None:
     [({"code": "out_of_stock"}, {"conduct": "refuses"}), ({"code": "attempts_exhausted"}, {"kind": "lottery"})],
 )
 def test_failures_that_are_meant(error: dict[str, Any], given: dict[str, Any]) -> None:
-    """`refuses` fails with its own code, and a lottery when its two attempts are spent; the input is kept."""
+    """`refuses` may fail with its own code, and a lottery once its two attempts are spent, if the record keeps the input."""
     evidence = ended(Status.FAILED, **error)
     kept = json.dumps(plan(**given).body()).encode()
     evidence["records"] = {ID: replace(evidence["records"][ID], input=kept)}
@@ -162,14 +162,14 @@ def test_failures_that_are_meant(error: dict[str, Any], given: dict[str, Any]) -
 
 
 def test_a_seed_repeats_itself() -> None:
-    """The same seed draws the same faults and the same customers, another seed others."""
+    """The same seed draws the same faults and the same customers; another seed draws others."""
     for draw in (faults.draw, swarm.draw):
         first, again, other = (list(islice(draw(Random(seed), lease=3.0), 50)) for seed in (1, 1, 2))
         assert first == again != other
 
 
 def test_the_timeline_tells_the_story(tmp_path: Path) -> None:
-    """In the order of time: what the customer did, the handlers' runs, what readers saw, and faults of these seconds; then log lines."""
+    """It tells, in order, what the customer did, the handlers' runs, what readers saw, and the faults around then; log lines follow."""
     (tmp_path / "worker-1.1.log").write_text(f"nothing\noperation {ID}: succeeded\n")
     events = [
         Event(at=0.0, number=7, what="submit"),
@@ -182,7 +182,7 @@ def test_the_timeline_tells_the_story(tmp_path: Path) -> None:
     told = [line.split("s  ")[1].split(",")[0] for line in lines[1:-1]]
     assert lines[0] == f"lost: order 7, operation {ID}: it is gone"
     assert told == [
-        "customer: submit", "worker-1.1: handler begins", "the store answers: running", "SIGKILL worker-1.1",
-        "worker-2.1: handler begins", "the store answers: succeeded",
+        "customer: submit", "worker-1.1: handler begins", "the store returns: running", "SIGKILL worker-1.1",
+        "worker-2.1: handler begins", "the store returns: succeeded",
     ]  # fmt: skip
     assert lines[-1] == f"  worker-1.1: operation {ID}: succeeded"

@@ -1,4 +1,4 @@
-"""The simulation's event loop: what is ready first, then the next timer; of two for the same instant the older one."""
+"""The simulation's event loop runs what is ready, then the next timer; of two timers for the same instant, the older one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from offpoll.testing.virtual import START
 
 
 def play(main: Coroutine[Any, Any, None]) -> Clockwork:
-    """Run a coroutine on a loop of its own, and return that."""
+    """Run a coroutine on a new loop, and return the loop."""
     loop = Clockwork()
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(main)
@@ -22,7 +22,7 @@ def play(main: Coroutine[Any, Any, None]) -> Clockwork:
 
 
 def test_the_order() -> None:
-    """Everything happens at its instant, in the order in which it was asked for."""
+    """Every call happens at its instant, in the order in which it was scheduled."""
     happened: list[str] = []
 
     async def main() -> None:
@@ -39,7 +39,7 @@ def test_the_order() -> None:
 
 
 def test_what_was_cancelled() -> None:
-    """It does not happen, and time does not go there: that of an `asyncio.timeout` neither."""
+    """A cancelled call does not happen, and time does not jump to it, nor to an `asyncio.timeout` that was left in time."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -55,7 +55,7 @@ def test_what_was_cancelled() -> None:
 
 
 def test_the_context() -> None:
-    """A callback runs in the context in which it was asked for: tasks know their machine by it."""
+    """A callback runs in the context in which it was scheduled, by which tasks know their machine."""
     name: ContextVar[str] = ContextVar("name")
     seen: list[str] = []
 
@@ -73,7 +73,7 @@ def test_the_context() -> None:
 
 
 def test_a_timeout_of_asyncio() -> None:
-    """It comes, on virtual time."""
+    """It expires on virtual time."""
 
     async def main() -> None:
         with pytest.raises(TimeoutError):
@@ -83,11 +83,11 @@ def test_a_timeout_of_asyncio() -> None:
     assert play(main()).time() == 5
 
 
-def test_everybody_waits_for_somebody() -> None:
-    """A loop on which nothing could ever happen any more says so, instead of hanging."""
+def test_a_deadlock() -> None:
+    """A loop on which nothing can ever happen says so, instead of hanging."""
 
     async def main() -> None:
         await asyncio.get_running_loop().create_future()
 
-    with pytest.raises(RuntimeError, match="everybody waits for somebody"):
+    with pytest.raises(RuntimeError, match="every task waits, and no timer is left"):
         play(main())

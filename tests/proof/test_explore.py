@@ -1,4 +1,4 @@
-"""Exploration: small scenarios hold, planted faults are found, and the same choices give the same run."""
+"""Exploration: no rule is broken in small scenarios, planted faults are found, and the same choices give the same run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 from proof.explore.mutations import MUTATIONS, Mutation
-from proof.explore.run import Run, Scenario
+from proof.explore.run import Run
+from proof.explore.scenarios import Scenario
 from proof.explore.search import explore
 
 SMALL = (
@@ -20,7 +21,7 @@ SMALL = (
     Scenario(name="dead letters", submitted=True, dead=True, max_receives=1, budget={"crash": 1, "jump": 1}),
 )
 
-#: Those whose victims are found within a second; `make explore` looks for all.
+#: Mutations whose victims are found within a second. `make explore` tries all.
 QUICK = (
     "publish without a condition",
     "publish before decide",
@@ -40,7 +41,7 @@ QUICK = (
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    """Say nothing of the faults that are injected by the thousand."""
+    """Silence the log: faults are injected by the thousand."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
@@ -48,7 +49,7 @@ def quiet() -> Iterator[None]:
 
 @pytest.mark.parametrize("scenario", SMALL, ids=lambda each: each.name)
 def test_every_run_keeps_the_rules(scenario: Scenario) -> None:
-    """In no order of calls, and whatever the budget lets go wrong, is a rule broken."""
+    """No order of calls, and no fault within the budget, breaks a rule."""
     found = explore(scenario)
     assert found.broken is None, "\n".join(found.lines)
     assert found.whole
@@ -56,13 +57,13 @@ def test_every_run_keeps_the_rules(scenario: Scenario) -> None:
 
 
 def test_small_is_not_empty() -> None:
-    """A crash can happen at every call: there are many more states than calls in one run."""
+    """A crash can happen at every call, so there are many more states than without one."""
     assert explore(SMALL[1]).states > 3 * explore(SMALL[0]).states
 
 
 @pytest.mark.parametrize("mutation", [each for each in MUTATIONS if each.name in QUICK], ids=lambda each: each.name)
 def test_a_rule_that_is_taken_out_is_missed(mutation: Mutation) -> None:
-    """Exploration finds a run that suffers, and tells it step by step; with the rule in its place there is none."""
+    """Exploration finds a run that suffers, and tells it step by step. With the rule back in place it finds none."""
     with mutation.plant():
         found = explore(mutation.scenario)
     assert found.broken is not None
@@ -71,12 +72,12 @@ def test_a_rule_that_is_taken_out_is_missed(mutation: Mutation) -> None:
 
 
 def test_all_quick_ones_exist() -> None:
-    """No name here is one that was renamed there."""
+    """Every quick mutation still exists under its name."""
     assert set(QUICK) <= {each.name for each in MUTATIONS}
 
 
 def test_the_same_choices_give_the_same_run() -> None:
-    """A run is what was chosen: exploration relies on that when it goes back to a branch."""
+    """A run depends on its choices alone. The search relies on that when it goes back to a branch."""
     timelines, states = [], []
     for _ in range(2):
         run = Run(Scenario(workers=2, budget={"jump": 1, "crash": 1}))

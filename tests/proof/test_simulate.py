@@ -1,4 +1,4 @@
-"""`proof.simulate`: a slice of it is clean, the same seed gives the same log, and what is broken on purpose is found."""
+"""`proof.simulate`: a short run is clean, the same seed gives the same log, and planted faults are found."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from offpoll.work.verdict import judge
 
 
 def simulate(capsys: pytest.CaptureFixture[str], *more: str, operations: int, seed: int) -> tuple[int, dict[str, Any], str]:
-    """Run the command; return its exit code, its last line and the lines before that."""
+    """Run the command; return its exit code, its last line and the lines before it."""
     code = main(["--operations", str(operations), "--seed", str(seed), *more])
     before, _, last = capsys.readouterr().out.strip().rpartition("\n")
     return code, json.loads(last), before
 
 
 def test_a_slice(capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing is lost, doubled, regressed or stuck, and much went wrong on the way."""
+    """Nothing is lost, doubled, regressed or stuck, although much went wrong on the way."""
     code, last, before = simulate(capsys, operations=400, seed=1)
     assert (code, before) == (0, "")
     assert list(last) == ["operations", "seed", "faults", "lost", "doubled", "regressed", "stuck"]
@@ -45,7 +45,7 @@ def test_a_slice(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_same_seed_gives_the_same_log(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Byte for byte; another seed gives another one."""
+    """It is the same byte for byte, and another seed gives another log."""
     logs = [tmp_path / name for name in ("first", "again", "other")]
     for log, seed in zip(logs, (5, 5, 6), strict=True):
         simulate(capsys, "--log", str(log), operations=100, seed=seed)
@@ -55,11 +55,11 @@ def test_the_same_seed_gives_the_same_log(capsys: pytest.CaptureFixture[str], tm
     assert first != other
 
 
-# --- what is broken on purpose -----------------------------------------------------------------------
+# --- planted faults ----------------------------------------------------------------------------------
 
 
 async def write_over_anything(self: AsyncStatusBoard, key: str, document: Document, current: Stored | None) -> Stored | None:
-    """Publish whatever is there."""
+    """Publish whatever document is there."""
     while True:
         found = await self.store.read(key)
         try:
@@ -76,22 +76,22 @@ async def delete_first(self: DeliveryProcessor, job: Job, record: Record) -> Non
     await self.dependencies.board.show(record, held=job.shown)
 
 
-def whoever(guard: Guard, record: Record | None, now: datetime) -> bool:
-    """Let anybody decide who ever claimed."""
+def any_claim_holds(guard: Guard, record: Record | None, now: datetime) -> bool:
+    """Let any attempt decide, even an overtaken one."""
     return record is not None if isinstance(guard, Claim) else holds(guard, record, now)
 
 
-def no_lease(look: Callable[..., Any]) -> Callable[..., Any]:
-    """Let what looks at a record see no lease."""
+def no_lease(check: Callable[..., Any]) -> Callable[..., Any]:
+    """Hide leases from a check of a record."""
 
     def blind(*args: Any, **kwargs: Any) -> Any:
-        return look(*(replace(each, lease_until=None) if isinstance(each, Record) else each for each in args), **kwargs)
+        return check(*(replace(each, lease_until=None) if isinstance(each, Record) else each for each in args), **kwargs)
 
     return blind
 
 
 def test_a_survived_fault_is_found(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """An exception that offpoll does not expect, catches and logs is a violation, though every operation ends."""
+    """An unexpected exception that offpoll catches and logs is a violation, although every operation ends."""
 
     async def stumble(self: MemoryServiceTimes, kind: str, span: object) -> None:
         raise ZeroDivisionError
@@ -107,7 +107,7 @@ def test_a_survived_fault_is_found(capsys: pytest.CaptureFixture[str], monkeypat
     [
         pytest.param({(AsyncStatusBoard, "_write"): write_over_anything}, "regressed", 400, id="unconditional publish"),
         pytest.param({(DeliveryProcessor, "_finish"): delete_first}, "lost", 400, id="delete before publish"),
-        pytest.param({(records, "holds"): whoever}, "doubled", 400, id="no attempt check in decide"),
+        pytest.param({(records, "holds"): any_claim_holds}, "doubled", 400, id="no attempt check in decide"),
         pytest.param({(records, "holds"): no_lease(holds), (claim, "judge"): no_lease(judge)}, "doubled", 1200, id="lease ignored"),
     ],
 )
@@ -118,7 +118,7 @@ def test_it_can_fail(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A protocol without one of its rules is found out, and the case is told as a story."""
+    """The simulation finds a protocol that lacks one of its rules, and tells the case as a timeline."""
     for (where, name), mutant in mutants.items():
         monkeypatch.setattr(where, name, mutant)
     code, last, before = simulate(capsys, operations=operations, seed=1)
@@ -132,7 +132,7 @@ def test_it_can_fail(
 
 
 def test_one_wave_of_a_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A wave that is run alone takes the steps that it takes in its run."""
+    """A wave played alone takes the same steps as within its run."""
     monkeypatch.setattr(run, "WAVE", 40)
     simulate(capsys, "--log", str(tmp_path / "run"), operations=120, seed=3)
     _, last, _ = simulate(capsys, "--wave", "1", "--log", str(tmp_path / "wave"), operations=120, seed=3)
@@ -144,7 +144,7 @@ def test_one_wave_of_a_run(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
 
 
 def test_it_says_how_far_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Within a wave too, on stderr, and whoever watches changes nothing: the log is the same, byte for byte."""
+    """It reports progress on stderr, also within a wave, and the log stays the same, byte for byte."""
     lines = []
     for name, every in (("watched", 0.0), ("alone", float("inf"))):
         monkeypatch.setattr(run, "EVERY", every)
@@ -163,19 +163,19 @@ def test_it_says_how_far_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: 
 
 
 def test_a_fresh_seed_is_printed_first(capsys: pytest.CaptureFixture[str]) -> None:
-    """Whoever finds something with a fresh seed can run it again."""
+    """A run with a fresh seed can be repeated."""
     assert main(["--operations", "20"]) == 0
     first, *_, last = capsys.readouterr().out.splitlines()
     assert first == f"seed {json.loads(last)['seed']}"
 
 
 def test_an_interrupt_ends_it_cleanly(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C: what was complete is summed up."""
+    """Ctrl-C ends the run, and the last line counts the complete waves."""
 
-    def interrupted(seed: str, operations: int, *, look: Callable[..., object]) -> Any:
+    def interrupted(seed: str, operations: int, *, progress: Callable[..., object]) -> Any:
         if seed.endswith("/1"):
             raise KeyboardInterrupt
-        return run_wave(seed, operations, look=look)
+        return run_wave(seed, operations, progress=progress)
 
     monkeypatch.setattr(run, "WAVE", 20)
     monkeypatch.setattr(run, "run_wave", interrupted)

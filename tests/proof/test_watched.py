@@ -1,4 +1,4 @@
-"""How the watcher reads documents: as a JSON parser would, only faster."""
+"""Watched stores read documents as a JSON parser would, only faster."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DOCUMENT = Document(id="5" * 32, kind="order", status=Status.RUNNING, revision=1
 
 @pytest.mark.parametrize("status", Status)
 def test_what_offpoll_writes(status: Status) -> None:
-    """It is read from its beginning, and says what the whole of it says."""
+    """The beginning of a document gives the same status and rank as all of it."""
     body = replace(DOCUMENT, status=status, error={"code": "x", "message": '"status":"queued","done":false'}).to_bytes()
     fields = json.loads(body)
     assert _HEAD.match(body)
@@ -26,7 +26,7 @@ def test_what_offpoll_writes(status: Status) -> None:
 
 
 def test_what_is_written_otherwise() -> None:
-    """A document whose fields come in another order is read whole."""
+    """A document with its fields in another order is parsed whole."""
     body = json.dumps(dict(reversed(json.loads(DOCUMENT.to_bytes()).items()))).encode()
     assert not _HEAD.match(body)
     assert _shown(body) == ("running", (False, 3, 12))

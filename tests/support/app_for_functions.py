@@ -1,4 +1,4 @@
-"""A service without models, as `OFFPOLL_APP` names it in the functions' tests."""
+"""An app without models. `OFFPOLL_APP` names it in the tests of the functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Services that test_pool.py runs in children: an importable module, as a user's is."""
+"""The apps that test_pool.py runs in children: an importable module, like a user's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def lifespan(_: Offpoll) -> AsyncIterator[dict[str, Any]]:
     yield state
     left = os.environ.get("APPS_FOR_CHILDREN_LEFT")
     if left:
-        with Path(left).open("a") as file:  # noqa: ASYNC230 - one line, and nothing else runs
+        with Path(left).open("a") as file:  # noqa: ASYNC230 - one line, while nothing else runs
             file.write(f"{os.getpid()}\n")
 
 
@@ -60,7 +60,7 @@ def raise_(input: str) -> None:
 
 @app.operation("report")
 async def report(input: Any, operation: Operation) -> None:
-    """Report in two parts, then wait to be stopped."""
+    """Report progress in two parts, then wait to be stopped."""
     operation.progress(0.25)
     operation.progress(message="packing")
     await asyncio.sleep(3600)
@@ -85,13 +85,13 @@ async def finish_anyway(input: Any, operation: Operation) -> str:
 
 @app.operation("hold_gil")
 def hold_gil(input: int, operation: Operation) -> int:
-    """One call that never lets another thread run."""
+    """Hold the GIL: this call never lets another thread run."""
     return sum(range(input))
 
 
 @app.operation("hold_gil_for_ever")
 def hold_gil_for_ever(input: str, operation: Operation) -> None:
-    """Report once, and hold the GIL from when the file exists."""
+    """Report once, and hold the GIL for ever once the file exists."""
     operation.progress(0.5)
     while not Path(input).exists():
         time.sleep(0.01)
@@ -130,7 +130,7 @@ def set_and_sleep(event: Any) -> None:
 
 @app.operation("terminate_others")
 def terminate_others(input: Any) -> list[int | None]:
-    """Start a program and fork a process; SIGTERM must end both, though this process takes no notice of it."""
+    """Start a program and fork a process. SIGTERM must end both, although it does not end this process."""
     os.kill(os.getpid(), signal.SIGTERM)
     os.kill(os.getpid(), signal.SIGINT)
     program = subprocess.Popen(["sleep", "60"])
@@ -147,7 +147,7 @@ def terminate_others(input: Any) -> list[int | None]:
 
 @app.operation("leave_a_fork")
 def leave_a_fork(input: Any) -> None:
-    """Die, and leave a process that holds every descriptor of this one open."""
+    """Die, and leave a fork behind that keeps every descriptor of this process open."""
     if os.fork() == 0:
         time.sleep(5)
         os._exit(0)
@@ -166,13 +166,13 @@ broken = Offpoll(lifespan=broken_lifespan)
 
 @broken.operation("order")
 def order(input: Any) -> None:
-    """Never run."""
+    """Never runs."""
 
 
 @asynccontextmanager
 async def once_lifespan(_: Offpoll) -> AsyncIterator[None]:
-    """Work for the first process, fail for the second, work from then on."""
-    with Path(os.environ["APPS_FOR_CHILDREN_COUNT"]).open("a+") as file:  # noqa: ASYNC230 - the same
+    """Fail in the second process only."""
+    with Path(os.environ["APPS_FOR_CHILDREN_COUNT"]).open("a+") as file:  # noqa: ASYNC230 - one character, while nothing else runs
         file.write("x")
         file.seek(0)
         count = len(file.read())
@@ -187,7 +187,7 @@ flaky.operation("big")(big)
 
 
 def load(reference: str) -> Offpoll:
-    """Load without looking at the current folder."""
+    """Return an app, without searching the current folder."""
     logging.getLogger(__name__).debug("loading %s", reference)
     return {"app": app, "broken": broken, "flaky": flaky}[reference]
 

@@ -1,7 +1,7 @@
-"""CloudFormation on paper: the template as AWS sees it after SAM's translation, with the intrinsics resolved for given parameters.
+"""Evaluates the template as CloudFormation does after SAM's translation, with the intrinsics resolved for given parameters.
 
-Decides what each resource's properties become, so that tests can judge them without an account. Must not know what they should be. ARNs
-are of a made-up account; a resource's name is its logical id, unless the test gives another.
+So tests can check each resource's properties without an account. ARNs are those of a made-up account. A resource's name is its logical id,
+unless the test gives another.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from samtranslator.yaml_helper import yaml_parse
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 
-#: What has no default.
+#: The parameters without a default.
 NEEDED = {"App": "orders:app", "CodeBucket": "code", "CodeKey": "app.zip"}
 
-#: Every optional thing at once.
+#: Every option at once.
 EVERYTHING = {
     "AllowedCidrs": "203.0.113.0/24,2001:db8::/32",
     "AllowedVpcEndpoints": "vpce-0a,vpce-0b",
@@ -58,7 +58,7 @@ _ARNS = {
 
 
 def text() -> str:
-    """Return the template as it is shipped."""
+    """Return the text of the shipped template."""
     return (files("offpoll") / "aws" / "template.yaml").read_text()
 
 
@@ -68,32 +68,32 @@ def _source() -> str:
 
 
 def source() -> dict[str, Any]:
-    """Return the template, untranslated."""
+    """Return the template before SAM's translation."""
     found: dict[str, Any] = json.loads(_source())
     return found
 
 
 @functools.cache
 def _translated() -> str:
-    from samtranslator.translator.transform import transform  # takes a second: not for every collection of tests
+    from samtranslator.translator.transform import transform  # takes a second, which collecting tests should not pay
 
     with mock.patch.dict(os.environ, {"AWS_DEFAULT_REGION": REGION}):
         return json.dumps(transform(source(), {}, SimpleNamespace(load=dict)))
 
 
 def translated() -> dict[str, Any]:
-    """Return the template as CloudFormation gets it from SAM."""
+    """Return the template after SAM's translation."""
     found: dict[str, Any] = json.loads(_translated())
     return found
 
 
 def resources(*, names: Mapping[str, str] | None = None, account: str = ACCOUNT, **parameters: Any) -> dict[str, Any]:
-    """Return the resources that a stack with these parameters has; `names` are physical names by logical id."""
+    """Return the resources of a stack with these parameters. `names` are physical names by logical id."""
     return _Stack(translated(), parameters={**NEEDED, **parameters}, names=names or {}, account=account).resources()
 
 
 def refusals(**parameters: Any) -> list[str]:
-    """Return what the template's rules say against these parameters."""
+    """Return the descriptions of the template's rules that these parameters break."""
     stack = _Stack(translated(), parameters={**NEEDED, **parameters}, names={}, account=ACCOUNT)
     applying = [rule for rule in stack.template["Rules"].values() if stack.resolve(rule["RuleCondition"])]
     asserted = [each for rule in applying for each in rule["Assertions"]]
@@ -101,7 +101,7 @@ def refusals(**parameters: Any) -> list[str]:
 
 
 def statements(role: str, **options: Any) -> list[dict[str, Any]]:
-    """Return all that a role may do: the policies written in it, and those that name it."""
+    """Return all statements for a role: from the policies inside it, and from those that name it."""
     found = resources(**options)
     documents = [each["PolicyDocument"] for each in found[role]["Properties"]["Policies"]]
     name = (options.get("names") or {}).get(role, role)
@@ -111,7 +111,7 @@ def statements(role: str, **options: Any) -> list[dict[str, Any]]:
 
 
 def values(parameter: str) -> list[Any]:
-    """Return what a parameter can be set to."""
+    """Return the allowed values of a parameter."""
     allowed: list[Any] = source()["Parameters"][parameter]["AllowedValues"]
     return allowed
 
@@ -123,12 +123,12 @@ def properties(name: str, **parameters: Any) -> dict[str, Any]:
 
 
 def of_type(kind: str, **parameters: Any) -> dict[str, dict[str, Any]]:
-    """Return the properties of all resources of a type."""
+    """Return the properties of all resources of a type, by logical id."""
     return {name: each["Properties"] for name, each in resources(**parameters).items() if each["Type"] == kind}
 
 
 def environment_of(function: str, **parameters: Any) -> dict[str, str]:
-    """Return a function's variables."""
+    """Return a function's environment variables."""
     found: dict[str, str] = properties(function, **parameters)["Environment"]["Variables"]
     assert all(isinstance(each, str) for each in found.values())
     return found
@@ -141,7 +141,7 @@ def rules(bucket: str, **parameters: Any) -> list[dict[str, Any]]:
 
 
 def expiry(bucket: str, **parameters: Any) -> dict[str, Any]:
-    """Return the rule by which a bucket's objects end."""
+    """Return the rule by which a bucket's objects expire."""
     (rule,) = [each for each in rules(bucket, **parameters) if "ExpirationInDays" in each]
     return rule
 

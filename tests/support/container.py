@@ -1,4 +1,4 @@
-"""Runs commands in an image that `image` built, as containers that share one empty network. Ends only what it started."""
+"""Runs commands in an image that `image` built, as containers that share one empty network. Ends only its own processes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tests.support.image import PATH, Image, Mount
 
 __all__ = ["Container", "Network", "network"]
 
-#: Seconds for a container's mounts.
+#: Seconds for a container to mount its file system.
 ENTRY = 20.0
 
-#: Brings loopback up, says so, and stays until nobody holds the other end of stdin.
+#: Brings loopback up, says so, and stays until its stdin is closed.
 _LOOPBACK = """
 import fcntl, socket, struct, sys
 UP, LOOPBACK, RUNNING = 0x1, 0x8, 0x40
@@ -31,14 +31,14 @@ sys.stdin.read()
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A network with nothing in it but loopback. All that runs in it shares it, as containers of one pod do."""
+    """A network with only loopback. Containers share it, as in a pod."""
 
     pid: int
 
 
 @contextmanager
 def network() -> Iterator[Network]:
-    """Make a network; it ends with the block, or with this process."""
+    """Make a network, which ends with the block, or with this process."""
     holder = subprocess.Popen(
         ["unshare", "--net", sys.executable, "-c", _LOOPBACK], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -54,7 +54,7 @@ def network() -> Iterator[Network]:
 
 
 class Container:
-    """A command that runs in an image, as process 1 of its own. Its output goes to a file."""
+    """A command that runs in an image, as process 1 in a new process namespace. Its output goes to a file."""
 
     def __init__(self, image: Image, process: subprocess.Popen[bytes], log: Path) -> None:
         self._image, self.process, self.log = image, process, log
@@ -65,7 +65,7 @@ class Container:
         cls, image: Image, command: Sequence[str], *, environ: Mapping[str, str], net: Network, log: Path,
         mounts: Sequence[Mount] = (), access: str = "rw",
     ) -> Iterator[Container]:  # fmt: skip
-        """Start it; kill it at the end of the block, if it is there still."""
+        """Start a container, and kill it at the end of the block if it still runs."""
         with log.open("wb") as file:
             arguments = image.arguments(command, environ=environ, mounts=mounts, access=access, net=net.pid)
             process = subprocess.Popen(arguments, env={"PATH": PATH}, stdout=file, stderr=file, stdin=subprocess.DEVNULL)
@@ -80,32 +80,23 @@ class Container:
 
     @property
     def first(self) -> int:
-        """Its process 1, as this machine counts."""
+        """Its process 1, by its id on this machine."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return int(children[0]) if children else 0
 
     def _await_entry(self) -> None:
-        """Wait until process 1 is in its file system: what is executed beside it before would be outside."""
+        """Wait until process 1 is in its file system. A command executed beside it before then would run outside."""
         end = time.monotonic() + ENTRY
         while self.process.poll() is None and not (self.first and os.readlink(f"/proc/{self.first}/root") == str(self._image.root)):
             assert time.monotonic() < end, self.log.read_text()
             time.sleep(0.01)
 
     def execute(self, command: Sequence[str], *, timeout: float = 20) -> subprocess.CompletedProcess[str]:
-        """Run a command beside it, as `docker exec` and HEALTHCHECK do."""
+        """Run a command in the container, as `docker exec` and HEALTHCHECK do."""
         variables = [f"{name}={value}" for name, value in self._image.environ.items()]
         user, _, group = self._image.user.partition(":")
-        inside = [
-            "nsenter",
-            f"--target={self.first}",
-            "--mount",
-            "--pid",
-            "--net",
-            "--root",
-            "--wd",
-            f"--setuid={user}",
-            f"--setgid={group or 0}",
-        ]
+        spaces = ["--mount", "--pid", "--net", "--root", "--wd"]
+        inside = ["nsenter", f"--target={self.first}", *spaces, f"--setuid={user}", f"--setgid={group or 0}"]
         return subprocess.run(
             [*inside, "/usr/bin/env", "-i", *variables, *command], check=False, capture_output=True, text=True, timeout=timeout
         )

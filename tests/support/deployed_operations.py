@@ -1,4 +1,4 @@
-"""Operations in a real deployment's stores, brought into the state that a command is to meet: no API and no worker runs."""
+"""Brings operations in a deployment's stores into a given state, without an API or a worker, for tests of commands."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["FAILED", "decide", "document", "submit", "through"]
 
 T = TypeVar("T")
 
-#: How an operation fails here, with an input that nobody wants to see in a terminal.
+#: How an operation fails here.
 FAILED = Outcome(status=Status.FAILED, error={"code": "out_of_stock", "message": "There is none left."})
 
 
 def through(variables: Mapping[str, str], act: Callable[[Dependencies], Awaitable[T]]) -> T:
-    """Do something with the stores of a deployment."""
+    """Act on the stores of a deployment."""
 
     async def main() -> T:
         own = dependencies(Settings.load(environ=variables), environ=variables)
@@ -40,14 +40,14 @@ def submit(variables: Mapping[str, str], value: Any, *, owner: str = "ada", kind
 
     @app.operation(kind)
     def handler(value: Any) -> None:
-        """Do nothing: it is never run."""
+        """Never runs."""
 
     with connect(app, environ=variables) as service:
         return service.submit(kind, value, owner=owner, base_url="https://api.example.com").operation_id
 
 
 def decide(variables: Mapping[str, str], operation_id: str, outcome: Outcome, *, show: bool, input: bytes | None = None) -> Record:
-    """Claim an operation and record an outcome, as a worker that dies then, or after it has shown it."""
+    """Claim an operation and record an outcome, as a worker does that dies then, or after it has shown the outcome."""
 
     async def act(own: Dependencies) -> Record:
         key = own.board.key(operation_id, owner="ada")
@@ -66,7 +66,7 @@ def decide(variables: Mapping[str, str], operation_id: str, outcome: Outcome, *,
 
 
 def document(variables: Mapping[str, str], operation_id: str) -> Any:
-    """Return the stored document as JSON, None where there is none."""
+    """Return the stored document as JSON, or None."""
 
     async def act(own: Dependencies) -> Any:
         stored = await own.board.read(own.board.key(operation_id, owner="ada"))

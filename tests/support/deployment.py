@@ -1,4 +1,4 @@
-"""A deployment on this machine: resources in a real server, the API and workers as processes of their own, as users start them."""
+"""A deployment on this machine: resources in a real server, and the API and workers in processes, started as users do."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from offpoll.cli.dev.resources import Resources
 
 HERE = Path(__file__).parent
 
-#: Seconds for anything that has to happen. Generous: the machine is shared, and nothing here measures speed.
+#: Seconds to wait for anything. Generous, because the machine is shared and no test measures speed.
 PATIENCE = 60.0
 
 
 @dataclass
 class Process:
-    """A process of the deployment, and what it wrote."""
+    """A process of the deployment, and its output."""
 
     popen: subprocess.Popen[bytes]
     log: Path
 
     @property
     def output(self) -> str:
-        """All it wrote so far."""
+        """Its output so far."""
         return self.log.read_text(errors="replace")
 
     def await_line(self, text: str) -> None:
-        """Wait until it has written this."""
+        """Wait until its output has this text."""
         await_true(lambda: text in self.output or self.popen.poll() is not None, f"{text!r} in the log:\n{self.output}")
         assert text in self.output, self.output
 
@@ -50,7 +50,7 @@ class Process:
         self.popen.wait()
 
     def end(self) -> int:
-        """End it as a service manager would, and return its exit code."""
+        """End it as systemd would, and return its exit code."""
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
             if self.popen.poll() is None:
                 self.popen.send_signal(number)
@@ -63,12 +63,12 @@ class Process:
 
 @dataclass
 class Deployment:
-    """A service in processes.
+    """An app in processes.
 
     Args:
-        resources: what it works with.
+        resources: that it works with.
         directory: for logs and notes.
-        environ: more variables.
+        environ: further variables.
     """
 
     resources: Resources
@@ -104,7 +104,7 @@ class Deployment:
         return Client(self.api, **options)
 
     def notes(self) -> list[tuple[str, int, str]]:
-        """Return what the handlers noted: operation id, attempt, what."""
+        """Return the handlers' notes: operation id, attempt, what happened."""
         path = self.directory / "notes"
         lines = path.read_text().splitlines() if path.exists() else []
         return [(each.split()[0], int(each.split()[1]), each.split()[2]) for each in lines]
@@ -117,7 +117,7 @@ class Deployment:
         return boto3.client(service, **where, aws_access_key_id="test", aws_secret_access_key="test")
 
     def messages(self) -> int:
-        """Return how many messages there are, in all states."""
+        """Return how many messages the queue holds, in any state."""
         names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
         found = self.boto3("sqs").get_queue_attributes(QueueUrl=self.resources.queue_urls[0], AttributeNames=list(names))["Attributes"]
         return sum(int(found[name]) for name in names)
@@ -131,7 +131,7 @@ class Deployment:
         log = self.directory / f"{command}-{len(self.processes)}.log"
         with log.open("w") as out:
             popen = subprocess.Popen(
-                [sys.executable, "-m", "offpoll.cli.main", command, "apps:app", *options],
+                [sys.executable, "-m", "offpoll.cli.main", command, "app_for_integration:app", *options],
                 cwd=HERE,
                 env=self.variables,
                 stdout=out,
@@ -143,7 +143,7 @@ class Deployment:
 
 @contextmanager
 def deployed(resources: Resources, directory: Path, **environ: str) -> Iterator[Deployment]:
-    """Give a deployment whose processes end with the test."""
+    """Yield a deployment whose processes end with the test."""
     deployment = Deployment(resources, directory, environ=environ)
     try:
         yield deployment
@@ -165,7 +165,7 @@ def await_true(condition: Any, what: str) -> None:
 
 
 def answers(url: str) -> bool:
-    """Tell whether something answers at a URL."""
+    """Tell whether a URL answers."""
     try:
         with urllib.request.urlopen(url, timeout=5):
             return True
@@ -176,13 +176,13 @@ def answers(url: str) -> bool:
 
 
 def request(method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None) -> tuple[int, dict[str, str], Any]:
-    """Send a request, and return status, headers in lowercase, and the JSON or the bytes."""
+    """Send a request, and return the status, the headers with lowercase names, and the JSON or the bytes."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     sent = urllib.request.Request(url, data=data, method=method, headers=dict(headers or {}))
     try:
-        answer = urllib.request.urlopen(sent, timeout=30)
+        response = urllib.request.urlopen(sent, timeout=30)
     except urllib.error.HTTPError as error:
-        answer = error
-    with answer:
-        content, named = answer.read(), {name.lower(): value for name, value in answer.headers.items()}
-        return answer.status, named, json.loads(content) if "json" in named.get("content-type", "") else content
+        response = error
+    with response:
+        content, named = response.read(), {name.lower(): value for name, value in response.headers.items()}
+        return response.status, named, json.loads(content) if "json" in named.get("content-type", "") else content

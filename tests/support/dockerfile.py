@@ -1,6 +1,6 @@
-"""A Dockerfile as tests read it: stages of instructions, arguments filled in. Knows no files and runs nothing.
+"""Parses a Dockerfile into stages of instructions, with arguments filled in. Runs nothing.
 
-Only what ours uses is understood; anything else is an error, so that no line is passed over.
+It understands only the instructions that ours uses. Anything else is an error, so that it ignores no line.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _KNOWN = {"ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCH
 
 @dataclass(frozen=True, kw_only=True)
 class Instruction:
-    """One instruction: `--name=value` before the rest are its options."""
+    """One instruction. Its options are the `--name=value` in front of the text."""
 
     name: str
     options: tuple[tuple[str, str], ...]
@@ -26,7 +26,7 @@ class Instruction:
 
     @property
     def words(self) -> list[str]:
-        """The rest as words: of a JSON array where it is one (exec form), else as a shell splits them."""
+        """The words of the text: the items of a JSON array (exec form), or else as a shell splits them."""
         return json.loads(self.text) if self.text.startswith("[") else shlex.split(self.text)
 
     def option(self, name: str) -> str | None:
@@ -36,19 +36,19 @@ class Instruction:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One stage: what it starts from, and its instructions in order."""
+    """One stage: its base, and its instructions in order."""
 
     name: str
     base: str
     instructions: list[Instruction] = field(default_factory=list)
 
     def last(self, name: str) -> Instruction | None:
-        """Return the last instruction of a name: the one that holds."""
+        """Return the last instruction with a name, which is the valid one."""
         return next((each for each in reversed(self.instructions) if each.name == name), None)
 
 
 def expand(text: str, values: Mapping[str, str]) -> str:
-    """Fill `$NAME` and `${NAME}` in."""
+    """Replace `$NAME` and `${NAME}` by their values."""
     return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda match: values[match[1] or match[2]], text)
 
 

@@ -1,4 +1,4 @@
-"""Faults for in-memory twins: an instance's verbs are made to fail, before or after their effect, or to let something happen in between."""
+"""Injects faults into in-memory stores: makes verbs fail before or after their effect, or lets something happen just then."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Faults"]
 
 @dataclass(kw_only=True)
 class _Plan:
-    """What happens at some calls of a verb: `skip` of them pass first, then it happens `times` times."""
+    """What happens at some calls of a verb: after `skip` calls, at the next `times` calls."""
 
     verb: str
     act: Callable[[], Awaitable[None]]
@@ -33,10 +33,10 @@ class _Plan:
 
 
 class Faults:
-    """Sits on a store, a queue or a table, in place: whoever holds the instance meets the faults.
+    """Patches a store, a queue or a table in place, so that every user of the instance meets the faults.
 
     Attributes:
-        calls: every verb that was called, in order.
+        calls: every called verb, in order.
     """
 
     def __init__(self, target: Any, *, service: str = "memory") -> None:
@@ -49,7 +49,7 @@ class Faults:
                 setattr(target, verb, self._wrapped(verb, method))
 
     def fail(self, *verbs: str, times: int = 1, skip: int = 0, after: bool = False, error: Exception | None = None) -> None:
-        """Let calls fail: before their effect, or after it (the answer is lost)."""
+        """Let calls fail before their effect, or after it, which loses the answer."""
         fault = error or DependencyUnavailable(self._service, "injected")
 
         async def act() -> None:
@@ -58,7 +58,7 @@ class Faults:
         self._plans += [_Plan(verb=verb, act=act, after=after, skip=skip, times=times) for verb in verbs]
 
     def meanwhile(self, verb: str, act: Callable[[], Awaitable[Any]], *, after: bool = False, skip: int = 0) -> None:
-        """Let something happen right before, or right after, one call."""
+        """Let something happen right before or right after one call."""
         self._plans.append(_Plan(verb=verb, act=act, after=after, skip=skip, times=1))
 
     def down(self) -> None:

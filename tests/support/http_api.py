@@ -1,4 +1,4 @@
-"""An endpoint in a lab, called as a server would call it, for tests of the HTTP interface."""
+"""An endpoint in a lab, which tests of the HTTP interface call as a server would."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def shop() -> Offpoll:
 
 @dataclass
 class Api:
-    """A lab and its endpoint. Answers are checked for what holds of all of them."""
+    """A lab and its endpoint. Checks in each response what must hold in all of them."""
 
     lab: Lab
     endpoint: Endpoint
@@ -59,19 +59,19 @@ class Api:
         return self.send(request)
 
     def send(self, request: Request) -> tuple[int, dict[str, str], Any]:
-        answer: Response = self.lab.system.run(self.endpoint.answer(request))
-        named = {name.lower(): value for name, value in answer.headers.items()}
-        if answer.status == 304:
+        response: Response = self.lab.system.run(self.endpoint.answer(request))
+        named = {name.lower(): value for name, value in response.headers.items()}
+        if response.status == 304:
             return 304, named, None
-        fields = json.loads(answer.body)
-        if answer.status >= 400:
+        fields = json.loads(response.body)
+        if response.status >= 400:
             assert named["content-type"] == "application/problem+json"
             assert named["cache-control"] == "no-store"
-            assert fields["status"] == answer.status
+            assert fields["status"] == response.status
             assert {"type", "title", "detail", "code"} <= fields.keys()
         else:
             assert named["content-type"] == "application/json"
-        return answer.status, named, fields
+        return response.status, named, fields
 
     def submit(self, body: Any = GOOD, **headers: str) -> str:
         status, _, fields = self("POST", "/order", body, **headers)

@@ -1,8 +1,8 @@
-"""Builds a Dockerfile's stages without a container engine: its own lines, each in a file system of its own, by Linux's namespaces.
+"""Builds a Dockerfile's stages without a container engine: runs its own lines, each stage in a separate file system, by Linux's namespaces.
 
-A file system begins as the base image does, with this machine's programs and Python to read and nothing else: no home, no site-packages of
-anybody's, no environment. What the steps write is all there is more. Needs root, as `unshare`, `mount` and `chroot` do. The differences to
-an engine: this machine's Python and distribution stand for the base image's, and an image is a folder instead of layers.
+A file system begins like the base image, with read-only access to this machine's programs and Python: no home, no site-packages, no
+environment. Only the steps write to it. Building needs root, as `unshare`, `mount` and `chroot` do. It differs from an engine in two
+points: this machine's Python and distribution stand in for the base image's, and an image is a folder instead of layers.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from tests.support.dockerfile import Instruction, Stage, expand
 
 __all__ = ["PATH", "Image", "Mount", "build", "can_build"]
 
-#: From, to, ro or rw.
+#: Source, target, `ro` or `rw`.
 Mount: TypeAlias = tuple[Path, str, str]
 
-#: Where this machine's Python is.
+#: The prefix of this machine's Python.
 PYTHON = Path(sys.base_prefix)
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-#: What a base image has in /etc that these steps need: users, name resolution, certificates.
+#: The files in a base image's /etc that the steps need: users, name resolution, certificates.
 ETC = ("group", "gshadow", "hosts", "ld.so.cache", "login.defs", "nsswitch.conf", "passwd", "resolv.conf", "shadow", "ssl")
 
-#: How this machine reaches its package registry: what an engine's user gives as build arguments.
+#: Variables by which this machine reaches its package registry. An engine's user would give them as build arguments.
 REGISTRY = (
     "PIP_CERT",
     "PIP_INDEX_URL",
@@ -47,9 +47,9 @@ REGISTRY = (
     "NO_PROXY",
 )
 
-#: $1 the file system, $2 ro or rw, $3 the user, $4 the folder to be in, $5 how many mounts follow, each as from, to, ro or rw; then
-#: variables and a command, as `env` takes them. A file system to be read only has a fresh /tmp all the same, as compose.yaml gives it.
-#: The end of what started it is its own: said anew here, as the change of user makes the kernel forget `unshare --kill-child`.
+#: $1 is the file system, $2 ro or rw, $3 the user, $4 the working folder, $5 the number of mounts, which follow as source, target, ro or
+#: rw; then variables and a command, as for `env`. A read-only file system still gets a fresh /tmp, as in compose.yaml.
+#: `setpriv --pdeathsig` ends the command with its parent: the change of user makes the kernel forget `unshare --kill-child`.
 _ENTER = """
 set -e
 root=$1 access=$2 user=$3 folder=$4 mounts=$5; shift 5
@@ -64,23 +64,22 @@ mount -t proc proc "$root/proc"
 exec chroot --userspec="$user" "$root" /usr/bin/setpriv --pdeathsig KILL /usr/bin/env -i --chdir="$folder" "$@"
 """
 
-
-#: However this process ends, what it started ends too.
+#: Ends a process with this one, however this one ends.
 _WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
 
 @cache
 def base() -> Path:
-    """Make what stands for the base image's /usr/local: `python` and `pip`, which a distribution's own Python has not, and no package."""
+    """Make a stand-in for the base image's /usr/local: `python` and `pip`, which a distribution's Python lacks, and no package."""
     folder = Path(tempfile.mkdtemp(prefix="offpoll-base-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    folder.chmod(0o755)  # a container's user is another than this test's
+    folder.chmod(0o755)  # a container runs as another user than this test
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     return folder
 
 
 def can_build() -> bool:
-    """Tell whether this machine lets us."""
+    """Tell whether this machine allows building: root, and namespaces."""
     return (
         os.geteuid() == 0
         and subprocess.run(["unshare", "--mount", "--pid", "--net", "--fork", "true"], check=False, capture_output=True).returncode == 0
@@ -89,7 +88,7 @@ def can_build() -> bool:
 
 @dataclass(kw_only=True)
 class Image:
-    """What a stage made: a file system and how it is run."""
+    """The result of a stage: a file system, and how to run it."""
 
     root: Path
     context: Path
@@ -109,7 +108,12 @@ class Image:
         access: str = "rw",
         net: int | None = None,
     ) -> list[str]:
-        """Return what starts a command in this file system (`access`: ro or rw), in a network (none: this machine's)."""
+        """Return the arguments that start a command in this file system.
+
+        Args:
+            access: to the file system, `ro` or `rw`.
+            net: a process whose network to join; None for this machine's.
+        """
         every = [*self._base_mounts(), *mounts]
         for source, target, _ in every:
             if source.is_dir():
@@ -120,22 +124,8 @@ class Image:
         user = self.user if ":" in self.user else f"{self.user}:0"
         enter = [str(self.root), access, user, self.folder, str(len(every)), *(str(part) for mount in every for part in mount)]
         variables = [f"{name}={value}" for name, value in {**self.environ, **environ}.items()]
-        return [
-            *_WITH_US,
-            *where,
-            "unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "sh",
-            "-c",
-            _ENTER,
-            "sh",
-            *enter,
-            *variables,
-            *command,
-        ]
+        isolated = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+        return [*_WITH_US, *where, *isolated, "sh", "-c", _ENTER, "sh", *enter, *variables, *command]
 
     def _base_mounts(self) -> list[Mount]:
         own = [] if PYTHON.is_relative_to("/usr") else [(PYTHON, str(PYTHON), "ro")]
@@ -145,7 +135,7 @@ class Image:
 def build(
     stages: Mapping[str, Stage], target: str, *, images: dict[str, Image], context: Path, ignored: Sequence[str], work: Path
 ) -> Image:
-    """Build a stage and those that it needs, into `images`, which has those that were built before."""
+    """Build a stage and those it needs. `images` holds the stages built before, and receives the new ones."""
     for name in _needed(stages, target):
         if name not in images:
             image = _start(stages[name], images, context, work / name)
@@ -192,7 +182,7 @@ def _run(image: Image, step: Instruction, images: Mapping[str, Image], ignored: 
 
 def _mount(value: str, images: Mapping[str, Image]) -> Mount:
     options = dict(part.split("=", 1) for part in value.split(","))
-    if options["type"] == "cache":  # the builder's, which here is this user's
+    if options["type"] == "cache":  # the builder's cache is this user's
         cache = Path(os.environ.get("PIP_CACHE_DIR") or Path.home() / ".cache" / "pip")
         cache.mkdir(parents=True, exist_ok=True)
         return cache, options["target"], "rw"
@@ -252,7 +242,7 @@ def _command(image: Image, step: Instruction, images: Mapping[str, Image], ignor
 
 
 def _nothing(image: Image, step: Instruction, images: Mapping[str, Image], ignored: Sequence[str]) -> None:
-    """Take what says something about the image and changes nothing in it."""
+    """Accept an instruction that only describes the image."""
 
 
 _STEPS = {

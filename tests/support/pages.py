@@ -1,16 +1,16 @@
-"""The documentation's pages, blocks and tables, as tests read them. Knows nothing of what they say.
+"""Reads the documentation's pages, blocks and tables.
 
-A comment on the line before a block says how it is run:
+A comment on the line before a block says how to run it:
 
-    <!-- file: x.py -->     a module, which later blocks of any page can import; a test_x.py is run by pytest's rules
-    <!-- run -->            by itself, where `Client` and `AsyncClient` lead to an in-memory system of docs/service.md's orders
-    <!-- submit -->         where `service` is that of such a system
-    <!-- blocking -->       where `connect` gives a service in memory, on real time
-    <!-- board -->          after the page's other ones, where `board` is a board in memory
-    <!-- celery -->         where `celery` is a stand-in
-    <!-- shell: why -->     not run: it needs what tests have not; its syntax is checked
+    <!-- file: x.py -->     as a module, which later blocks of any page can import; a test_x.py runs by pytest's rules
+    <!-- run -->            by itself, with `Client` and `AsyncClient` leading to an in-memory system of docs/service.md's orders
+    <!-- submit -->         with `service` from such a system
+    <!-- blocking -->       with a `connect` that returns a service in memory, on real time
+    <!-- board -->          after the page's other ones, with `board` in memory
+    <!-- celery -->         with a stand-in for `celery`
+    <!-- shell: why -->     not at all, because tests lack what it needs; its syntax is checked
 
-A Python block that says nothing is an error. The README's blocks are played by test_readme.py, as a reader would type them.
+A Python block without such a comment is an error. test_readme.py plays the README's blocks, as a reader would type them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 
 __all__ = ["PAGES", "PYTHON", "ROOT", "SOURCE", "Block", "blocks", "named", "page", "rows"]
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 SOURCE = "\n".join(path.read_text() for path in sorted((ROOT / "src").rglob("*.py")))
 
@@ -45,11 +45,11 @@ class Block:
 
     @property
     def file(self) -> str:
-        """The module's file name, empty where it is none."""
+        """The module's file name; empty if the block is no module."""
         return self.how.removeprefix("file: ") if self.how.startswith("file: ") else ""
 
     def run(self, names: dict[str, Any], *, loop: Callable[[Any], Any] = asyncio.run) -> None:
-        """Execute it; `await` outside of functions is possible."""
+        """Execute the block, which may `await` outside of functions."""
         code = compile("\n" * self.line + self.code, str(self.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         result = eval(code, names)
         if inspect.iscoroutine(result):
@@ -76,7 +76,7 @@ def page(name: str) -> str:
 
 
 def rows(text: str, after: str, *, skip: int = 0) -> list[list[str]]:
-    """Return the cells of the first table after a mark, without its heading."""
+    """Return the cells of the first table after a mark, without its heading and `skip` more rows."""
     lines = text.partition(after)[2].splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith("|"))
     cells = []

@@ -1,4 +1,4 @@
-"""A TCP relay in front of a server, which can be taken down and put up again: an outage as a client sees it."""
+"""A TCP relay in front of a server. A test takes it down and up again: an outage as a client sees it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Self
 
 
 class Relay:
-    """Relays connections from a port of loopback to a server there.
+    """Relays connections from one port of loopback to another.
 
     Args:
         port: the server's.
@@ -36,7 +36,7 @@ class Relay:
         self._up = True
 
     def close(self) -> None:
-        """End."""
+        """End the relay."""
         self.down()
         self._listener.close()
 

@@ -1,4 +1,4 @@
-"""A server that answers by a script and remembers what it was asked: real sockets, the test's own event loop."""
+"""An AWS server that follows a script and remembers its requests, on real sockets and the test's event loop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer. `drop`: the connection is closed instead; `hang`: nothing ever comes; `raw`: these bytes instead of an answer."""
+    """One response.
+
+    Attributes:
+        drop: whether the server closes the connection instead.
+        hang: whether it never responds.
+        raw: bytes that it sends instead of a response.
+    """
 
     status: int = 200
     body: bytes = b""
@@ -40,7 +46,7 @@ DROP, HANG = Reply(drop=True), Reply(hang=True)
 
 
 class Scripted:
-    """Answers with one reply after the other; the last one again and again."""
+    """Sends one reply after another, and repeats the last one."""
 
     def __init__(self, replies: Sequence[Reply]) -> None:
         self.asked: list[Asked] = []

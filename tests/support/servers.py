@@ -1,6 +1,6 @@
-"""The real servers that tests run against: ministack (AWS in one process) and Ceph RGW (a real S3), on free ports of loopback.
+"""Starts and ends the real servers that tests use, on free ports of loopback: ministack (AWS in one process) and Ceph RGW (a real S3).
 
-Decides how they are started and ended: each is ended by the ids of its own processes. Must not know what is tested.
+It ends each server by the ids of its own processes.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ import pytest
 
 HERE = Path(__file__).parent
 
-#: Seconds until a server must answer. Both need less than three; a loaded machine needs more.
+#: Seconds for a server to answer. Both need less than three; a loaded machine needs more.
 START = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """A server that speaks AWS's protocols, and the keys of somebody who may do everything there."""
+    """A server that speaks AWS's protocols, and the keys of a user with all permissions."""
 
     origin: str
     region: str
@@ -51,7 +51,7 @@ class Server:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on at this moment."""
+    """Return a port of loopback that is free at this moment."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -63,7 +63,7 @@ def has_ceph() -> bool:
 
 
 def require_ceph() -> None:
-    """Skip the test where Ceph is not installed; fail it where REQUIRE_CEPH is set, as CI does."""
+    """Skip the test if Ceph is not installed; fail it instead if REQUIRE_CEPH is set, as in CI."""
     if not has_ceph() and os.environ.get("REQUIRE_CEPH"):
         pytest.fail("Ceph RGW is not installed, and REQUIRE_CEPH is set")
     if not has_ceph():
@@ -72,7 +72,7 @@ def require_ceph() -> None:
 
 @contextmanager
 def ministack(directory: Path, *, tls: bool = False) -> Iterator[Server]:
-    """Run ministack with authentication on. Its log is in `directory`. With `tls` it speaks nothing but that, and so do its functions."""
+    """Run ministack with authentication on. Its log is in `directory`. With `tls`, it and its functions speak only TLS."""
     port, scheme = free_port(), "https" if tls else "http"
     secured, certificates = _certificates(directory) if tls else ({}, None)
     environ = {
@@ -95,7 +95,7 @@ def ministack(directory: Path, *, tls: bool = False) -> Iterator[Server]:
         finally:
             process.terminate()
             try:
-                process.wait(2)  # it would wait for functions and long polls; they end with it
+                process.wait(2)  # it would wait for functions and long polls, which end with it
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -106,12 +106,12 @@ def ceph(directory: Path, *, sts: bool = False, https: tuple[int, Path] | None =
     """Run a Ceph RGW in memory. Its configuration and logs are in `directory`.
 
     Args:
-        directory: for all that it writes.
-        sts: roles and sessions; answers say less of signatures then.
-        https: a port to listen on with TLS as well, and a PEM file with key and certificate.
+        directory: for its files.
+        sts: whether it offers roles and sessions; its errors then say less about signatures.
+        https: another port, for TLS, and a PEM file with key and certificate.
         day: seconds that a day of lifecycle rules lasts.
     """
-    access_key = secret_key = "test"  # ministack's root keys: a service has one pair for all that it talks to
+    access_key = secret_key = "test"  # ministack's root keys, because a deployment uses one pair for all servers
     root, port = directory / "ceph", free_port()
     arguments = [str(root), str(port), str(free_port()), access_key, secret_key, "true" if sts else "false"]
     arguments += [str(https[0]), str(https[1])] if https else ["", ""]
@@ -125,7 +125,7 @@ def ceph(directory: Path, *, sts: bool = False, https: tuple[int, Path] | None =
 
 
 def _certificates(directory: Path) -> tuple[dict[str, str], Path]:
-    """Make an authority, and a certificate for ministack: its variables, and what whoever talks to it has to trust."""
+    """Make an authority, and a certificate for ministack. Return ministack's variables, and the file that its clients must trust."""
     import trustme
 
     authority = trustme.CA()

@@ -1,4 +1,4 @@
-"""`offpoll.testing.system`: a whole service in memory, as its users test theirs."""
+"""`offpoll.testing.system`: a whole service in memory, as users test theirs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def shop(**options: Any) -> Offpoll:
 
 
 def test_the_sync_client() -> None:
-    """Submit, wait, order: two requests to the API, and the polls go to the store."""
+    """A blocking client submits and waits with two requests to the API; the polls go to the store."""
     updates: list[Document] = []
     with system(shop()) as made:
         ticket = made.client.submit("order", 60)
@@ -50,7 +50,7 @@ def test_the_sync_client() -> None:
 
 
 def test_the_async_client() -> None:
-    """The same, awaited, many at once."""
+    """An async client does the same, with many operations at once."""
 
     async def main(made: System) -> list[Any]:
         async def one(seconds: float) -> Any:
@@ -63,8 +63,8 @@ def test_the_async_client() -> None:
         assert made.run(main(made)) == list(range(1, 13))
 
 
-def test_ends() -> None:
-    """A failure, a cancel, a timeout of the wait and a refusal reach the client as its errors."""
+def test_errors_of_the_client() -> None:
+    """A failure, a cancellation, a timeout and a refusal reach the client as its errors."""
     with system(shop()) as made:
         with pytest.raises(OperationFailed, match="attempts_exhausted"):
             made.client.wait(made.client.submit("order", 13))
@@ -79,7 +79,7 @@ def test_ends() -> None:
 
 
 def test_the_same_program_takes_the_same_steps() -> None:
-    """Two runs of one program are equal to the last request, and to the last id."""
+    """Two runs of one program are equal to the last request and the last id."""
 
     def once() -> tuple[Any, ...]:
         with system(shop(), workers=3) as made:
@@ -92,7 +92,7 @@ def test_the_same_program_takes_the_same_steps() -> None:
 
 
 def test_a_worker_can_come_later() -> None:
-    """Without a worker operations wait; one that starts finishes them."""
+    """Without a worker operations wait; one that starts later finishes them."""
     with system(shop(), workers=0) as made:
         ticket = made.client.submit("order", 1)
         made.advance(100)
@@ -102,7 +102,7 @@ def test_a_worker_can_come_later() -> None:
 
 
 def test_no_thread_and_no_port() -> None:
-    """Nothing but this thread is at work, also with plain handlers and plain fetch hooks."""
+    """Only this thread works, even with plain handlers and plain fetch hooks."""
     app, threads = Offpoll(), set()
 
     @app.operation("order")
@@ -123,7 +123,7 @@ def test_no_thread_and_no_port() -> None:
 
 
 def test_lifespan() -> None:
-    """The lifespan is entered once, before anything runs, and left at the end, also where the test fails."""
+    """The lifespan is entered once, before anything runs, and left at the end, even if the test fails."""
     events: list[str] = []
 
     @asynccontextmanager
@@ -143,7 +143,7 @@ def test_lifespan() -> None:
 
 
 def test_a_lifespan_that_fails() -> None:
-    """What the lifespan raises is raised here."""
+    """An error in the lifespan is raised here."""
 
     @asynccontextmanager
     async def lifespan(app: Offpoll) -> AsyncIterator[None]:
@@ -155,7 +155,7 @@ def test_a_lifespan_that_fails() -> None:
 
 
 def test_authorize_and_settings() -> None:
-    """Callers and settings are the test's to choose."""
+    """A test may choose the caller and the settings."""
 
     async def authorize(caller: Caller) -> str:
         return "Zoë"

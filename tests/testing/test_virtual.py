@@ -13,7 +13,7 @@ from offpoll.testing import START, VirtualLoop, run_virtual
 
 
 def test_time_jumps() -> None:
-    """A day passes at once, in the order of its timers, and the wall clock goes along."""
+    """A day passes at once, in the order of its timers, and the wall clock follows."""
 
     async def main() -> list[float]:
         loop = asyncio.get_running_loop()
@@ -33,7 +33,7 @@ def test_time_jumps() -> None:
     assert time.monotonic() - began < 5
 
 
-def test_it_starts_when_it_is_told_to() -> None:
+def test_the_start_can_be_chosen() -> None:
     """The wall clock can start at another instant."""
     start = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -57,8 +57,8 @@ def test_timeouts() -> None:
     assert run_virtual(main()) == 30
 
 
-def test_threads_do_not_let_time_run_away() -> None:
-    """What would run in a thread runs here and now: while it does, no timer fires."""
+def test_threads_do_not_advance_time() -> None:
+    """Code meant for a thread runs here and now; meanwhile no timer fires."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""A batch of deliveries, and a time that ends: leases and visibility follow from it, and so does what is begun."""
+"""One batch before the invocation's deadline: leases and visibility follow from the time left, and so does which attempts begin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.support.lab import single
-from tests.support.lambdas import TIMEOUT, Deployed, batch_of, deployed
+from tests.support.lambda_runtime import TIMEOUT, Deployed, batch_of, deployed
 
 from offpoll import Operation
 from offpoll.errors import ConfigurationError
@@ -30,7 +30,7 @@ def receive(service: Deployed) -> list[Delivery]:
 
 
 def work(service: Deployed, deliveries: list[Delivery], *, left: float = TIMEOUT) -> dict[str, Any]:
-    """Let the worker's function work on a batch in so many seconds."""
+    """Let the worker's function process a batch, with `left` seconds until its deadline."""
     context = service.context()
     context.end = service.lab.time + left
     return service.worker(batch_of(deliveries), context)
@@ -40,7 +40,7 @@ FAILED = {"batchItemFailures": [{"itemIdentifier": "m0"}]}
 DONE: dict[str, Any] = {"batchItemFailures": []}
 
 
-def test_lease_and_visibility_follow_from_the_time_that_is_left() -> None:
+def test_lease_and_visibility_follow_from_the_time_left() -> None:
     """The lease ends with the function's time, the visibility 30 s later, whatever the settings say."""
     seen: list[tuple[float, float]] = []
 
@@ -60,7 +60,7 @@ def test_lease_and_visibility_follow_from_the_time_that_is_left() -> None:
 
 
 def test_nothing_is_renewed() -> None:
-    """However long a handler runs, its claim is one call, and its message is hidden once."""
+    """However long a handler runs, its claim is never renewed and its message is hidden once."""
 
     async def handler(number: int) -> int:
         await asyncio.sleep(250)
@@ -75,7 +75,7 @@ def test_nothing_is_renewed() -> None:
 
 
 def test_a_backoff_is_set_before_the_failure_is_returned() -> None:
-    """When the function answers, the message already has the backoff's visibility, and the record its lease."""
+    """When the function returns, the message is already hidden for the backoff, and the record has the backoff's lease."""
 
     async def handler(number: int) -> int:
         raise LookupError
@@ -91,7 +91,7 @@ def test_a_backoff_is_set_before_the_failure_is_returned() -> None:
 
 
 def test_no_attempt_is_begun_that_could_not_end() -> None:
-    """Where the batch has more operations than slots, what comes too late is given back at once, without an attempt."""
+    """If a batch has more operations than slots, those that could not end in time are given back without an attempt."""
 
     async def handler(number: int) -> int:
         await asyncio.sleep(100)
@@ -106,7 +106,7 @@ def test_no_attempt_is_begun_that_could_not_end() -> None:
 
 
 def test_concurrency_is_a_limit_for_batches_too() -> None:
-    """No more handlers run at once than the setting says."""
+    """No more handlers of a batch run at once than the setting allows."""
     running, most = 0, 0
 
     async def handler(number: int) -> int:
@@ -125,7 +125,7 @@ def test_concurrency_is_a_limit_for_batches_too() -> None:
 
 
 def test_an_attempt_that_takes_longer_than_its_timeout() -> None:
-    """It ends as everywhere: `failed`, `timed_out`, in time before the function's end."""
+    """An attempt over its timeout ends `failed`, `timed_out`, as in any worker, and before the function's deadline."""
 
     async def handler(number: int) -> int:
         await asyncio.sleep(10_000)
@@ -140,7 +140,7 @@ def test_an_attempt_that_takes_longer_than_its_timeout() -> None:
 
 
 def test_an_outage_at_the_end() -> None:
-    """While the records cannot be reached the result is kept, until the time is nearly over; then the message is given back."""
+    """If the records are down, the result is kept until the deadline is near; then the message is given back."""
 
     async def handler(number: int, operation: Operation) -> int:
         if operation.attempt == 1:
@@ -157,7 +157,7 @@ def test_an_outage_at_the_end() -> None:
 
 
 def test_an_outage_before_the_claim() -> None:
-    """An operation is claimed late, but not so late that its attempt could not end: then it is given back, and no attempt is spent."""
+    """If an outage delays the claim until the attempt could no longer end, the message is given back and no attempt is spent."""
     with deployed(single(echo, timeout=100.0)) as service:
         operation_id = service.submit()
         deliveries = receive(service)
@@ -170,7 +170,7 @@ def test_an_outage_before_the_claim() -> None:
 
 
 def test_an_outage_that_ends_in_time() -> None:
-    """The result that was kept is recorded, and no attempt is spent on it."""
+    """If the outage ends in time, the result that was kept is recorded, without another attempt."""
 
     async def handler(number: int) -> int:
         service.lab.on_records.down()
@@ -184,7 +184,7 @@ def test_an_outage_that_ends_in_time() -> None:
 
 
 def test_a_handler_that_does_not_stop_is_left_behind() -> None:
-    """A handler that swallows its stop cannot keep the function from answering."""
+    """A handler that swallows its cancellation cannot keep the function from returning."""
 
     async def handler(number: int) -> int:
         while True:
@@ -203,7 +203,7 @@ def test_a_handler_that_does_not_stop_is_left_behind() -> None:
 
 
 def test_progress_follows_the_readers() -> None:
-    """What a handler reports is published before the readers look, as by any worker."""
+    """A handler's progress is published before the readers look, as in any worker."""
 
     async def handler(number: int, operation: Operation) -> int:
         for step in range(20):
@@ -227,7 +227,7 @@ def test_progress_follows_the_readers() -> None:
 
 
 def test_a_timeout_that_is_too_long_for_the_function() -> None:
-    """Nothing is begun; the error names the kind and what would fit."""
+    """If a kind's timeout does not fit into the function's, nothing begins; the error names the kind and the most that fits."""
     with deployed(single(echo, timeout=271.0)) as service:
         operation_id = service.submit()
         with pytest.raises(ConfigurationError, match=r"at most 270 s. Over it: 'order' \(271 s\)"):
@@ -236,7 +236,7 @@ def test_a_timeout_that_is_too_long_for_the_function() -> None:
 
 
 def test_a_message_that_cannot_be_hidden() -> None:
-    """It is worked on all the same: the lease is what keeps others away."""
+    """A message that cannot be hidden is processed all the same, because the lease keeps others away."""
     with deployed(single(echo)) as service:
         operation_id = service.submit()
         deliveries = receive(service)
@@ -246,7 +246,7 @@ def test_a_message_that_cannot_be_hidden() -> None:
 
 
 def test_lines_of_the_log_name_the_operation() -> None:
-    """Each line that is written while an operation is worked on has its id and kind, in whatever library: those of a batch are apart."""
+    """Each log line has the id and kind of its own operation, from any library, even while a batch runs side by side."""
 
     async def handler(number: int) -> int:
         await asyncio.sleep(number)
@@ -270,8 +270,8 @@ def test_lines_of_the_log_name_the_operation() -> None:
     ]
 
 
-def test_service_times_are_handed_on_now_and_then() -> None:
-    """After the first batch, and then not more often than every ten seconds."""
+def test_service_times_are_reported_now_and_then() -> None:
+    """Service times are reported after the first batch, and from then on at most every ten seconds."""
     with deployed(single(echo)) as service:
         flushes: list[float] = []
         service_times = service.lab.system.service_times

@@ -1,4 +1,4 @@
-"""Claiming: one call at first, two on a redelivery, and what comes between."""
+"""Claiming: one call for a first delivery, two for a redelivery, and races between the two."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DAY = timedelta(days=1)
 
 
 class Claims:
-    """A claimer, its records with faults, and a clock that a test turns."""
+    """A claimer, its records with faults, and a clock that a test sets."""
 
     def __init__(self) -> None:
         self.now: datetime = START
@@ -50,7 +50,7 @@ def claims(test: Callable[[Claims], Awaitable[None]]) -> Callable[[], None]:
 
 @claims
 async def test_first_claim_is_one_call(at: Claims) -> None:
-    """The first claim reads nothing."""
+    """A first claim is one update, without a read."""
     assert isinstance(await at.claim(), Mine)
     assert at.faults.calls == ["claim"]
     assert (at.record.attempt, at.record.token, at.record.expires_at) == (1, "t", START + timedelta(seconds=1_209_600))
@@ -58,7 +58,7 @@ async def test_first_claim_is_one_call(at: Claims) -> None:
 
 @claims
 async def test_a_redelivery_is_two_calls(at: Claims) -> None:
-    """The refused claim's answer says what to do next."""
+    """On a redelivery the refused update returns the record, and a second update claims the next attempt."""
     await at.claim()
     at.now += timedelta(seconds=61)
     at.faults.calls.clear()
@@ -69,7 +69,7 @@ async def test_a_redelivery_is_two_calls(at: Claims) -> None:
 
 @claims
 async def test_held(at: Claims) -> None:
-    """A live lease holds for what is left of it."""
+    """A live lease holds everyone off for the rest of its time."""
     await at.claim()
     at.now += timedelta(seconds=20)
     assert await at.claim("u") == Held(seconds=40)
@@ -77,7 +77,7 @@ async def test_held(at: Claims) -> None:
 
 @claims
 async def test_a_lost_answer_is_mine(at: Claims) -> None:
-    """A claim that took effect and was not answered is recognised by its token, and spends no second attempt."""
+    """A claim whose answer was lost is recognised by its token and spends no second attempt."""
     at.faults.fail("claim", after=True)
     with pytest.raises(DependencyUnavailable):
         await at.claim()
@@ -87,7 +87,7 @@ async def test_a_lost_answer_is_mine(at: Claims) -> None:
 
 @claims
 async def test_a_lost_answer_to_a_later_claim_is_mine(at: Claims) -> None:
-    """The same at attempt 2, where the first call was refused."""
+    """A lost answer to the claim of attempt 2 is recognised in the same way."""
     await at.claim()
     at.now += timedelta(seconds=61)
     at.faults.fail("claim", after=True, skip=1)
@@ -98,8 +98,8 @@ async def test_a_lost_answer_to_a_later_claim_is_mine(at: Claims) -> None:
 
 
 @claims
-async def test_what_was_seen_is_stale(at: Claims) -> None:
-    """Another claim between the look and the claim wins, and this one is held."""
+async def test_claimed_meanwhile(at: Claims) -> None:
+    """If another worker claims between the refusal and the second update, it wins and this one is held."""
     await at.claim()
     at.now += timedelta(seconds=61)
     at.faults.meanwhile("claim", lambda: at.claim("other"), skip=1)
@@ -109,7 +109,7 @@ async def test_what_was_seen_is_stale(at: Claims) -> None:
 
 @claims
 async def test_decided_meanwhile(at: Claims) -> None:
-    """A decision between the look and the claim is learned."""
+    """If the operation is decided between the refusal and the second update, the claim returns the outcome."""
     await at.claim()
     at.now += timedelta(seconds=61)
 
@@ -124,7 +124,7 @@ async def test_decided_meanwhile(at: Claims) -> None:
 
 @claims
 async def test_exhausted(at: Claims) -> None:
-    """Attempts spent and no live lease: the claim decides `failed`, which keeps the input; a second one finds that."""
+    """With all attempts spent and no live lease, the claim decides `failed` and keeps the input; a second claim finds that."""
     for token in ("a", "b"):
         assert isinstance(await at.claim(token, attempts=2), Mine)
         at.now += timedelta(seconds=61)
@@ -139,7 +139,7 @@ async def test_exhausted(at: Claims) -> None:
 
 @claims
 async def test_exhaustion_is_not_decided_under_a_live_lease(at: Claims) -> None:
-    """The last attempt renewed between the look and the decision: it is held, and may still succeed."""
+    """If the last attempt renews before exhaustion is decided, the operation is held and may still succeed."""
     assert isinstance(await at.claim("a", attempts=1), Mine)
     at.now += timedelta(seconds=61)
     at.faults.meanwhile("decide", lambda: at.records.renew("a" * 32, held=Claim(attempt=1, token="a"), lease=60))
@@ -148,8 +148,8 @@ async def test_exhaustion_is_not_decided_under_a_live_lease(at: Claims) -> None:
 
 
 @claims
-async def test_an_old_message_is_only_looked_at(at: Claims) -> None:
-    """An operation older than its window is decided, not begun: the handler never gets it."""
+async def test_an_old_message_is_not_begun(at: Claims) -> None:
+    """An operation older than its window is decided `failed`, and its handler never runs."""
     at.now += 11 * DAY
     verdict = await at.claim()
     assert isinstance(verdict, Decided)
@@ -159,7 +159,7 @@ async def test_an_old_message_is_only_looked_at(at: Claims) -> None:
 
 @claims
 async def test_a_worker_whose_clock_is_ahead(at: Claims) -> None:
-    """Whether an operation is too old is judged by the store's time: a fast clock only costs a read."""
+    """The store's time decides whether an operation is too old; a worker's fast clock only costs a read."""
     at.skew = 12 * DAY
     assert isinstance(await at.claim(), Mine)
     assert at.faults.calls == ["get", "claim"]
@@ -167,7 +167,7 @@ async def test_a_worker_whose_clock_is_ahead(at: Claims) -> None:
 
 @claims
 async def test_an_old_message_of_a_live_claim(at: Claims) -> None:
-    """An operation that runs while its window ends is not failed under its worker."""
+    """An operation that is running when its window ends is not failed under its worker."""
     at.now += 10 * DAY - timedelta(seconds=10)
     await at.claim()
     at.now += timedelta(seconds=30)
@@ -175,10 +175,10 @@ async def test_an_old_message_of_a_live_claim(at: Claims) -> None:
 
 
 @claims
-async def test_release_holds_everybody_off(at: Claims) -> None:
-    """A backoff is in the lease: whoever gets the message sooner is held, whatever the queue does."""
-    any_: Any = await at.claim()
-    await at.records.release("a" * 32, held=Claim(attempt=1, token=any_.record.token), backoff=30)
+async def test_a_release_holds_everyone_off(at: Claims) -> None:
+    """The lease contains the backoff, so a message that the queue delivers sooner is held."""
+    claimed: Any = await at.claim()
+    await at.records.release("a" * 32, held=Claim(attempt=1, token=claimed.record.token), backoff=30)
     assert await at.claim("u") == Held(seconds=30)
     at.now += timedelta(seconds=30)
     assert isinstance(await at.claim("u"), Mine)

@@ -1,4 +1,4 @@
-"""Dead letters: a worker that never handles."""
+"""Dead letters: settled by the rules of a worker that never runs a handler."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_never_claimed() -> None:
 
 
 def test_decided() -> None:
-    """Of a decided operation the document is repaired and the dead letter deleted."""
+    """For a decided operation, the document is repaired and the dead letter deleted."""
     with lab(single(handle), workers=0) as one:
         operation_id, message = dead(one)
         claim(one, message)
@@ -61,7 +61,7 @@ def test_decided() -> None:
 
 
 def test_a_live_lease() -> None:
-    """While somebody works on it, a dead letter waits; then it is settled."""
+    """A dead letter waits while another worker holds its operation, and is settled afterwards."""
     with lab(single(handle), workers=0) as one:
         operation_id, message = dead(one)
         claim(one, message, lease=50)
@@ -72,7 +72,7 @@ def test_a_live_lease() -> None:
 
 
 def test_exhausted() -> None:
-    """Attempts spent and no live lease: the operation is failed, and its input kept."""
+    """With all attempts spent and no live lease, the operation fails and its record keeps the input."""
     with lab(single(handle, attempts=1), workers=0) as one:
         operation_id, message = dead(one)
         claim(one, message, lease=5)
@@ -87,7 +87,7 @@ def test_exhausted() -> None:
 
 
 def test_somebody_claims_meanwhile() -> None:
-    """Exhaustion is not decided where the last attempt renews in between; it is looked at again later."""
+    """If the last attempt renews before exhaustion is decided, the dead letter stays and is settled later."""
     with lab(single(handle, attempts=1), workers=0) as one:
         operation_id, message = dead(one)
         claim(one, message, lease=5)
@@ -105,7 +105,7 @@ def test_somebody_claims_meanwhile() -> None:
 
 
 def test_expired() -> None:
-    """A dead letter keeps its age: older than its window, the operation is failed."""
+    """A dead letter keeps its age: the operation fails once it is older than its window."""
     with lab(single(handle), workers=0) as one:
         operation_id, _ = dead(one)
         one.system.advance(11 * 86_400)
@@ -117,7 +117,7 @@ def test_expired() -> None:
 
 
 def test_unknown_kind_or_version_stays() -> None:
-    """What a newer worker may know stays in the queue: nothing is failed, parked or deleted."""
+    """A dead letter that a newer worker may know stays in the queue: nothing is failed, parked or deleted."""
     for changes in ({"kind": "invoice"}, {"version": "2"}):
         with lab(single(handle), workers=0) as one:
             operation_id, _ = dead(one, **changes)
@@ -128,7 +128,7 @@ def test_unknown_kind_or_version_stays() -> None:
 
 
 def test_an_unknown_kind_that_is_too_old() -> None:
-    """After its window a newer worker could only fail it, too: it ends as expired, before the queue drops its message."""
+    """After its window even a newer worker could only fail it, so it ends as expired before the queue drops its message."""
     with lab(single(handle), workers=0) as one:
         operation_id, _ = dead(one, kind="invoice")
         one.system.advance(11 * 86_400)
@@ -138,8 +138,8 @@ def test_an_unknown_kind_that_is_too_old() -> None:
         assert (one.system.dead_letters.peek(), one.system.parking.peek()) == ([], [])
 
 
-def test_a_too_old_unknown_kind_that_somebody_works_on() -> None:
-    """A live lease counts for an unknown kind as for any other: somebody knows it, and may still succeed."""
+def test_an_unknown_kind_that_is_too_old_but_held() -> None:
+    """A live lease counts for an unknown kind too: its holder knows the kind and may still succeed."""
     with lab(single(handle), workers=0) as one:
         operation_id, message = dead(one, kind="invoice")
         one.system.advance(11 * 86_400)
@@ -151,7 +151,7 @@ def test_a_too_old_unknown_kind_that_somebody_works_on() -> None:
 
 
 def test_an_enqueue_whose_answer_was_lost() -> None:
-    """The dead letter stays and is enqueued a second time: of the two messages one is handled."""
+    """If an enqueue's answer is lost, the dead letter stays and is enqueued again; only one of the two messages is handled."""
     began: list[int] = []
 
     async def count(number: int) -> int:
@@ -170,7 +170,7 @@ def test_an_enqueue_whose_answer_was_lost() -> None:
 
 
 def test_malformed_is_parked() -> None:
-    """What nobody can read is parked, out of the dead letters."""
+    """A dead letter that no worker can read moves to the parking queue."""
     with lab(single(handle), workers=0) as one:
         one.system.run(one.system.dead_letters.send(Envelope(body="?", attributes={})))
         one.system.start_worker()
@@ -179,7 +179,7 @@ def test_malformed_is_parked() -> None:
 
 
 def test_another_input_is_parked() -> None:
-    """A dead letter of another input than the record's is parked, and the document left alone."""
+    """A dead letter of another input than the record's is parked, and the document stays as it is."""
     with lab(single(handle), workers=0) as one:
         operation_id, message = dead(one)
         other = replace(message, submission=replace(message.submission, digest="e"))
@@ -191,7 +191,7 @@ def test_another_input_is_parked() -> None:
 
 
 def test_outages_and_faults_leave_it_there(caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever fails, the dead letter stays, and is settled when that is over. A fault in offpoll is logged as an error."""
+    """Whatever fails, the dead letter stays and is settled afterwards. A fault in offpoll is logged as an error."""
     faults: list[Any] = [None, ZeroDivisionError("a bug"), ConfigurationError("no such queue")]
     for error in faults:
         with lab(single(handle), workers=0) as one:
@@ -210,7 +210,7 @@ def test_outages_and_faults_leave_it_there(caplog: pytest.LogCaptureFixture) -> 
 @pytest.mark.parametrize("error", [DependencyRefused("SQS", "no"), ConfigurationError("no such queue")], ids=["refused", "misconfigured"])
 @pytest.mark.parametrize(("verb", "changes"), [("hide", {"kind": "unknown"}), ("send", {"created_at": "x"})])
 def test_settling_raises_nothing(verb: str, changes: dict[str, str], error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    """A queue that can neither hide nor park a dead letter, even one that does not exist, is a warning and no fault in offpoll."""
+    """A queue that can neither hide nor park a dead letter, or does not exist, is a warning, not a fault in offpoll."""
     with lab(single(handle), workers=0) as one:
         one.submit()
         (envelope,) = one.system.queue.peek()
@@ -224,7 +224,7 @@ def test_settling_raises_nothing(verb: str, changes: dict[str, str], error: Exce
 
 
 def test_canceled_while_dead() -> None:
-    """A dead letter of a canceled operation is only deleted."""
+    """The dead letter of a canceled operation is deleted, and its document shows the cancel."""
     with lab(single(handle), workers=0) as one:
         operation_id, message = dead(one)
         claim(one, message, lease=5)
@@ -237,7 +237,7 @@ def test_canceled_while_dead() -> None:
 
 
 def test_a_message_that_is_never_finished_ends_here() -> None:
-    """A message that is delivered too often, without attempts, comes here and back again: nothing is lost on the way."""
+    """A message that was delivered too often, without an attempt, becomes a dead letter, returns to the queue, and is handled."""
     with lab(single(handle), workers=0) as one:
         operation_id = one.submit()
         for _ in range(8):

@@ -1,34 +1,32 @@
-"""One delivery through the protocol: every way in which a handler can end."""
+"""One delivery, from claim to deletion: every way in which a handler can end."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from tests.support.handlers import Handler, outcome_of, settled
 from tests.support.lab import lab, single
+from tests.support.scripted_handler import ScriptedHandler
 
 from offpoll.errors import Fail
 from offpoll.operation import Operation
 
-# --- how handlers end ---------------------------------------------------------------------------
-
 
 def test_success() -> None:
-    """A result is recorded, shown and fetched, and the message is gone."""
-    handler = Handler()
+    """A result is recorded and published, the service returns it, and the message is deleted."""
+    handler = ScriptedHandler()
     with lab(single(handler.function())) as one:
         operation_id = one.submit(7)
         document = one.until_done(operation_id)
         assert (document.status, document.attempt, document.revision) == ("succeeded", 1, 2)
-        assert outcome_of(one, operation_id).result == "7"
+        assert one.outcome(operation_id).result == "7"
         assert one.system.run(one.system.service.get("order", operation_id)).result == "7"
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 def test_fail_is_final() -> None:
-    """`Fail` ends the operation at once; the failed record keeps the input, and a succeeded one does not."""
-    handler = Handler(Fail("out_of_stock", "There is none left.", sku="A1"))
+    """`Fail` ends the operation at once. A failed record keeps the input, a succeeded one does not."""
+    handler = ScriptedHandler(Fail("out_of_stock", "There is none left.", sku="A1"))
     with lab(single(handler.function())) as one:
         operation_id, other = one.submit(1), one.submit(2)
         document = one.until_done(operation_id)
@@ -47,18 +45,18 @@ def test_fail_is_final() -> None:
     ids=lambda members: next(iter(members)),
 )
 def test_fail_with_odd_members(members: dict[str, Any]) -> None:
-    """Whatever a handler puts into its `Fail`, the operation ends with its code: JSON that fits the record and the document."""
-    with lab(single(Handler(Fail("odd", "It is odd.", **members)).function())) as one:
+    """Whatever a handler puts into its `Fail`, the operation ends with that code, in JSON that fits record and document."""
+    with lab(single(ScriptedHandler(Fail("odd", "It is odd.", **members)).function())) as one:
         operation_id = one.submit()
         error = one.until_done(operation_id).error
         assert error is not None
         assert (error["code"], error["message"]) == ("odd", "It is odd.")
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 def test_an_exception_gets_another_attempt_after_a_backoff() -> None:
     """An exception releases the claim; the next attempt begins after its backoff, which doubles."""
-    handler = Handler(RuntimeError("secret text"), RuntimeError(), seconds=0.0)
+    handler = ScriptedHandler(RuntimeError("secret text"), RuntimeError(), seconds=0.0)
     with lab(single(handler.function())) as one:
         operation_id = one.submit()
         one.system.advance(1.9)  # the first backoff lasts 2 to 4 s
@@ -70,12 +68,12 @@ def test_an_exception_gets_another_attempt_after_a_backoff() -> None:
         assert handler.began == [1, 2]
         document = one.until_done(operation_id, within=12)
         assert (document.status, document.attempt, handler.began) == ("succeeded", 3, [1, 2, 3])
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 def test_attempts_exhausted() -> None:
     """The last attempt's exception fails the operation, with the error's name and without its text."""
-    handler = Handler(*[ValueError("secret text")] * 3)
+    handler = ScriptedHandler(*[ValueError("secret text")] * 3)
     with lab(single(handler.function())) as one:
         operation_id = one.submit()
         error = one.until_done(operation_id).error
@@ -83,12 +81,12 @@ def test_attempts_exhausted() -> None:
         assert (error["code"], error["cause"], error["attempts"]) == ("attempts_exhausted", "ValueError", 3)
         assert "secret text" not in str(error)
         assert handler.began == [1, 2, 3]
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 def test_result_too_large() -> None:
-    """A result over the limit fails the operation, with no second attempt."""
-    handler = Handler("x" * 100)
+    """A result over the limit fails the operation without a second attempt."""
+    handler = ScriptedHandler("x" * 100)
     with lab(single(handler.function()), result_limit=100) as one:
         error = one.until_done(one.submit()).error
         assert error is not None
@@ -97,8 +95,8 @@ def test_result_too_large() -> None:
 
 
 def test_a_result_is_measured_in_bytes() -> None:
-    """Over the limit counts what is stored, UTF-8: a text that is short in characters fails too, with no second attempt."""
-    handler = Handler("é" * 60, "é" * 45)
+    """The limit counts the bytes that are stored, in UTF-8, so a text with fewer characters can exceed it too."""
+    handler = ScriptedHandler("é" * 60, "é" * 45)
     with lab(single(handler.function()), result_limit=100) as one:
         error = one.until_done(one.submit()).error
         assert error is not None
@@ -108,7 +106,7 @@ def test_a_result_is_measured_in_bytes() -> None:
 
 
 def test_result_of_another_type() -> None:
-    """A result that the handler's own annotation refuses fails the operation, with no second attempt."""
+    """A result that does not fit the handler's annotation fails the operation without a second attempt."""
     runs = []
 
     async def handle(number: int) -> int:
@@ -123,8 +121,8 @@ def test_result_of_another_type() -> None:
 
 
 def test_input_of_another_type() -> None:
-    """An input that a foreign producer did not check fails the operation, and the handler never runs."""
-    handler = Handler()
+    """An invalid input, from a producer that did not check it, fails the operation, and the handler never runs."""
+    handler = ScriptedHandler()
     with lab(single(handler.function()), workers=0) as one:
         operation_id = one.submit()
         for held in one.system.queue._held.values():
@@ -137,19 +135,19 @@ def test_input_of_another_type() -> None:
 
 
 def test_timeout() -> None:
-    """An attempt over its timeout is stopped and the operation failed, at once and for good."""
-    handler = Handler(seconds=1000)
+    """An attempt over its timeout is stopped, and the operation fails for good."""
+    handler = ScriptedHandler(seconds=1000)
     with lab(single(handler.function(), timeout=20)) as one:
         operation_id = one.submit()
         error = one.until_done(operation_id, within=22).error
         assert error is not None
         assert error["code"] == "timed_out"
         assert (handler.began, handler.ended) == ([1], ["cancelled"])
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 def test_a_plain_function() -> None:
-    """A plain function is a handler too."""
+    """A plain function can be a handler too."""
 
     def handle(number: int, operation: Operation) -> int:
         operation.progress(0.5)
@@ -158,4 +156,4 @@ def test_a_plain_function() -> None:
     with lab(single(handle)) as one:
         operation_id = one.submit(1)
         one.until_done(operation_id)
-        assert outcome_of(one, operation_id).result == "2"
+        assert one.outcome(operation_id).result == "2"

@@ -1,4 +1,4 @@
-"""One delivery through the protocol: what a worker makes of its claim, its lease and its release."""
+"""One delivery, from claim to deletion: what a worker does with its claim, its lease and its release."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.support.handlers import Handler, outcome_of, settled
 from tests.support.lab import Lab, lab, single
+from tests.support.scripted_handler import ScriptedHandler
 
 from offpoll.operation import Operation, Outcome, Status
 from offpoll.records import Undecided
@@ -19,7 +19,7 @@ from offpoll.work.handle import Ended, Stopped
 from offpoll.work.job import Job, Stop
 
 
-def processor(one: Lab) -> Any:
+def delivery_processor(one: Lab) -> Any:
     return one.system._workers[0][0]._loops[0].work.__self__  # type: ignore[attr-defined]
 
 
@@ -35,7 +35,7 @@ def sleeping(seconds: float) -> Callable[[], Awaitable[None]]:
 
 
 def test_a_claim_that_lapsed_before_it_was_known() -> None:
-    """A claim whose answer was lost in an outage longer than its lease is renewed before the handler begins, as the same attempt."""
+    """If an outage outlasts a claim whose answer was lost, the claim is renewed, as the same attempt, before the handler begins."""
     live: list[bool] = []
     with lab(Handlers.watching(live)) as one:
         Handlers.lab = one
@@ -49,7 +49,7 @@ def test_a_claim_that_lapsed_before_it_was_known() -> None:
 
 
 class Handlers:
-    """A handler that looks, all the time, whether its lease is live."""
+    """A handler that keeps checking whether its lease is live."""
 
     lab: Lab
 
@@ -68,8 +68,8 @@ class Handlers:
 
 
 def test_a_claim_that_was_lost_before_it_was_known() -> None:
-    """The same where somebody else has claimed meanwhile, by the time it asks: no handler begins, and the message is left alone."""
-    handler = Handler()
+    """If another worker has claimed by the time this one asks, it begins no handler and leaves the message alone."""
+    handler = ScriptedHandler()
     with lab(single(handler.function())) as one:
         one.on_records.fail("claim", after=True)
         one.on_records.fail("claim", times=8)
@@ -87,8 +87,8 @@ def test_a_claim_that_was_lost_before_it_was_known() -> None:
 
 
 def test_the_lease_counts_from_before_the_claim() -> None:
-    """A claim that is answered late leaves so much less of its lease: nobody knows when in between it took effect."""
-    with lab(single(Handler(seconds=100).function())) as one:
+    """The lease counts from before the claim's call, because a late answer does not say when the claim took effect."""
+    with lab(single(ScriptedHandler(seconds=100).function())) as one:
         one.on_records.meanwhile("claim", sleeping(5), after=True)
         one.submit()
         one.system.advance(5.2)
@@ -99,8 +99,8 @@ def test_the_lease_counts_from_before_the_claim() -> None:
 
 @pytest.mark.parametrize(("timeout", "status"), [(110, "failed"), (130, "succeeded")])
 def test_a_rerun_gets_the_rest_of_the_timeout(timeout: float, status: str) -> None:
-    """After a lapse the handler runs again for what is left of its attempt's timeout; the outage between does not count."""
-    handler = Handler(seconds=100)
+    """After a lapse the handler runs again for the rest of its attempt's timeout; the outage in between does not count."""
+    handler = ScriptedHandler(seconds=100)
     with lab(single(handler.function(), timeout=timeout)) as one:
         operation_id = one.submit()
         one.system.advance(5)
@@ -117,7 +117,7 @@ def test_a_rerun_gets_the_rest_of_the_timeout(timeout: float, status: str) -> No
 
 
 class RunsOn:
-    """A runner whose handler has been told to stop, and runs on until it is let go of."""
+    """A runner whose handler was told to stop, and runs on until it is let go."""
 
     def __init__(self, reason: Stop) -> None:
         self.reason, self.go, self.let_go = reason, asyncio.Event(), asyncio.Event()
@@ -133,10 +133,10 @@ class RunsOn:
 
 
 def test_a_cancel_does_not_wait_for_a_thread() -> None:
-    """Of a decided operation the outcome is shown and the message deleted while its handler still runs; only the slot waits."""
-    with lab(single(Handler().function()), concurrency=1) as one:
+    """After a cancel, the outcome is published and the message deleted while the handler still runs; only the slot waits."""
+    with lab(single(ScriptedHandler().function()), concurrency=1) as one:
         runner = RunsOn(Stop.DECIDED)
-        object.__setattr__(processor(one), "runner", runner)
+        object.__setattr__(delivery_processor(one), "runner", runner)
         operation_id = one.submit()
         one.system.advance(1)
         record = one.record(operation_id)
@@ -160,8 +160,8 @@ def test_a_cancel_does_not_wait_for_a_thread() -> None:
 
 
 def test_a_copy_meets_the_backoff() -> None:
-    """A second copy of the message, delivered at once after a failed attempt, starts nothing before the backoff has ended."""
-    handler = Handler(RuntimeError(), seconds=0.0)
+    """A second copy of the message, delivered right after a failed attempt, starts nothing before the backoff has ended."""
+    handler = ScriptedHandler(RuntimeError(), seconds=0.0)
     with lab(single(handler.function()), workers=2) as one:
         operation_id = one.submit(key="k")
         one.system.advance(0.5)
@@ -171,13 +171,13 @@ def test_a_copy_meets_the_backoff() -> None:
         assert handler.began == [1]
         assert one.until_done(operation_id, within=10).attempt == 2
         one.system.advance(60)
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 @pytest.mark.parametrize(("random", "seconds"), [(0.0, 2.0), (1.0, 4.0)])
 def test_the_backoffs_jitter(random: float, seconds: float) -> None:
-    """A backoff lasts between half and all of what it may."""
-    with lab(single(Handler(RuntimeError(), seconds=0.0).function()), workers=0) as one:
+    """A backoff lasts between half and all of its limit."""
+    with lab(single(ScriptedHandler(RuntimeError(), seconds=0.0).function()), workers=0) as one:
         one.system._random = SimpleNamespace(random=lambda: random)  # type: ignore[assignment]
         one.system.start_worker()
         began = one.system.loop.now()
@@ -191,8 +191,8 @@ def test_the_backoffs_jitter(random: float, seconds: float) -> None:
 
 
 def test_a_release_that_came_too_late() -> None:
-    """Where another attempt began before the release, the message is its holder's: it is not hidden with this one's backoff."""
-    handler = Handler(RuntimeError(), seconds=1.0)
+    """If another attempt began before the release, this worker does not hide the message, which is the other's now."""
+    handler = ScriptedHandler(RuntimeError(), seconds=1.0)
     with lab(single(handler.function())) as one:
         operation_id = one.submit()
 
@@ -208,8 +208,8 @@ def test_a_release_that_came_too_late() -> None:
 
 
 def test_a_release_after_a_decision() -> None:
-    """Where the operation was decided before the release, its outcome is shown and the message deleted at once."""
-    with lab(single(Handler(RuntimeError()).function())) as one:
+    """If the operation was decided before the release, its outcome is published and the message deleted at once."""
+    with lab(single(ScriptedHandler(RuntimeError()).function())) as one:
         operation_id = one.submit()
 
         async def cancel() -> None:
@@ -219,13 +219,13 @@ def test_a_release_after_a_decision() -> None:
 
         one.on_records.meanwhile("release", cancel)
         one.system.advance(1.5)
-        assert outcome_of(one, operation_id).status == "canceled"
-        settled(one, operation_id)
+        assert one.outcome(operation_id).status == "canceled"
+        one.assert_settled(operation_id)
 
 
 def test_a_release_whose_answer_was_lost() -> None:
-    """It counts: the message comes back when the backoff has ended, not when its visibility does."""
-    handler = Handler(RuntimeError(), seconds=0.0)
+    """A release whose answer was lost counts: the message comes back after the backoff, not after its visibility timeout."""
+    handler = ScriptedHandler(RuntimeError(), seconds=0.0)
     with lab(single(handler.function())) as one:
         one.on_records.fail("release", after=True)
         operation_id = one.submit()
@@ -236,8 +236,8 @@ def test_a_release_whose_answer_was_lost() -> None:
 
 
 def test_a_beat_under_way_does_not_undo_the_giving_back() -> None:
-    """A beat that hides the message late, while it is given back, is waited for: the next attempt begins after its backoff."""
-    handler = Handler(RuntimeError(), seconds=12.0)
+    """Giving a message back waits for a heartbeat that is just hiding it, so the next attempt begins after its backoff."""
+    handler = ScriptedHandler(RuntimeError(), seconds=12.0)
     with lab(single(handler.function())) as one:
         one.on_queue.meanwhile("hide", sleeping(3))
         one.submit()
@@ -246,8 +246,8 @@ def test_a_beat_under_way_does_not_undo_the_giving_back() -> None:
 
 
 def test_a_beat_under_way_does_not_meet_the_deletion() -> None:
-    """A beat that is under way at the end is over before the message is deleted, and no other one begins."""
-    with lab(single(Handler(seconds=12.0).function())) as one:
+    """A heartbeat that is under way at the end finishes before the message is deleted, and no other one begins."""
+    with lab(single(ScriptedHandler(seconds=12.0).function())) as one:
         one.on_queue.meanwhile("hide", sleeping(3))
         seen: list[tuple[bool, bool]] = []
 
@@ -261,15 +261,15 @@ def test_a_beat_under_way_does_not_meet_the_deletion() -> None:
 
 
 def test_a_delivery_that_comes_while_stopping() -> None:
-    """What was received while the worker was told to stop is given back at once, unclaimed."""
-    handler = Handler()
+    """A message received while the worker is stopping is given back at once, unclaimed."""
+    handler = ScriptedHandler()
     with lab(single(handler.function()), workers=1) as one:
         one.system.advance(1)
-        it, work = one.system._workers[0][0], processor(one)
-        it.stop()
+        worker, processor = one.system._workers[0][0], delivery_processor(one)
+        worker.stop()
         one.system.advance(1)
         one.submit()
         (delivery,) = one.system.run(one.system.queue.receive(limit=1, wait=0))
-        one.system.run(work.process(delivery))
+        one.system.run(processor.process(delivery))
         assert one.system.run(one.system.queue.depth()).visible == 1
-        assert (one.on_records.calls, handler.began, it.held) == ([], [], 0)
+        assert (one.on_records.calls, handler.began, worker.held) == ([], [], 0)

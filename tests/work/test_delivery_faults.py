@@ -1,4 +1,4 @@
-"""One delivery through the protocol: every step that fails."""
+"""One delivery, from claim to deletion: every step that can fail."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.support.handlers import Handler, settled
 from tests.support.lab import Lab, lab, single
+from tests.support.scripted_handler import ScriptedHandler
 
 from offpoll.errors import DependencyRefused, DocumentExists, Fail, HandlerStopped
 from offpoll.operation import Operation
@@ -16,26 +16,24 @@ from offpoll.queue import Message
 from offpoll.records import Update
 from offpoll.work.job import Stop
 
-# --- faults -------------------------------------------------------------------------------------
-
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize(("target", "verb"), [("records", "claim"), ("records", "decide"), ("store", "replace"), ("queue", "delete")])
 def test_each_step_survives_a_fault(target: str, verb: str, after: bool) -> None:
-    """Whichever call fails or loses its answer, the step is repeated: one attempt, one run, one outcome."""
-    handler = Handler()
+    """If a call fails or loses its answer, the worker repeats the step: one attempt, one run, one outcome."""
+    handler = ScriptedHandler()
     with lab(single(handler.function())) as one:
         getattr(one, f"on_{target}").fail(verb, times=3, after=after)
         operation_id = one.submit()
         document = one.until_done(operation_id)
         one.system.advance(60)
         assert (document.status, document.attempt, handler.began) == ("succeeded", 1, [1])
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 def test_the_record_is_out_of_reach_at_decide() -> None:
-    """Result, lease and message are kept for as long as it takes; meanwhile nothing new is received; no attempt is spent."""
-    handler = Handler(seconds=5)
+    """The worker keeps result, lease and message until the record is back, receives nothing new, and spends no attempt."""
+    handler = ScriptedHandler(seconds=5)
     with lab(single(handler.function())) as one:
         operation_id = one.submit(1)
         one.system.advance(4)
@@ -54,8 +52,8 @@ def test_the_record_is_out_of_reach_at_decide() -> None:
 
 @pytest.mark.parametrize("seconds", [5, 60], ids=["at decide", "while it runs"])
 def test_idle_workers_in_an_outage(seconds: float, caplog: pytest.LogCaptureFixture) -> None:
-    """However long the table is away, workers that have nothing to do take nothing over: its holder hides the message, and says why."""
-    handler = Handler(seconds=seconds)
+    """However long the table is down, idle workers take nothing over: the holder keeps the message hidden and logs why."""
+    handler = ScriptedHandler(seconds=seconds)
     with lab(single(handler.function()), workers=3) as one:
         operation_id = one.submit()
         one.system.advance(4)
@@ -66,12 +64,12 @@ def test_idle_workers_in_an_outage(seconds: float, caplog: pytest.LogCaptureFixt
         one.on_records.up()
         document = one.until_done(operation_id, within=200)
         assert (document.status, document.attempt) == ("succeeded", 1)
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 def test_the_store_is_down_at_publish() -> None:
-    """The outcome is recorded once; the document follows when the store is back, and only then the message is deleted."""
-    handler = Handler(seconds=5)
+    """The outcome is recorded once; when the store is back, the document is published, and only then the message deleted."""
+    handler = ScriptedHandler(seconds=5)
     with lab(single(handler.function())) as one:
         operation_id = one.submit()
         one.system.advance(4)
@@ -84,12 +82,12 @@ def test_the_store_is_down_at_publish() -> None:
         one.on_store.up()
         assert one.until_done(operation_id, within=60).status == "succeeded"
         assert handler.began == [1]
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 def test_an_outage_longer_than_the_lease_spends_no_attempt() -> None:
-    """A handler whose lease lapses is stopped; when the record is back and the claim stands, it runs again under the same attempt."""
-    handler = Handler(seconds=100)
+    """A lapsed lease stops the handler; if the claim still stands when the record is back, it runs again in the same attempt."""
+    handler = ScriptedHandler(seconds=100)
     with lab(single(handler.function())) as one:
         operation_id = one.submit()
         one.system.advance(5)
@@ -101,12 +99,12 @@ def test_an_outage_longer_than_the_lease_spends_no_attempt() -> None:
         one.on_records.up()
         document = one.until_done(operation_id, within=200)
         assert (document.attempt, handler.began, handler.ended) == (1, [1, 1], ["cancelled", "ended"])
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 def test_a_lost_lease() -> None:
-    """A worker whose claim was overtaken stops its handler, publishes nothing and deletes nothing."""
-    handler = Handler(seconds=1000)
+    """A worker that lost its claim to another stops its handler, publishes nothing and deletes nothing."""
+    handler = ScriptedHandler(seconds=1000)
     with lab(single(handler.function())) as one:
         operation_id = one.submit()
         one.system.advance(5)
@@ -122,8 +120,8 @@ def test_a_lost_lease() -> None:
 
 
 def test_a_refusal_gives_the_message_back() -> None:
-    """What a dependency refuses again and again is given back, and the worker goes on; mended, the operation ends."""
-    handler = Handler()
+    """If a dependency keeps refusing, the worker gives the message back and goes on; once mended, the operation ends."""
+    handler = ScriptedHandler()
     with lab(single(handler.function())) as one:
         one.on_records.fail("claim", times=5, error=DependencyRefused("DynamoDB", "no", code="AccessDenied"))
         operation_id = one.submit()
@@ -133,8 +131,8 @@ def test_a_refusal_gives_the_message_back() -> None:
 
 
 def test_a_result_that_the_table_refuses() -> None:
-    """A result that the record cannot take fails the operation at once: no waiting, no second attempt, and others are not held up."""
-    handler = Handler()
+    """A result that the table cannot hold fails the operation at once, without waiting and without a second attempt."""
+    handler = ScriptedHandler()
     with lab(single(handler.function())) as one:
         one.on_records.fail("decide", error=DependencyRefused("DynamoDB", "Item size has exceeded …", code="ValidationException"))
         operation_id = one.submit(1)
@@ -148,12 +146,12 @@ def test_a_result_that_the_table_refuses() -> None:
         assert record is not None
         assert record.input == b"1"
         assert (handler.began, one.on_records.count("decide")) == ([1], 2)
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 def test_another_refusal_does_not_fail_the_operation() -> None:
-    """A permission that is missing at decide is the operator's to mend: the result is kept, and recorded then."""
-    handler = Handler()
+    """If a permission is missing at decide, the worker keeps the result and records it once the operator has granted that."""
+    handler = ScriptedHandler()
     with lab(single(handler.function())) as one:
         one.on_records.fail("decide", times=3, error=DependencyRefused("DynamoDB", "no", code="AccessDeniedException"))
         document = one.until_done(one.submit(), within=30)
@@ -161,20 +159,20 @@ def test_another_refusal_does_not_fail_the_operation() -> None:
 
 
 def test_a_missing_document_is_created_by_the_outcome() -> None:
-    """Where no document can be read (S3 answers 403 for a missing one), the terminal publish creates it."""
-    with lab(single(Handler().function()), workers=0) as one:
+    """If the document is missing (S3 answers 403 for that), the terminal publish creates it."""
+    with lab(single(ScriptedHandler().function()), workers=0) as one:
         operation_id = one.submit()
         one.system.store._objects.clear()
         one.system.start_worker()
         one.system.advance(2)
         document = one.document(operation_id)
         assert (document.status, document.revision) == ("succeeded", 1)
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 def test_a_missing_document_that_cannot_be_created_for_long() -> None:
-    """Where the create fails too, the message stays until it works: the handler does not run again."""
-    handler = Handler()
+    """If creating the document fails too, the message stays until it works, and the handler does not run again."""
+    handler = ScriptedHandler()
     with lab(single(handler.function()), workers=0) as one:
         operation_id = one.submit()
         one.system.store._objects.clear()
@@ -185,12 +183,12 @@ def test_a_missing_document_that_cannot_be_created_for_long() -> None:
         one.system.advance(700)
         assert one.document(operation_id).status == "succeeded"
         assert handler.began == [1]
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 def test_a_document_that_exists_and_cannot_be_read() -> None:
-    """A 403 that the create reveals as a missing permission: the message is given back, and finished when that is granted."""
-    handler = Handler()
+    """If the create shows that a 403 was a missing permission, the message is given back and finished once that is granted."""
+    handler = ScriptedHandler()
     with lab(single(handler.function()), workers=0) as one:
         operation_id = one.submit()
         hidden = dict(one.system.store._objects)
@@ -202,22 +200,22 @@ def test_a_document_that_exists_and_cannot_be_read() -> None:
         one.system.store._objects.update(hidden)
         document = one.until_done(operation_id, within=60)
         assert (document.status, document.revision, handler.began) == ("succeeded", 2, [1])
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
-def test_a_fault_of_our_own_does_not_lose_the_message() -> None:
-    """An exception that nobody expected gives the message back: the next delivery finishes it."""
-    handler = Handler()
+def test_a_fault_in_offpoll_does_not_lose_the_message() -> None:
+    """An unexpected exception gives the message back, and the next delivery finishes the operation."""
+    handler = ScriptedHandler()
     with lab(single(handler.function())) as one:
         one.on_records.fail("decide", error=ZeroDivisionError("a bug"))
         operation_id = one.submit()
         document = one.until_done(operation_id, within=120)
         assert (document.status, document.attempt) == ("succeeded", 2)
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 def test_handler_stopped_is_not_swallowed() -> None:
-    """A plain handler that reports progress after a stop is unwound past its own `except Exception`."""
+    """After a stop, `progress()` unwinds a plain handler past its own `except Exception`."""
     caught = []
 
     def handle(number: int, operation: Operation) -> int:
@@ -247,8 +245,8 @@ def test_handler_stopped_is_not_swallowed() -> None:
 
 @pytest.mark.parametrize("how", ["a handler's Fail", "attempts spent", "a dead letter"])
 def test_an_input_that_no_record_can_keep(how: str) -> None:
-    """A failed operation whose message is larger than a table's item, by a producer of its own, ends all the same, without its input."""
-    handler = Handler(*([Fail("no", "No.")] if how == "a handler's Fail" else []), seconds=100)
+    """If another producer's message is larger than a table's item, a failed operation still ends, without its input."""
+    handler = ScriptedHandler(*([Fail("no", "No.")] if how == "a handler's Fail" else []), seconds=100)
     with lab(single(handler.function(), attempts=1), workers=0) as one:
         operation_id = one.submit()
         refuse_large_items(one)
@@ -267,11 +265,11 @@ def test_an_input_that_no_record_can_keep(how: str) -> None:
         record = one.record(operation_id)
         assert record is not None
         assert (document.status, record.input, len(handler.began) < 2) == ("failed", None, True)
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 def refuse_large_items(one: Lab) -> None:
-    """Let the records refuse what DynamoDB does: an item over 400 KiB."""
+    """Let the records refuse an item over 400 KiB, as DynamoDB does."""
     decide = one.system.records.decide
 
     async def limited(*args: Any, input: bytes | None = None, **kwargs: Any) -> Update:

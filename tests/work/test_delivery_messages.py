@@ -1,9 +1,9 @@
-"""One delivery through the protocol: cancels, duplicates, and messages that are not for this worker."""
+"""One delivery, from claim to deletion: cancels, duplicates, and messages that are not for this worker."""
 
 from __future__ import annotations
 
-from tests.support.handlers import Handler, outcome_of, settled
 from tests.support.lab import lab, single
+from tests.support.scripted_handler import ScriptedHandler
 
 from offpoll.operation import Outcome, Status
 from offpoll.queue import Message
@@ -13,20 +13,20 @@ from offpoll.records import Claim, Undecided
 
 
 def test_cancel_while_queued() -> None:
-    """A canceled operation that waits is never handled; its message is deleted."""
-    handler = Handler()
+    """An operation that is canceled while it waits is never handled, and its message is deleted."""
+    handler = ScriptedHandler()
     with lab(single(handler.function()), workers=0) as one:
         operation_id = one.submit()
         assert one.cancel(operation_id).status == "canceled"
         one.system.start_worker()
         one.system.advance(5)
         assert handler.began == []
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 def test_cancel_while_running() -> None:
-    """A running handler is stopped at the next renewal; the document is canceled from the cancel on."""
-    handler = Handler(seconds=1000)
+    """A cancel changes the document at once, and stops a running handler at its next renewal."""
+    handler = ScriptedHandler(seconds=1000)
     with lab(single(handler.function())) as one:
         operation_id = one.submit()
         one.system.advance(5)
@@ -34,12 +34,12 @@ def test_cancel_while_running() -> None:
         assert handler.ended == []
         one.system.advance(12)
         assert handler.ended == ["cancelled"]
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 def test_cancel_between_two_attempts() -> None:
-    """A cancel during a backoff, when nobody holds the operation: no further attempt begins, and the message is deleted."""
-    handler = Handler(ValueError("once"))
+    """After a cancel during a backoff, when no worker holds the operation, no attempt begins and the message is deleted."""
+    handler = ScriptedHandler(ValueError("once"))
     with lab(single(handler.function())) as one:
         operation_id = one.submit()
         one.system.advance(1.5)
@@ -49,12 +49,12 @@ def test_cancel_between_two_attempts() -> None:
         assert one.cancel(operation_id).status == "canceled"
         one.system.advance(30)
         assert handler.began == [1]
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 def test_cancel_races_completion() -> None:
-    """A cancel that is decided before the handler's result: one outcome, and the worker shows the canceller's."""
-    handler = Handler(seconds=2)
+    """If a cancel is decided before the handler's result, that is the only outcome, and the worker publishes it."""
+    handler = ScriptedHandler(seconds=2)
     with lab(single(handler.function())) as one:
         operation_id = one.submit()
 
@@ -69,8 +69,8 @@ def test_cancel_races_completion() -> None:
         one.on_records.meanwhile("decide", cancel)  # the canceller decides, and dies before it publishes
         document = one.until_done(operation_id)
         assert document.status == "canceled"
-        assert outcome_of(one, operation_id).result is None
-        settled(one, operation_id)
+        assert one.outcome(operation_id).result is None
+        one.assert_settled(operation_id)
 
 
 # --- deliveries ---------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ def test_cancel_races_completion() -> None:
 
 def test_a_duplicate_while_running() -> None:
     """A second delivery runs no second handler: it waits for the lease, finds the outcome, and is deleted."""
-    handler = Handler(seconds=100)
+    handler = ScriptedHandler(seconds=100)
     with lab(single(handler.function()), workers=2) as one:
         operation_id = one.submit(key="k")
         one.system.advance(3)
@@ -88,12 +88,12 @@ def test_a_duplicate_while_running() -> None:
         one.until_done(operation_id)
         one.system.advance(60)
         assert handler.began == [1]
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 def test_a_redelivery_repairs_a_stale_document() -> None:
-    """A worker that died between decide and publish: the next delivery shows the outcome, and no handler runs."""
-    handler = Handler()
+    """If a worker died between decide and publish, the next delivery publishes the outcome and runs no handler."""
+    handler = ScriptedHandler()
     with lab(single(handler.function()), workers=0) as one:
         operation_id = one.submit()
         submission = one.system.service.dependencies.board.submission_of(one.document(operation_id), owner="public")
@@ -107,12 +107,12 @@ def test_a_redelivery_repairs_a_stale_document() -> None:
         one.system.start_worker()
         assert one.until_done(operation_id).status == "succeeded"
         assert handler.began == []
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 def test_an_unknown_kind_is_given_back() -> None:
-    """A kind that this worker does not know is left for a newer one: nothing is failed, deleted or parked."""
-    handler = Handler()
+    """A worker leaves an unknown kind or version to a newer worker: it fails, deletes and parks nothing."""
+    handler = ScriptedHandler()
     with lab(single(handler.function()), workers=0) as one:
         operation_id = one.submit()
         envelope = one.system.queue.peek()[0]
@@ -132,8 +132,8 @@ def test_an_unknown_kind_is_given_back() -> None:
 
 
 def test_a_malformed_message_is_parked() -> None:
-    """What cannot be read goes to the parking queue as it is; its operation is failed first, and the worker goes on."""
-    handler = Handler()
+    """A message that cannot be read moves to the parking queue as it is, after its operation is failed; the worker goes on."""
+    handler = ScriptedHandler()
     with lab(single(handler.function()), workers=0) as one:
         operation_id = one.submit()
         envelope = one.system.queue.peek()[0]
@@ -151,8 +151,8 @@ def test_a_malformed_message_is_parked() -> None:
 
 
 def test_another_inputs_message_is_parked() -> None:
-    """A message whose digest is not the record's is parked before its input is handled; the document is left alone."""
-    handler = Handler()
+    """A message whose digest is not the record's is parked before its input is handled; its document stays as it is."""
+    handler = ScriptedHandler()
     with lab(single(handler.function())) as one:
         operation_id = one.submit(1)
         document = one.until_done(operation_id)
@@ -170,8 +170,8 @@ def test_another_inputs_message_is_parked() -> None:
 
 
 def test_a_document_of_another_input_is_left_alone() -> None:
-    """Where only the document differs (it was put there by hand), it is left alone and the message parked."""
-    handler = Handler(seconds=0.0)
+    """If only the document's digest differs (someone put it there), the document stays as it is and the message is parked."""
+    handler = ScriptedHandler(seconds=0.0)
     with lab(single(handler.function()), workers=0) as one:
         operation_id = one.submit(1)
         key = f"status/public/{operation_id}"
@@ -185,8 +185,8 @@ def test_a_document_of_another_input_is_left_alone() -> None:
 
 
 def test_unknown_fields_survive() -> None:
-    """What a newer writer put into the document is there after the worker's rewrite."""
-    with lab(single(Handler().function()), workers=0) as one:
+    """The worker's rewrite keeps fields that a newer writer put into the document."""
+    with lab(single(ScriptedHandler().function()), workers=0) as one:
         operation_id = one.submit()
         key = f"status/public/{operation_id}"
         one.system.store._objects[key] = one.system.store._objects[key][:-1] + b',"priority":3}'

@@ -6,16 +6,16 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.support.frozen import process
-from tests.support.handlers import Handler, outcome_of, settled
+from tests.support.freezable_worker import freezable_worker
 from tests.support.lab import Lab, lab, single
+from tests.support.scripted_handler import ScriptedHandler
 
 from offpoll.errors import DependencyUnavailable, KeyReused, NotCancelable
 from offpoll.operation import Operation
 
 
 class Attempts:
-    """A handler that takes as long as its attempt is told to, and returns the attempt."""
+    """A handler whose attempts take these seconds, and which returns the attempt."""
 
     def __init__(self, *seconds: float) -> None:
         self.seconds = seconds
@@ -51,12 +51,12 @@ def attempt_of(one: Lab, operation_id: str) -> int:
     ids=["it has a result", "its handler still runs"],
 )
 def test_a_frozen_worker_wakes_up(seconds: float, end: str, tried: list[str]) -> None:
-    """It was taken over: its result is refused, its progress covers nothing, it deletes nothing, and its handler is stopped."""
+    """A worker that was taken over has its result refused, overwrites nothing, deletes nothing, and stops its handler."""
     handler = Attempts(seconds, 60)
-    with lab(single(handler.function()), workers=0) as one, process(one) as worker:
+    with lab(single(handler.function()), workers=0) as one, freezable_worker(one) as worker:
         operation_id = one.submit()
         one.system.advance(5)
-        worker.stop()
+        worker.freeze()
         one.system.start_worker()
         one.system.advance(50)
         before = one.document(operation_id)
@@ -70,17 +70,17 @@ def test_a_frozen_worker_wakes_up(seconds: float, end: str, tried: list[str]) ->
         assert handler.ended == [(1, end)]
         assert (one.on_queue.count("delete"), one.messages) == (0, 1)
         assert one.until_done(operation_id).attempt == 2
-        assert (outcome_of(one, operation_id).result, handler.began) == ("2", [1, 2])
-        settled(one, operation_id)
+        assert (one.outcome(operation_id).result, handler.began) == ("2", [1, 2])
+        one.assert_settled(operation_id)
 
 
 def test_a_worker_that_freezes_between_decide_and_publish() -> None:
-    """Its outcome is shown by whoever gets the message next; when it wakes up it finds that, and writes nothing."""
+    """The next delivery publishes the frozen worker's outcome; when that worker wakes up, it finds this and writes nothing."""
     handler = Attempts(5)
-    with lab(single(handler.function()), workers=0) as one, process(one) as worker:
+    with lab(single(handler.function()), workers=0) as one, freezable_worker(one) as worker:
 
         async def freeze() -> None:
-            worker.stop()
+            worker.freeze()
 
         one.on_records.meanwhile("decide", freeze, after=True)
         operation_id = one.submit()
@@ -91,14 +91,14 @@ def test_a_worker_that_freezes_between_decide_and_publish() -> None:
         worker.resume()
         one.system.advance(5)
         assert (one.document(operation_id), shown.status, handler.began) == (shown, "succeeded", [1])
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 # --- 2. a submit dies between document and message -----------------------------------------------
 
 
 def test_a_submit_dies_between_its_steps() -> None:
-    """Another body under its key is refused and never handled; the same one is enqueued, with its age, and handled once."""
+    """Another body under the key is refused and never handled; the same body is enqueued, with its age, and handled once."""
     inputs: list[int] = []
 
     def handle(number: int) -> int:
@@ -119,7 +119,7 @@ def test_a_submit_dies_between_its_steps() -> None:
             one.submit(2, key="k")
         one.system.advance(60)
         assert inputs == [1]
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 # --- 3. a cancel races the completion ------------------------------------------------------------
@@ -127,35 +127,35 @@ def test_a_submit_dies_between_its_steps() -> None:
 
 @pytest.mark.parametrize("began", [False, True], ids=["queued", "running"])
 def test_a_canceller_dies_before_it_publishes(began: bool) -> None:
-    """The outcome is recorded and the document does not say so: the worker learns of it, at claim or renewal, and shows it."""
-    handler = Handler(seconds=1000)
+    """If a canceller dies between record and document, the worker learns of the cancel at claim or renewal and publishes it."""
+    handler = ScriptedHandler(seconds=1000)
     with lab(single(handler.function()), workers=int(began)) as one:
         operation_id = one.submit()
         one.system.advance(5)
         one.on_store.fail("replace")
         with pytest.raises(DependencyUnavailable):
             one.cancel(operation_id)
-        assert (one.document(operation_id).done, outcome_of(one, operation_id).status) == (False, "canceled")
+        assert (one.document(operation_id).done, one.outcome(operation_id).status) == (False, "canceled")
         if not began:
             one.system.start_worker()
         assert one.until_done(operation_id, within=12).status == "canceled"
         one.system.advance(1)
         assert (handler.began, handler.ended) == (([1], ["cancelled"]) if began else ([], []))
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 # --- 4. answers get lost -------------------------------------------------------------------------
 
 
 def test_the_answers_of_an_end_are_lost() -> None:
-    """Neither decide nor publish is done twice, and a cancel in between comes too late."""
-    handler = Handler(seconds=2)
+    """If the answers to decide and publish are lost, neither takes effect twice, and a cancel in between is too late."""
+    handler = ScriptedHandler(seconds=2)
     with lab(single(handler.function())) as one:
         one.on_records.fail("decide", times=2, after=True)
         one.on_store.fail("replace", times=2, after=True)
         operation_id = one.submit()
         one.system.advance(2.2)
-        assert (one.messages, one.document(operation_id).done, outcome_of(one, operation_id).status) == (1, False, "succeeded")
+        assert (one.messages, one.document(operation_id).done, one.outcome(operation_id).status) == (1, False, "succeeded")
         with pytest.raises(DependencyUnavailable):  # its publish repairs the document, and loses its answer too
             one.cancel(operation_id)
         shown = one.document(operation_id)
@@ -164,15 +164,15 @@ def test_the_answers_of_an_end_are_lost() -> None:
             one.cancel(operation_id)
         one.system.advance(8)  # long before the message would come again
         assert (one.document(operation_id), handler.began) == (shown, [1])
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 # --- 5. the last attempt -------------------------------------------------------------------------
 
 
 def test_give_backs_use_up_the_receives_of_the_last_attempt() -> None:
-    """A copy that is given back until it is a dead letter waits there for the lease: attempts are counted in the record."""
-    handler = Handler(seconds=400)
+    """A copy that is given back until it is a dead letter waits there for the lease, because the record counts the attempts."""
+    handler = ScriptedHandler(seconds=400)
     with lab(single(handler.function(), attempts=1), workers=2) as one:
         operation_id = one.submit(key="k")
         one.system.advance(1)
@@ -183,21 +183,21 @@ def test_give_backs_use_up_the_receives_of_the_last_attempt() -> None:
         assert one.until_done(operation_id).status == "succeeded"
         one.system.advance(60)
         assert handler.began == [1]
-        settled(one, operation_id)
+        one.assert_settled(operation_id)
 
 
 def test_a_frozen_last_attempt_is_given_up() -> None:
-    """Its lease lapsed, so `failed` is recorded, and stays: a result that comes a moment later is refused, and says nothing."""
+    """After the last attempt's lease lapses, `failed` is recorded and stays: a result that comes later is refused silently."""
     handler = Attempts(8)
-    with lab(single(handler.function(), attempts=1), workers=0) as one, process(one) as worker:
+    with lab(single(handler.function(), attempts=1), workers=0) as one, freezable_worker(one) as worker:
         operation_id = one.submit()
         one.system.advance(5)
-        worker.stop()
+        worker.freeze()
         one.system.start_worker()
         shown = one.until_done(operation_id, within=60)
         assert (shown.status, (shown.error or {}).get("code")) == ("failed", "attempts_exhausted")
         worker.resume()
         one.system.advance(20)
         assert (one.document(operation_id), handler.ended) == (shown, [(1, "ended")])
-        assert outcome_of(one, operation_id).status == "failed"
-        settled(one, operation_id)
+        assert one.outcome(operation_id).status == "failed"
+        one.assert_settled(operation_id)

@@ -1,4 +1,4 @@
-"""Handlers in this process: threads, stops, and what cannot be stopped."""
+"""Handlers in this process: threads, stops, and handlers that cannot be stopped."""
 
 from __future__ import annotations
 
@@ -7,61 +7,23 @@ import contextvars
 import functools
 import threading
 import time
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import pydantic
 import pytest
+from tests.support.handler_runs import job_of, ran, real
 
 from offpoll.errors import Fail, HandlerStopped
-from offpoll.kind import Kind
-from offpoll.operation import Operation, Record, Submission
-from offpoll.queue import Delivery, Message
+from offpoll.operation import Operation
 from offpoll.work import handle as module
 from offpoll.work.handle import Ended, Errored, InProcess, Stopped
 from offpoll.work.job import Job, Stop
 
-NOW = datetime(2030, 1, 1, tzinfo=UTC)
-SUBMISSION = Submission(operation_id="a" * 32, kind="order", owner="public", status_key="k", digest="d", base_url="", created_at=NOW)
-
-
-def job_of(handler: Callable[..., Any], *, body: str = "1", **limits: Any) -> Job:
-    message = Message(submission=SUBMISSION, body=body)
-    record = Record(submission=SUBMISSION, attempt=2, token="t", expires_at=NOW)
-    return Job(
-        delivery=Delivery(envelope=message.to_envelope(), receipt="r"),
-        message=message,
-        kind=Kind.of("order", handler, **limits),
-        token="t",
-        record=record,
-    )
-
-
-async def ran(handler: Callable[..., Any], *, threads: int = 1, body: str = "1", **limits: Any) -> Any:
-    runner = InProcess(state=None, threads=threads, result_limit=1000, monotonic=time.monotonic)
-    job = job_of(handler, body=body, **limits)
-    try:
-        ended = await runner.run(job)
-        await runner.vacated(job)
-        return ended
-    finally:
-        runner.close()
-
-
-def real(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Run a test on a real loop: threads and virtual time do not mix. Nothing in it sleeps; it waits for events."""
-
-    def run() -> None:
-        asyncio.run(test())  # type: ignore[arg-type]
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
-
 
 @real
 async def test_a_plain_function_runs_in_a_thread() -> None:
-    """The loop goes on while it works, and context variables are there."""
+    """A plain function runs in a thread, which sees the caller's context variables, and the loop goes on meanwhile."""
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
     variable.set("trace")
     threads: list[Any] = []
@@ -78,7 +40,7 @@ async def test_a_plain_function_runs_in_a_thread() -> None:
 
 @real
 async def test_a_hidden_coroutine_function() -> None:
-    """A coroutine function that a decorator hides is awaited."""
+    """If a decorator hides a coroutine function, its coroutine is still awaited."""
 
     async def handle(number: int) -> int:
         return number
@@ -106,13 +68,13 @@ def raising(error: BaseException) -> Callable[[int], int]:
     ids=lambda each: each if isinstance(each, str) else "",
 )  # fmt: skip
 def test_what_a_handler_raises(error: BaseException, code: str, threads: int) -> None:
-    """Whatever it raises, the worker lives, and another attempt may help."""
+    """Whatever a handler raises, the worker survives and another attempt may follow."""
     assert asyncio.run(ran(raising(error), threads=threads)) == Errored(code=code)
 
 
 @real
 async def test_fail() -> None:
-    """`Fail` ends it; a code that is not a string becomes one."""
+    """`Fail` ends the operation; a code that is not a string becomes one."""
 
     def handle(number: int) -> int:
         raise Fail(403, "no")  # type: ignore[arg-type]
@@ -123,7 +85,7 @@ async def test_fail() -> None:
 
 @real
 async def test_a_validator_that_breaks() -> None:
-    """A validator of the service's own may raise anything: for an input that is an attempt, for a result the end."""
+    """If a validator of the app raises on an input, the attempt fails; if it raises on a result, the operation does."""
 
     def burst(value: int) -> int:
         raise ZeroDivisionError
@@ -145,8 +107,8 @@ async def test_a_validator_that_breaks() -> None:
 
 
 @real
-async def test_a_result_without_end() -> None:
-    """A result that contains itself, or is nested without end, is an invalid one."""
+async def test_an_endless_result() -> None:
+    """A result that contains itself, or is nested too deeply, is invalid."""
 
     def loop(number: int) -> Any:
         value: list[Any] = []
@@ -166,7 +128,7 @@ async def test_a_result_without_end() -> None:
 
 
 class Thread:
-    """A plain handler that a test holds by events, in a thread."""
+    """A plain handler in a thread, which a test holds back by events."""
 
     def __init__(self) -> None:
         self.began, self.go_on = threading.Event(), threading.Event()
@@ -204,7 +166,7 @@ class Thread:
 
 @real
 async def test_a_stop_reaches_a_thread_at_its_next_progress() -> None:
-    """A thread is not stopped from outside: it raises at its next `progress()`, and the reason says what becomes of it."""
+    """A thread stops at its next `progress()`, which raises; the reason says what becomes of the operation."""
     thread = Thread()
     job = job_of(thread.handler(progress=True))
     task = await thread.start(job)
@@ -217,7 +179,7 @@ async def test_a_stop_reaches_a_thread_at_its_next_progress() -> None:
 
 @real
 async def test_a_result_in_spite_of_a_stop_counts() -> None:
-    """A handler that ends before it notices a stop has a result: whether it may be kept, the record tells."""
+    """If a handler ends before it notices a stop, it has a result; the record decides whether that counts."""
     thread = Thread()
     job = job_of(thread.handler(progress=False))
     task = await thread.start(job)
@@ -231,7 +193,7 @@ async def test_a_result_in_spite_of_a_stop_counts() -> None:
 
 @real
 async def test_a_shutdown_waits_for_the_thread() -> None:
-    """Told to stop, a thread is waited for: were its claim released, another worker would run beside it."""
+    """A shutdown waits for the thread: if its claim were released now, another worker would run beside it."""
     thread = Thread()
     job = job_of(thread.handler(progress=True))
     task = await thread.start(job)
@@ -245,7 +207,7 @@ async def test_a_shutdown_waits_for_the_thread() -> None:
 
 @real
 async def test_a_thread_that_times_out_keeps_its_slot() -> None:
-    """Its outcome is decided without it; what surrounds it, and its slot, wait for its end."""
+    """An attempt over its timeout is `timed_out` without waiting for its thread, but the slot stays taken until the thread ends."""
     grace, module.GRACE = module.GRACE, 0.01
     try:
         thread = Thread()
@@ -262,7 +224,7 @@ async def test_a_thread_that_times_out_keeps_its_slot() -> None:
 
 @real
 async def test_a_stop_before_the_start() -> None:
-    """A worker that was told to stop does not start a handler any more."""
+    """A job that was told to stop before its handler began does not begin it."""
     began: list[int] = []
 
     def handle(number: int) -> int:
@@ -279,7 +241,7 @@ async def test_a_stop_before_the_start() -> None:
 
 @real
 async def test_a_coroutine_that_will_not_stop() -> None:
-    """A coroutine that swallows its cancellation is waited for; its result counts."""
+    """The runner waits for a coroutine that swallows its cancellation, and its result counts."""
     going = asyncio.Event()
 
     async def handle(number: int) -> int:

@@ -1,4 +1,4 @@
-"""Plain handlers in threads that do not stop: who waits for them, and for how long."""
+"""Handlers that do not stop at once: who waits for them, and for how long."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pydantic
 import pytest
-from tests.work.test_handle import job_of, ran, real
+from tests.support.handler_runs import job_of, ran, real
 
 from offpoll.work import handle as module
 from offpoll.work.handle import Ended, InProcess, Stopped
@@ -18,12 +18,12 @@ from offpoll.work.job import Job, Stop
 
 @pytest.fixture(autouse=True)
 def grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give no grace to speak of: these threads are held by events until their test lets them go."""
+    """Shorten the grace: these threads run until their test lets them go."""
     monkeypatch.setattr(module, "GRACE", 0.01)
 
 
 class Hung:
-    """A plain handler that hangs until it is let go of."""
+    """A plain handler that hangs until it is let go."""
 
     def __init__(self) -> None:
         self.began, self.let_go = threading.Event(), threading.Event()
@@ -56,7 +56,7 @@ def hung(test: Callable[[Hung], Awaitable[None]]) -> Callable[[], None]:
 
 @hung
 async def test_a_lapse_does_not_end_the_timeout(at: Hung) -> None:
-    """A handler that hangs after its lease lapsed is still timed out, when its time is over."""
+    """A handler that hangs after its lease lapsed still times out when its time is over."""
     job, task = await at.start(timeout=0.05)
     job.stop(Stop.LAPSED)
     ended = await asyncio.wait_for(task, 5)
@@ -68,7 +68,7 @@ async def test_a_lapse_does_not_end_the_timeout(at: Hung) -> None:
 
 @hung
 async def test_a_second_run_gets_the_rest(at: Hung) -> None:
-    """What an earlier run of the attempt took is gone: the next one is timed out by the sum."""
+    """A second run of an attempt has only the time that the first one left of the timeout."""
     job = job_of(at.handle, timeout=1000)
     job.spent = 999.98
     ended = await asyncio.wait_for(at.runner.run(job), 5)
@@ -79,7 +79,7 @@ async def test_a_second_run_gets_the_rest(at: Hung) -> None:
 
 @pytest.mark.parametrize("reason", [Stop.DECIDED, Stop.LOST])
 def test_a_decision_does_not_wait_for_the_thread(reason: Stop) -> None:
-    """Where nothing of the operation will run after it, a handler that does not stop has a grace; its slot waits for its end."""
+    """If no other run can follow, a handler that does not stop is left behind after a grace; its slot waits until it ends."""
 
     async def main() -> None:
         at = Hung()
@@ -98,7 +98,7 @@ def test_a_decision_does_not_wait_for_the_thread(reason: Stop) -> None:
 
 @pytest.mark.parametrize("reason", [Stop.LAPSED, Stop.SHUTDOWN])
 def test_a_lapse_and_a_shutdown_wait_for_the_thread(reason: Stop) -> None:
-    """Where another run follows, the one that does not stop is waited for, beyond its grace: they would overlap."""
+    """If another run can follow, the runner waits for the handler beyond its grace, so that they do not overlap."""
 
     async def main() -> None:
         at = Hung()
@@ -114,7 +114,7 @@ def test_a_lapse_and_a_shutdown_wait_for_the_thread(reason: Stop) -> None:
 
 @hung
 async def test_a_lapse_that_turns_out_to_be_a_loss(at: Hung) -> None:
-    """What the heartbeat learns after a lapse reaches the runner: a lost claim's thread is not waited for."""
+    """If the heartbeat learns after a lapse that the claim is lost, the runner stops waiting for the thread."""
     job, task = await at.start()
     job.stop(Stop.LAPSED)
     done, _ = await asyncio.wait({task}, timeout=0.02)
@@ -126,7 +126,7 @@ async def test_a_lapse_that_turns_out_to_be_a_loss(at: Hung) -> None:
 
 @real
 async def test_a_second_stop_does_not_disturb_the_cleaning_up() -> None:
-    """A coroutine is cancelled once: what it awaits in its `finally` is not interrupted by the next reason."""
+    """A coroutine is cancelled only once, so a second reason does not interrupt its `finally`."""
     going, clean, cleaned = asyncio.Event(), asyncio.Event(), []
 
     async def handle(number: int) -> int:
@@ -156,7 +156,7 @@ class Receipt(pydantic.BaseModel):
 
 
 def test_what_a_handler_returned_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """A result of another type is described in the log by place and reason, never by its values."""
+    """The log describes an invalid result by place and reason, never by its values."""
 
     def wrong(number: int) -> Receipt:
         return {"card": "4111-SECRET"}  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""Where the heartbeat runs: a task or a thread, that begins and ends with the worker, and whose death is noticed."""
+"""Where the heartbeat runs: in a task or a thread that begins and ends with the worker, and whose death is noticed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.work.test_heartbeat import Beating
+from tests.support.heartbeats import Beating
 
 from offpoll.errors import ConfigurationError
 from offpoll.testing import run_virtual
@@ -19,7 +19,7 @@ from offpoll.work.jobs import Jobs
 
 
 def test_a_task_ends_with_its_context() -> None:
-    """The heartbeat of a simulation ends with the worker."""
+    """A heartbeat that runs as a task ends with its worker."""
 
     async def main() -> None:
         at = Beating()
@@ -39,7 +39,7 @@ def test_a_task_ends_with_its_context() -> None:
 
 
 def test_a_thread_beats_while_the_loop_is_blocked() -> None:
-    """A handler that blocks the loop does not lose its lease: the heartbeat has a thread, and ends with the worker."""
+    """A handler that blocks the loop keeps its lease, because the heartbeat has its own thread, which ends with the worker."""
     beaten = threading.Event()
 
     async def main() -> None:
@@ -84,7 +84,7 @@ def test_a_thread_sleeps_until_there_is_a_job() -> None:
 
 
 def test_a_thread_that_cannot_start() -> None:
-    """What is wrong with the heartbeat's dependencies is said where the worker starts."""
+    """If the heartbeat's dependencies cannot be made, the worker's start raises the error."""
 
     async def main() -> None:
         @asynccontextmanager
@@ -101,7 +101,7 @@ def test_a_thread_that_cannot_start() -> None:
 
 @pytest.mark.parametrize("runner", [HeartbeatTask(), HeartbeatThread()], ids=["task", "thread"])
 def test_a_heartbeat_that_dies_is_noticed(runner: HeartbeatRunner) -> None:
-    """Whoever runs a heartbeat learns that it has died, and of what."""
+    """The worker learns that its heartbeat has died, and of what error."""
 
     async def main() -> None:
         class Dying:

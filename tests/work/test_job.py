@@ -1,4 +1,4 @@
-"""A job: what a stop means while another one is under way."""
+"""A job: what a second reason to stop means, and how much time is left."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def job() -> Job:
 
 @pytest.mark.parametrize("reason", [each for each in Stop if each is not Stop.LAPSED])
 def test_a_lapse_is_replaced(reason: Stop) -> None:
-    """A lapse only asks what became of the claim: any other reason says more, and the handler's side is told again."""
+    """A lapse leaves open what became of the claim, so any later reason replaces it and the handler's runner is told again."""
     one, told = job(), []
     one.begin(now=0, on_stop=lambda: told.append(one.stop_reason))
     for each in (Stop.LAPSED, Stop.LAPSED, reason, Stop.LAPSED):
@@ -37,7 +37,7 @@ def test_a_lapse_is_replaced(reason: Stop) -> None:
 
 @pytest.mark.parametrize("reason", [each for each in Stop if each is not Stop.LAPSED])
 def test_every_other_reason_stays(reason: Stop) -> None:
-    """The first reason that is not a lapse decides what becomes of the handler."""
+    """The first reason that is not a lapse stays, and decides what becomes of the handler."""
     one = job()
     one.stop(reason)
     for each in Stop:
@@ -46,7 +46,7 @@ def test_every_other_reason_stays(reason: Stop) -> None:
 
 
 def test_time_left() -> None:
-    """What an attempt ran before a lapse is taken from its timeout."""
+    """The time that an attempt ran before a lapse counts towards its timeout."""
     one = job()
     assert one.time_left == 60
     one.spent = 45

@@ -1,4 +1,4 @@
-"""The loop over one queue."""
+"""The loop that receives from one queue."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def now() -> float:
 
 @looping
 async def test_slots(at: Looping) -> None:
-    """It works on as many as it has slots, and on the next as soon as one is free."""
+    """The loop processes as many deliveries at once as it has slots, and the next as soon as a slot is free."""
     await at.send("a", "b", "c")
     running = asyncio.create_task(at.loop.run())
     await asyncio.sleep(0.5)
@@ -67,8 +67,8 @@ async def test_slots(at: Looping) -> None:
 
 
 @looping
-async def test_what_is_received_in_the_moment_of_the_drain(at: Looping) -> None:
-    """It is given back at once, for another worker."""
+async def test_a_delivery_at_the_moment_of_the_drain(at: Looping) -> None:
+    """A delivery that arrives while the loop drains is given back at once, for another worker."""
     running = asyncio.create_task(at.loop.run())
     await asyncio.sleep(1)
     await at.send("a")
@@ -80,7 +80,7 @@ async def test_what_is_received_in_the_moment_of_the_drain(at: Looping) -> None:
 
 @looping
 async def test_receiving_fails(at: Looping) -> None:
-    """An outage of the queue is waited for, longer each time, and survived."""
+    """The loop waits out an outage of its queue, longer after each failure."""
     at.faults.down()
     running = asyncio.create_task(at.loop.run())
     await asyncio.sleep(120)
@@ -95,7 +95,7 @@ async def test_receiving_fails(at: Looping) -> None:
 
 @looping
 async def test_an_outage_elsewhere(at: Looping) -> None:
-    """While a step waits for a dependency nothing is received; a drain does not wait for that."""
+    """While a step waits for a dependency, the loop receives nothing; afterwards it goes on."""
     blocked = asyncio.Event()
 
     async def step() -> None:
@@ -119,8 +119,8 @@ async def test_an_outage_elsewhere(at: Looping) -> None:
 
 
 @looping
-async def test_a_fault_of_the_work(at: Looping) -> None:
-    """A work that raises frees its slot, and the loop goes on."""
+async def test_work_that_raises(at: Looping) -> None:
+    """Work that raises frees its slot, and the loop goes on."""
     await at.send("bug", "bug", "a")
     running = asyncio.create_task(at.loop.run())
     await asyncio.sleep(3)

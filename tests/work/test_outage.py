@@ -1,4 +1,4 @@
-"""Outages: what is kept, how often it is tried, and when it is given up."""
+"""Outages: how often a step is tried, and when the worker gives up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REFUSED = DependencyRefused("S3", "no")
 
 
 def failing(*errors: DependencyError) -> tuple[Callable[[], Awaitable[str]], list[float]]:
-    """Return a step that fails so, and then works; and when it was tried."""
+    """Return a step that fails with these errors and then works, and the times at which it was tried."""
     left, tried = list(errors), []
 
     async def step() -> str:
@@ -30,7 +30,7 @@ def failing(*errors: DependencyError) -> tuple[Callable[[], Awaitable[str]], lis
 
 
 def test_it_tries_until_it_works() -> None:
-    """Pauses double up to half a minute, and meanwhile the worker knows that something fails."""
+    """Pauses double up to half a minute, and meanwhile `failing` says that something fails."""
 
     async def main() -> None:
         outage = Outage(random=lambda: 1.0)
@@ -48,7 +48,7 @@ def test_it_tries_until_it_works() -> None:
 
 
 def test_what_works_at_once_is_no_outage() -> None:
-    """A step that works costs nothing."""
+    """A step that works at once costs no time."""
 
     async def main() -> None:
         outage = Outage(random=lambda: 1.0)
@@ -59,7 +59,7 @@ def test_what_works_at_once_is_no_outage() -> None:
 
 
 def test_over_waits_for_all() -> None:
-    """An outage is over when no step waits any more."""
+    """An outage is over when no step is waiting any longer."""
 
     async def main() -> None:
         outage = Outage(random=lambda: 1.0)
@@ -72,7 +72,7 @@ def test_over_waits_for_all() -> None:
 
 
 def test_refusals() -> None:
-    """A refusal may be mended while we wait, but not for ever."""
+    """A refused step is tried several times, because an operator may mend the cause, and then given up."""
 
     async def main() -> None:
         outage = Outage(random=lambda: 1.0)
@@ -87,7 +87,7 @@ def test_refusals() -> None:
 
 
 def test_stop() -> None:
-    """Told to stop, a waiting step gives up at its next failure, which comes at once; one that works still counts."""
+    """A stop tries a waiting step once more, at once: it gives up if that fails; steps that work still count."""
 
     async def main() -> None:
         outage = Outage(random=lambda: 1.0)
@@ -105,7 +105,7 @@ def test_stop() -> None:
 
 
 def test_other_errors_pass() -> None:
-    """What is no dependency's fault is not repeated."""
+    """An error that does not come from a dependency is raised at once."""
 
     async def main() -> None:
         async def step() -> None:

@@ -1,4 +1,4 @@
-"""Parking: what happens to messages that nobody can read."""
+"""Parking: what happens to messages that no worker can read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def handle(number: int) -> int:
 
 
 class Counts:
-    """Counts, for a test to look at."""
+    """Keeps what was counted."""
 
     def __init__(self) -> None:
         self.counted: list[str] = []
@@ -51,15 +51,15 @@ def delivery(one: Lab) -> Delivery:
     return delivered
 
 
-def test_nobodys() -> None:
-    """A message that names no operation is moved as it is."""
+def test_of_no_operation() -> None:
+    """A message that names no operation moves to the parking queue as it is."""
     with lab(single(handle), workers=0) as one:
         one.system.run(parking(one).malformed(delivery(one), MalformedMessage("?")))
         assert (one.system.queue.peek(), one.system.parking.peek()) == ([], [BROKEN])
 
 
 def test_of_a_known_operation() -> None:
-    """Its operation is failed first, in the record and then in the document."""
+    """The message's operation is failed first, in the record and then in the document."""
     with lab(single(handle), workers=0) as one:
         operation_id = one.submit()
         error = MalformedMessage("?", operation_id=operation_id, owner="public")
@@ -69,8 +69,8 @@ def test_of_a_known_operation() -> None:
         assert (record.status, one.document(operation_id).status) == ("failed", "failed")
 
 
-def test_of_an_operation_that_nobody_knows() -> None:
-    """Without a document nothing is decided: the id may be anybody's invention."""
+def test_of_an_unknown_operation() -> None:
+    """Without a document nothing is decided, because the id may be made up."""
     with lab(single(handle), workers=0) as one:
         error = MalformedMessage("?", operation_id="a" * 32, owner="public")
         one.system.run(parking(one).malformed(delivery(one), error))
@@ -80,7 +80,7 @@ def test_of_an_operation_that_nobody_knows() -> None:
 
 @pytest.mark.parametrize("shown", [True, False])
 def test_of_a_decided_operation(shown: bool) -> None:
-    """An outcome stays what it is; a document that lags behind it is repaired."""
+    """An outcome stays as it is; a document that lags behind it is repaired."""
     with lab(single(handle), workers=0) as one:
         operation_id = one.submit()
         board = one.system.service.dependencies.board
@@ -99,7 +99,7 @@ def test_of_a_decided_operation(shown: bool) -> None:
 
 
 def test_a_fault_leaves_the_message() -> None:
-    """Whatever fails, the message is in one of the two queues, and repeating ends with it parked."""
+    """If a step fails, the message stays in its queue, and repeating the steps parks it."""
     with lab(single(handle), workers=0) as one:
         operation_id = one.submit()
         error = MalformedMessage("?", operation_id=operation_id, owner="public")
@@ -116,7 +116,7 @@ def test_a_fault_leaves_the_message() -> None:
 
 @pytest.mark.parametrize("where", ["queue", "dead_letters"])
 def test_a_worker_counts_what_it_parks(where: str, caplog: pytest.LogCaptureFixture) -> None:
-    """From either queue: a log line for whoever looks, and a count for the alarm; the worker goes on."""
+    """For each message that a worker parks, from either queue, it logs an error and counts for the alarm; then it goes on."""
     counts = Counts()
     with lab(single(handle), workers=0) as one:
         service = one.system.service
@@ -130,7 +130,7 @@ def test_a_worker_counts_what_it_parks(where: str, caplog: pytest.LogCaptureFixt
 
 
 def test_what_was_not_parked_is_not_counted() -> None:
-    """A message that is still where it was is tried again, and counted once it is in the parking queue."""
+    """A message that could not be parked is not counted until it is in the parking queue."""
     counts = Counts()
     with lab(single(handle), workers=0) as one:
         delivered, on_parking = delivery(one), Faults(one.system.parking)

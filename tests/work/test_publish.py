@@ -17,7 +17,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def reporting(*, seconds: float, every: float = 1.0, message: str | None = None) -> Any:
-    """Return a handler that reports progress for so long."""
+    """Return a handler that reports progress for `seconds`."""
 
     async def handle(number: int, operation: Operation) -> int:
         steps = int(seconds / every)
@@ -30,7 +30,7 @@ def reporting(*, seconds: float, every: float = 1.0, message: str | None = None)
 
 
 def test_a_short_operation_costs_two_writes() -> None:
-    """An operation that ends before its first planned poll: created and ended, whatever progress it reported."""
+    """An operation that ends before its first planned poll costs two writes, whatever progress it reported."""
     with lab(single(reporting(seconds=2, every=0.1))) as one:
         operation_id = one.submit()
         hint = one.document(operation_id).poll
@@ -40,8 +40,8 @@ def test_a_short_operation_costs_two_writes() -> None:
         assert one.writes == 2
 
 
-def test_a_longer_one_costs_few() -> None:
-    """A long operation writes once for each time its readers look, shortly before it, and never more often."""
+def test_a_long_operation_costs_few_writes() -> None:
+    """A long operation is written at most once for each time that its readers look, shortly before that."""
     with lab(single(reporting(seconds=120))) as one:
         operation_id = one.submit()
         written, hints, writes = [], [one.document(operation_id).poll], 1
@@ -62,7 +62,7 @@ def test_a_longer_one_costs_few() -> None:
 
 
 def test_nothing_new_is_not_written() -> None:
-    """A running operation that reports nothing is written once, as running, and then not again."""
+    """A running operation that reports nothing is written once, as running, and not again until it ends."""
 
     async def handle(number: int) -> int:
         await asyncio.sleep(300)
@@ -75,9 +75,9 @@ def test_nothing_new_is_not_written() -> None:
 
 
 def test_an_overrun_estimate_is_replaced() -> None:
-    """Where the end did not come when it was expected, readers find a later one, each time they would have looked in vain.
+    """An operation that overruns its estimate publishes a later one, each time before its readers would look in vain.
 
-    Such documents become rarer the longer it takes: 640 s after 10 s were expected are six doublings.
+    Such documents become rarer the longer it takes: from the 10 s expected to 640 s are six doublings.
     """
 
     async def handle(number: int) -> int:
@@ -93,7 +93,7 @@ def test_an_overrun_estimate_is_replaced() -> None:
             said = (document.estimate.latest - document.created_at).total_seconds()
             if said not in latest:
                 latest.append(said)
-            # overrun for no longer than until the readers' next look
+            # an overrun estimate lasts no longer than until the readers' next look
             assert document.poll is not None
             assert one.time <= said + document.poll.interval + 1.0
             one.system.advance(0.25)
@@ -103,7 +103,7 @@ def test_an_overrun_estimate_is_replaced() -> None:
 
 
 def test_the_same_progress_is_not_new() -> None:
-    """A progress that a document shows shortened is not taken for a new one, again and again."""
+    """A message that the document shows shortened is not taken for a new one every time."""
 
     async def constant(number: int, operation: Operation) -> int:
         for _ in range(300):
@@ -116,15 +116,15 @@ def test_the_same_progress_is_not_new() -> None:
         assert one.writes == 3
 
 
-def test_there_is_a_cap() -> None:
-    """However long it runs and however much it reports, an operation publishes at most so often."""
+def test_cap_on_updates() -> None:
+    """However long an operation runs and however much it reports, it publishes at most `max_updates` times."""
     with lab(single(reporting(seconds=800)), max_updates=4) as one:
         one.until_done(one.submit())
         assert one.writes == 2 + 4
 
 
 def test_the_cap_holds_for_all_attempts_together() -> None:
-    """A further attempt does not begin a new count: the document's revision counts what was published."""
+    """The cap counts the document's revisions, so a further attempt does not begin a new count."""
 
     async def handle(number: int, operation: Operation) -> int:
         for step in range(200):
@@ -141,7 +141,7 @@ def test_the_cap_holds_for_all_attempts_together() -> None:
 
 
 def test_one_read() -> None:
-    """However long an operation runs, its document is read once; each write relies on the one before, the last one too."""
+    """However long an operation runs, its document is read once; each write, even the last, builds on the one before."""
     with lab(single(reporting(seconds=120))) as one:
         one.until_done(one.submit())
         assert one.writes > 4
@@ -149,7 +149,7 @@ def test_one_read() -> None:
 
 
 def test_a_missing_document_is_looked_for_once() -> None:
-    """Where the document is gone, a running operation does not ask for it again and again."""
+    """If the document is gone, a running operation does not ask for it again and again."""
     with lab(single(reporting(seconds=60))) as one:
         one.submit()
         one.system.store._objects.clear()
@@ -158,14 +158,14 @@ def test_a_missing_document_is_looked_for_once() -> None:
 
 
 def test_no_updates_at_all() -> None:
-    """With a cap of 0 an operation costs two writes, always."""
+    """With a cap of 0, every operation costs two writes."""
     with lab(single(reporting(seconds=200)), max_updates=0) as one:
         one.until_done(one.submit())
         assert one.writes == 2
 
 
-def test_progress_is_shown_and_kept_apart() -> None:
-    """The document shows the newest of each of fraction and message, and an estimate that follows it."""
+def test_progress_is_shown() -> None:
+    """The document shows the newest fraction and the newest message, and an estimate that follows from them."""
 
     async def handle(number: int, operation: Operation) -> int:
         operation.progress(0.25, "packing")
@@ -185,7 +185,7 @@ def test_progress_is_shown_and_kept_apart() -> None:
 
 
 def test_a_second_attempt_starts_without_progress() -> None:
-    """The progress of an attempt that failed is not shown for the next one."""
+    """The progress of a failed attempt is not shown for the next one."""
 
     async def handle(number: int, operation: Operation) -> int:
         if operation.attempt == 1:
@@ -205,7 +205,7 @@ def test_a_second_attempt_starts_without_progress() -> None:
 
 
 def test_a_short_store_outage_does_not_end_progress() -> None:
-    """What cannot be published is tried again later: an outage of a minute does not use up the updates."""
+    """A failed publish is tried again later, and an outage of a minute does not use up the updates."""
     with lab(single(reporting(seconds=600))) as one:
         operation_id = one.submit()
         one.system.advance(20)
@@ -221,7 +221,7 @@ def test_a_short_store_outage_does_not_end_progress() -> None:
 
 
 def test_a_slow_store_does_not_cost_the_lease() -> None:
-    """A publish that hangs longer than the lease does not hold up the renewals."""
+    """A publish that hangs longer than the lease does not delay the renewals."""
 
     async def hang() -> None:
         await asyncio.sleep(100)
@@ -233,8 +233,8 @@ def test_a_slow_store_does_not_cost_the_lease() -> None:
         assert one.on_records.count("claim") == 1
 
 
-def test_a_missing_document_is_not_made_by_progress() -> None:
-    """Where the document is gone, progress does not bring it back, and the outcome does."""
+def test_progress_does_not_create_a_missing_document() -> None:
+    """If the document is gone, progress does not bring it back, but the outcome does."""
     with lab(single(reporting(seconds=60))) as one:
         operation_id = one.submit()
         one.system.store._objects.clear()
@@ -250,7 +250,7 @@ def test_a_missing_document_is_not_made_by_progress() -> None:
      (7, 1e300, 0), (7, -1, 0)],
 )  # fmt: skip
 def test_next_due(late: float, interval: float, due: float) -> None:
-    """The next look is at `not_before` and then on its grid; nonsense in a stored document makes it now, and raises nothing."""
+    """The next look is at `not_before`, then every interval; nonsense in a stored document means now, and raises nothing."""
     submission = Submission(operation_id="a" * 32, kind="order", owner="public", status_key="k", digest="d", base_url="", created_at=NOW)
     document = queued(submission, estimate=None, poll=PollHint(not_before=NOW, interval=interval), expires_at=NOW)  # type: ignore[arg-type]
     now = NOW + timedelta(seconds=late)

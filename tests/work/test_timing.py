@@ -1,4 +1,4 @@
-"""The worker's buffer in front of the service times."""
+"""The worker's buffer of service times: what it writes, and when."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def test_one_report_for_many_observations() -> None:
     run_virtual(main())
 
 
-def test_a_flush_that_fails_is_made_up_for() -> None:
-    """What could not be written is written with what comes next, once."""
+def test_a_flush_after_a_failed_one() -> None:
+    """A flush writes what the failed flush before it could not, once."""
 
     async def main() -> None:
         times = MemoryServiceTimes()
@@ -74,8 +74,8 @@ def test_a_flush_that_fails_is_made_up_for() -> None:
 
 
 @pytest.mark.parametrize(("error", "level"), [(None, "WARNING"), (ZeroDivisionError("a bug"), "ERROR")])
-def test_a_flush_that_fails_is_told(error: Exception | None, level: str, caplog: pytest.LogCaptureFixture) -> None:
-    """An outage is a warning; a fault in offpoll an error, with its traceback. Neither stops whoever flushes."""
+def test_a_failed_flush_is_logged(error: Exception | None, level: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A failed flush raises nothing: an outage is logged as a warning, a fault in offpoll as an error with its traceback."""
 
     async def main() -> None:
         times = MemoryServiceTimes()
@@ -90,8 +90,8 @@ def test_a_flush_that_fails_is_told(error: Exception | None, level: str, caplog:
 
 
 @pytest.mark.parametrize(("after", "counts"), [(4.9, (0, 1, 0)), (5.0, (1, 0, 0)), (9.0, (1, 0, 0)), (9.1, (0, 0, 1)), (None, (0, 0, 0))])
-def test_how_right_the_estimate_was(after: float | None, counts: tuple[int, int, int]) -> None:
-    """An end between earliest and latest is inside, else early or late; without a promise, or an instant, it is not judged."""
+def test_accuracy_of_estimates(after: float | None, counts: tuple[int, int, int]) -> None:
+    """An end between earliest and latest is inside, else early or late; without an estimate or an instant it is not judged."""
 
     async def main() -> None:
         times = MemoryServiceTimes()
@@ -107,7 +107,7 @@ def test_how_right_the_estimate_was(after: float | None, counts: tuple[int, int,
 
 
 def test_metrics() -> None:
-    """Each flush counts, by kind, how many ended inside their estimate, before and after it."""
+    """Each flush counts, for each kind, how many operations ended inside their estimate, before it and after it."""
 
     async def main() -> None:
         stream = io.StringIO()

@@ -1,4 +1,4 @@
-"""Whether operations end as their submitters were told: what a worker counts."""
+"""What a worker counts: whether operations end when their submitters were told they would."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def spans(one: Lab) -> list[Span]:
 
 
 def counts(one: Lab) -> tuple[int, int, int]:
-    """Let the workers report, and return how many ended inside, early and late."""
+    """Let the workers report, and return how many operations ended inside their estimate, early and late."""
     one.system.advance(REPORT_INTERVAL + 1)
     reported = spans(one)
     inside, early, late = (sum(getattr(span, name) for span in reported) for name in ("inside", "early", "late"))
@@ -29,7 +29,7 @@ def counts(one: Lab) -> tuple[int, int, int]:
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0.25, (0, 1, 0)), (10.0, (1, 0, 0)), (60.0, (0, 0, 1))])
 def test_an_end_is_judged_by_what_the_202_said(seconds: float, expected: tuple[int, int, int]) -> None:
-    """The estimate of the acceptance counts, also where the document has shown a later one since."""
+    """An end is judged by the estimate in the 202, even if the document has shown a later one since."""
 
     async def handle(number: int, operation: Operation) -> int:
         for step in range(4):
@@ -42,8 +42,8 @@ def test_an_end_is_judged_by_what_the_202_said(seconds: float, expected: tuple[i
         assert counts(one) == expected
 
 
-def test_without_progress_documents_too() -> None:
-    """Where running operations publish nothing, the document is read once, before its last write, as ever."""
+def test_an_end_without_progress() -> None:
+    """An operation that publishes no progress is judged too, and its document is still read only once."""
 
     async def handle(number: int) -> int:
         await asyncio.sleep(10)
@@ -56,7 +56,7 @@ def test_without_progress_documents_too() -> None:
 
 
 def test_failures_end_too() -> None:
-    """An operation that failed has ended; so has one whose attempts are spent."""
+    """Operations that failed, or whose attempts are spent, count as ended too."""
 
     async def handle(number: int) -> int:
         await asyncio.sleep(10)
@@ -70,8 +70,8 @@ def test_failures_end_too() -> None:
         assert counts(one) == (2, 0, 0)
 
 
-def test_a_cancellation_is_nobodys_estimate() -> None:
-    """An operation that was canceled ended because somebody wanted it to: neither its time nor its estimate counts."""
+def test_a_cancellation_does_not_count() -> None:
+    """A canceled operation says nothing about the work, so neither its time nor its estimate counts."""
 
     async def handle(number: int) -> int:
         await asyncio.sleep(1000)
@@ -86,8 +86,8 @@ def test_a_cancellation_is_nobodys_estimate() -> None:
         assert spans(one) == []
 
 
-def test_a_cancellation_that_was_faster() -> None:
-    """Where a cancel is decided just before the result, the end is the canceller's, and does not count."""
+def test_a_cancellation_just_before_the_result() -> None:
+    """If a cancel is decided just before the result, the operation does not count either."""
 
     async def handle(number: int) -> int:
         await asyncio.sleep(2)
@@ -109,7 +109,7 @@ def test_a_cancellation_that_was_faster() -> None:
 
 
 def test_reports_are_rare() -> None:
-    """However much is done, a worker reports once in ten seconds, and once when it ends."""
+    """However many operations end, a worker reports at most every ten seconds, and once when it ends."""
 
     async def handle(number: int) -> int:
         await asyncio.sleep(0.5)

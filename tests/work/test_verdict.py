@@ -1,4 +1,4 @@
-"""The rules of claiming, one row at a time."""
+"""The rules of claiming, one case at a time."""
 
 from __future__ import annotations
 
@@ -34,43 +34,43 @@ def test_nothing_there() -> None:
 
 
 def test_decided() -> None:
-    """An outcome beats everything: lease, token, attempts, age."""
+    """An outcome counts before anything else: lease, token, attempts, age."""
     done = record(attempt=9, token="mine", outcome=Outcome(status=Status.FAILED))
     assert verdict(done, now=NOW + timedelta(days=30)) == Decided(record=done)
 
 
 def test_held() -> None:
-    """Another token's live lease holds, and so does a backoff, which has no token."""
+    """A live lease of another token holds the operation, and so does a backoff, which has no token."""
     assert verdict(record()) == Held(seconds=30)
     assert verdict(record(token=None)) == Held(seconds=30)
     assert verdict(record(), token=None) == Held(seconds=30)
 
 
 def test_mine() -> None:
-    """My own token is a claim whose answer was lost, also where its lease has lapsed meanwhile."""
+    """My own token is my claim, whose answer was lost, even if its lease has lapsed since."""
     for lease_until in (LIVE, LAPSED):
         mine = record(token="mine", lease_until=lease_until)
         assert verdict(mine) == Mine(record=mine)
 
 
-def test_nobody_is_not_me() -> None:
-    """Who never handles has no token, and a released record has none: that is no claim of theirs."""
+def test_no_token_is_not_mine() -> None:
+    """The dead-letter consumer has no token, and neither has a released record: that is no claim of its own."""
     assert verdict(record(token=None, lease_until=LAPSED), token=None) == Begin(seen=1)
 
 
 def test_the_next_attempt() -> None:
-    """A lapsed lease and attempts left: the next one, guarded by the attempt seen."""
+    """After a lapsed lease with attempts left, the next attempt may begin, guarded by the attempt seen."""
     assert verdict(record(attempt=2, lease_until=LAPSED)) == Begin(seen=2)
 
 
 def test_attempts_are_spent() -> None:
-    """The last attempt's lapsed lease: nobody works on it, decide so, guarded by the attempt seen."""
+    """When the last attempt's lease lapses, the operation is given up, guarded by the attempt seen."""
     assert verdict(record(attempt=3, lease_until=LAPSED)) == GiveUp(outcome=exhausted(3), guard=Idle(attempt=3))
     assert isinstance(verdict(record(attempt=3)), Held)
 
 
 def test_too_old() -> None:
-    """An operation older than its window is not begun, first attempt or later; a live one goes on."""
+    """An operation older than its window begins no attempt, first or later; one with a live lease goes on."""
     late = NOW + timedelta(seconds=WINDOW + 1)
     given_up = verdict(None, now=late)
     assert (given_up.outcome.error["code"], given_up.guard) == ("expired", Idle(attempt=0))
@@ -80,7 +80,7 @@ def test_too_old() -> None:
 
 
 def test_another_input() -> None:
-    """A record of another input is nobody's to work on, decided or not."""
+    """A record of another input is an error, decided or not."""
     for outcome in (None, Outcome(status=Status.SUCCEEDED)):
         other = replace(record(outcome=outcome), submission=replace(SUBMISSION, digest="other"))
         with pytest.raises(DigestMismatch):
@@ -88,6 +88,6 @@ def test_another_input() -> None:
 
 
 def test_the_cause_of_exhaustion() -> None:
-    """An exception is named; a crash has no name."""
+    """The error of an exhausted operation names the last exception; a crash leaves none to name."""
     assert (exhausted(3, cause="KeyError").error or {})["cause"] == "KeyError"
     assert "cause" not in (exhausted(3).error or {})

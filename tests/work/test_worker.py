@@ -1,4 +1,4 @@
-"""A worker's life: how it drains, how it stops, what its parts share."""
+"""A worker's life: how it drains, stops and is replaced, and what its handlers share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.support.lab import Lab, lab, single
-from tests.support.spans import measured
+from tests.support.service_time_spans import measured
 
 from offpoll.app import Offpoll
 from offpoll.log_lines import AboutFilter
@@ -31,7 +31,7 @@ def worker(one: Lab, number: int = 0) -> Any:
 
 
 def test_drain() -> None:
-    """A draining worker receives nothing more and ends when what it holds has ended."""
+    """A draining worker receives nothing more, and ends when the operations that it holds have ended."""
     began: list[int] = []
     with lab(single(sleeping(50, began))) as one:
         held = one.submit(1)
@@ -48,7 +48,7 @@ def test_drain() -> None:
 
 
 def test_an_idle_worker_drains_at_once() -> None:
-    """A long poll is let go of, and so is the pause after a failed receive."""
+    """A drain interrupts a long poll, and the pause after a failed receive."""
     with lab(single(sleeping(1, [])), workers=2) as one:
         one.system.advance(5)
         worker(one)[0].drain()
@@ -62,7 +62,7 @@ def test_an_idle_worker_drains_at_once() -> None:
 
 
 def test_stop_hands_over() -> None:
-    """A stopped worker's operation is taken by another one at once, as attempt 2."""
+    """Another worker takes a stopped worker's operation at once, as attempt 2."""
     began: list[int] = []
     with lab(single(sleeping(50, began))) as one:
         operation_id = one.submit()
@@ -78,7 +78,7 @@ def test_stop_hands_over() -> None:
 
 @pytest.mark.parametrize("skip", range(0, 12))
 def test_stop_at_any_time_loses_nothing(skip: int) -> None:
-    """Wherever a stop comes in between, the operation is not lost and no handler of the stopped worker runs on."""
+    """A stop before or after any call ends the worker and loses nothing: another worker finishes the operation."""
     began: list[int] = []
     with lab(single(sleeping(20, began))) as one:
 
@@ -99,7 +99,7 @@ def test_stop_at_any_time_loses_nothing(skip: int) -> None:
 
 
 def test_stop_before_the_handler_began() -> None:
-    """A stop during the claim is not forgotten: the handler does not begin."""
+    """After a stop during the claim, the handler does not begin."""
     began: list[int] = []
     with lab(single(sleeping(500, began))) as one:
 
@@ -116,7 +116,7 @@ def test_stop_before_the_handler_began() -> None:
 
 
 def test_stop_after_a_lapse() -> None:
-    """A worker that is stopped while it asks whether its lapsed claim stands does not run the handler again."""
+    """A worker that is stopped while it checks whether its lapsed claim stands does not run the handler again."""
     began: list[int] = []
     with lab(single(sleeping(500, began))) as one:
         one.submit()
@@ -134,7 +134,7 @@ def test_stop_after_a_lapse() -> None:
 
 
 def test_stop_during_an_outage() -> None:
-    """A worker that waits for a dependency gives up at once when it is stopped; the message comes back."""
+    """A stop ends a worker that is waiting for a dependency at once, and the message comes back."""
     began: list[int] = []
     with lab(single(sleeping(5, began))) as one:
         operation_id = one.submit()
@@ -150,7 +150,7 @@ def test_stop_during_an_outage() -> None:
 
 
 def test_concurrency() -> None:
-    """So many operations run at once, and no more messages are received than there are slots."""
+    """A worker runs as many operations at once as it has slots, and receives no more messages than that."""
     began: list[int] = []
     with lab(single(sleeping(10, began)), concurrency=3) as one:
         ids = [one.submit(number) for number in range(7)]
@@ -164,7 +164,7 @@ def test_concurrency() -> None:
 
 
 def test_a_lost_worker_is_replaced() -> None:
-    """A worker that dies without a word: its operation is taken over when its lease has ended, and ends once."""
+    """If a worker dies silently, another takes over its operation when the lease has ended, and it ends once."""
     began: list[int] = []
     with lab(single(sleeping(50, began))) as one:
         operation_id = one.submit()
@@ -182,7 +182,7 @@ def test_a_lost_worker_is_replaced() -> None:
 
 
 def test_lifespan() -> None:
-    """What the lifespan yields is the operation's state, from before the first handler until after the last."""
+    """The lifespan's value is the operation's `state`; the lifespan begins before the first handler and ends after the last."""
     seen: list[str] = []
 
     @asynccontextmanager
@@ -204,7 +204,7 @@ def test_lifespan() -> None:
 
 
 def test_log_lines_name_their_operation(caplog: pytest.LogCaptureFixture) -> None:
-    """Every line written while an operation is worked on carries its id and kind; a handler's own lines its attempt too."""
+    """Every log line about an operation carries its id and kind; lines of its handler also carry the attempt."""
     log, noted = logging.getLogger("shop"), logging.Handler()
     lines: list[dict[str, Any]] = []
     noted.addFilter(AboutFilter())
@@ -226,8 +226,8 @@ def test_log_lines_name_their_operation(caplog: pytest.LogCaptureFixture) -> Non
     assert (ended["operation_id"], ended["kind"]) == (operation_id, "order")
 
 
-def test_service_times_are_handed_on() -> None:
-    """What a worker measured reaches the store, at the latest when it ends."""
+def test_service_times_are_reported() -> None:
+    """A worker reports the service times that it measured, at the latest when it ends."""
     with lab(single(sleeping(4, []))) as one:
         one.until_done(one.submit())
         worker(one)[0].drain()

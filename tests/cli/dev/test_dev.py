@@ -1,4 +1,4 @@
-"""`offpoll dev`, as a user runs it: everything in processes, and nothing of it left."""
+"""`offpoll dev`, as a user runs it: every part in a process, and nothing left at the end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.processes import Watched, command_line
+from tests.support.process_watch import ProcessWatch, command_line
 from tests.support.servers import free_port
 
 pytestmark = pytest.mark.ministack
@@ -23,10 +23,10 @@ PATIENCE = 90.0
 
 
 def test_once_shows_an_operation_and_leaves_nothing(start: Start, folder: Path) -> None:
-    """Exit code 0, the two lines of the summary, every host that was asked, and neither a process nor a port at the end."""
+    """Exit code 0, a two-line summary, every host that was asked, and neither a process nor a port left."""
     port = free_port()
     process = start("dev", "shop:app", "--once", "--port", str(port))
-    group = Watched()
+    group = ProcessWatch()
     output = group.read_to_end(process)
     assert process.returncode == 0, output
     assert len(re.findall("^API requests: 2$", output, re.MULTILINE)) == 1, output
@@ -46,10 +46,10 @@ def test_once_shows_an_operation_and_leaves_nothing(start: Start, folder: Path) 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_signal_ends_all_of_it(start: Start, number: int) -> None:
-    """Whether it is told to end or killed, no process and no port is left."""
+    """A terminate or kill signal leaves neither process nor port."""
     port = free_port()
     process = start("dev", "shop:app", "--no-example", "--port", str(port))
-    group = Watched()
+    group = ProcessWatch()
     group.read_until(process, "Ctrl-C ends everything")
     group.see(process.pid)
     assert len(group.pids) == 4  # itself, the embedded AWS, API, worker
@@ -61,10 +61,10 @@ def test_a_signal_ends_all_of_it(start: Start, number: int) -> None:
 
 @pytest.mark.parametrize("name", ["serve", "work", "ministack"])
 def test_a_child_that_dies_ends_all_of_it(start: Start, name: str) -> None:
-    """It is said which, with its exit code; nothing is left, and the exit code is not 0."""
+    """The output names the child and its exit code; nothing is left, and the exit code is not 0."""
     port = free_port()
     process = start("dev", "shop:app", "--no-example", "--port", str(port))
-    group = Watched()
+    group = ProcessWatch()
     group.read_until(process, "Ctrl-C ends everything")
     group.see(process.pid)
     os.kill(next(pid for pid in group.pids if name in command_line(pid) and pid != process.pid), signal.SIGKILL)
@@ -74,46 +74,46 @@ def test_a_child_that_dies_ends_all_of_it(start: Start, name: str) -> None:
     group.assert_gone(ports=[port])
 
 
-def test_a_service_without_an_example_is_told_how_to_add_one(start: Start, folder: Path) -> None:
-    """Nothing is submitted, and with --once that is no success: whoever runs it in a script must notice."""
+def test_an_app_without_an_example_is_told_how_to_add_one(start: Start, folder: Path) -> None:
+    """Nothing is submitted, and with --once that is a failure, so that a script notices."""
     (folder / "shop.py").write_text(
         "from offpoll import Offpoll\napp = Offpoll()\n@app.operation('order')\ndef order(value: int) -> int:\n    return value\n"
     )
     process = start("dev", "shop:app", "--once", "--port", "0")
-    output = Watched().read_to_end(process)
+    output = ProcessWatch().read_to_end(process)
     assert process.returncode == 1, output
     assert "No example to submit" in output
     assert "examples" in output
 
 
 def test_an_example_that_fails_is_a_failure(start: Start, folder: Path) -> None:
-    """`--once` exits with 1 where the operation did not succeed."""
+    """`--once` exits with 1 if the operation did not succeed."""
     shop = folder / "shop.py"
     shop.write_text(shop.read_text().replace("return {", "from offpoll import Fail; raise Fail('sold_out', 'No.'); return {"))
     process = start("dev", "shop:app", "--once", "--port", "0")
-    output = Watched().read_to_end(process)
+    output = ProcessWatch().read_to_end(process)
     assert process.returncode == 1
     assert "sold_out" in output
 
 
 def test_a_lifespan_that_fails_ends_it(start: Start, folder: Path) -> None:
-    """The reason is in the output, and nothing hangs."""
+    """The output has the reason, and nothing hangs."""
     shop = folder / "shop.py"
     shop.write_text(
         shop.read_text().replace("app = Offpoll()", "def lifespan(app): raise RuntimeError('no table')\napp = Offpoll(lifespan=lifespan)")
     )
     process = start("dev", "shop:app", "--once", "--port", "0")
-    output = Watched().read_to_end(process)
+    output = ProcessWatch().read_to_end(process)
     assert process.returncode == 1
     assert "no table" in output
     assert "ended by itself" in output
 
 
 @pytest.mark.skipif(not shutil.which("curl") or not shutil.which("jq"), reason="needs curl and jq")
-def test_the_lines_to_try_work(start: Start) -> None:
-    """What is printed can be pasted: no client is needed."""
+def test_the_printed_commands_work(start: Start) -> None:
+    """The printed commands can be pasted, and need no client."""
     process = start("dev", "shop:app", "--port", "0")
-    output = Watched().read_until(process, "Ctrl-C ends everything")
+    output = ProcessWatch().read_until(process, "Ctrl-C ends everything")
     lines = [line.strip() for line in output.splitlines() if re.match(r"  (API=|curl )", line)]
     assert len(lines) == 3
     ran = subprocess.run(

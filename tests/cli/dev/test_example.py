@@ -1,4 +1,4 @@
-"""The input that `dev` tries a kind with."""
+"""The input with which `dev` tries a kind."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class NotValid(BaseModel):
     ],
 )
 def test_the_input_comes_from_what_the_type_says(type_: Any, expected: Any) -> None:
-    """Its own first example, else its properties'; nothing where a required one has none, or where the example is not valid."""
+    """The type's own first example wins, then its properties'. A missing required example, or an invalid one, gives no input."""
 
     def handler(value: Any) -> None:
         """Do nothing."""

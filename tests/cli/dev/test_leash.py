@@ -30,7 +30,7 @@ def on_leash(folder: Path, program: str) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.parametrize("ignoring", ["", "signal.signal(signal.SIGTERM, signal.SIG_IGN)"])
 def test_it_ends_when_the_other_end_is_closed(tmp_path: Path, ignoring: str) -> None:
-    """By SIGTERM, or by force where the program ignores that."""
+    """SIGTERM ends it, or a kill if it ignores SIGTERM."""
     program = f"import signal, sys, time\n{ignoring}\nprint(sys.argv[1:], flush=True)\ntime.sleep(60)\n"
     with on_leash(tmp_path, program) as process:
         assert process.stdin is not None
@@ -38,7 +38,7 @@ def test_it_ends_when_the_other_end_is_closed(tmp_path: Path, ignoring: str) -> 
         assert process.wait(20) == (1 if ignoring else -signal.SIGTERM)
 
 
-def test_its_exit_code_is_the_program_s(tmp_path: Path) -> None:
-    """A program that ends by itself is not held up."""
+def test_its_exit_code_is_the_programs(tmp_path: Path) -> None:
+    """A program that ends by itself is not delayed."""
     with on_leash(tmp_path, "import sys\nprint(sys.argv[1:], flush=True)\nsys.exit(3)\n") as process:
         assert process.wait(20) == 3

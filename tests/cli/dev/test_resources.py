@@ -1,4 +1,4 @@
-"""What `dev` makes: the resources of a deployment, and a user who may do just what the code needs."""
+"""What `dev` creates: a deployment's resources, and a user with exactly the rights that the code needs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from offpoll.cli.dev.resources import Resources, make_resources
 
 @pytest.fixture
 def made(ministack_server: Server) -> Resources:
-    """The resources, under a name of their own."""
+    """Create the resources under a fresh name."""
     return make_resources(ministack_server.origin, settings=Settings(lease=45), attempts=4, name=f"t{uuid.uuid4().hex[:12]}")
 
 
 def client(made: Resources, service: str, *, root: bool = False) -> Any:
-    """Return a boto3 client, as the service's user or as root."""
+    """Return a boto3 client, as the app's user or as root."""
     keys = ("test", "test") if root else (made.access_key, made.secret_key)
     return boto3.client(
         service, endpoint_url=made.endpoint, region_name="eu-west-1", aws_access_key_id=keys[0], aws_secret_access_key=keys[1]
@@ -31,7 +31,7 @@ def client(made: Resources, service: str, *, root: bool = False) -> Any:
 
 
 def test_the_bucket_is_private_and_expires_its_documents(made: Resources) -> None:
-    """All four blocks of public access, no website, and the rule for 16 days."""
+    """The bucket blocks public access in all four ways, has no website, and deletes documents after 16 days."""
     s3 = client(made, "s3", root=True)
     assert set(s3.get_public_access_block(Bucket=made.bucket)["PublicAccessBlockConfiguration"].values()) == {True}
     (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=made.bucket)["Rules"]
@@ -41,8 +41,8 @@ def test_the_bucket_is_private_and_expires_its_documents(made: Resources) -> Non
         s3.get_bucket_website(Bucket=made.bucket)
 
 
-def test_the_queues_keep_messages_as_long_as_the_windows_say(made: Resources) -> None:
-    """Ten days, and fourteen for what was given up on; the visibility is the lease; dead letters after the attempts and five more."""
+def test_the_queues_match_the_windows(made: Resources) -> None:
+    """Messages last ten days, dead letters fourteen. Visibility is the lease; a message may be received five times more than attempted."""
     sqs = client(made, "sqs", root=True)
     operations, *others = [sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"] for url in made.queue_urls]
     assert operations["MessageRetentionPeriod"] == str(10 * 86_400)
@@ -53,7 +53,7 @@ def test_the_queues_keep_messages_as_long_as_the_windows_say(made: Resources) ->
 
 
 def test_records_expire(made: Resources) -> None:
-    """TTL is on, on the attribute that records carry."""
+    """TTL is on, for the attribute that records carry."""
     described = client(made, "dynamodb", root=True).describe_time_to_live(TableName=made.table)["TimeToLiveDescription"]
     assert described == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
 
@@ -72,13 +72,13 @@ FORBIDDEN: dict[str, Callable[[Resources], object]] = {
 
 @pytest.mark.parametrize("what", FORBIDDEN)
 def test_the_user_may_not(made: Resources, what: str) -> None:
-    """Nothing that the code does not do."""
+    """The user may not do anything that the code does not do."""
     with pytest.raises(ClientError, match=r"AccessDenied|not authorized"):
         FORBIDDEN[what](made)
 
 
-def test_the_user_may_work_with_what_is_not_offpoll_s(made: Resources) -> None:
-    """A service has tables of its own, and creates them if it likes."""
+def test_the_user_may_use_the_apps_tables(made: Resources) -> None:
+    """An app may create and use tables of its own."""
     dynamodb, name = client(made, "dynamodb"), f"orders-{uuid.uuid4().hex[:8]}"
     dynamodb.create_table(
         TableName=name,

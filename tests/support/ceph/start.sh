@@ -1,8 +1,8 @@
 #!/bin/bash
-# One Ceph RGW on loopback, in memory: mon + osd + radosgw, no systemd, no root. Ready when this script ends.
+# Starts one Ceph RGW on loopback, in memory: mon + osd + radosgw, no systemd, no root. It is ready when this script ends.
 # usage: start.sh ROOT HTTP_PORT MON_PORT ACCESS_KEY SECRET_KEY [true|false: STS; true masks SignatureDoesNotMatch as AccessDenied]
 #        [HTTPS_PORT CERTIFICATE: a PEM with its key] [seconds that a day of lifecycle rules lasts]
-# ROOT is emptied. The processes' ids are in ROOT/pids; end them with stop.sh ROOT.
+# Empties ROOT, and writes the processes' ids to ROOT/pids. End them with stop.sh ROOT.
 set -euo pipefail
 ROOT=$1 PORT=$2 MON_PORT=$3 ACCESS_KEY=$4 SECRET_KEY=$5 STS=${6:-false} HTTPS_PORT=${7:-} CERTIFICATE=${8:-} DAY=${9:--1}
 rm -rf "$ROOT"; mkdir -p "$ROOT"/{mon.a,osd.0,log,run}

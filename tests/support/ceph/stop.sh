@@ -1,5 +1,5 @@
 #!/bin/bash
-# End the processes that start.sh recorded, and only those. They hold nothing but memory, so nothing is lost by ending them at once.
+# Kills the processes that start.sh recorded, and only those. They keep nothing on disk, so killing them loses nothing.
 # usage: stop.sh ROOT
 while read -r pid; do kill -9 "$pid" 2>/dev/null; done < "$1/pids"
 true

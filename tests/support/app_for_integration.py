@@ -1,4 +1,4 @@
-"""The service that the integration tests deploy. Each handler notes that it began, in a file that the test reads."""
+"""The app that the integration tests deploy. Each handler notes in a file that it began, and the test reads that."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Order(BaseModel):
 
 
 def note(operation: Operation, what: str) -> None:
-    """Append a line to the test's file."""
+    """Append a line to the file that the test reads."""
     with Path(os.environ["NOTES"]).open("a") as notes:
         notes.write(f"{operation.id} {operation.attempt} {what}\n")
 
 
 async def authorize(caller: Caller) -> str:
-    """Believe what the test says of itself."""
+    """Take the owner from the test's X-Owner."""
     owner = caller.headers.get("x-owner", "public")
     if owner == "nobody":
         raise Unauthorized("Say who you are in X-Owner.")
@@ -39,14 +39,14 @@ app = Offpoll(authorize=authorize)
 
 @app.operation("order")
 async def create_order(order: Order, operation: Operation) -> Order:
-    """Take no time at all."""
+    """End at once."""
     note(operation, order.sku)
     return order
 
 
 @app.operation("slow")
 async def slow(order: Order, operation: Operation) -> Order:
-    """Take for ever at the first attempt, and no time at the second."""
+    """Take ten minutes at the first attempt, and end at once at the second."""
     note(operation, "began")
     if operation.attempt == 1:
         await asyncio.sleep(600)
@@ -55,15 +55,15 @@ async def slow(order: Order, operation: Operation) -> Order:
 
 @app.operation("block")
 async def block(order: Order, operation: Operation) -> Order:
-    """Never await: block the loop for so many seconds."""
+    """Block the event loop for `quantity` seconds."""
     note(operation, "began")
-    time.sleep(order.quantity)  # noqa: ASYNC251 - that is what is tested
+    time.sleep(order.quantity)  # noqa: ASYNC251 - the test is about blocking
     return order
 
 
 @app.operation("spin")
 def spin(order: Order, operation: Operation) -> Order:
-    """Hold the GIL for so many seconds: one long step in C after another."""
+    """Hold the GIL for `quantity` seconds, one long step in C after another."""
     note(operation, "began")
     end = time.monotonic() + order.quantity
     while time.monotonic() < end:
@@ -73,7 +73,7 @@ def spin(order: Order, operation: Operation) -> Order:
 
 @app.operation("huge")
 async def huge(order: Order, operation: Operation) -> str:
-    """Return too much."""
+    """Return a result that is too large."""
     note(operation, "began")
     return "x" * 400_000
 

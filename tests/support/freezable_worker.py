@@ -1,7 +1,7 @@
-"""A worker whose process can be stopped and continued, as SIGSTOP and SIGCONT do, on virtual time.
+"""A worker that a test can freeze and resume, as SIGSTOP and SIGCONT do, on virtual time.
 
-While it is stopped none of its calls goes out, no answer reaches it, and its clocks stand still; when it is continued, they jump. What its
-handler awaits goes on meanwhile: on waking up it has just ended.
+While it is frozen, it sends no call, receives no answer, and its clocks stand still. When it resumes, its clocks jump. Whatever its handler
+awaits goes on meanwhile, and appears to have just ended.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ from offpoll.work.handle import InProcess
 from offpoll.work.heartbeat import HeartbeatTask
 from offpoll.work.worker import Ambient, Worker
 
-__all__ = ["Process", "process"]
+__all__ = ["FreezableProcess", "freezable_worker"]
 
 
-class Process:
-    """What can be stopped: the clocks, and the way to everything outside."""
+class FreezableProcess:
+    """A process that can be frozen: its clocks, and its access to everything outside."""
 
     def __init__(self, loop: VirtualLoop) -> None:
-        self._loop, self._stopped_at = loop, 0.0
-        self._goes = asyncio.Event()
-        self._goes.set()
+        self._loop, self._frozen_at = loop, 0.0
+        self._runs = asyncio.Event()
+        self._runs.set()
 
-    def stop(self) -> None:
-        """SIGSTOP."""
-        self._stopped_at = self._loop.time()
-        self._goes.clear()
+    def freeze(self) -> None:
+        """Do as SIGSTOP does."""
+        self._frozen_at = self._loop.time()
+        self._runs.clear()
 
     def resume(self) -> None:
-        """SIGCONT."""
-        self._goes.set()
+        """Do as SIGCONT does."""
+        self._runs.set()
 
     def monotonic(self) -> float:
-        return self._loop.time() if self._goes.is_set() else self._stopped_at
+        return self._loop.time() if self._runs.is_set() else self._frozen_at
 
     def clock(self) -> datetime:
         return START + timedelta(seconds=self.monotonic())
 
     def reaching(self, target: Any) -> Any:
-        """Return a stand-in for something outside, which only a process that goes can reach."""
-        goes = self._goes
+        """Return a stand-in for something outside, which only a running process can reach."""
+        runs = self._runs
 
         class Reached:
             def __getattr__(self, name: str) -> Any:
@@ -59,9 +59,9 @@ class Process:
                     return method
 
                 async def call(*args: Any, **kwargs: Any) -> Any:
-                    await goes.wait()
+                    await runs.wait()
                     answer = await method(*args, **kwargs)
-                    await goes.wait()
+                    await runs.wait()
                     return answer
 
                 return call
@@ -70,17 +70,17 @@ class Process:
 
 
 @contextmanager
-def process(one: Lab) -> Iterator[Process]:
-    """Start a worker in a process of its own. It goes on at the end, so that the lab can end it: also where the test has failed."""
-    system, own = one.system, Process(one.system.loop)
-    system._workers.append((worker := _worker(one, own), system.loop.create_task(worker.run())))
+def freezable_worker(one: Lab) -> Iterator[FreezableProcess]:
+    """Start a worker in a freezable process. It resumes at the end, even if the test failed, so that the lab can end it."""
+    system, process = one.system, FreezableProcess(one.system.loop)
+    system._workers.append((worker := _worker(one, process), system.loop.create_task(worker.run())))
     try:
-        yield own
+        yield process
     finally:
-        own.resume()
+        process.resume()
 
 
-def _worker(one: Lab, process: Process) -> Worker:
+def _worker(one: Lab, process: FreezableProcess) -> Worker:
     system = one.system
     service, settings = system.service, system.service.settings
     given = service.dependencies

@@ -1,7 +1,6 @@
-"""The service that chaos is let loose on. Each run of a handler is written to a journal, each effect to a file of its own.
+"""The app that chaos tests. Handlers append each run to a journal, and write each effect to a separate file.
 
-Knows nothing of what is done to its processes. Both are written so that SIGKILL between any two instructions leaves them whole: a line by
-one append, an effect by one link to a file that is complete.
+A SIGKILL between any two instructions leaves both whole: a run is one append, and an effect is one link to a complete file.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from offpoll import Fail, Offpoll, Operation
 
 __all__ = ["ATTEMPTS", "FOLDER", "REFUSAL", "WORKER", "Effect", "Order", "Run", "app", "effects", "runs"]
 
-#: Variables of its processes: where it writes, and which process writes.
+#: Environment variables of its processes: the folder to write to, and the name of the process that writes.
 FOLDER, WORKER = "CHAOS_FOLDER", "CHAOS_WORKER"
 
-#: How many attempts each kind has. A worker that is killed spends one of everything it holds, so most get many.
+#: Attempts of each kind. A killed worker spends one attempt of every operation it holds, so most kinds get many.
 ATTEMPTS = {"order": 8, "parcel": 8, "lottery": 2}
 
-#: The code that `refuses` fails with.
+#: The error code of an order that `refuses`.
 REFUSAL = "out_of_stock"
 
 #: Steps of an order before its effect.
@@ -35,12 +34,12 @@ STEPS = 3
 
 
 class Order(BaseModel):
-    """What is ordered, and how its handler will behave.
+    """An order, and how its handler behaves.
 
     Attributes:
-        number: the client's own number of the order: one order, one effect.
-        conduct: `raises` at its first attempt only; `refuses` for good.
-        pause: seconds of each of its steps.
+        number: the client's number for the order: one order, one effect.
+        conduct: `raises` at the first attempt only; `refuses` for good.
+        pause: seconds of each step.
     """
 
     number: int
@@ -49,7 +48,7 @@ class Order(BaseModel):
 
 
 class Receipt(BaseModel):
-    """The result: which run of the handler it comes from."""
+    """The result. It says which run of the handler produced it."""
 
     number: int
     attempt: int
@@ -58,7 +57,7 @@ class Receipt(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run of a handler that began. `at` is the machine's monotonic time, the same for all of its processes."""
+    """A run of a handler that began. `at` is the machine's monotonic time, which all its processes share."""
 
     operation_id: str
     attempt: int
@@ -70,7 +69,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """What an operation did to the world: at most one for each operation id."""
+    """The outside effect of an operation: at most one for each operation id."""
 
     operation_id: str
     number: int
@@ -82,7 +81,7 @@ app = Offpoll()
 
 @app.operation("order", attempts=ATTEMPTS["order"])
 async def fulfil(order: Order, operation: Operation) -> Receipt:
-    """Fulfil an order in a few steps."""
+    """Fulfil an order in a few steps, as a coroutine."""
     run = _begin(order, operation)
     for step in range(STEPS):
         operation.progress(step / STEPS, f"step {step + 1}")
@@ -92,7 +91,7 @@ async def fulfil(order: Order, operation: Operation) -> Receipt:
 
 @app.operation("parcel", attempts=ATTEMPTS["parcel"])
 def pack(order: Order, operation: Operation) -> Receipt:
-    """Do the same as a plain function, in a thread or a child process."""
+    """Fulfil an order as a plain function, in a thread or a child process."""
     run = _begin(order, operation)
     for step in range(STEPS):
         operation.progress(step / STEPS, f"step {step + 1}")
@@ -102,13 +101,13 @@ def pack(order: Order, operation: Operation) -> Receipt:
 
 @app.operation("lottery", attempts=ATTEMPTS["lottery"])
 async def draw(order: Order, operation: Operation) -> Receipt:
-    """Never win: every attempt raises."""
+    """Raise at every attempt."""
     _begin(order, operation)
     raise RuntimeError("not this time")
 
 
 def _begin(order: Order, operation: Operation) -> str:
-    """Write down that a run begins, and return its name."""
+    """Record that a run begins, and return its name."""
     run = secrets.token_hex(8)
     line = {
         "operation_id": operation.id,
@@ -129,7 +128,7 @@ def _begin(order: Order, operation: Operation) -> str:
 
 
 def _conclude(order: Order, operation: Operation, run: str) -> Receipt:
-    """Write the effect, unless an earlier run came as far as that, and return the result."""
+    """Write the effect, unless an earlier run already did, and return the result."""
     if order.conduct == "refuses":
         raise Fail(REFUSAL, "There is none left.")
     folder = _folder() / "effects"
@@ -139,7 +138,7 @@ def _conclude(order: Order, operation: Operation, run: str) -> Receipt:
     try:
         os.link(whole, folder / operation.id)
     except FileExistsError:
-        pass  # done before, by a run whose worker did not live to say so
+        pass  # an earlier run wrote it, and its worker died before reporting that
     whole.unlink()
     return Receipt(number=order.number, attempt=operation.attempt, run=run)
 
@@ -149,7 +148,7 @@ def _folder() -> Path:
 
 
 def runs(folder: Path) -> list[Run]:
-    """Return all runs that began, in the order in which they did."""
+    """Return all runs that began, oldest first."""
     journal = folder / "journal"
     lines = journal.read_text().splitlines() if journal.exists() else []
     return sorted((Run(**json.loads(line)) for line in lines), key=lambda run: run.at)

@@ -26,7 +26,7 @@ async def handle(order: Order, operation: Operation) -> dict[str, Any]:
 
 
 def test_success() -> None:
-    """The outcome, every progress call, and no real second."""
+    """`run` returns the outcome and every progress call, and takes no real time."""
     began = time.monotonic()
     result = run(handle, Order(sku="A1"), attempt=2, state="pool", owner="me")
     assert time.monotonic() - began < 5
@@ -37,7 +37,7 @@ def test_success() -> None:
 
 
 def test_an_input_may_be_json() -> None:
-    """The JSON form of an input is one too; what the handler would refuse fails as it would in a worker."""
+    """An input may be JSON. An invalid input fails as it would in a worker."""
     assert run(handle, {"sku": "A1"}).result["sku"] == "A1"
     refused = run(handle, {"sku": 5})
     assert (refused.status, (refused.error or {})["code"]) == ("failed", "invalid_input")
@@ -46,7 +46,7 @@ def test_an_input_may_be_json() -> None:
 
 
 def test_failures() -> None:
-    """`Fail` is an outcome; an exception is one of the last attempt, and there to be looked at."""
+    """`Fail` is an outcome. An exception is the outcome of the last attempt, and the test can look at it."""
 
     def fail(order: Order) -> None:
         raise Fail("none", "None left.")
@@ -61,7 +61,7 @@ def test_failures() -> None:
 
 
 def test_real_time() -> None:
-    """A handler that does real I/O runs on a real loop."""
+    """A handler with real I/O runs on a real loop."""
 
     async def real(number: int) -> str:
         return type(asyncio.get_running_loop()).__name__
@@ -70,7 +70,7 @@ def test_real_time() -> None:
     assert run(real, 1).result == "VirtualLoop"
 
 
-def test_what_is_no_handler() -> None:
-    """It is refused as `@app.operation` would."""
+def test_an_invalid_handler() -> None:
+    """An invalid handler is refused as by `@app.operation`."""
     with pytest.raises(ConfigurationError):
         run(lambda: None, 1)

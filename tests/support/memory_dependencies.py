@@ -1,4 +1,4 @@
-"""What a service talks to, all of it in memory, for tests that need no workers and no virtual time."""
+"""A service's dependencies, all in memory, for tests without workers and virtual time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from offpoll.service_times import MemoryServiceTimes
 
 
 def memory_dependencies(**given: Any) -> Dependencies:
-    """Return a bundle of fresh twins; what is given takes the place of one."""
+    """Return fresh in-memory dependencies. Arguments replace some of them."""
     twins = {
         "board": AsyncStatusBoard(store=MemoryDocumentStore()),
         "queue": MemoryQueue(),

@@ -1,4 +1,4 @@
-"""What a command leaves behind: its processes are watched while it runs, and must be gone when it has ended."""
+"""Watches a command's processes while it runs, and checks that none is left afterwards."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 PATIENCE = 90.0
 
 
-class Watched:
-    """The processes that were seen while a command ran."""
+class ProcessWatch:
+    """The processes seen while a command ran."""
 
     def __init__(self) -> None:
         self.pids: set[int] = set()
 
     def see(self, pid: int) -> None:
-        """Remember a process and all below it."""
+        """Remember a process and its descendants."""
         self.pids |= {pid, *descendants(pid)}
 
     def read_until(self, process: subprocess.Popen[str], text: str) -> str:
-        """Read its output until it has this text, or to its end."""
+        """Read its output until this text appears; an empty text means to the end."""
         assert process.stdout is not None
         seen = ""
         for line in process.stdout:
@@ -39,7 +39,7 @@ class Watched:
         return output
 
     def assert_gone(self, *, ports: list[int]) -> None:
-        """Assert that none is left, and that nobody listens: at once, or where it was killed, soon."""
+        """Assert that within 20 s no process is left, and that none listens on these ports."""
         end = time.monotonic() + 20
         while (left := [command_line(pid) for pid in self.pids if command_line(pid)]) and time.monotonic() < end:
             time.sleep(0.1)
@@ -48,7 +48,7 @@ class Watched:
 
 
 def descendants(pid: int) -> set[int]:
-    """Return the processes below one."""
+    """Return the descendants of a process."""
     parents: dict[int, list[int]] = {}
     for each in Path("/proc").iterdir():
         if each.name.isdigit():
@@ -67,7 +67,7 @@ def descendants(pid: int) -> set[int]:
 
 
 def command_line(pid: int) -> str:
-    """Return a process's command line; empty where it is gone, a zombie included."""
+    """Return a process's command line; empty if it is gone or a zombie."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
     except OSError:
@@ -75,6 +75,6 @@ def command_line(pid: int) -> str:
 
 
 def listening() -> set[int]:
-    """Return the TCP ports that somebody listens on."""
+    """Return the TCP ports with a listener."""
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     return {int(fields[1].rpartition(":")[2], 16) for fields in map(str.split, lines) if fields[3] == "0A"}

@@ -1,4 +1,4 @@
-"""What `repr` shows, and thereby logs and tracebacks: no secret, no credentials, no signature of a link."""
+"""`repr`, and with it logs and tracebacks, shows no secret, no credentials and no link's signature."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ HEADERS = {"authorization": f"Bearer {SECRET}", "operation-location": LINK}
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_values(value: object) -> None:
-    """What holds a secret does not show it."""
+def test_values_hide_secrets(value: object) -> None:
+    """The `repr` of a value that holds a secret does not show it."""
     assert SECRET not in repr(value)
     assert SECRET not in f"{value}"
 
 
-def test_a_service() -> None:
-    """Neither a service nor what it is made of shows the secret, as text or as bytes."""
+def test_a_service_hides_its_secret() -> None:
+    """Neither a service nor its parts show the secret, as text or as bytes."""
 
     async def handle(number: int) -> int:
         return number

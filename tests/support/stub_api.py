@@ -1,4 +1,4 @@
-"""A small API with its store, and a small proxy, on this machine: what the clients' own transports are tried against."""
+"""A stub of an API with its store, and a stub proxy, on this machine, for tests of the clients' transports."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from urllib.parse import urlsplit
 from offpoll.document import Document, PollHint
 
 ID = "0123456789abcdef" * 2
-#: Long ago by any clock, so that the first poll is due at once.
+#: In the past by any clock, so that the first poll is due at once.
 NOW = datetime(2020, 1, 1, tzinfo=UTC)
 ORDER = {"total": 5}
 
-#: The signature of the link that this store gives: it must be nowhere but on the wire.
+#: The signature in this API's links. It must appear nowhere but on the wire.
 SIGNATURE = "5ecre7"
 
 
@@ -38,10 +38,19 @@ def _released() -> threading.Event:
 
 
 @dataclass
-class StubService:
-    """What the server says. `store` is what the store answers: status, headers, body, or a document; that of a success by default;
-    `store_next` gives the next one, instead. `api` is what the API answers to everything; `pending`, whether it says of the operation that
-    it is not done. Nothing is answered while `hold` is cleared."""
+class StubApi:
+    """A stub of an API with its store, and the requests that it got.
+
+    Attributes:
+        base: its address.
+        store: the store's response: status, headers and body, or a document; by default that of a success.
+        store_next: returns the store's next document, instead of `store`.
+        api: the API's response to every request, instead of the usual ones.
+        pending: whether the API says that the operation is not done.
+        hold: while it is cleared, no request gets a response.
+        bodies: of the requests.
+        seen: method, path and headers of the requests.
+    """
 
     base: str = ""
     store: tuple[int, dict[str, str], bytes] | Document | None = None
@@ -68,7 +77,7 @@ class StubService:
         return replace(made, **fields)
 
     def answer(self, method: str, path: str) -> tuple[int, dict[str, str], bytes]:
-        """Answer a request."""
+        """Return the response to a request: status, headers, body."""
         as_json = {"Content-Type": "application/json"}
         if path.startswith("/store/"):
             shown = self.store_next() if self.store_next else self.store or self.document("succeeded")
@@ -86,27 +95,27 @@ class StubService:
         return {"href": f"{self.base}/store/{ID}?X-Amz-Signature={SIGNATURE}", "expires_at": "2099-01-01T01:00:00Z"}
 
     def interrupt(self, process: subprocess.Popen[str], *, after: int = 1) -> None:
-        """Send Ctrl-C to a process once it has asked so often."""
+        """Send Ctrl-C to a process once it has sent this many requests."""
         until = time.monotonic() + 20
         while len(self.seen) < after and time.monotonic() < until:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
 
     def asked(self) -> list[str]:
-        """Return the requests, without their queries."""
+        """Return the requests, without their query strings."""
         return [f"{method} {path.partition('?')[0]}" for method, path, _ in self.seen]
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = 65_536  # head and body in one packet
-    service: StubService
+    api: StubApi
 
     def do_GET(self) -> None:
-        self.service.bodies.append(self.rfile.read(int(self.headers.get("content-length", 0))))
-        self.service.seen.append((self.command, self.path, {name.lower(): value for name, value in self.headers.items()}))
-        self.service.hold.wait(20)
-        status, headers, body = self.service.answer(self.command, self.path)
+        self.api.bodies.append(self.rfile.read(int(self.headers.get("content-length", 0))))
+        self.api.seen.append((self.command, self.path, {name.lower(): value for name, value in self.headers.items()}))
+        self.api.hold.wait(20)
+        status, headers, body = self.api.answer(self.command, self.path)
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
@@ -120,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Proxy(BaseHTTPRequestHandler):
-    """Tunnels CONNECT, and forwards what has a whole address, for those who have the password."""
+    """Tunnels CONNECT, and forwards requests with a whole URL, for clients that have the password."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = 65_536  # head and body in one packet
@@ -161,11 +170,11 @@ class _Proxy(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         kept = {name: value for name, value in self.headers.items() if not name.lower().startswith("proxy-")}
         there.request(self.command, f"{parts.path}?{parts.query}" if parts.query else parts.path, body or None, kept)
-        answer = there.getresponse()
-        content = answer.read()
+        response = there.getresponse()
+        content = response.read()
         there.close()
-        self.send_response(answer.status)
-        self.send_header("Content-Type", answer.headers.get("Content-Type", ""))
+        self.send_response(response.status)
+        self.send_header("Content-Type", response.headers.get("Content-Type", ""))
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -183,11 +192,11 @@ def _running(handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None =
 
         def get_request(self) -> tuple[Any, Any]:
             connection, address = super().get_request()
-            # The handshake happens in the connection's own thread: a client that trusts nobody must not hold up the rest.
+            # The handshake happens in the connection's own thread, so that a client that refuses the certificate does not hold up the rest.
             return (connection if tls is None else tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)), address
 
         def handle_error(self, *_: Any) -> None:
-            """Say nothing: a client that refuses a certificate is what some tests are about."""
+            """Say nothing: in some tests a client refuses the certificate."""
 
     server = Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -202,10 +211,10 @@ def _running(handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None =
 
 
 @contextmanager
-def service(tls: ssl.SSLContext | None = None) -> Iterator[StubService]:
+def stub_api(tls: ssl.SSLContext | None = None) -> Iterator[StubApi]:
     """Run an API with its store."""
-    made = StubService()
-    with _running(type("Own", (_Handler,), {"service": made}), tls) as port:
+    made = StubApi()
+    with _running(type("Own", (_Handler,), {"api": made}), tls) as port:
         made.base = f"http{'s' if tls else ''}://127.0.0.1:{port}"
         try:
             yield made
@@ -215,7 +224,7 @@ def service(tls: ssl.SSLContext | None = None) -> Iterator[StubService]:
 
 @contextmanager
 def proxy() -> Iterator[tuple[str, list[str]]]:
-    """Run a proxy; yield its address, without user and password, and what it was asked for."""
+    """Run a proxy. Yield its address, without user and password, and the list of its requests."""
     lines: list[str] = []
     with _running(type("Own", (_Proxy,), {"lines": lines})) as port:
         yield f"127.0.0.1:{port}", lines

@@ -1,4 +1,4 @@
-"""A compose file as tests read it: variables filled in, merged, with what each service is given. Runs nothing."""
+"""Reads a compose file: fills in the variables, and tells which environment a service gets. Runs nothing."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?:(?P<how>:-|:\?)(?P<rest>[^}]*))?\}"
 
 
 def read_variables(text: str) -> dict[str, str]:
-    """Read a file of variables, as compose's --env-file and systemd's EnvironmentFile take it, without quotes."""
+    """Read a file of variables without quotes, as compose's --env-file and systemd's EnvironmentFile accept it."""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return dict(line.split("=", 1) for line in lines)
 
 
 def interpolate(text: str, variables: Mapping[str, str]) -> Any:
-    """Return the file with the variables filled in.
+    """Return the parsed file with the variables filled in.
 
     Raises:
-        KeyError: a variable that is needed (`:?`) is not set; it has its name and what the file says of it.
+        KeyError: a required variable (`:?`) is not set. It has the name, and the file's message.
     """
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
 
@@ -37,6 +37,6 @@ def interpolate(text: str, variables: Mapping[str, str]) -> Any:
 
 
 def environment(service: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, str]:
-    """Return what a service's container is given: a variable without a value is handed on where it is set, and left out where not."""
+    """Return the environment of a service's container. A variable without a value is passed on if it is set, and otherwise left out."""
     given = service.get("environment", {})
     return {name: variables[name] if value is None else value for name, value in given.items() if value is not None or name in variables}

@@ -1,6 +1,6 @@
-"""Lambda in memory: events as AWS writes them, a context whose time runs out, a mapping that deletes what an answer does not name.
+"""Lambda in memory: AWS's events, a context whose time runs out, and a mapping that deletes every message not reported as failed.
 
-Functions are the product's own, on a system in memory and its virtual loop.
+The functions are the product's own, on a system in memory and its virtual loop.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from offpoll.work.job import Ambient
 
 HOST = "abc123.execute-api.eu-west-1.amazonaws.com"
 
-#: What a function has, seconds; a queue hides its messages six times as long.
+#: A function's timeout, seconds. A queue hides its messages six times as long.
 TIMEOUT = 300.0
 
 
@@ -65,7 +65,7 @@ def http_1(
 
 
 def batch_of(deliveries: Sequence[Delivery]) -> dict[str, Any]:
-    """Return the event of a batch of SQS; `m0`, `m1` and so on are the messages' ids."""
+    """Return the event of an SQS batch. The messages' ids are `m0`, `m1` and so on."""
     return {
         "Records": [
             {
@@ -87,8 +87,8 @@ def batch_of(deliveries: Sequence[Delivery]) -> dict[str, Any]:
 
 
 @dataclass(kw_only=True)
-class Ends:
-    """A context whose time ends at an instant of the virtual loop."""
+class Context:
+    """A Lambda context whose time ends at an instant of the virtual loop."""
 
     loop: asyncio.AbstractEventLoop
     end: float
@@ -100,12 +100,12 @@ class Ends:
 
 @dataclass(kw_only=True)
 class Deployed:
-    """A service as it stands in Lambda.
+    """An app deployed to Lambda.
 
     Attributes:
         lab: its stores, and faults on them.
         api, worker, dead_letters: the functions.
-        answers: what the queues' functions answered, None where they gave no answer.
+        answers: the responses of the queues' functions; None for a lost one.
     """
 
     lab: Lab
@@ -115,9 +115,9 @@ class Deployed:
     answers: list[dict[str, Any] | None]
 
     def request(self, event: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
-        """Let the API answer an event: status, headers, body."""
-        answer = self.api(json.loads(json.dumps(event)), self.context())
-        return answer["statusCode"], answer["headers"], json.loads(answer["body"]) if answer["body"] else None
+        """Send an event to the API, and return status, headers and body."""
+        response = self.api(json.loads(json.dumps(event)), self.context())
+        return response["statusCode"], response["headers"], json.loads(response["body"]) if response["body"] else None
 
     def submit(self, body: Any = 1, **headers: str) -> str:
         """Submit an order and return its operation's id."""
@@ -126,9 +126,9 @@ class Deployed:
         operation_id: str = ticket["id"]
         return operation_id
 
-    def context(self) -> Ends:
+    def context(self) -> Context:
         loop = self.lab.system.loop
-        return Ends(loop=loop, end=loop.time() + TIMEOUT)
+        return Context(loop=loop, end=loop.time() + TIMEOUT)
 
     def work(self, *, batch_size: int = 10, kill: float | None = None, lose: bool = False, crash: bool = False) -> int:
         """Deliver one batch to the worker; see `_deliver`."""
@@ -139,7 +139,7 @@ class Deployed:
         return self._deliver(self.lab.system.dead_letters, self.dead_letters, 10, None)
 
     def work_until(self, operation_id: str, *, within: float = 7200.0) -> None:
-        """Let mapping and time go on until an operation is done."""
+        """Deliver batches, and let time pass, until an operation is done."""
         end = self.lab.time + within
         while not self.lab.document(operation_id).done:
             assert self.lab.time < end
@@ -154,19 +154,19 @@ class Deployed:
         Args:
             queue, function: from where to where.
             batch_size: the most messages.
-            kill: the function is killed after so many seconds.
-            lose: the function ends, and its answer is lost.
-            crash: it is killed before it has done anything.
+            kill: seconds after which the function is killed.
+            lose: whether the function ends and its response is lost.
+            crash: whether the function is killed before it has done anything.
         """
         system = self.lab.system
         deliveries = system.run(queue.receive(limit=batch_size, wait=0.0))
         if not deliveries:
             return 0
         event, context = json.loads(json.dumps(batch_of(deliveries))), self.context()
-        answer = None if crash else _killed(system.loop, lambda: function(event, context), kill)
-        self.answers.append(None if lose else answer)
-        if answer is not None and not lose:
-            kept = {each["itemIdentifier"] for each in json.loads(json.dumps(answer))["batchItemFailures"]}
+        response = None if crash else _killed(system.loop, lambda: function(event, context), kill)
+        self.answers.append(None if lose else response)
+        if response is not None and not lose:
+            kept = {each["itemIdentifier"] for each in json.loads(json.dumps(response))["batchItemFailures"]}
             for number, delivery in enumerate(deliveries):
                 if f"m{number}" not in kept:
                     system.run(queue.delete(delivery))
@@ -174,7 +174,7 @@ class Deployed:
 
 
 def _killed(loop: asyncio.AbstractEventLoop, call: Callable[[], dict[str, Any]], after: float | None) -> dict[str, Any] | None:
-    """Call a function and kill it after so many seconds: not one step of it runs then."""
+    """Call a function, and kill it after this many seconds: none of its steps runs afterwards."""
     before = asyncio.all_tasks(loop)
     if after is None:
         return call()
@@ -189,7 +189,7 @@ def _killed(loop: asyncio.AbstractEventLoop, call: Callable[[], dict[str, Any]],
 
 @contextmanager
 def deployed(app: Offpoll, **changes: Any) -> Iterator[Deployed]:
-    """Deploy a service in memory; further arguments are settings."""
+    """Deploy an app in memory. Further arguments are settings."""
     with lab(app, workers=0, **{"lease": 6 * TIMEOUT, "timeout": TIMEOUT - 30, **changes}) as made:
         system = made.system
         service, loop = system.service, system.loop

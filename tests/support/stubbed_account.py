@@ -1,4 +1,4 @@
-"""AWS as a script: clients whose answers are written down. botocore checks the shape of every request and answer."""
+"""An AWS account whose clients are stubs: the test scripts their responses. botocore checks the shape of every request and response."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MARKED = [{"ParameterKey": name, "ParameterValue": "x"} for name in ("App", "Cod
 
 
 def client(service: str) -> tuple[Any, Stubber]:
-    """Return a client and its script; nothing that is not in it can be asked."""
+    """Return a client and its script. The client refuses every call that is not in the script."""
     session = Session()
     session.set_credentials("AKIAEXAMPLE", "secret")
     made = session.create_client(service, region_name="eu-west-1", config=Config(retries={"total_max_attempts": 1}))
@@ -29,22 +29,22 @@ def client(service: str) -> tuple[Any, Stubber]:
     return made, stubber
 
 
-class Scripted(Account):
-    """An account whose clients are scripted, by service."""
+class StubbedAccount(Account):
+    """An account whose clients the test gives, by service."""
 
     def client(self, service: str) -> Any:
-        """Return the client that the test wrote."""
+        """Return the test's client."""
         clients: Mapping[str, Any] = self.session  # type: ignore[assignment]
         return clients[service]
 
 
 def account(**clients: Any) -> Account:
     """Return an account with these clients."""
-    return Scripted(id="123456789012", region="eu-west-1", session=clients)  # type: ignore[arg-type]
+    return StubbedAccount(id="123456789012", region="eu-west-1", session=clients)  # type: ignore[arg-type]
 
 
 def stack(status: str = "CREATE_COMPLETE", **fields: Any) -> dict[str, Any]:
-    """Return DescribeStacks' answer for a stack of ours."""
+    """Return DescribeStacks' response for a stack of ours."""
     described = {"StackName": "shop", "StackId": STACK_ID, "StackStatus": status, "CreationTime": WHEN, "Parameters": MARKED}
     return {"Stacks": [{**described, **fields}]}
 

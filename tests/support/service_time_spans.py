@@ -1,4 +1,4 @@
-"""Spans of measured service times, for tests."""
+"""Makes and reads spans of measured service times."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["measured", "span"]
 
 
 def span(*seconds: float, until: datetime = START, lasting: float = 10.0, **counts: Any) -> Span:
-    """Return a report of these service times."""
+    """Return a span with these service times."""
     buckets = Counter(map(bucket_of, seconds))
     return Span(began_at=until - timedelta(seconds=lasting), ended_at=until, buckets=buckets, seconds=sum(seconds), **counts)
 
 
 def measured(system: System, kind: str = "order") -> Histogram:
-    """Return what a system's workers measured of a kind, as it counts now."""
+    """Return a system's measured service times of a kind, with their present weight."""
     return faded(system.run(system.service_times.spans(kind)), system.loop.now())

@@ -1,17 +1,24 @@
-"""A handler whose runs are scripted and counted, and what holds when an operation has ended, for tests of the worker."""
+"""A handler for tests of the worker: a script says how each run ends, and the handler counts its runs."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from tests.support.lab import Lab
-
-from offpoll.operation import Operation, Outcome
+from offpoll.operation import Operation
 
 
-class Handler:
-    """A handler that counts its runs; what it does in each is scripted."""
+class ScriptedHandler:
+    """A handler that counts its runs.
+
+    Args:
+        script: for each run, the exception it raises or the result it returns; None, and every later run, returns the input.
+        seconds: that each run takes.
+
+    Attributes:
+        began: the attempt of each run.
+        ended: `ended` or `cancelled` for each run that is over.
+    """
 
     def __init__(self, *script: Any, seconds: float = 1.0) -> None:
         self.script, self.seconds = list(script), seconds
@@ -33,20 +40,3 @@ class Handler:
             return number if step is None else step
 
         return handle
-
-
-def outcome_of(one: Lab, operation_id: str) -> Outcome:
-    record = one.record(operation_id)
-    assert record is not None
-    assert record.outcome is not None
-    return record.outcome
-
-
-def settled(one: Lab, operation_id: str) -> None:
-    """Document and record agree, and no message is left."""
-    record = one.record(operation_id)
-    assert record is not None
-    document = one.document(operation_id)
-    assert (document.status, document.attempt) == (record.status, record.attempt)
-    assert one.messages == 0
-    assert not one.system.dead_letters.peek()
