@@ -55,9 +55,7 @@ class Queue:
     def receive(self, *, limit: int, visibility: float | None, now: float) -> Sequence[dict[str, Any]]:
         """Deliver up to `limit` messages, the oldest first, each with a receipt of its own."""
         self._return_what_is_due(now)
-        if self.held:
-            return ()
-        count = min(limit, len(self._visible))
+        count = 0 if self.held else min(limit, len(self._visible))
         return [self._deliver(self._visible.popleft(), now + (self.visibility if visibility is None else visibility)) for _ in range(count)]
 
     def delete(self, receipt: str) -> None:

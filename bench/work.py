@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPConnection
@@ -60,6 +60,9 @@ class Broker:
         self._connection = HTTPConnection(urlsplit(address).netloc, timeout=10)
         for name in (OPERATIONS, f"{OPERATIONS}-dead", f"{OPERATIONS}-parking", LOOP, CELERY, PREFORK, ACTORS):
             self._call("AmazonSQS.CreateQueue", QueueName=name, Attributes={"VisibilityTimeout": str(VISIBILITY)})
+
+    def close(self) -> None:
+        self._connection.close()
 
     def url(self, queue: str) -> str:
         return f"{self.address}/123456789012/{queue}"
@@ -154,15 +157,15 @@ def peers(broker: Broker, given: Options) -> Iterator[Peer]:
         name="offpoll", command=OFFPOLL, queue=OPERATIONS, send=partial(broker.send, queue=OPERATIONS), messages=given.pick(2_000, 500)
     )
     yield Peer(name="boto3", command=BOTO3, queue=LOOP, send=partial(broker.send, queue=LOOP), messages=given.pick(200, 60))
-    if (celery := _installed("celery")) is not None:
+    if (celery := installed("celery")) is not None:
         yield Peer(name="Celery", command=THREADS, queue=CELERY, send=partial(celery.send, queue=CELERY), messages=few)
         if not given.quick:  # four messages a second
             yield Peer(name="Celery, prefork", command=FORKED, queue=PREFORK, send=partial(celery.send, queue=PREFORK), messages=16)
-    if (dramatiq := _installed("dramatiq")) is not None:
+    if (dramatiq := installed("dramatiq")) is not None:
         yield Peer(name="Dramatiq", command=DRAMATIQ, queue=ACTORS, send=dramatiq.send, messages=few)
 
 
-def _installed(name: str) -> Any:
+def installed(name: str) -> Any:
     """Import a peer's module; say so where it is not installed."""
     try:
         return import_module(f"bench.workers.with_{name}")
@@ -183,7 +186,7 @@ def main() -> None:
     given = options(__doc__ or "")
     one_core()
     with ExitStack() as stack:
-        broker = Broker(stack.enter_context(stub(server="broker")))
+        broker = stack.enter_context(closing(Broker(stack.enter_context(stub(server="broker")))))
         os.environ.update(environment(broker.address), BOTO3_QUEUE_URL=broker.url(LOOP))  # before peers make their clients
         workers = {peer.name: stack.enter_context(working(peer, broker)) for peer in peers(broker, given)}
         measures = {name: worker.measure for name, worker in workers.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -82,6 +83,18 @@ def test_leases_are_in_the_stores_time(run: Run) -> None:
     written = float(values[":lease_until"]["N"]) - DATE.timestamp()
     assert 60.0 < written < 75.0
     assert 0.0 <= float(values[":now"]["N"]) - DATE.timestamp() < 15.0
+
+
+def test_a_first_claim_knows_its_record(run: Run) -> None:
+    """DynamoDB does not repeat the record that a first claim writes: it is the one that reading the item would give."""
+    use = lambda records: records.claim(SUBMISSION, seen=0, token="t2", lease=60.0, expires_at=DATE + timedelta(days=14, milliseconds=5))  # noqa: E731
+    update, asked = run(table([Reply(200, b"{}"), Reply(200, b"{}")], use))
+    fields = json.loads(asked[1].body)
+    assert fields["ReturnValues"] == "NONE"
+    names = re.findall(r"#(\w+) = :", fields["UpdateExpression"])
+    written = {name: fields["ExpressionAttributeValues"][f":{name}"] for name in names}
+    assert update.applied
+    assert update.record == from_item({**fields["Key"], **written})
 
 
 def test_refused_update_shows_the_record(run: Run) -> None:
