@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -112,6 +112,8 @@ class DynamoRecords:
             change.begin(submission, expires_at=expires_at, attempt=number(0))
         else:
             change.remove("token", "lease_until", *(() if input is not None else ("input",)))
+        if isinstance(guard, Claim) and guard.record is not None:
+            change.makes = replace(guard.record, token=None, lease_until=None, finished_at=now, outcome=outcome, input=input)
         return await self._update(submission.operation_id, change)
 
     async def check(self) -> None:

@@ -116,7 +116,7 @@ class Job:
     @property
     def claim(self) -> Claim | None:
         """The guard of every update that only the holder may make."""
-        return None if self.record is None else Claim(attempt=self.record.attempt, token=self.token)
+        return None if self.record is None else Claim(attempt=self.record.attempt, token=self.token, record=self.record)
 
     @property
     def time_left(self) -> float:
