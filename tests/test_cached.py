@@ -22,13 +22,13 @@ def test_readers_never_wait() -> None:
             return reads
 
         cached = Cached(0, read, max_age=5)
-        assert cached.get() == 0
+        assert cached.get(asyncio.get_running_loop()) == 0
         await asyncio.sleep(4)
-        assert (cached.get(), reads) == (1, 1)
+        assert (cached.get(asyncio.get_running_loop()), reads) == (1, 1)
         await asyncio.sleep(1)
-        assert (cached.get(), reads) == (1, 1)
+        assert (cached.get(asyncio.get_running_loop()), reads) == (1, 1)
         await asyncio.sleep(4)
-        assert (cached.get(), reads) == (2, 2)
+        assert (cached.get(asyncio.get_running_loop()), reads) == (2, 2)
 
     run_virtual(main())
 
@@ -42,7 +42,7 @@ def test_outages_keep_the_value() -> None:
 
         cached = Cached(7, read, max_age=5)
         for _ in range(5):
-            assert cached.get() == 7
+            assert cached.get(asyncio.get_running_loop()) == 7
             await asyncio.sleep(6)
 
     run_virtual(main())

@@ -30,7 +30,7 @@ def test_each_is_told_at_its_own_time() -> None:
     async def main() -> list[list[float]]:
         deadlines, sleepers = Deadlines(), [Sleeper() for _ in range(4)]
         for sleeper, until in zip(sleepers, (5.0, 2.0, 9.0, 2.0), strict=True):
-            deadlines.add(sleeper, until=until)
+            deadlines.add(sleeper, until=until, loop=asyncio.get_running_loop())
         await asyncio.sleep(20)
         return [sleeper.at for sleeper in sleepers]
 
@@ -42,8 +42,8 @@ def test_who_is_discarded_is_not_told() -> None:
 
     async def main() -> list[list[float]]:
         deadlines, first, second = Deadlines(), Sleeper(), Sleeper()
-        deadlines.add(first, until=1.0)
-        deadlines.add(second, until=3.0)
+        deadlines.add(first, until=1.0, loop=asyncio.get_running_loop())
+        deadlines.add(second, until=3.0, loop=asyncio.get_running_loop())
         for each in (first, first, Sleeper()):
             deadlines.discard(each)
         await asyncio.sleep(20)
@@ -63,7 +63,7 @@ def test_nobody_waits_nothing_is_armed() -> None:
 
     async def main() -> None:
         deadlines, sleeper = Deadlines(), Sleeper()
-        deadlines.add(sleeper, until=5.0)
+        deadlines.add(sleeper, until=5.0, loop=asyncio.get_running_loop())
         deadlines.discard(sleeper)
 
     with asyncio.Runner(loop_factory=Loop) as runner:
@@ -78,12 +78,12 @@ def test_who_waits_again_when_told() -> None:
         def expire(self) -> None:
             super().expire()
             if len(self.at) < 3:
-                deadlines.add(self, until=self.at[-1] + 1.0)
+                deadlines.add(self, until=self.at[-1] + 1.0, loop=asyncio.get_running_loop())
 
     deadlines, again = Deadlines(), Again()
 
     async def main() -> None:
-        deadlines.add(again, until=1.0)
+        deadlines.add(again, until=1.0, loop=asyncio.get_running_loop())
         await asyncio.sleep(20)
 
     run_virtual(main())
@@ -95,10 +95,10 @@ def test_a_time_limit_that_is_kept() -> None:
 
     async def main() -> None:
         deadlines = Deadlines()
-        with TimeLimit(deadlines, 2.0):
+        with TimeLimit(deadlines, 2.0, asyncio.get_running_loop()):
             await asyncio.sleep(1)
         await asyncio.sleep(20)
-        with pytest.raises(KeyError), TimeLimit(deadlines, 2.0):
+        with pytest.raises(KeyError), TimeLimit(deadlines, 2.0, asyncio.get_running_loop()):
             raise KeyError
 
     run_virtual(main())
@@ -116,7 +116,7 @@ def test_a_time_limit_that_is_over() -> None:
             finally:
                 stopped.set()
 
-        with pytest.raises(TimeoutError), TimeLimit(Deadlines(), 2.0):
+        with pytest.raises(TimeoutError), TimeLimit(Deadlines(), 2.0, asyncio.get_running_loop()):
             await work()
         assert task is not None
         return loop.time(), stopped.is_set(), task.cancelling()
@@ -130,7 +130,7 @@ def test_a_cancellation_from_elsewhere(over: bool) -> None:
 
     async def main() -> bool:
         async def work() -> None:
-            with TimeLimit(Deadlines(), 2.0):
+            with TimeLimit(Deadlines(), 2.0, asyncio.get_running_loop()):
                 await asyncio.sleep(10)
 
         task = asyncio.create_task(work())
@@ -149,7 +149,7 @@ def test_many_tasks_with_one_limit_each() -> None:
     async def work(start: float, seconds: float) -> float:
         await asyncio.sleep(start)
         try:
-            with TimeLimit(deadlines, 3.0):
+            with TimeLimit(deadlines, 3.0, asyncio.get_running_loop()):
                 await asyncio.sleep(seconds)
         except TimeoutError:
             pass
@@ -171,7 +171,7 @@ def test_outside_a_task() -> None:
 
         def call() -> None:
             try:
-                with TimeLimit(Deadlines(), 1.0):
+                with TimeLimit(Deadlines(), 1.0, asyncio.get_running_loop()):
                     pass
             except RuntimeError as error:
                 failed.set_result(str(error))

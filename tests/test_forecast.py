@@ -11,7 +11,7 @@ import pytest
 from tests.support.faults import Faults
 from tests.support.service_time_spans import span
 
-from offpoll.document import Estimate
+from offpoll.document import Estimate, PollHint
 from offpoll.forecast import FARTHEST, Forecast
 from offpoll.poll_plan import plan
 from offpoll.queue import Envelope, MemoryQueue
@@ -46,9 +46,13 @@ class Kit:
 
     async def said(self, kind: str = "order") -> tuple[float, float, float]:
         """Return earliest, mean and latest, seconds from now, after a look at the counters."""
-        self.forecast.accepted(kind, now=START, lateness_weight=1.0)
+        accepted(self.forecast, kind)
         await asyncio.sleep(1)
-        return offsets(self.forecast.accepted(kind, now=START, lateness_weight=1.0)[0])
+        return offsets(accepted(self.forecast, kind)[0])
+
+
+def accepted(forecast: Forecast, kind: str, *, lateness_weight: float = 1.0) -> tuple[Estimate, PollHint]:
+    return forecast.accepted(kind, now=START, lateness_weight=lateness_weight, loop=asyncio.get_running_loop())
 
 
 def offsets(estimate: Estimate) -> tuple[float, float, float]:
@@ -81,9 +85,9 @@ async def test_it_follows_what_is_measured(kit: Kit) -> None:
     """The first forecast uses the guess and an empty queue; a moment later it knows better, of the wait too."""
     await kit.times.add("order", span(*[20.0] * 100))
     await kit.enqueue(7, take=2)
-    kit.forecast.accepted("order", now=START, lateness_weight=1.0)
+    accepted(kit.forecast, "order")
     await asyncio.sleep(1)
-    earliest, mean, latest = offsets(kit.forecast.accepted("order", now=START, lateness_weight=1.0)[0])
+    earliest, mean, latest = offsets(accepted(kit.forecast, "order")[0])
     assert mean == pytest.approx(20 + 6 * 20 / 2, rel=0.05)
     assert 60 < earliest < mean < latest < 110
 
@@ -93,7 +97,7 @@ async def test_the_hint_is_the_plan(kit: Kit) -> None:
     """The first poll and the interval are the poll plan's for the same estimate."""
     await kit.times.add("order", span(*(float(seconds) for seconds in range(10, 60))))
     await kit.said()
-    estimate, poll = kit.forecast.accepted("order", now=START, lateness_weight=0.5)
+    estimate, poll = accepted(kit.forecast, "order", lateness_weight=0.5)
     earliest, mean, _ = offsets(estimate)
     wanted = plan(earliest=earliest, mean=mean, lateness_weight=0.5)
     assert (poll.not_before - START).total_seconds() == pytest.approx(wanted.first, abs=0.01)
@@ -109,10 +113,10 @@ async def test_the_wait_is_for_all_kinds_of_work(kit: Kit) -> None:
     await kit.times.add("order", span(*[1.0] * 50))
     await kit.times.add("report", span(*[19.0] * 50))
     await kit.enqueue(41, take=2)
-    forecast.accepted("order", now=START, lateness_weight=1.0)
+    accepted(forecast, "order")
     await asyncio.sleep(1)
-    assert offsets(forecast.accepted("order", now=START, lateness_weight=1.0)[0])[1] == pytest.approx(1 + 40 * 10 / 2, rel=0.05)
-    assert offsets(forecast.accepted("report", now=START, lateness_weight=1.0)[0])[1] == pytest.approx(19 + 40 * 10 / 2, rel=0.05)
+    assert offsets(accepted(forecast, "order")[0])[1] == pytest.approx(1 + 40 * 10 / 2, rel=0.05)
+    assert offsets(accepted(forecast, "report")[0])[1] == pytest.approx(19 + 40 * 10 / 2, rel=0.05)
 
 
 @virtual
@@ -121,7 +125,7 @@ async def test_the_rate_is_what_workers_really_finish(kit: Kit) -> None:
     await kit.enqueue(1000, take=2)
     for _ in range(30):
         await kit.times.add("order", span(*[0.2] * 20, until=kit.now()))  # 2 a second; the slots promise 10
-        kit.forecast.accepted("order", now=START, lateness_weight=1.0)
+        accepted(kit.forecast, "order")
         await asyncio.sleep(10)
     assert (await kit.said())[1] == pytest.approx(999 / 2, rel=0.1)
 
@@ -132,7 +136,7 @@ async def test_where_nothing_finished_lately_the_slots_tell(kit: Kit) -> None:
     await kit.times.add("order", span(*[4.0] * 200))
     await kit.enqueue(104, take=4)
     for _ in range(60):
-        kit.forecast.accepted("order", now=START, lateness_weight=1.0)
+        accepted(kit.forecast, "order")
         await asyncio.sleep(10)
     assert (await kit.said())[1] == pytest.approx(4 + 101 * 4 / 4, rel=0.1)
 
@@ -149,7 +153,7 @@ async def test_more_work_than_can_ever_be_done(kit: Kit) -> None:
 async def test_it_asks_rarely(kit: Kit) -> None:
     """However often it is used, counters are read once in five seconds."""
     for _ in range(1000):
-        kit.forecast.accepted("order", now=START, lateness_weight=1.0)
+        accepted(kit.forecast, "order")
         await asyncio.sleep(0.01)
     assert kit.on_queue.count("depth") == kit.on_times.count("spans") == 2
 
@@ -158,9 +162,9 @@ async def test_it_asks_rarely(kit: Kit) -> None:
 async def test_between_two_looks_everybody_is_told_the_same(kit: Kit) -> None:
     """Between two readings of the counters a forecast is computed once; it follows each reading, kind and weight."""
     await kit.said()
-    same = [kit.forecast.accepted("order", now=START, lateness_weight=1.0) for _ in range(2)]
+    same = [accepted(kit.forecast, "order") for _ in range(2)]
     assert same[0] == same[1]
-    assert kit.forecast.accepted("order", now=START, lateness_weight=4.0)[1] != same[0][1]
+    assert accepted(kit.forecast, "order", lateness_weight=4.0)[1] != same[0][1]
     await kit.enqueue(50, take=2)
     await asyncio.sleep(5)
     assert (await kit.said())[1] > 50
@@ -185,7 +189,7 @@ async def test_old_counters_of_an_idle_system(kit: Kit) -> None:
     await kit.enqueue(4, take=2)
     await kit.said()
     await asyncio.sleep(60)
-    assert offsets(kit.forecast.accepted("order", now=START, lateness_weight=1.0)[0])[1] == pytest.approx(4, abs=0.5)
+    assert offsets(accepted(kit.forecast, "order")[0])[1] == pytest.approx(4, abs=0.5)
 
 
 @virtual

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support.house import cycle, function_lengths, imports, long_files, percentile, private_parts
+from tests.support.house_rules import cycle, function_lengths, imports, long_files, percentile, private_parts
 from tests.support.pages import ROOT
 
 #: Lines that a file may have.

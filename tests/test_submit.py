@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.faults import Faults
 
-from offpoll.board import AsyncStatusBoard, Stored
+from offpoll.board import AsyncStatusBoard
 from offpoll.document import Document
 from offpoll.document_store import MemoryDocumentStore
 from offpoll.errors import DependencyUnavailable, DocumentExists, InvalidIdempotencyKey, KeyReused
@@ -49,8 +49,12 @@ class Front:
             random_bytes=random.Random(1).randbytes,
         )
 
-    async def submit(self, body: str = "1", *, key: str | None = "k", owner: str = "public", kind: str = "order") -> Stored:
-        return await self.submitter.submit(kind, body, owner=owner, idempotency_key=key, base_url="https://api", lateness_weight=1.0)
+    async def submit(self, body: str = "1", *, key: str | None = "k", owner: str = "public", kind: str = "order") -> Document:
+        document, status_key = await self.submitter.submit(
+            kind, body, owner=owner, idempotency_key=key, base_url="https://api", lateness_weight=1.0
+        )
+        assert status_key == self.board.key(document.id, owner=owner)
+        return document
 
     @property
     def messages(self) -> list[Message]:
@@ -77,10 +81,10 @@ async def test_create_then_enqueue() -> None:
     front.on_queue.meanwhile("send", look)
     stored = await front.submit('{"n":1}')
     assert seen[0] is not None
-    assert Document.from_bytes(seen[0][0]) == stored.document
+    assert Document.from_bytes(seen[0][0]) == stored
     (message,) = front.messages
     assert message.body == '{"n":1}'
-    assert front.board.submission_of(stored.document, owner="public") == message.submission
+    assert front.board.submission_of(stored, owner="public") == message.submission
 
 
 @virtually
@@ -90,7 +94,7 @@ async def test_the_same_again() -> None:
     first = await front.submit()
     await asyncio.sleep(100)
     assert await front.submit() == first
-    assert [message.submission.created_at for message in front.messages] == [first.document.created_at] * 2
+    assert [message.submission.created_at for message in front.messages] == [first.created_at] * 2
 
 
 @pytest.mark.parametrize("status", [Status.RUNNING, Status.SUCCEEDED, Status.FAILED, Status.CANCELED])
@@ -101,10 +105,10 @@ def test_the_same_again_later(status: Status) -> None:
         front = Front()
         stored = await front.submit()
         outcome = None if status is Status.RUNNING else Outcome(status=status)
-        submission = front.board.submission_of(stored.document, owner="public")
+        submission = front.board.submission_of(stored, owner="public")
         await front.board.show(Record(submission=submission, attempt=1, expires_at=START, outcome=outcome))
         again = await front.submit()
-        assert (again.document.id, again.document.status) == (stored.document.id, status)
+        assert (again.id, again.status) == (stored.id, status)
         assert len(front.messages) == 1
 
     run_virtual(main())
@@ -117,7 +121,7 @@ async def test_another_body_under_the_key() -> None:
     stored = await front.submit("1")
     with pytest.raises(KeyReused) as raised:
         await front.submit("2")
-    assert raised.value.members == {"operation_id": stored.document.id}
+    assert raised.value.members == {"operation_id": stored.id}
     assert [message.body for message in front.messages] == ["1"]
 
 
@@ -126,9 +130,9 @@ async def test_keys_are_not_shared() -> None:
     """The same key of another owner, or for another kind, is another operation."""
     front = Front()
     ids = {
-        (await front.submit("1")).document.id,
-        (await front.submit("2", owner="other")).document.id,
-        (await front.submit("3", kind="report")).document.id,
+        (await front.submit("1")).id,
+        (await front.submit("2", owner="other")).id,
+        (await front.submit("3", kind="report")).id,
     }
     assert len(ids) == 3
     assert all(map(is_operation_id, ids))
@@ -138,7 +142,7 @@ async def test_keys_are_not_shared() -> None:
 async def test_without_a_key_every_submit_is_another_operation() -> None:
     """Without a key, equal bodies are two orders."""
     front = Front()
-    assert (await front.submit(key=None)).document.id != (await front.submit(key=None)).document.id
+    assert (await front.submit(key=None)).id != (await front.submit(key=None)).id
 
 
 @virtually
@@ -149,12 +153,12 @@ async def test_64_of_each_at_once() -> None:
         front.on_store.meanwhile("create", partial(asyncio.sleep, random.Random(number).random()))
     bodies = ["1", "2"] * 64
     answers = await asyncio.gather(*(front.submit(body) for body in bodies), return_exceptions=True)
-    accepted = {body for body, answer in zip(bodies, answers, strict=True) if isinstance(answer, Stored)}
+    accepted = {body for body, answer in zip(bodies, answers, strict=True) if isinstance(answer, Document)}
     refused = {body for body, answer in zip(bodies, answers, strict=True) if isinstance(answer, KeyReused)}
     assert len(accepted) == len(refused) == 1
     assert accepted != refused
     assert {message.body for message in front.messages} == accepted
-    assert len({answer.document.id for answer in answers if isinstance(answer, Stored)}) == 1
+    assert len({answer.id for answer in answers if isinstance(answer, Document)}) == 1
 
 
 @virtually
@@ -164,7 +168,7 @@ async def test_the_answer_to_the_create_was_lost() -> None:
     front.on_store.fail("create", after=True, error=DocumentExists("lost"))
     stored = await front.submit()
     assert len(front.messages) == 1
-    assert front.messages[0].submission.created_at == stored.document.created_at
+    assert front.messages[0].submission.created_at == stored.created_at
 
 
 @pytest.mark.parametrize(("verb", "after"), [("create", False), ("create", True), ("send", False), ("send", True)])
@@ -180,8 +184,8 @@ def test_a_failed_step_is_finished_by_the_same_key(verb: str, after: bool) -> No
         await asyncio.sleep(30)
         stored = await front.submit()
         assert front.messages
-        assert {message.submission.operation_id for message in front.messages} == {stored.document.id}
-        assert {message.submission.created_at for message in front.messages} == {stored.document.created_at}
+        assert {message.submission.operation_id for message in front.messages} == {stored.id}
+        assert {message.submission.created_at for message in front.messages} == {stored.created_at}
         with pytest.raises(KeyReused):
             await front.submit("2")
 
@@ -216,7 +220,7 @@ async def test_a_create_that_met_another_one_under_way() -> None:
     front = Front()
     front.on_store.fail("create", error=DocumentExists("409"), times=3)
     stored = await front.submit()
-    assert [message.submission.operation_id for message in front.messages] == [stored.document.id]
+    assert [message.submission.operation_id for message in front.messages] == [stored.id]
     assert asyncio.get_running_loop().time() < 1
 
 
@@ -232,7 +236,7 @@ def test_an_answer_comes_before_clients_give_up(verb: str) -> None:
             await front.submit()
         assert 8 < asyncio.get_running_loop().time() < 9.5
         stored = await front.submit()
-        assert {message.submission.operation_id for message in front.messages} == {stored.document.id}
+        assert {message.submission.operation_id for message in front.messages} == {stored.id}
 
     run_virtual(main())
 

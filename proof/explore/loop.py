@@ -1,7 +1,7 @@
-"""An event loop that stops as soon as nothing is left to do, and whose time passes only when it is told to.
+"""An event loop that stops as soon as it is idle, and whose time passes only on request.
 
-Decides nothing. Production code runs on it unchanged: its tasks, timeouts and pauses are asyncio's own, and so is the loop. Only its
-selector and its clock are replaced, as asyncio lets anybody do.
+Production code runs on it unchanged: tasks, timeouts, pauses and the loop itself are asyncio's. Only the selector and the clock are
+replaced, by asyncio's public interface.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ __all__ = ["IdleLoop"]
 
 
 class _Idle(selectors.BaseSelector):
-    """A selector that knows no files: being asked to wait means that the loop is idle, and says for how long.
+    """A selector without files. When the loop asks it to wait, the loop is idle, and the selector stops it.
 
     Attributes:
-        wait: seconds until the next timer when the loop was last idle; None where there was no timer.
+        wait: seconds until the next timer when the loop was last idle; None without a timer.
+        stop: stops the loop.
     """
 
     def __init__(self) -> None:
@@ -42,7 +43,7 @@ class _Idle(selectors.BaseSelector):
 
 
 class IdleLoop(asyncio.SelectorEventLoop):
-    """The loop.
+    """An event loop that runs until it is idle.
 
     Attributes:
         seconds: its time.
@@ -63,7 +64,7 @@ class IdleLoop(asyncio.SelectorEventLoop):
         self.run_forever()
 
     def next_timer(self) -> bool:
-        """Jump to the timer that the settled loop waits for; tell whether there was one."""
+        """Jump to the next timer of the settled loop, and tell whether it had one."""
         if self._idle.wait is None:
             return False
         self.seconds += self._idle.wait

@@ -1,7 +1,7 @@
-"""The virtual loop without what a simulation does not need: no I/O, no debug mode, and timers in a plain heap, so that a step costs less.
+"""A cheaper virtual loop for the simulation: no I/O, no debug mode, and timers in a plain heap.
 
-It takes the same steps in the same order as asyncio's own loop, as one callback inside that: asyncio sets up and takes down what belongs to
-a running loop, and nothing here rests on how it does that.
+It takes the same steps in the same order as asyncio's loop, and runs as a single callback inside that loop. So asyncio does everything that
+starting and stopping a loop needs, and this module does not depend on how.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from offpoll.testing.virtual import START, VirtualLoop
 
 __all__ = ["Clockwork"]
 
-#: Where in a `_Call` each of its parts stands.
+#: The index of each part of a `_Call`.
 _WHEN, _CALLBACK, _ARGS, _CONTEXT = 0, 2, 3, 4
 
 
@@ -91,11 +91,11 @@ class Clockwork(VirtualLoop):
         return timer
 
     def stop(self) -> None:
-        """Stop after what is ready now."""
+        """Stop after everything that is ready now."""
         self._told = True
 
     def run_forever(self) -> None:
-        """Run until told to stop, or until a callback raises something."""
+        """Run until `stop` is called, or until a callback raises an exception."""
         super().call_soon(self._drive)
         super().run_forever()
         self._told = False
@@ -104,7 +104,7 @@ class Clockwork(VirtualLoop):
             raise failed
 
     def _drive(self) -> None:
-        """Run in asyncio's loop as its only callback. It would log an error of that and go on, so the error is kept."""
+        """Run as the only callback of asyncio's loop, which would log an exception and go on. Keep the exception instead."""
         try:
             self._play()
         except BaseException as error:
@@ -112,7 +112,7 @@ class Clockwork(VirtualLoop):
         super().stop()
 
     def _play(self) -> None:
-        """Run what is ready, else jump to the next timer, until told to stop."""
+        """Run everything ready, then jump to the next timer, until `stop` is called."""
         soon, timers = self._soon, self._timers
         take = soon.popleft
         while not self._told:
@@ -126,7 +126,7 @@ class Clockwork(VirtualLoop):
                     context.run(callback, *args)
 
     def _jump(self) -> None:
-        """Go on to the next timer's instant."""
+        """Jump to the next timer's instant."""
         timers = self._timers
         while timers and timers[0][_CALLBACK] is None:
             heappop(timers)

@@ -34,17 +34,16 @@ class Cached(Generic[T]):
         self._read_at: float | None = None
         self._refreshing: asyncio.Task[None] | None = None
 
-    @property
-    def age(self) -> float:
-        """Seconds since the value was read, infinite if it never was. Needs a running loop."""
-        return math.inf if self._read_at is None else asyncio.get_running_loop().time() - self._read_at
+    def age(self, now: float) -> float:
+        """Return the seconds between the read and `now`, in the loop's time; infinite if the value was never read."""
+        return math.inf if self._read_at is None else now - self._read_at
 
-    def get(self) -> T:
-        """Return the value without waiting, and start a refresh if it is old. Needs a running loop."""
-        now = asyncio.get_running_loop().time()
+    def get(self, loop: asyncio.AbstractEventLoop) -> T:
+        """Return the value without waiting, and start a refresh on the running loop if it is old."""
+        now = loop.time()
         if self._asked_at is None or now - self._asked_at >= self._max_age:
             self._asked_at = now
-            self._refreshing = asyncio.get_running_loop().create_task(self.refresh())
+            self._refreshing = loop.create_task(self.refresh())
         return self._value
 
     async def refresh(self) -> None:

@@ -24,7 +24,7 @@ class Waiting(Protocol):
 
 
 class Deadlines:
-    """The deadlines of those who wait. Belongs to the event loop on which it is first used."""
+    """The deadlines of those who wait, all of them on one event loop at a time."""
 
     __slots__ = ("_due", "_timer", "_until")
 
@@ -33,11 +33,11 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
 
-    def add(self, waiting: Waiting, *, until: float) -> None:
-        """Tell somebody at `until`, seconds of the loop's time, unless they are discarded before."""
+    def add(self, waiting: Waiting, *, until: float, loop: asyncio.AbstractEventLoop) -> None:
+        """Tell somebody at `until`, seconds of the running loop's time, unless they are discarded before."""
         self._until[waiting] = until
         if self._timer is None or until < self._due:
-            self._arm(until)
+            self._arm(until, loop)
 
     def discard(self, waiting: Waiting) -> None:
         """Forget somebody; nothing where they are not known."""
@@ -46,43 +46,44 @@ class Deadlines:
             self._timer.cancel()
             self._timer = None
 
-    def _arm(self, due: float) -> None:
+    def _arm(self, due: float, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._due = due
-        self._timer = asyncio.get_running_loop().call_at(due, self._ring)
+        self._timer = loop.call_at(due, self._ring, loop)
 
-    def _ring(self) -> None:
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
-        now = max(asyncio.get_running_loop().time(), self._due)  # a loop may ring within its clock's resolution before the time
+        now = max(loop.time(), self._due)  # a loop may ring within its clock's resolution before the time
         for waiting in [each for each, until in self._until.items() if until <= now]:
             del self._until[waiting]
             waiting.expire()
         if self._until:
-            self._arm(min(self._until.values()))
+            self._arm(min(self._until.values()), loop)
 
 
 class TimeLimit:
-    """Bounds what a task does: `with TimeLimit(deadlines, seconds): …` raises TimeoutError inside the task that entered it.
+    """Bounds what a task does: `with TimeLimit(deadlines, seconds, loop): …` raises TimeoutError inside the task that entered it.
 
     As `asyncio.timeout`, on a shared timer: the task is cancelled, and that cancellation becomes the error. One from elsewhere stays what
     it is.
     """
 
-    __slots__ = ("_cancelling", "_deadlines", "_expired", "_seconds", "_task")
+    __slots__ = ("_cancelling", "_deadlines", "_expired", "_loop", "_seconds", "_task")
 
-    def __init__(self, deadlines: Deadlines, seconds: float) -> None:
+    def __init__(self, deadlines: Deadlines, seconds: float, loop: asyncio.AbstractEventLoop) -> None:
         self._deadlines = deadlines
         self._seconds = seconds
+        self._loop = loop
         self._expired = False
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         if task is None:
             raise RuntimeError("a time limit is for what a task does")
         self._task = task
         self._cancelling = task.cancelling()
-        self._deadlines.add(self, until=task.get_loop().time() + self._seconds)
+        self._deadlines.add(self, until=self._loop.time() + self._seconds, loop=self._loop)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:

@@ -10,7 +10,7 @@ Decides how to read `Date`, `Retry-After` and problem documents. Knows no HTTP l
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import inf
@@ -39,12 +39,14 @@ class Response:
         headers: names in lowercase; of a name that came twice, the first. Not in `repr`, nor is the body: both may hold a status link.
         body: the body, cut if longer than asked for.
         complete: False if the body was cut.
+        afterwards: what a server does once this is sent; None for nothing, and in what a client received.
     """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
     complete: bool = True
+    afterwards: Callable[[], Awaitable[None]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def date(self) -> datetime | None:

@@ -112,11 +112,11 @@ class Forecast:
             clock=clock,
         )
 
-    def accepted(self, kind: str, *, now: datetime, lateness_weight: Weight) -> tuple[Estimate, PollHint]:
-        """Forecast an operation enqueued now, to the millisecond. Needs a running loop."""
+    def accepted(self, kind: str, *, now: datetime, lateness_weight: Weight, loop: asyncio.AbstractEventLoop) -> tuple[Estimate, PollHint]:
+        """Forecast an operation enqueued now, to the millisecond. `loop` is the running one."""
         self._kinds.add(kind)
-        depth, measured = self._depth.get(), self._measured.get()
-        age_steps = int(min(OLDEST, self._depth.age) / (2 * MAX_AGE))
+        depth, measured = self._depth.get(loop), self._measured.get(loop)
+        age_steps = int(min(OLDEST, self._depth.age(loop.time())) / (2 * MAX_AGE))
         known = self._accepted.get(kind)
         if (
             known is None
@@ -152,7 +152,8 @@ class Forecast:
         """
         self._kinds.add(kind)
         now, due = to_milliseconds(now), to_milliseconds(due)
-        rest = _bounded(of_running(self._histogram(kind, self._measured.get()), elapsed=elapsed, fraction=fraction, since=since))
+        times = self._histogram(kind, self._measured.get(asyncio.get_running_loop()))
+        rest = _bounded(of_running(times, elapsed=elapsed, fraction=fraction, since=since))
         passed = (due - now).total_seconds()
         after = plan(
             earliest=max(0.0, rest.earliest - passed),

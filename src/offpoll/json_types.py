@@ -17,7 +17,7 @@ from offpoll.errors import InvalidInput
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-__all__ = ["Adapter", "adapter_of", "faults", "refuse_json_text", "to_json"]
+__all__ = ["Adapter", "Plain", "adapter_of", "faults", "refuse_json_text", "to_json"]
 
 #: Types whose values JSON has too, each with the Python type of its values; None: anything.
 _PLAIN: tuple[tuple[Any, type | None], ...] = (
@@ -61,7 +61,7 @@ def adapter_of(type_: Any) -> Adapter:
     """
     for plain, expected in _PLAIN:
         if type_ == plain:
-            return _Plain(type_, expected)
+            return Plain(type_, expected)
     return _by_pydantic(type_)
 
 
@@ -116,7 +116,7 @@ def _by_pydantic(type_: Any) -> TypeAdapter[Any]:
         raise TypeError(str(error)) from error
 
 
-class _Plain:
+class Plain:
     """Reads and writes values of a plain type.
 
     Args:
@@ -132,8 +132,11 @@ class _Plain:
             value = json.loads(text)
         except (ValueError, RecursionError):  # another producer's message; pydantic's words say what is wrong with it
             return self._full.validate_json(text)
-        shallow = text.count("[") + text.count("{") <= DEEP
-        return value if self._fits(value) and (shallow or _is_plain(value)) else self._full.validate_json(text)
+        return value if self.has(value, text) else self._full.validate_json(text)
+
+    def has(self, value: Any, text: str) -> bool:
+        """Tell whether a value, decoded from this JSON text, is one of this type as it is."""
+        return self._fits(value) and (text.count("[") + text.count("{") <= DEEP or _is_plain(value))
 
     def validate_python(self, value: Any, /) -> Any:
         return value if self._fits(value) and _is_plain(value) else self._full.validate_python(value)

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, get_type_hints
 
 from offpoll.errors import ConfigurationError, InvalidInput, InvalidJSON
-from offpoll.json_types import Adapter, adapter_of, faults, refuse_json_text
+from offpoll.json_types import Adapter, Plain, adapter_of, faults, refuse_json_text
 from offpoll.lateness import Weight, read_weight
+from offpoll.limits import encoder
 from offpoll.operation import Operation, is_kind
 from offpoll.setting_ranges import MAX_ATTEMPTS, MAX_TIMEOUT
 from offpoll.settings import Settings
 
-__all__ = ["RESERVED", "Kind", "canonical", "record_lifetime"]
+__all__ = ["RESERVED", "Kind", "record_lifetime"]
 
 #: Paths of the API's own, which no kind may take.
 RESERVED = frozenset({"livez", "readyz", "docs", "redoc"})
@@ -34,7 +35,7 @@ def _constant(name: str) -> None:
 
 
 _decode = json.JSONDecoder(parse_constant=_constant).decode
-_encode_text = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
+_encode_text = encoder(ascii_only=False, sort_keys=True)
 
 
 def _encode(value: Any) -> str:
@@ -50,14 +51,15 @@ def _encode(value: Any) -> str:
     return text.replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
 
 
-def canonical(body: bytes | str) -> str:
-    """Return JSON text in the one form that messages carry and digests are over.
+def _canonical(body: bytes) -> tuple[str, Any]:
+    """Return JSON in the one form that messages carry and digests are over, and the value that it says.
 
     Raises:
         InvalidJSON: it is not JSON (RFC 8259), or nested too deeply to be read.
     """
     try:
-        return _encode(_decode(body if isinstance(body, str) else body.decode()))
+        value = _decode(body.decode())
+        return _encode(value), value
     except UnicodeDecodeError as error:
         raise InvalidJSON(f"The body is not UTF-8: {error.reason} at byte {error.start}.") from error
     except UnicodeEncodeError as error:
@@ -134,6 +136,17 @@ class Kind:
     def with_fetch(self, fetch: Callable[[Operation], Any] | None) -> Kind:
         """Return the kind with its fetch hook."""
         return replace(self, fetch=fetch)
+
+    def accept(self, body: bytes) -> str:
+        """Return a request's body as canonical JSON, once it is known that the handler takes it.
+
+        Raises:
+            InvalidJSON, InvalidInput: it does not.
+        """
+        text, value = _canonical(body)
+        if not (isinstance(self.input_type, Plain) and self.input_type.has(value, text)):
+            self.parse(text)
+        return text
 
     def parse(self, text: str) -> Any:
         """Make the handler's input from canonical JSON.

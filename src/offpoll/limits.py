@@ -6,7 +6,7 @@ With every field at its limit a document still fits; a property test checks that
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any
 
@@ -47,10 +47,25 @@ MAX_RECORDED_ERROR = 16 * 1024
 
 _ELLIPSIS = "…"
 
-#: Writes JSON in ASCII: byte counts are character counts, and no store or proxy has to agree on an encoding.
-encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
-#: Writes one text as `encode` does, quotes around it, but without making an encoder.
+def encoder(*, ascii_only: bool, sort_keys: bool) -> Callable[[Any], str]:
+    """Return what writes JSON without spaces, as `json.JSONEncoder` does. It refuses NaN, and raises RecursionError for circles.
+
+    A JSONEncoder makes the encoder in C anew for every text, and for a small one that is most of the work.
+    """
+    plain = json.JSONEncoder(ensure_ascii=ascii_only, sort_keys=sort_keys, separators=(",", ":"), allow_nan=False)
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return plain.encode
+    text = json.encoder.encode_basestring_ascii if ascii_only else json.encoder.encode_basestring
+    pieces = make(None, plain.default, text, None, ":", ",", sort_keys, False, False)
+    return lambda value: "".join(pieces(value, 0))
+
+
+#: Writes JSON in ASCII: byte counts are character counts, and no store or proxy has to agree on an encoding.
+encode = encoder(ascii_only=True, sort_keys=False)
+
+#: Writes one text as `encode` does, quotes around it.
 quote = json.encoder.encode_basestring_ascii
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,10 +25,9 @@ class StatusLink:
     href: str
     expires_at: datetime
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, str]:
         """Return the JSON object `{href, expires_at}`."""
-        fields: dict[str, Any] = json.loads(self.to_json())
-        return fields
+        return {"href": self.href, "expires_at": to_wire(self.expires_at)}
 
     def to_json(self) -> str:
         """Return the link as JSON text."""

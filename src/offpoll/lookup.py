@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from offpoll.board import AsyncStatusBoard
@@ -37,17 +38,32 @@ log = logging.getLogger(__name__)
 ROUNDS = 16
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
     """What is known of an operation that was asked for.
 
-    Attributes:
-        document: its status document, or what that would say.
-        result: where it succeeded, the result as JSON text.
+    Args:
+        document: its status document, or what makes one when somebody asks for it: a result is all that most callers want.
+        result: if it succeeded, the result as JSON text.
+        repair: publishes what the record says where the document lags behind it; never raises for a store.
     """
 
-    document: Document
-    result: str | None = None
+    def __init__(
+        self, document: Document | Callable[[], Document], *, result: str | None = None, repair: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        self.result = result
+        self._document, self._repair = document, repair
+
+    @property
+    def document(self) -> Document:
+        """The operation's status document, or what that would say."""
+        if not isinstance(self._document, Document):
+            self._document = self._document()
+        return self._document
+
+    async def repair(self) -> None:
+        """Bring a document up to date that lags behind its record. Best effort."""
+        if self._repair is not None:
+            await self._repair()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +83,8 @@ class Lookup:
     clock: Callable[[], datetime]
     state: Callable[[], Any]
 
-    async def get(self, kind: Kind, operation_id: str, *, owner: str) -> Snapshot:
-        """Return an operation, with its result where it succeeded. A document that lags behind its record is repaired.
+    async def find(self, kind: Kind, operation_id: str, *, owner: str) -> Snapshot:
+        """Return an operation, with its result if it succeeded. Its document may lag behind its record until `repair` is awaited.
 
         Raises:
             OperationNotFound: there is none of this kind and owner, or it is past its retention.
@@ -77,7 +93,7 @@ class Lookup:
         key = self._key(operation_id, owner)
         record, fault = await self._record(kind, operation_id, owner)
         if record is not None and record.outcome is not None:
-            return await self._ended(kind, record)
+            return await self._ended(kind, record, record.outcome)
         try:
             stored = await self.board.read(key)
         except (DependencyError, MalformedDocument) as error:
@@ -85,7 +101,7 @@ class Lookup:
                 raise fault or error from error
             stored = None
         if stored is None and record is not None:
-            return Snapshot(document=project(record, before=None, updated_at=to_milliseconds(self.clock())))
+            return Snapshot(self._projected(kind, record))
         if stored is None or stored.document.kind != kind.name:
             raise _not_found(kind, operation_id)
         return await self._without_outcome(kind, stored.document, owner, fault)
@@ -142,21 +158,21 @@ class Lookup:
             raise _not_found(kind, operation_id)
         return stored.document
 
-    async def _ended(self, kind: Kind, record: Record) -> Snapshot:
-        """Answer from the outcome; the document is repaired beside it."""
-        document = project(record, before=None, updated_at=to_milliseconds(self.clock()), show_result=kind.show_result)
-        if record.status is not Status.SUCCEEDED or record.outcome is None or kind.fetch is None:
-            await self._repair(kind, record)
-            return Snapshot(document=document, result=None if record.outcome is None else record.outcome.result)
-        result, _ = await asyncio.gather(self._result(kind, record.submission, record.outcome.result), self._repair(kind, record))
-        return Snapshot(document=document, result=result)
+    async def _ended(self, kind: Kind, record: Record, outcome: Outcome) -> Snapshot:
+        """Answer from the outcome."""
+        result = await self._result(kind, record.submission, outcome.result) if outcome.status is Status.SUCCEEDED else None
+        return Snapshot(partial(self._projected, kind, record), result=result, repair=partial(self._repair, kind, record))
+
+    def _projected(self, kind: Kind, record: Record) -> Document:
+        """Return what the document of a record says, or would say."""
+        return project(record, before=None, updated_at=to_milliseconds(self.clock()), show_result=kind.show_result)
 
     async def _without_outcome(self, kind: Kind, document: Document, owner: str, fault: DependencyError | None) -> Snapshot:
         """Answer from the document alone: nobody claimed yet, the records are out of reach, or the record has expired."""
         if document.status != Status.SUCCEEDED:
-            return Snapshot(document=document)
+            return Snapshot(document)
         if kind.fetch is not None:
-            return Snapshot(document=document, result=await self._result(kind, self.board.submission_of(document, owner=owner), None))
+            return Snapshot(document, result=await self._result(kind, self.board.submission_of(document, owner=owner), None))
         if fault is not None:
             raise fault
         raise OperationNotFound(f"The result of operation {document.id} is past its retention.")

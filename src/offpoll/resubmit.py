@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from offpoll.board import AsyncStatusBoard
 from offpoll.document import Document
 from offpoll.errors import ConfigurationError, NotResubmittable, OperationNotFound
-from offpoll.kind import Kind, canonical
+from offpoll.kind import Kind
 from offpoll.operation import Record, Status, is_operation_id
 from offpoll.records import Records
 from offpoll.submit import Submitter
@@ -59,18 +59,16 @@ class Resubmitter:
         if kind is None:
             known = ", ".join(self.kinds)
             raise ConfigurationError(f"operation {operation_id} is of kind {name!r}, which this app does not have: {known}")
-        body = canonical(kept)
-        kind.parse(body)
-        stored = await self.submitter.submit(
+        document, _ = await self.submitter.submit(
             name,
-            body,
+            kind.accept(kept),
             owner=owner,
             idempotency_key=None,
             base_url=self.public_url or record.submission.base_url,
             lateness_weight=kind.lateness_weight,
             resubmit_of=operation_id,
         )
-        return stored.document
+        return document
 
     async def _failed(self, operation_id: str, owner: str) -> tuple[Record, bytes]:
         """Return a failed operation's record and the input that it kept."""

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from offpoll.errors import ConfigurationError, InputTooLarge, OperationNotFound
 from offpoll.forecast import Forecast
 from offpoll.instant import utc_now
 from offpoll.keyed_hash import KeyedHash
-from offpoll.kind import Kind, canonical, record_lifetime
+from offpoll.kind import Kind, record_lifetime
 from offpoll.limits import base_url_that_fits
 from offpoll.link import StatusLink
 from offpoll.metrics import OPERATIONS_ACCEPTED
@@ -121,36 +122,41 @@ class AsyncService:
             ValueError: `base_url` is not a URL.
         """
         known = self.kind(kind)
-        body = canonical(input) if isinstance(input, bytes) else known.dump_input(input)
-        known.parse(body)
+        if isinstance(input, bytes):
+            body = known.accept(input)
+        else:
+            known.parse(body := known.dump_input(input))
         self._check(owner, body)
-        base_url = self.settings.public_url.rstrip("/") or base_url.rstrip("/")
-        base_path = urlsplit(base_url).path  # before anything is created: it raises ValueError where this is no URL
+        base_url, base_path = _address(self.settings.public_url or base_url)  # before anything is created: it may raise
         traceparent, tracestate = carried(traceparent, tracestate)
-        stored = await self._submitter.submit(
+        document, key = await self._submitter.submit(
             kind,
             body,
             owner=owner,
             idempotency_key=idempotency_key,
-            base_url=base_url_that_fits(base_url),
+            base_url=base_url,
             lateness_weight=known.lateness_weight,
             traceparent=traceparent,
             tracestate=tracestate,
         )
         self.dependencies.metrics.count(OPERATIONS_ACCEPTED, kind=kind)
         return self._make_ticket(
-            document=stored.document,
-            link=self.dependencies.board.link(
-                self.dependencies.board.key(stored.document.id, owner=owner), estimate=stored.document.estimate
-            ),
-            location=f"{base_path}/{kind}/{stored.document.id}",
-            retry_after=self.retry_after(stored.document),
+            document=document,
+            link=self.dependencies.board.link(key, estimate=document.estimate),
+            location=f"{base_path}/{kind}/{document.id}",
+            retry_after=self.retry_after(document),
             operation_location=self.settings.operation_location,
         )
 
     async def get(self, kind: str, operation_id: str, *, owner: str = PUBLIC) -> Snapshot:
-        """Return an operation and, if it succeeded, its result. See `Lookup.get`."""
-        return await self._lookup.get(self.kind(kind), operation_id, owner=owner)
+        """Return an operation and, if it succeeded, its result. A document that lags behind its record is repaired. See `Lookup.find`."""
+        found = await self.find(kind, operation_id, owner=owner)
+        await found.repair()
+        return found
+
+    async def find(self, kind: str, operation_id: str, *, owner: str = PUBLIC) -> Snapshot:
+        """Return an operation as `get` does, and leave the repair to the caller, who can answer first: `await snapshot.repair()`."""
+        return await self._lookup.find(self.kind(kind), operation_id, owner=owner)
 
     async def status_link(self, kind: str, operation_id: str, *, owner: str = PUBLIC) -> StatusLink:
         """Return a fresh status link. See `Lookup.status_link`."""
@@ -188,3 +194,14 @@ class AsyncService:
         size = len(body) if body.isascii() else len(body.encode())
         if size > self.settings.input_limit:
             raise InputTooLarge(f"The input has {size} bytes as JSON, the limit is {self.settings.input_limit}.")
+
+
+@lru_cache(maxsize=64)  # a service has few addresses
+def _address(base_url: str) -> tuple[str, str]:
+    """Return an API's own address, empty where it is too long to stand in a document, and the path in it.
+
+    Raises:
+        ValueError: it is no URL.
+    """
+    base_url = base_url.rstrip("/")
+    return base_url_that_fits(base_url), urlsplit(base_url).path

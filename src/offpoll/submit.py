@@ -13,13 +13,14 @@ the caller learns DependencyUnavailable, which means *unknown*; the same idempot
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from offpoll.board import AsyncStatusBoard, Stored
 from offpoll.deadlines import Deadlines, TimeLimit
-from offpoll.document import Estimate, PollHint
+from offpoll.document import Document, Estimate, PollHint
 from offpoll.errors import DependencyUnavailable, InvalidIdempotencyKey, KeyReused
 from offpoll.forecast import Forecast
 from offpoll.instant import to_milliseconds
@@ -70,7 +71,7 @@ class Submitter:
         resubmit_of: str | None = None,
         traceparent: str = "",
         tracestate: str = "",
-    ) -> Stored:
+    ) -> tuple[Document, str]:
         """Accept an operation.
 
         Args:
@@ -83,7 +84,7 @@ class Submitter:
             traceparent, tracestate: the caller's trace.
 
         Returns:
-            The document as it is stored: `queued`, or further where a repeated submit finds it so.
+            The document as it is stored: `queued`, or further where a repeated submit finds it so; and its key on the board.
 
         Raises:
             KeyReused: the key was used with another body. Nothing is enqueued.
@@ -92,7 +93,7 @@ class Submitter:
             DependencyRefused: by the store or the queue.
         """
         operation_id = self._operation_id(owner, kind, idempotency_key=idempotency_key, resubmit_of=resubmit_of)
-        now = to_milliseconds(self.clock())
+        now, loop = to_milliseconds(self.clock()), asyncio.get_running_loop()
         submission = Submission(
             operation_id=operation_id,
             kind=kind,
@@ -102,15 +103,16 @@ class Submitter:
             base_url=base_url,
             created_at=now,
         )
-        estimate, poll = self.forecast.accepted(kind, now=now, lateness_weight=lateness_weight)
+        estimate, poll = self.forecast.accepted(kind, now=now, lateness_weight=lateness_weight, loop=loop)
         message = Message(submission=submission, body=body, traceparent=traceparent, tracestate=tracestate)
         try:
-            with TimeLimit(self._deadlines, DEADLINE):
-                return await self._accept(
+            with TimeLimit(self._deadlines, DEADLINE, loop):
+                stored = await self._accept(
                     message, estimate=estimate, poll=poll, expires_at=now + timedelta(seconds=self.lifetime), resubmit_of=resubmit_of
                 )
         except TimeoutError as error:
             raise DependencyUnavailable("submit", f"store and queue did not finish in {DEADLINE:g} s") from error
+        return stored.document, submission.status_key
 
     async def _accept(
         self, message: Message, *, estimate: Estimate, poll: PollHint, expires_at: datetime, resubmit_of: str | None

@@ -60,10 +60,11 @@ class Ticket:
     @property
     def body(self) -> dict[str, Any]:
         """The body of the 202 answer: the document and `status_link: {href, expires_at}`."""
-        return {**self.document.to_dict(), "status_link": self.link.to_dict()}
+        fields: dict[str, Any] = json.loads(self.to_bytes())
+        return fields
 
     def to_bytes(self) -> bytes:
-        """Return `body` as JSON, around the document's bytes as they were stored."""
+        """Return `body` as JSON, around the document's bytes as they were stored: nothing is written twice."""
         return self.document.to_bytes()[:-1] + f',"status_link":{self.link.to_json()}}}'.encode()
 
     @property
@@ -73,6 +74,18 @@ class Ticket:
         if self.operation_location:
             headers["Operation-Location"] = self.link.href
         return headers
+
+    def to_response(self) -> Response:
+        """Return the 202 answer whole."""
+        headers = {
+            "content-type": "application/json",
+            "cache-control": "no-store",
+            "location": self.location,
+            "retry-after": str(self.retry_after),
+        }
+        if self.operation_location:
+            headers["operation-location"] = self.link.href
+        return Response(status=202, headers=headers, body=self.to_bytes())
 
     @classmethod
     def from_answer(cls, *, status: int, headers: Mapping[str, str], body: bytes, received: float | None = None) -> Ticket:

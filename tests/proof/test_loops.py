@@ -1,4 +1,4 @@
-"""The event loops of the tests and the proofs rest on nothing that asyncio calls its own, in the Python that runs this."""
+"""The event loops of tests and proofs use no private part of asyncio, in the Python that runs this test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from offpoll.testing.virtual import VirtualLoop
 
 
 def own_names(kind: type) -> set[str]:
-    """Return every private name that a class and those that it comes from, asyncio's aside, define or use of themselves."""
+    """Return every private name that a class and its bases, except asyncio's, define or use on themselves."""
     names: set[str] = set()
     for each in kind.__mro__:
         if each.__module__.partition(".")[0] in {"asyncio", "builtins"}:
@@ -30,7 +30,7 @@ def own_names(kind: type) -> set[str]:
 
 @pytest.mark.parametrize("kind", [VirtualLoop, Clockwork, IdleLoop])
 def test_no_private_name_is_shared(kind: type[asyncio.SelectorEventLoop]) -> None:
-    """Neither is one of asyncio's used, nor could one of ours overwrite one that a new version brings."""
+    """Our loops use none of asyncio's private names, and overwrite none, in this version of Python."""
     loop = asyncio.SelectorEventLoop()
     loop.close()
     assert own_names(kind) & set(dir(loop)) == set()
@@ -38,7 +38,7 @@ def test_no_private_name_is_shared(kind: type[asyncio.SelectorEventLoop]) -> Non
 
 
 def test_one_that_is_shared_is_found() -> None:
-    """The check sees what a loop uses of the one that it comes from, and what it overrides."""
+    """The check sees the private names that a loop uses from its base, and those that it overrides."""
 
     class Bad(VirtualLoop):
         def _run_once(self) -> None:
@@ -49,7 +49,7 @@ def test_one_that_is_shared_is_found() -> None:
 
 @pytest.mark.parametrize("kind", [VirtualLoop, Clockwork])
 def test_asyncio_s_own_tools_work(kind: type[VirtualLoop]) -> None:
-    """Groups of tasks, timeouts, generators that are left early, and a second run on the same loop."""
+    """Task groups, timeouts, generators left early, and a second run on the same loop work."""
     ended: list[str] = []
 
     async def numbers():  # type: ignore[no-untyped-def]
@@ -79,7 +79,7 @@ def test_asyncio_s_own_tools_work(kind: type[VirtualLoop]) -> None:
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_a_callback_that_raises_ends_a_simulation(error: type[BaseException]) -> None:
-    """Its loop does not log and go on, and can be closed afterwards."""
+    """The loop raises the exception, instead of logging it, and can be closed afterwards."""
 
     def fail() -> None:
         raise error("from a callback")
@@ -93,7 +93,7 @@ def test_a_callback_that_raises_ends_a_simulation(error: type[BaseException]) ->
 
 
 def test_the_explorer_s_timers() -> None:
-    """The settled loop knows its next timer, however far away it is, and forgets one that was cancelled."""
+    """The settled loop knows its next timer, however far away, and forgets a cancelled one."""
     loop, rang = IdleLoop(), []
     try:
         assert not loop.next_timer()

@@ -20,7 +20,7 @@ def identifier(number: int) -> str:
 
 @dataclass
 class Store:
-    """A store and an API of many operations: each shows its documents one after the other, and the last one from then on."""
+    """A store and an API of many operations: each shows its documents one after another, and repeats the last one."""
 
     world: Any
     shows: dict[str, list[Any]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A scripted API and store for the clients, and one face for the sync and the async client, in virtual time."""
+"""A scripted API and store for clients, and one interface to the blocking and the async client, on virtual time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def unavailable(status: int = 503, **headers: str) -> Response:
 
 @dataclass
 class World:
-    """Gives scripted answers: for each `METHOD /path` one after the other, and the last one from then on."""
+    """Gives scripted answers: for each `METHOD /path`, one after another, and then the last one again."""
 
     now: float = 0.0
     api: str = "https://api.test"

@@ -48,32 +48,38 @@ class Batcher(Generic[Item, Result]):
         self._size = size
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._under_way = 0
+        self._loop: asyncio.AbstractEventLoop | None = None  # while calls are under way, the one they run on
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def call(self, item: Item) -> Result:
         """Make one call, alone or in a batch. Raises the call's own error, or the whole batch's."""
-        if self._under_way:
-            future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        if self._loop is not None:
+            future: asyncio.Future[Result] = self._loop.create_future()
             self._waiting.append((item, future))
             if len(self._waiting) >= self._limit:
-                self._start()
+                self._start(self._loop)
             return await future
+        self._loop = asyncio.get_running_loop()
         self._under_way += 1
         try:
             return await self._one(item)
         finally:
             self._end()
 
-    def _start(self) -> None:
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._under_way += 1
-        task = asyncio.get_running_loop().create_task(self._run(self._take()))
+        task = loop.create_task(self._run(self._take()))
         self._tasks.add(task)  # the loop holds tasks only weakly
         task.add_done_callback(self._tasks.discard)
 
     def _end(self) -> None:
         self._under_way -= 1
-        if self._waiting and not self._under_way:
-            self._start()
+        if self._under_way or self._loop is None:
+            return
+        if self._waiting:
+            self._start(self._loop)
+        else:
+            self._loop = None
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         """Take as many waiting calls as fit into one batch; drop those that were cancelled."""

@@ -85,12 +85,12 @@ class Connections:
             Unsendable: HTTP cannot express the target or a header.
         """
         request = self._write(method, target, headers, body)
-        loop = asyncio.get_running_loop()
+        loop = self._idle[-1].loop if self._idle else asyncio.get_running_loop()
         until = loop.time() + timeout
         while True:
             connection = self._kept(loop.time()) or await self._connect(loop, timeout)
             try:
-                return await connection.ask(request, loop, until)
+                return await connection.ask(request, until)
             except _Stale:
                 timeout = until - loop.time()
             except asyncio.CancelledError:
@@ -106,12 +106,11 @@ class Connections:
     def _write(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
         length = f"content-length: {len(body)}\r\n" if body or method != "GET" else ""
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        head = f"{method} {target}{self._common}{lines}{length}\r\n"
-        breaks = len(headers) + (5 if length else 4)
-        if head.count("\n") != breaks or head.count("\r") != breaks or " " in target:
+        given = f"{target}{''.join(headers)}{''.join(headers.values())}"
+        if "\n" in given or "\r" in given or " " in target:
             raise Unsendable("a header or the path holds a line break, or the path a space")
         try:
-            return head.encode("latin-1") + body
+            return f"{method} {target}{self._common}{lines}{length}\r\n".encode("latin-1") + body
         except UnicodeEncodeError as error:
             raise Unsendable("a header or the path holds characters that HTTP cannot express") from error
 
@@ -128,7 +127,7 @@ class Connections:
         try:
             async with asyncio.timeout(min(CONNECT_TIMEOUT, timeout)):
                 context = self._tls() if self._secure else None
-                make = lambda: _Connection(self._idle, self._open, self._deadlines)  # noqa: E731 - used only here
+                make = lambda: _Connection(self._idle, self._open, self._deadlines, loop)  # noqa: E731 - used only here
                 _, connection = await loop.create_connection(make, self._name, self._port, ssl=context)
         except TimeoutError as error:
             raise Unreachable("no connection in time", timed_out=True) from error
@@ -144,10 +143,10 @@ class _Stale(Exception):  # noqa: N818 - expected of old connections, not an err
 class _Connection(asyncio.Protocol):
     """One connection, which carries one request at a time."""
 
-    __slots__ = ("_all", "_buffer", "_deadlines", "_head", "_idle", "_reused", "_transport", "_waiter", "idle_since")
+    __slots__ = ("_all", "_buffer", "_deadlines", "_head", "_idle", "_reused", "_transport", "_waiter", "idle_since", "loop")
 
-    def __init__(self, idle: list[_Connection], all_: set[_Connection], deadlines: Deadlines) -> None:
-        self._idle, self._all, self._deadlines = idle, all_, deadlines
+    def __init__(self, idle: list[_Connection], all_: set[_Connection], deadlines: Deadlines, loop: asyncio.AbstractEventLoop) -> None:
+        self._idle, self._all, self._deadlines, self.loop = idle, all_, deadlines, loop
         self._buffer = b""
         self._head: Head | None = None
         self._reused = False
@@ -155,14 +154,14 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self.idle_since = 0.0
 
-    def ask(self, request: bytes, loop: asyncio.AbstractEventLoop, until: float) -> asyncio.Future[Response]:
+    def ask(self, request: bytes, until: float) -> asyncio.Future[Response]:
         """Send a request and return the future of its response."""
-        waiter: asyncio.Future[Response] = loop.create_future()
+        waiter: asyncio.Future[Response] = self.loop.create_future()
         if self._transport is None or self._transport.is_closing():
             waiter.set_exception(_Stale() if self._reused else Unreachable("the connection was closed"))
             return waiter
         self._waiter = waiter
-        self._deadlines.add(self, until=until)
+        self._deadlines.add(self, until=until, loop=self.loop)
         self._transport.write(request)
         return waiter
 
@@ -223,7 +222,7 @@ class _Connection(asyncio.Protocol):
         waiter = self._release()
         if keep and self._transport is not None and not self._transport.is_closing():
             self._buffer, self._head, self._reused = b"", None, True
-            self.idle_since = asyncio.get_running_loop().time()
+            self.idle_since = self.loop.time()
             self._idle.append(self)
         else:
             self.drop()

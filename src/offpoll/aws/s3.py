@@ -5,7 +5,10 @@ Decides which conditional write each verb becomes, and what the responses mean.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
 from offpoll.aws.credentials import Credentials, CredentialsProvider
 from offpoll.aws.endpoints import AwsEndpoint, bucket_endpoint
@@ -116,16 +119,19 @@ class S3DocumentStore:
         await self._signing.get()
         await self.read(self._probe)
 
-    async def _call(self, method: str, key: str, *, headers: dict[str, str], body: bytes = b"") -> AwsResponse:
+    def _call(self, method: str, key: str, *, headers: dict[str, str], body: bytes = b"") -> Coroutine[Any, Any, AwsResponse]:
         path = self._path + quote_key(key)
         if "/." in path and any(part in {".", ".."} for part in path.split("/")):
             raise ConfigurationError(f"the key {key!r} has a part `.` or `..`; HTTP clients remove those from URLs: change OFFPOLL_PREFIX")
-        if self._signer is not None:
-            try:
-                await self._signer.get()  # so that `sign` finds fresh credentials
-            except OffpollError:
-                pass  # the provider keeps it and `sign` raises it: a process that only publishes needs no signer
-        return await self._wire.call(self._service, method, path, headers=headers, body=body)
+        call = partial(self._wire.call, self._service, method, path, headers=headers, body=body)
+        return call() if self._signer is None else self._with_signer(self._signer, call)
+
+    async def _with_signer(self, signer: CredentialsProvider, call: Callable[[], Awaitable[AwsResponse]]) -> AwsResponse:
+        try:
+            await signer.get()  # so that `sign` finds fresh credentials
+        except OffpollError:
+            pass  # the provider keeps it and `sign` raises it: a process that only publishes needs no signer
+        return await call()
 
     def _etag(self, response: AwsResponse) -> str:
         """Return the etag without its quotes. In If-Match AWS accepts both forms, Ceph only this one."""

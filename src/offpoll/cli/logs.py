@@ -1,29 +1,17 @@
-"""Configures logging: logs go to stderr, the access log goes to stdout, and times are in UTC."""
+"""Configures logging: logs go to stderr, and times are in UTC. The access log is in `access_log`."""
 
 from __future__ import annotations
 
 import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
-from urllib.parse import quote
 
 from offpoll.log_lines import AboutFilter
 
-__all__ = ["LEVELS", "AccessLog", "configure"]
+__all__ = ["LEVELS", "configure"]
 
 LEVELS = ("debug", "info", "warning", "error")
-
-#: In the access log: the client went away before it got a response. This is no HTTP status, and no fault of the service.
-GONE = 499
-
-access = logging.getLogger("offpoll.access")
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def configure(level: str) -> None:
@@ -32,10 +20,6 @@ def configure(level: str) -> None:
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
     for chatty in ("boto3", "botocore"):  # at info they log where each client found its credentials
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    if not access.handlers:
-        access.addHandler(_handler(sys.stdout, "%(asctime)s %(message)s"))
-        access.setLevel(logging.INFO)
-        access.propagate = False
 
 
 def _handler(stream: Any, form: str) -> logging.Handler:
@@ -55,45 +39,3 @@ class _TextLines(logging.Formatter):
         fields = ((name, getattr(record, name, None)) for name in ("operation_id", "kind", "attempt"))
         about = [f"{name}={value}" for name, value in fields if value is not None and str(value) not in line]
         return f"{line} [{' '.join(about)}]" if about else line
-
-
-class AccessLog:
-    """Wraps an ASGI application and writes one line per request.
-
-        2030-01-01T00:00:00Z 127.0.0.1 "POST /order" 202 3.1 ms → /order/0123…
-
-    A line has the path without its query, and of the response headers only `Location`: no status link gets into the log.
-    """
-
-    def __init__(self, app: Asgi) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request to the application, and write its line."""
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-        started = time.perf_counter()
-        response: dict[str, Any] = {"status": GONE, "headers": ()}
-
-        async def noting(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                response.update(status=message["status"], headers=message.get("headers", ()))
-            await send(message)
-
-        try:
-            await self._app(scope, receive, noting)
-        except Exception:
-            response.update(status=500 if response["status"] == GONE else response["status"])
-            raise
-        finally:
-            _write(scope, response["status"], _location(response["headers"]), time.perf_counter() - started)
-
-
-def _write(scope: Scope, status: int, location: str, seconds: float) -> None:
-    client = (scope.get("client") or ("-",))[0]
-    path = quote(scope.get("raw_path") or scope["path"], safe="/%:@!$&'()*+,;=~")[:500]
-    access.info('%s "%s %s" %d %.1f ms%s', client, scope["method"], path, status, seconds * 1000, location and f" → {location}")
-
-
-def _location(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    return next((value.decode("latin-1").partition("?")[0] for name, value in headers if name == b"location"), "")

@@ -1,34 +1,74 @@
 """The HTTP interface on FastAPI: `application(service)` for any ASGI server, `router(service)` to join an existing app.
 
-FastAPI gives the OpenAPI document, the docs page and `include_router`. Its field machinery stays off the hot path: the endpoint reads and
-validates. In an app of one's own the routes are FastAPI's own, so that dependencies which the app declares for them are run; in ours there
-are none, and the routes go from the raw request to the raw answer.
+FastAPI gives the OpenAPI document, the docs page and `include_router`; it is not on the way of a request that a kind's route answers.
+
+    `offpoll serve`   served(service)        requests meet `fast_path` first, FastAPI gets the others
+    uvicorn           application(service)   the same inside FastAPI's outermost layer, where instrumentation hooks in; where the app was
+                                             given middleware, that comes first, and then FastAPI's router finds the route
+    an app of one's own   router(service)    FastAPI's own routes, so that dependencies which the app declares for them are run
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from itertools import takewhile
+from typing import Any, ClassVar
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request as AsgiRequest
 from starlette.responses import Response as AsgiResponse
-from starlette.types import Receive, Scope, Send
 
 from offpoll.app import Authorize
 from offpoll.errors import MethodNotAllowed, OperationNotFound, RequestError
-from offpoll.exchange import Response
-from offpoll.http.endpoint import CLIENT_GONE, ClientGone, Endpoint, Request, too_large
+from offpoll.http.endpoint import Endpoint
+from offpoll.http.fast_path import AsgiApp, FastPath, Receive, Route, Scope, Send, request_of, routes_of
 from offpoll.http.openapi import describe
 from offpoll.http.problem import problem_of
 from offpoll.service import AsyncService
 
-__all__ = ["application", "router"]
+__all__ = ["application", "router", "served"]
 
-Respond = Callable[[Request, dict[str, str]], Awaitable[Response]]
+#: What the OpenAPI document says of the routes that belong to no kind.
+_PROBES = {
+    "livez": {"name": "livez", "summary": "Whether the process answers", "tags": ["health"]},
+    "readyz": {"name": "readyz", "summary": "Whether its stores answer", "tags": ["health"]},
+}
+
+
+class RawRoute(APIRoute):
+    """A route that answers by itself. Nothing that FastAPI does on its way to a handler is needed here."""
+
+    route: ClassVar[Route]
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in (self.methods or ()):
+            return await super().handle(scope, receive, send)  # refuses it
+        return await self.route.answer(scope["path_params"].get("operation_id", ""), scope, receive, send)
+
+
+class _Api(FastAPI):
+    """FastAPI with a fast path inside its outermost layer.
+
+    As with middleware, what counts are the routes that the app has when it starts: those of ours that somebody took out are not answered,
+    and those that somebody put another one before are left to the router.
+    """
+
+    def build_middleware_stack(self) -> AsgiApp:
+        """Build the layers. Middleware that somebody added has to see every request, so then there is no fast path."""
+        outermost = super().build_middleware_stack()
+        if isinstance(outermost, ServerErrorMiddleware) and not self.user_middleware:
+            outermost.app = FastPath(outermost.app, self.raw_routes())
+        return outermost
+
+    def raw_routes(self) -> list[Route]:
+        """Return the routes that need no router, up to the first one that does."""
+        leading = takewhile(lambda each: isinstance(each, RawRoute), self.routes)
+        return [each.route for each in leading if isinstance(each, RawRoute)]
 
 
 def application(service: AsyncService, *, authorize: Authorize | None = None, title: str = "offpoll") -> FastAPI:
@@ -39,15 +79,26 @@ def application(service: AsyncService, *, authorize: Authorize | None = None, ti
         authorize: from a caller to an owner; without one the app's own, else all callers are `public`.
         title: of the OpenAPI document.
     """
+    return _api(service, authorize=authorize, title=title)
+
+
+def served(service: AsyncService, *, title: str, started: Callable[[], None]) -> AsgiApp:
+    """Return what `offpoll serve` serves: `application`, behind the fast path. `started` is called once its lifespan is entered."""
+    api = _api(service, title=title, started=started)
+    return FastPath(api, api.raw_routes())
+
+
+def _api(service: AsyncService, *, authorize: Authorize | None = None, title: str, started: Callable[[], None] = lambda: None) -> _Api:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with service.running():
+            started()
             yield
 
     routes = _routes(service, authorize=authorize, raw=True).routes
     # Given here they are matched once, and before the docs; include_router would match every request twice.
-    api = FastAPI(title=title, lifespan=lifespan, redoc_url=None, routes=routes)
+    api = _Api(title=title, lifespan=lifespan, redoc_url=None, routes=routes)
     api.add_exception_handler(HTTPException, _not_routed)
     return api
 
@@ -61,23 +112,12 @@ def router(service: AsyncService, *, authorize: Authorize | None = None) -> APIR
 
 
 def _routes(service: AsyncService, *, authorize: Authorize | None, raw: bool) -> APIRouter:
-    endpoint = Endpoint(service, authorize=authorize)
     routes = APIRouter()
-
-    def add(path: str, method: str, respond: Respond, **described: Any) -> None:
-        route_class = _raw_route(respond) if raw else None
-        routes.add_api_route(path, _handler(respond), methods=[method], route_class_override=route_class, **described)
-
-    for kind in service.kinds.values():
-        one = f"/{kind.name}/{{operation_id}}"
-        texts = describe(kind)
-        add(f"/{kind.name}", "POST", _of_kind(endpoint.submit, kind.name), **texts["submit"])
-        add(one, "GET", _of_one(endpoint.get, kind.name), **texts["get"])
-        add(f"{one}/status-link", "POST", _of_one(endpoint.status_link, kind.name), **texts["status_link"])
-        add(f"{one}/cancel", "POST", _of_one(endpoint.cancel, kind.name), **texts["cancel"])
-    probe = {"tags": ["health"]}
-    add("/livez", "GET", lambda request, parameters: endpoint.livez(), name="livez", summary="Whether the process answers", **probe)
-    add("/readyz", "GET", lambda request, parameters: endpoint.readyz(), name="readyz", summary="Whether its stores answer", **probe)
+    texts = {kind.name: describe(kind) for kind in service.kinds.values()}
+    for route in routes_of(Endpoint(service, authorize=authorize), service.kinds):
+        described: dict[str, Any] = (texts[route.kind] if route.kind else _PROBES)[route.row]
+        made = type("RawRoute", (RawRoute,), {"route": route}) if raw else None
+        routes.add_api_route(route.path, _handler(route), methods=[route.method], route_class_override=made, **described)
     return routes
 
 
@@ -90,63 +130,14 @@ async def _not_routed(asgi: AsgiRequest, error: Exception) -> AsgiResponse:
     return AsgiResponse(content=answer.body, status_code=answer.status, headers=dict(answer.headers))
 
 
-def _of_kind(method: Callable[[str, Request], Awaitable[Response]], kind: str) -> Respond:
-    return lambda request, parameters: method(kind, request)
-
-
-def _of_one(method: Callable[[str, str, Request], Awaitable[Response]], kind: str) -> Respond:
-    # By its name: the prefix that a router is included under may have parameters of its own.
-    return lambda request, parameters: method(kind, parameters["operation_id"], request)
-
-
-def _handler(respond: Respond) -> Callable[[AsgiRequest], Coroutine[Any, Any, AsgiResponse]]:
+def _handler(route: Route) -> Callable[[AsgiRequest], Coroutine[Any, Any, AsgiResponse]]:
     """Return a handler as FastAPI knows them."""
 
     async def handle(asgi: AsgiRequest) -> AsgiResponse:
-        answer = await respond(_request(asgi.scope, asgi.receive), asgi.path_params)
-        return AsgiResponse(content=answer.body, status_code=answer.status, headers=dict(answer.headers))
+        # By its name: the prefix that a router is included under may have parameters of its own.
+        operation_id = asgi.path_params.get("operation_id", "")
+        answer = await route.respond(operation_id, request_of(asgi.scope, asgi.receive))
+        background = None if answer.afterwards is None else BackgroundTask(answer.afterwards)
+        return AsgiResponse(content=answer.body, status_code=answer.status, headers=dict(answer.headers), background=background)
 
     return handle
-
-
-def _raw_route(respond: Respond) -> type[APIRoute]:
-    """Return a route class that answers by itself. Nothing that FastAPI does on its way to a handler is needed here."""
-
-    class RawRoute(APIRoute):
-        async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["method"] not in (self.methods or ()):
-                return await super().handle(scope, receive, send)  # refuses it
-            answer = await respond(_request(scope, receive), scope["path_params"])
-            if answer.status == CLIENT_GONE:
-                return None
-            headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
-            if answer.status != 304:
-                headers.append((b"content-length", b"%d" % len(answer.body)))
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            await send({"type": "http.response.body", "body": answer.body})
-            return None
-
-    return RawRoute
-
-
-def _request(scope: Scope, receive: Receive) -> Request:
-    async def read(limit: int) -> bytes:
-        parts: list[bytes] = []
-        size, more = 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            part = message.get("body", b"")
-            size += len(part)
-            if size > limit:
-                raise too_large(limit)
-            parts.append(part)
-            more = message.get("more_body", False)
-        return b"".join(parts)
-
-    # Reversed, so that of a name that came twice the first one stays.
-    # White space around a value is not part of it (RFC 9110, 5.5), and not every server takes it away.
-    headers = {name.decode("latin-1"): value.decode("latin-1").strip(" \t") for name, value in reversed(scope["headers"])}
-    raw_path = (scope.get("raw_path") or b"").decode("latin-1")  # optional in ASGI
-    return Request(method=scope["method"], path=scope["path"], raw_path=raw_path, headers=headers, scheme=scope["scheme"], read=read)

@@ -6,7 +6,8 @@
     POST /{kind}/{id}/cancel        cancel
     GET  /livez, /readyz
 
-Each row is a method, for servers that route themselves; `answer` routes by the path, for those that do not (Lambda, tests).
+Each row is a method, for servers that route themselves and can go on after an answer is sent (`Response.afterwards`); `answer` routes by
+the path and is finished when it returns, for those that do not (Lambda, tests).
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote, urlsplit
 
 from offpoll.app import Authorize, Caller
@@ -40,6 +41,8 @@ _RAW_PATH = re.compile(r"[!-~]*")
 
 #: What is answered to nobody, as nginx logs it.
 CLIENT_GONE = 499
+
+Answering: TypeAlias = Coroutine[Any, Any, Response]
 
 _JSON = {"content-type": "application/json", "cache-control": "no-store"}
 
@@ -107,8 +110,14 @@ class Endpoint:
         self._authorize = authorize or service.app.authorize
 
     async def answer(self, request: Request) -> Response:
-        """Answer a request by its path."""
-        row: Callable[[], Awaitable[Response]]
+        """Answer a request by its path. Nothing is left to do afterwards."""
+        response = await self._routed(request)
+        if response.afterwards is not None:
+            await response.afterwards()
+        return response
+
+    async def _routed(self, request: Request) -> Response:
+        row: Callable[[], Answering]
         match [part for part in request.path.split("/") if part]:
             case ["livez" | "readyz" as probe]:
                 row, allow = (self.livez if probe == "livez" else self.readyz), "GET"
@@ -126,7 +135,7 @@ class Endpoint:
             return await row()
         return problem_of(MethodNotAllowed(f"{request.method} is not possible here, {allow} is.", allow=allow))
 
-    async def submit(self, kind: str, request: Request) -> Response:
+    def submit(self, kind: str, request: Request) -> Answering:
         """Accept an operation: 202 and a ticket."""
 
         async def respond(owner: str) -> Response:
@@ -142,42 +151,42 @@ class Endpoint:
                 traceparent=headers.get("traceparent", ""),
                 tracestate=headers.get("tracestate", ""),
             )
-            return Response(status=202, headers=_accepted(ticket.headers), body=ticket.to_bytes())
+            return ticket.to_response()
 
-        return await self._guarded(request, respond)
+        return self._guarded(request, respond)
 
-    async def get(self, kind: str, operation_id: str, request: Request) -> Response:
+    def get(self, kind: str, operation_id: str, request: Request) -> Answering:
         """Return an operation: 200 with its result, 202 while it is not done, 404 where there is none or it ended otherwise."""
 
         async def respond(owner: str) -> Response:
-            found = await self._service.get(kind, operation_id, owner=owner)
-            document = found.document
+            found = await self._service.find(kind, operation_id, owner=owner)
             if found.result is not None:
-                return _result(found.result, request.headers.get("if-none-match", ""))
+                return _result(found.result, request.headers.get("if-none-match", ""), afterwards=found.repair)
+            document = found.document
             if document.status in (Status.FAILED, Status.CANCELED):
-                return ended(document)
+                return replace(ended(document), afterwards=found.repair)
             headers = {**_JSON, "retry-after": str(self._service.retry_after(document))}
             return Response(status=202, headers=headers, body=document.to_bytes())
 
-        return await self._guarded(request, respond)
+        return self._guarded(request, respond)
 
-    async def status_link(self, kind: str, operation_id: str, request: Request) -> Response:
+    def status_link(self, kind: str, operation_id: str, request: Request) -> Answering:
         """Return a fresh status link: 200."""
 
         async def respond(owner: str) -> Response:
             link = await self._service.status_link(kind, operation_id, owner=owner)
             return Response(status=200, headers=_JSON, body=link.to_json().encode())
 
-        return await self._guarded(request, respond)
+        return self._guarded(request, respond)
 
-    async def cancel(self, kind: str, operation_id: str, request: Request) -> Response:
+    def cancel(self, kind: str, operation_id: str, request: Request) -> Answering:
         """Cancel an operation: 202 with its document, again 202, 409 where it ended otherwise."""
 
         async def respond(owner: str) -> Response:
             document = await self._service.cancel(kind, operation_id, owner=owner)
             return Response(status=202, headers={**_JSON, "retry-after": "0"}, body=document.to_bytes())
 
-        return await self._guarded(request, respond)
+        return self._guarded(request, respond)
 
     async def livez(self) -> Response:
         """Say that the process answers."""
@@ -231,14 +240,10 @@ async def _body(request: Request, limit: int) -> bytes:
     return await request.read(limit)
 
 
-def _accepted(headers: Mapping[str, str]) -> dict[str, str]:
-    return {"content-type": "application/json", **{name.lower(): value for name, value in headers.items()}}
-
-
-def _result(result: str, if_none_match: str) -> Response:
+def _result(result: str, if_none_match: str, *, afterwards: Callable[[], Awaitable[None]]) -> Response:
     body = result.encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {"content-type": "application/json", "cache-control": "private, no-cache", "etag": etag}
     if if_none_match.strip() == "*" or etag in (each.strip().removeprefix("W/") for each in if_none_match.split(",")):
-        return Response(status=304, headers=headers)
-    return Response(status=200, headers=headers, body=body)
+        return Response(status=304, headers=headers, afterwards=afterwards)
+    return Response(status=200, headers=headers, body=body, afterwards=afterwards)

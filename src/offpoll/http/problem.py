@@ -14,6 +14,7 @@ from typing import Any
 from offpoll.document import Document
 from offpoll.errors import ConfigurationError, DependencyRefused, DependencyUnavailable, MethodNotAllowed, RequestError, Unauthorized
 from offpoll.exchange import Response
+from offpoll.instant import to_wire
 from offpoll.operation import Status
 
 __all__ = ["ended", "problem", "problem_of"]
@@ -82,7 +83,7 @@ def ended(document: Document) -> Response:
         detail=str(error.get("message") or f"The operation {document.status}."),
         operation_status=document.status,
         error=error,
-        finished_at=document.to_dict()["finished_at"],
+        finished_at=None if document.finished_at is None else to_wire(document.finished_at),
     )
 
 

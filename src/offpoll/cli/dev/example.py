@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from offpoll.errors import InvalidInput
-from offpoll.kind import Kind, canonical
+from offpoll.kind import Kind
 
 __all__ = ["example_input"]
 
@@ -21,7 +21,7 @@ def example_input(kind: Kind) -> Any:
     schema = kind.input_type.json_schema()
     try:
         value = _example(schema, schema.get("$defs", {}))
-        kind.parse(canonical(json.dumps(value)))
+        kind.accept(json.dumps(value).encode())
     except (_NoExample, InvalidInput):
         return None
     return value

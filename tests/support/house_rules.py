@@ -1,4 +1,4 @@
-"""Measures what the house rules limit: the length of files and functions, import cycles, and what is somebody else's private part."""
+"""Measures what the house rules limit: the length of files and functions, import cycles, and uses of asyncio's private parts."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from pathlib import Path
 
 __all__ = ["cycle", "function_lengths", "imports", "long_files", "percentile", "private_parts"]
 
-#: An object of asyncio, by the name that it usually has.
+#: The usual names of asyncio's objects.
 _ASYNCIO = re.compile(r"(?:^|_)(?:asyncio|loop|task|future|handle|timer|runner|transport)$")
 
 
 def long_files(folders: Iterable[Path], *, most: int) -> dict[Path, int]:
-    """Return the Python files that have more lines, and how many."""
+    """Return the Python files with more than `most` lines, and their lengths."""
     lengths = {path: len(path.read_text().splitlines()) for folder in folders for path in sorted(folder.rglob("*.py"))}
     return {path: length for path, length in lengths.items() if length > most}
 
 
 def function_lengths(folder: Path) -> list[int]:
-    """Return the lines of each function, its decorators aside, its docstring included."""
+    """Return the number of lines of each function, without decorators, with its docstring."""
     nodes = (node for path in folder.rglob("*.py") for node in ast.walk(ast.parse(path.read_text())))
     return [(node.end_lineno or 0) - node.lineno + 1 for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
 def percentile(values: list[int], share: float) -> int:
-    """Return the smallest of the values that this share of them does not exceed."""
+    """Return the smallest value that this share of the values does not exceed."""
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
 def imports(package: Path) -> dict[str, set[str]]:
-    """Return which modules of a package each of them imports, inside functions and for type checking too."""
+    """Return for each module of a package the modules of it that it imports, also inside functions and for type checking."""
     modules = {_module(path, package): path for path in package.rglob("*.py")}
     return {name: set(_imported(path, modules)) for name, path in modules.items()}
 
@@ -53,17 +53,17 @@ def _imported(path: Path, modules: dict[str, Path]) -> Iterator[str]:
 
 
 def cycle(graph: dict[str, set[str]]) -> list[str]:
-    """Return one cycle of a graph, its first module again at the end; nothing where there is none."""
+    """Return one cycle of a graph, with its first module again at the end; an empty list if there is none."""
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         found: list[str] = error.args[1]
-        return found[::-1]  # graphlib's arrows point from what is imported
+        return found[::-1]  # graphlib's arrows point from the imported module
     return []
 
 
 def private_parts(path: Path) -> list[str]:
-    """Return where a file reaches for a private part of asyncio, by the names of things: `loop._ready`, `asyncio.events._lib`."""
+    """Return the places where a file uses a private part of asyncio, judged by names: `loop._ready`, `asyncio.events._lib`."""
     found: list[str] = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Attribute) and re.match(r"_(?!_)", node.attr) and _ASYNCIO.search(_last_name(node.value)):

@@ -1,0 +1,129 @@
+"""The endpoint's routes on plain ASGI, from the raw request to the raw answer, before a framework sees the request.
+
+Decides which requests take the fast path: those whose method and path are exactly a route's. All others go to the application behind it,
+which says what is wrong with them; so do those of a mounted application, as its framework knows where its paths begin.
+
+A framework's layers and its router cost as much as accepting an operation does (docs/decisions/0004).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+from offpoll.exchange import Response
+from offpoll.http.endpoint import CLIENT_GONE, ClientGone, Endpoint, Request, too_large
+
+__all__ = ["AsgiApp", "FastPath", "Receive", "Route", "Scope", "Send", "request_of", "routes_of"]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+#: The part of a path that names the operation, as routers write it.
+ID = "{operation_id}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Route:
+    """One route of the HTTP interface.
+
+    Attributes:
+        method, path: which requests it answers; `{operation_id}` stands for one part of the path.
+        row: its name in the interface.
+        kind: the kind that it belongs to; empty for the health checks.
+        respond: given an operation's id, empty where the path has none, and the request, returns the answer.
+    """
+
+    method: str
+    path: str
+    row: str
+    kind: str = ""
+    respond: Callable[[str, Request], Awaitable[Response]]
+
+    async def answer(self, operation_id: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, then do what is left to do."""
+        response = await self.respond(operation_id, request_of(scope, receive))
+        if response.status == CLIENT_GONE:
+            return
+        body, headers = response.body, [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
+        if response.status != 304:
+            headers.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        if response.afterwards is not None:
+            await response.afterwards()
+
+
+def routes_of(endpoint: Endpoint, kinds: Iterable[str]) -> list[Route]:
+    """Return an endpoint's routes: four for each kind, and the health checks."""
+    routes: list[Route] = []
+    for kind in kinds:
+        one, of_kind = f"/{kind}/{ID}", partial(Route, kind=kind)
+        routes += [
+            of_kind(method="POST", path=f"/{kind}", row="submit", respond=_without_id(partial(endpoint.submit, kind))),
+            of_kind(method="GET", path=one, row="get", respond=partial(endpoint.get, kind)),
+            of_kind(method="POST", path=f"{one}/status-link", row="status_link", respond=partial(endpoint.status_link, kind)),
+            of_kind(method="POST", path=f"{one}/cancel", row="cancel", respond=partial(endpoint.cancel, kind)),
+        ]
+    livez, readyz = _without_id(lambda _: endpoint.livez()), _without_id(lambda _: endpoint.readyz())
+    routes.append(Route(method="GET", path="/livez", row="livez", respond=livez))
+    routes.append(Route(method="GET", path="/readyz", row="readyz", respond=readyz))
+    return routes
+
+
+class FastPath:
+    """An ASGI application that answers requests by routes, and hands all others on.
+
+    Args:
+        app: the application behind it.
+        routes: those that are answered here.
+    """
+
+    def __init__(self, app: AsgiApp, routes: Iterable[Route]) -> None:
+        self.app = app
+        self._routes = {(route.method, *route.path.split("/")): route for route in routes}
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer a request."""
+        if scope["type"] == "http" and not scope.get("root_path"):
+            parts = scope["path"].split("/")
+            operation_id = parts[2] if len(parts) > 2 else ""
+            if operation_id:
+                parts[2] = ID
+            route = self._routes.get((scope["method"], *parts))
+            if route is not None:
+                return route.answer(operation_id, scope, receive, send)
+        return self.app(scope, receive, send)
+
+
+def request_of(scope: Scope, receive: Receive) -> Request:
+    """Return an ASGI request as the endpoint takes it."""
+
+    async def read(limit: int) -> bytes:
+        parts: list[bytes] = []
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            part = message.get("body", b"")
+            size += len(part)
+            if size > limit:
+                raise too_large(limit)
+            parts.append(part)
+            more = message.get("more_body", False)
+        return b"".join(parts)
+
+    # Reversed, so that of a name that came twice the first one stays.
+    # White space around a value is not part of it (RFC 9110, 5.5), and not every server takes it away.
+    headers = {name.decode("latin-1"): value.decode("latin-1").strip(" \t") for name, value in reversed(scope["headers"])}
+    raw_path = (scope.get("raw_path") or b"").decode("latin-1")  # optional in ASGI
+    return Request(method=scope["method"], path=scope["path"], raw_path=raw_path, headers=headers, scheme=scope["scheme"], read=read)
+
+
+def _without_id(respond: Callable[[Request], Awaitable[Response]]) -> Callable[[str, Request], Awaitable[Response]]:
+    return lambda _, request: respond(request)
