@@ -122,7 +122,7 @@ class InProcess:
         if job.stop_reason is not None:  # told to stop before it began: no step of it runs
             task.cancel()
         task.add_done_callback(news.tell)
-        self._deadlines.add(news, until=loop.time() + job.time_left)
+        self._deadlines.add(news, until=loop.time() + job.time_left, loop=loop)
         try:
             await self._wait(job, task, news)
         finally:
