@@ -45,7 +45,7 @@ $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 $(DEVELOPED): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing everything for development into $(VENV) …"
 	$(PIP) install 'pip>=25.1'
-	$(PIP) install --constraint constraints.txt --editable '.[all]' --group test --group check
+	$(PIP) install --constraint constraints.txt --editable '.[all]' --group test --group check --group bench
 	@touch $@ $(INSTALLED)
 
 setup: $(DEVELOPED)

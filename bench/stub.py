@@ -1,10 +1,10 @@
 """A server that answers at once: what the benches and tests talk to, in a process of its own.
 
-Decides nothing and keeps nothing: the answer follows from the request alone. Prints its port as its first line. Speaks https where it is
-given a file with a key and a certificate.
+It keeps nothing: the answer follows from the request alone. It prints its port as its first line, and speaks https where it is given a file
+with a key and a certificate. `broker.py` is the same server with real queues.
 
     S3          PUT: an etag.  GET: `queued` for a status document's key, else a small JSON
-    SQS         messages without end, each of a new operation; sends and deletes succeed; the queue says it is empty
+    SQS         sends succeed; the queue says it is empty, and delivers nothing: `broker.py` does
     DynamoDB    every condition holds: the item of the operation, with what the update sets
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import itertools
 import json
 import re
 import ssl
@@ -21,16 +20,19 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+#: The content type of SQS's and DynamoDB's answers.
+JSON = "application/x-amz-json-1.0"
+
 _MESSAGE_ID = "5fea7756-0ea4-451a-a703-a558b933e274"
 
 
-def _answer(body: bytes, content_type: str, extra: str = "") -> bytes:
+def answer(body: bytes, content_type: str, extra: str = "") -> bytes:
     head = f"HTTP/1.1 200 OK\r\nDate: Mon, 23 Nov 2026 18:00:00 GMT\r\nContent-Type: {content_type}\r\n"
     return f"{head}Content-Length: {len(body)}\r\n{extra}\r\n".encode() + body
 
 
-_PUT = _answer(b"", "text/plain", 'ETag: "6805f2cfc46c0f04559748bb039d69ae"\r\nx-amz-request-id: 4442587FB7D0A2F9\r\n')
-_GET = _answer(json.dumps({"pad": "x" * 600}).encode(), "application/json", 'ETag: "6805f2cfc46c0f04559748bb039d69ae"\r\n')
+_PUT = answer(b"", "text/plain", 'ETag: "6805f2cfc46c0f04559748bb039d69ae"\r\nx-amz-request-id: 4442587FB7D0A2F9\r\n')
+_GET = answer(json.dumps({"pad": "x" * 600}).encode(), "application/json", 'ETag: "6805f2cfc46c0f04559748bb039d69ae"\r\n')
 
 
 class Stub(asyncio.Protocol):
@@ -57,7 +59,15 @@ class Stub(asyncio.Protocol):
                 return
             body = bytes(self._buffer[end + 4 : end + 4 + length])
             del self._buffer[: end + 4 + length]
-            self._transport.write(_respond(head, body))
+            self.handle(head, body)
+
+    def handle(self, head: bytes, body: bytes) -> None:
+        """Answer a request: `head` in lower case, without the empty line after it."""
+        self.write(respond(head, body))
+
+    def write(self, data: bytes) -> None:
+        """Write an answer."""
+        self._transport.write(data)
 
 
 def _length(head: bytes) -> int:
@@ -65,37 +75,41 @@ def _length(head: bytes) -> int:
     return int(head[at + 17 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
 
 
-def _respond(head: bytes, body: bytes) -> bytes:
+def respond(head: bytes, body: bytes) -> bytes:
     if head.startswith(b"put"):
         return _PUT
     if head.startswith(b"get"):
         found = _DOCUMENT_KEY.match(head)
-        return _answer(json.dumps(_document(found[1].decode())).encode(), "application/json", _ETAG) if found else _GET
-    verb = head.partition(b"x-amz-target: ")[2].partition(b"\r\n")[0].rpartition(b".")[2].decode()
-    return _answer(_VERBS.get(verb, _sent)(body), "application/x-amz-json-1.0")
+        return answer(json.dumps(_document(found[1].decode())).encode(), "application/json", _ETAG) if found else _GET
+    return answer(_VERBS.get(verb(head), _sent)(body), JSON)
+
+
+def verb(head: bytes) -> str:
+    """Return which call of SQS or DynamoDB a request makes, in lower case."""
+    return head.partition(b"x-amz-target: ")[2].partition(b"\r\n")[0].rpartition(b".")[2].decode()
 
 
 def _sent(body: bytes) -> bytes:
     """Answer SendMessage, and SendMessageBatch entry by entry, with the digests that boto3 checks."""
     fields = json.loads(body)
     if "Entries" in fields:
-        return json.dumps({"Successful": [{"Id": entry["Id"], **_receipt(entry)} for entry in fields["Entries"]], "Failed": []}).encode()
-    return json.dumps(_receipt(fields)).encode()
+        return json.dumps({"Successful": [{"Id": entry["Id"], **receipt(entry)} for entry in fields["Entries"]], "Failed": []}).encode()
+    return json.dumps(receipt(fields)).encode()
 
 
-def _receipt(fields: dict[str, Any]) -> dict[str, str]:
+def receipt(fields: dict[str, Any]) -> dict[str, str]:
     return {
         "MessageId": _MESSAGE_ID,
-        "MD5OfMessageBody": _md5(fields["MessageBody"].encode()),
-        "MD5OfMessageAttributes": _attributes_md5(fields.get("MessageAttributes", {})),
+        "MD5OfMessageBody": md5(fields["MessageBody"].encode()),
+        "MD5OfMessageAttributes": attributes_md5(fields.get("MessageAttributes", {})),
     }
 
 
-def _md5(data: bytes) -> str:
+def md5(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-def _attributes_md5(attributes: dict[str, dict[str, str]]) -> str:
+def attributes_md5(attributes: dict[str, dict[str, str]]) -> str:
     """Digest attributes as SQS does: lengths and texts of name, type and value, sorted by name."""
     written = bytearray()
     for name in sorted(attributes):
@@ -104,7 +118,7 @@ def _attributes_md5(attributes: dict[str, dict[str, str]]) -> str:
             written += len(part.encode()).to_bytes(4, "big") + part.encode()
         text = value["StringValue"].encode()
         written += b"\x01" + len(text).to_bytes(4, "big") + text
-    return _md5(bytes(written))
+    return md5(bytes(written))
 
 
 # --- what a worker asks for -----------------------------------------------------------------------
@@ -114,7 +128,6 @@ _DOCUMENT_KEY = re.compile(rb"get [^ ?]*/status/public/([0-9a-f]{32}) ")
 _NOW = datetime.now(UTC).replace(microsecond=0)
 _DIGEST = "d" * 64
 _API = "http://api.test"
-_numbers = itertools.count(1)
 
 
 def _wire(seconds: float = 0.0) -> str:
@@ -132,33 +145,12 @@ def _document(identifier: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _facts(identifier: str) -> dict[str, str]:
-    """Return what a message and an item both say of an operation."""
+def facts(identifier: str) -> dict[str, str]:
+    """Return what the message and the item of an operation both say of it."""
     return {
         "kind": "order", "owner": "public", "status_key": f"status/public/{identifier}", "digest": _DIGEST, "base_url": _API,
         "created_at": _wire(),
     }  # fmt: skip
-
-
-def _received(body: bytes) -> bytes:
-    return json.dumps({"Messages": [_message() for _ in range(json.loads(body)["MaxNumberOfMessages"])]}).encode()
-
-
-def _message() -> dict[str, Any]:
-    number = next(_numbers)
-    identifier, text = f"{number:032x}", '{"quantity":2,"sku":"A1"}'
-    facts = {**_facts(identifier), "operation_id": identifier, "version": "1"}
-    attributes = {name: {"DataType": "String", "StringValue": value} for name, value in facts.items()}
-    return {
-        "MessageId": _MESSAGE_ID, "ReceiptHandle": f"{number:x}" + "R" * 180, "Body": text, "MD5OfBody": _md5(text.encode()),
-        "MessageAttributes": attributes, "MD5OfMessageAttributes": _attributes_md5(attributes),
-        "Attributes": {"ApproximateReceiveCount": "1"},
-    }  # fmt: skip
-
-
-def _deleted(body: bytes) -> bytes:
-    """Answer DeleteMessage and DeleteMessageBatch, and changes of visibility."""
-    return json.dumps({"Successful": [{"Id": entry["Id"]} for entry in json.loads(body).get("Entries", ())], "Failed": []}).encode()
 
 
 def _depth(body: bytes) -> bytes:
@@ -169,7 +161,7 @@ def _updated(body: bytes) -> bytes:
     """Answer UpdateItem with the whole new item: the operation's facts, and over them what `SET #name = :value` sets."""
     fields = json.loads(body)
     key = fields["Key"]["id"]
-    item: dict[str, Any] = {name: {"S": value} for name, value in _facts(key["S"]).items()}
+    item: dict[str, Any] = {name: {"S": value} for name, value in facts(key["S"]).items()}
     item |= {"id": key, "attempt": {"N": "1"}, "started_at": {"S": _wire()}, "expires_at": {"N": str(int(_NOW.timestamp()) + 1_209_600)}}
     names, values = fields["ExpressionAttributeNames"], fields["ExpressionAttributeValues"]
     for name, value in re.findall(r"(#\w+) = (:\w+)", fields["UpdateExpression"]):
@@ -178,11 +170,6 @@ def _updated(body: bytes) -> bytes:
 
 
 _VERBS: dict[str, Callable[[bytes], bytes]] = {
-    "receivemessage": _received,
-    "deletemessage": _deleted,
-    "deletemessagebatch": _deleted,
-    "changemessagevisibility": _deleted,
-    "changemessagevisibilitybatch": _deleted,
     "getqueueattributes": _depth,
     "getitem": lambda body: b"{}",
     "updateitem": _updated,

@@ -40,16 +40,15 @@ ENVELOPE = Envelope(body='{"quantity":2,"sku":"A1"}', attributes=ATTRIBUTES)
 
 
 @contextmanager
-def stub(*, chain: Path | None = None) -> Iterator[str]:
-    """Run the stub server and yield its address: by https where a certificate and its key are given, in one file."""
-    command = [sys.executable, str(Path(__file__).with_name("stub.py")), *([str(chain)] if chain else [])]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield f"http{'s' if chain else ''}://127.0.0.1:{int(process.stdout.readline())}"
-    finally:
-        process.terminate()
-        process.wait()
+def stub(*, server: str = "stub", chain: Path | None = None) -> Iterator[str]:
+    """Run the stub server, or the broker, and yield its address: by https where a certificate and its key are given, in one file."""
+    command = [sys.executable, "-m", f"bench.{server}", *([str(chain)] if chain else [])]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield f"http{'s' if chain else ''}://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.terminate()
 
 
 class ByPyreqwest(Wire):

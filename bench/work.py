@@ -1,163 +1,205 @@
-"""CPU of one message through a worker: offpoll's, against a loop over boto3, both with a handler that returns at once.
+"""CPU of one message through a worker: offpoll's, against Celery, Dramatiq and a loop over boto3, all with work that returns at once.
 
-The loop is what people write: receive ten, then for each message claim the operation in DynamoDB (a conditional update), put `running`,
-handle, record the outcome (a conditional update), put the final document, delete the message; one call after the other. offpoll's worker
-runs as `offpoll work` does, with room for 32. Its operations end before anybody looks, so it never writes `running`; it reads the document
-instead, to replace just what it read. Only this process's CPU counts, user and system, all threads; AWS is a stub in another process.
+Each worker is a process of its own (`workers/`), started by its own command, and all receive from one broker in another process
+(`broker.py`), each from a queue of its own. A queue is filled while nothing of it is delivered, then released. What counts is the CPU of
+the worker's process and its children, user and system, from then until the queue is empty. At the end all are left idle together.
+
+    offpoll     claims each operation, decides its outcome, publishes it, deletes the message. It ends before anybody looks, so offpoll
+                never writes `running`; it reads the document instead, to replace just what it read
+    boto3       the same with `running`, one call after the other
+    Celery      no claim and no record: `running`, the work, the final document; then it deletes the message
+    Dramatiq    the same
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import secrets
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from http.client import HTTPConnection
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
+from urllib.parse import urlsplit
 
 from bench.accept import environment
-from bench.report import finish, measure_pairs, one_core, options, table
-from bench.wire import BUCKET, stub
-from pydantic import BaseModel
+from bench.processes import cpu_seconds, memory_mib
+from bench.report import Options, finish, measure_pairs, one_core, options, table
+from bench.stub import facts
+from bench.wire import stub
+from bench.workers.orders import BODY, VISIBILITY, fresh
 
-from offpoll import Offpoll
-from offpoll.settings import Settings
-from offpoll.wiring import dependencies, make_worker
-from offpoll.work.handle import InProcess
+ROOT = Path(__file__).parents[1]
 
-AT_ONCE = 32
-LEASE = 60
+#: How each worker is started: as its documentation says, with room for 32 messages where that is asked for.
+OFFPOLL = "offpoll work bench.workers.with_offpoll:app --concurrency 32 --log-level warning"
+BOTO3 = "python -m bench.workers.with_boto3"
+THREADS = "celery --app bench.workers.with_celery worker --pool threads --concurrency 32"
+FORKED = "celery --app bench.workers.with_celery worker --concurrency 1 --queues prefork"
+DRAMATIQ = "dramatiq bench.workers.with_dramatiq --processes 1"
 
+#: The queues; Celery and Dramatiq name theirs themselves.
+OPERATIONS, LOOP, CELERY, PREFORK, ACTORS = "operations", "boto3", "celery", "prefork", "dramatiq_default"
 
-class Order(BaseModel):
-    """What is ordered."""
-
-    sku: str
-    quantity: int
-
-
-class Confirmation(BaseModel):
-    """What comes of it."""
-
-    number: str
+#: Seconds for a worker to empty its queue.
+PATIENCE = 60.0
 
 
-def confirm(order: Order) -> Confirmation:
-    return Confirmation(number=f"{order.sku}-{order.quantity}")
+class Broker:
+    """A bench's end of the broker."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._connection = HTTPConnection(urlsplit(address).netloc, timeout=10)
+        for name in (OPERATIONS, f"{OPERATIONS}-dead", f"{OPERATIONS}-parking", LOOP, CELERY, PREFORK, ACTORS):
+            self._call("AmazonSQS.CreateQueue", QueueName=name, Attributes={"VisibilityTimeout": str(VISIBILITY)})
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def url(self, queue: str) -> str:
+        return f"{self.address}/123456789012/{queue}"
+
+    def hold(self, queue: str) -> None:
+        """Deliver nothing of a queue."""
+        self._call("Bench.Hold", QueueUrl=self.url(queue))
+
+    def release(self, queue: str) -> None:
+        """Deliver again."""
+        self._call("Bench.Release", QueueUrl=self.url(queue))
+
+    def left(self, queue: str) -> int:
+        """Count the messages of a queue, those in flight included."""
+        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+        found = self._call("AmazonSQS.GetQueueAttributes", QueueUrl=self.url(queue), AttributeNames=names)
+        return sum(map(int, found["Attributes"].values()))
+
+    def send(self, count: int, *, queue: str) -> None:
+        """Send so many operations, as offpoll's API does."""
+        for _ in range(count):
+            operation_id, created_at = fresh()
+            values = {**facts(operation_id), "operation_id": operation_id, "created_at": created_at, "version": "1"}
+            attributes = {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}
+            self._call("AmazonSQS.SendMessage", QueueUrl=self.url(queue), MessageBody=BODY, MessageAttributes=attributes)
+
+    def _call(self, target: str, **fields: Any) -> dict[str, Any]:
+        self._connection.request("POST", "/", json.dumps(fields), {"X-Amz-Target": target})
+        answer: dict[str, Any] = json.loads(self._connection.getresponse().read())
+        return answer
 
 
-def offpoll(aws: str, messages: int) -> Callable[[], float]:
-    """Return a measurement: seconds of CPU for one message through offpoll's worker."""
-    environ = environment(aws)
-    settings = Settings.load(environ=environ, concurrency=AT_ONCE)
+@dataclass(frozen=True, kw_only=True)
+class Peer:
+    """A worker to measure: its command, its queue, how that is filled, and how many messages one run has."""
 
-    async def work() -> float:
-        app = Offpoll()
-        handled = 0
-
-        @app.operation("order")
-        async def create_order(order: Order) -> Confirmation:
-            nonlocal handled
-            handled += 1
-            if handled == messages:
-                worker.drain()
-            return confirm(order)
-
-        own = dependencies(settings, environ=environ)
-        runner = InProcess(state=None, threads=AT_ONCE, result_limit=settings.result_limit, monotonic=time.monotonic)
-        worker = make_worker(app, settings=settings, dependencies_here=own, runner=runner, environ=environ, dead_letters=False)
-        begin = time.process_time()
-        await worker.run()
-        spent = time.process_time() - begin
-        runner.close()
-        await own.close()
-        return spent / handled
-
-    def measure() -> float:
-        with asyncio.Runner(loop_factory=_loop_factory()) as loop:
-            return loop.run(work())
-
-    return measure
+    name: str
+    command: str
+    queue: str
+    send: Callable[[int], None]
+    messages: int
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+class Worker:
+    """A peer's running worker."""
+
+    def __init__(self, peer: Peer, broker: Broker, process: subprocess.Popen[bytes], said: IO[bytes]) -> None:
+        self._peer, self._broker, self._process, self._said = peer, broker, process, said
+        self.memory = 0.0
+
+    def measure(self) -> float:
+        """Return seconds of CPU for one message; note how much memory it has."""
+        peer, broker = self._peer, self._broker
+        broker.hold(peer.queue)
+        peer.send(peer.messages)
+        before, until = self.cpu(), time.monotonic() + PATIENCE
+        broker.release(peer.queue)
+        while broker.left(peer.queue):
+            if self._process.poll() is not None or time.monotonic() > until:
+                self._said.seek(0)
+                raise RuntimeError(f"{peer.name} does not empty its queue:\n{self._said.read().decode()}")
+            time.sleep(0.02)
+        self.memory = max(self.memory, memory_mib(self._process.pid))
+        return (self.cpu() - before) / peer.messages
+
+    def cpu(self) -> float:
+        return cpu_seconds(self._process.pid)
+
+
+@contextmanager
+def working(peer: Peer, broker: Broker) -> Iterator[Worker]:
+    """Run a peer's worker."""
+    program, *arguments = peer.command.split()
+    with TemporaryFile() as said:
+        command = [str(Path(sys.executable).with_name(program)), *arguments]
+        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=said, stderr=said)
+        try:
+            yield Worker(peer, broker, process, said)
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def peers(broker: Broker, given: Options) -> Iterator[Peer]:
+    """Say what is measured, offpoll first."""
+    few = given.pick(250, 100)
+    yield Peer(
+        name="offpoll", command=OFFPOLL, queue=OPERATIONS, send=partial(broker.send, queue=OPERATIONS), messages=given.pick(2_000, 500)
+    )
+    yield Peer(name="boto3", command=BOTO3, queue=LOOP, send=partial(broker.send, queue=LOOP), messages=given.pick(200, 60))
+    if (celery := installed("celery")) is not None:
+        yield Peer(name="Celery", command=THREADS, queue=CELERY, send=partial(celery.send, queue=CELERY), messages=few)
+        if not given.quick:  # four messages a second
+            yield Peer(name="Celery, prefork", command=FORKED, queue=PREFORK, send=partial(celery.send, queue=PREFORK), messages=16)
+    if (dramatiq := installed("dramatiq")) is not None:
+        yield Peer(name="Dramatiq", command=DRAMATIQ, queue=ACTORS, send=dramatiq.send, messages=few)
+
+
+def installed(name: str) -> Any:
+    """Import a peer's module; say so where it is not installed."""
     try:
-        import uvloop
-    except ImportError:
+        return import_module(f"bench.workers.with_{name}")
+    except ModuleNotFoundError as error:
+        print(f"{name} is not measured: {error.name} is not installed. `make setup` does that (dependency group `bench`).")
         return None
-    return uvloop.new_event_loop
 
 
-def boto3(aws: str, messages: int) -> Callable[[], float]:
-    """Return the same measurement of the loop over boto3."""
-    from bench.accept_boto3 import QUEUE_URL, s3, session, sqs, wire
-
-    dynamodb = session.client("dynamodb")
-
-    def update(operation_id: str, condition: str, **values: dict[str, Any]) -> dict[str, Any]:
-        """Set what has no underscore before its name; the rest is only for the condition."""
-        set_ = [name for name in values if not name.startswith("_")]
-        return dynamodb.update_item(
-            TableName="operations",
-            Key={"id": {"S": operation_id}},
-            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in set_),
-            ConditionExpression=condition,
-            ExpressionAttributeNames={f"#{name}": name for name in set_},
-            ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
-            ReturnValues="ALL_NEW",
-        )["Attributes"]
-
-    def put(key: str, document: dict[str, Any]) -> None:
-        body = json.dumps(document, separators=(",", ":")).encode()
-        s3.put_object(Bucket=BUCKET, Key=key, Body=body, ContentType="application/json", CacheControl="private, no-cache")
-
-    def process(message: dict[str, Any]) -> None:
-        facts = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
-        operation_id, key, token, now = facts["operation_id"], facts["status_key"], secrets.token_hex(16), time.time()
-        update(
-            operation_id,
-            "attribute_not_exists(id) OR lease_until < :_now",
-            kind={"S": facts["kind"]},
-            owner={"S": facts["owner"]},
-            created_at={"S": facts["created_at"]},
-            token={"S": token},
-            lease_until={"N": str(now + LEASE)},
-            _now={"N": str(now)},
-        )
-        document = {"spec": "offpoll/1", "id": operation_id, "kind": facts["kind"], "created_at": facts["created_at"]}
-        put(key, {**document, "status": "running", "done": False, "started_at": wire(datetime.now(UTC))})
-        result = confirm(Order.model_validate_json(message["Body"])).model_dump_json()
-        update(operation_id, "#token = :token", token={"S": token}, status={"S": "succeeded"}, result={"S": result})
-        put(key, {**document, "status": "succeeded", "done": True, "finished_at": wire(datetime.now(UTC))})
-        sqs.delete_message(QueueUrl=QUEUE_URL, ReceiptHandle=message["ReceiptHandle"])
-
-    def measure() -> float:
-        begin, handled = time.process_time(), 0
-        while handled < messages:
-            received = sqs.receive_message(QueueUrl=QUEUE_URL, MaxNumberOfMessages=10, WaitTimeSeconds=20, MessageAttributeNames=["All"])
-            for message in received["Messages"]:
-                process(message)
-                handled += 1
-        return (time.process_time() - begin) / handled
-
-    return measure
+def idle(workers: Mapping[str, Worker], *, seconds: float) -> dict[str, float]:
+    """Return the share of a core that each worker takes while there is nothing to do, in per cent, all at the same time."""
+    time.sleep(2)  # what the last messages left to do
+    before = {name: worker.cpu() for name, worker in workers.items()}
+    time.sleep(seconds)
+    return {name: (worker.cpu() - before[name]) / seconds * 100 for name, worker in workers.items()}
 
 
 def main() -> None:
-    import os
-
     given = options(__doc__ or "")
     one_core()
-    with stub() as aws:
-        os.environ.update(environment(aws))  # before accept_boto3 makes its clients
-        mine, theirs, ratios = measure_pairs(
-            offpoll(aws, given.pick(2_000, 800)), {"boto3": boto3(aws, given.pick(300, 120))}, pairs=given.pick(9, 5)
-        )
-    rows = [("offpoll", f"{mine * 1e6:.0f}", f"{1 / mine:,.0f}", "1")]
-    rows += [(name, f"{spent * 1e6:.0f}", f"{1 / spent:,.0f}", f"{ratios[name]:.1f}") for name, spent in theirs.items()]
-    table("Messages through a worker, one core", ("", "CPU µs", "messages/s", "times offpoll's"), rows)
-    finish("work", ratios, given)
+    with ExitStack() as stack:
+        broker = stack.enter_context(closing(Broker(stack.enter_context(stub(server="broker")))))
+        os.environ.update(environment(broker.address), BOTO3_QUEUE_URL=broker.url(LOOP))  # before peers make their clients
+        workers = {peer.name: stack.enter_context(working(peer, broker)) for peer in peers(broker, given)}
+        measures = {name: worker.measure for name, worker in workers.items()}
+        mine, theirs, ratios = measure_pairs(measures.pop("offpoll"), measures, pairs=given.pick(7, 3))
+        shares = idle(workers, seconds=given.pick(30, 5))
+    rows = [
+        (name, f"{cost * 1e6:.0f}", f"{1 / cost:,.0f}", f"{ratios.get(name, 1):.1f}", f"{workers[name].memory:.0f}", f"{shares[name]:.2f}")
+        for name, cost in {"offpoll": mine, **theirs}.items()
+    ]
+    heads = ("", "CPU µs", "messages/s", "times offpoll's", "memory, MiB", "idle, % of the core")
+    table("Messages through a worker, one core", heads, rows)
+    memory = {name: round(worker.memory, 1) for name, worker in workers.items()}
+    finish("work", ratios, given, idle_percent={name: round(share, 3) for name, share in shares.items()}, memory_mib=memory)
 
 
 if __name__ == "__main__":

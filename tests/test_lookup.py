@@ -105,7 +105,7 @@ def test_a_cancel_long_after_the_end() -> None:
     with lab(single(handle)) as one:
         operation_id = one.submit()
         one.until_done(operation_id)
-        one.system._workers[0][0].drain()  # a worker's heartbeat would read four times a second for fifteen days
+        one.system._workers[0][0].drain()  # a worker would poll for fifteen days
         one.system.advance(15 * 86_400)
         with pytest.raises(NotCancelable, match="succeeded"):
             one.cancel(operation_id)

@@ -188,7 +188,7 @@ def test_an_operation_whose_record_has_expired() -> None:
     """The document still says `failed`, but the input has gone with the record."""
     with lab(single(Shop().handle)) as one:
         old = failed(one)
-        one.system._workers[0][0].drain()  # a worker's heartbeat would read four times a second for fifteen days
+        one.system._workers[0][0].drain()  # a worker would poll for fifteen days
         one.system.advance(15 * 86_400)
         with pytest.raises(NotResubmittable, match="expired"):
             resubmit(one, old)

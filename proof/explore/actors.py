@@ -164,7 +164,7 @@ class Runner:
 
     async def beside(self, how: str) -> None:
         """Let the heartbeat renew lease and visibility of the running job ("beat"), or publish its progress ("progress")."""
-        (job,) = self.worker._jobs.values()
+        (job,) = self.worker._jobs
         async with self.worker._make_heartbeat() as heartbeat:
             now = self._cast.world.loop_time()
             if how == "beat":

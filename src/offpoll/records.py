@@ -19,10 +19,14 @@ __all__ = ["Claim", "Guard", "Idle", "MemoryRecords", "Records", "Undecided", "U
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """A guard: no outcome yet, and this claim still holds the operation."""
+    """A guard: no outcome yet, and this claim still holds the operation.
+
+    `record` is what the claim was answered with, or None. Nobody else changes it while this holds, so a store need not read it back.
+    """
 
     attempt: int
     token: str
+    record: Record | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

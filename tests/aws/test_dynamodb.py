@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,8 +17,8 @@ from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.items import epoch, from_item, ttl
 from offpoll.aws.wire import Wire
 from offpoll.errors import DependencyRefused, DependencyUnavailable, OffpollError
-from offpoll.operation import Submission
-from offpoll.records import Claim
+from offpoll.operation import Outcome, Status, Submission
+from offpoll.records import Claim, Update
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -84,6 +85,33 @@ def test_leases_are_in_the_stores_time(run: Run) -> None:
     assert 0.0 <= float(values[":now"]["N"]) - DATE.timestamp() < 15.0
 
 
+def after(item: dict[str, Any], asked: Asked) -> dict[str, Any]:
+    """Return an item as an update leaves it."""
+    fields = json.loads(asked.body)
+    assert fields["ReturnValues"] == "NONE"
+    set_, _, removed = fields["UpdateExpression"].partition(" REMOVE ")
+    values = {name: fields["ExpressionAttributeValues"][f":{name}"] for name in re.findall(r"#(\w+) = :", set_)}
+    return {**fields["Key"], **{name: value for name, value in item.items() if f"#{name}" not in removed.split(", ")}, **values}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kept"), [(Outcome(status=Status.SUCCEEDED, result="1"), None), (Outcome(status=Status.FAILED, error={"code": "x"}), b"1")]
+)
+def test_a_holder_knows_the_records_that_it_makes(run: Run, outcome: Outcome, kept: bytes | None) -> None:
+    """DynamoDB repeats neither the record of a first claim nor that of its holder's decision: each is what reading the item would give."""
+
+    async def use(records: DynamoRecords) -> list[Update]:
+        expires_at = DATE + timedelta(days=14, milliseconds=5)
+        claimed = await records.claim(SUBMISSION, seen=0, token="t2", lease=60.0, expires_at=expires_at)
+        held = Claim(attempt=1, token="t2", record=claimed.record)
+        return [claimed, await records.decide(SUBMISSION, outcome, guard=held, expires_at=expires_at, input=kept)]
+
+    (claimed, decided), asked = run(table([Reply(200, b"{}")] * 3, use))
+    item = after({}, asked[1])
+    assert (claimed.applied, claimed.record) == (True, from_item(item))
+    assert (decided.applied, decided.record) == (True, from_item(after(item, asked[2])))
+
+
 def test_refused_update_shows_the_record(run: Run) -> None:
     """A failed condition is a normal response: it comes with the item."""
     refused = json.dumps({"__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException", "message": "x", "Item": ITEM})
@@ -110,6 +138,6 @@ def test_items_that_are_no_record(run: Run, item: dict[str, Any]) -> None:
 def test_instants_as_numbers() -> None:
     """Leases keep milliseconds; expiry is whole seconds, rounded up."""
     instant = datetime(2026, 11, 23, 18, 0, 0, 7000, tzinfo=UTC)
-    assert epoch(instant) == {"N": "1795456800.007"}
-    assert ttl(instant) == {"N": "1795456801"}
-    assert from_item({**ITEM, "lease_until": epoch(instant)}).lease_until == instant
+    assert json.loads(epoch(instant)) == {"N": "1795456800.007"}
+    assert json.loads(ttl(instant)) == {"N": "1795456801"}
+    assert from_item({**ITEM, "lease_until": json.loads(epoch(instant))}).lease_until == instant

@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from bench import work
 from tests.support.pages import page, rows
 
 ROOT = Path(__file__).parents[2]
@@ -30,10 +32,28 @@ def last_line(name: str, *options: str) -> dict[str, Any]:
     return said
 
 
-@pytest.mark.parametrize("name", ["presign", "wire", "accept", "work", "imports", "cold_start"])
+@pytest.mark.parametrize("name", ["presign", "wire", "accept", "imports", "cold_start"])
 def test_it_ends_with_ratios(name: str) -> None:
     """Each bench ends with one JSON object of ratios."""
     last_line(name)
+
+
+def test_workers_are_compared() -> None:
+    """Each worker that is installed, and only those, has a ratio, a peak of memory, and a share of a core that it takes while idle."""
+    said = last_line("work")
+    installed = {name for name, module in (("Celery", "celery"), ("Dramatiq", "dramatiq_sqs")) if find_spec(module)}
+    assert set(said["ratios"]) == {"boto3", *installed}
+    for measured in (said["memory_mib"], said["idle_percent"]):
+        assert set(measured) == {"offpoll", *said["ratios"]}
+        assert all(value >= 0 for value in measured.values())
+
+
+def test_a_peer_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The bench says so, and how to install it."""
+    monkeypatch.setitem(sys.modules, "celery", None)
+    monkeypatch.delitem(sys.modules, "bench.workers.with_celery", raising=False)
+    assert work.installed("celery") is None
+    assert "celery is not measured" in capsys.readouterr().out
 
 
 def test_the_poll_plan_is_nearly_the_best(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from offpoll.service_times import MemoryServiceTimes
 from offpoll.testing import START, run_virtual
 from offpoll.work.heartbeat import Heartbeat
 from offpoll.work.job import Job
+from offpoll.work.jobs import Jobs
 from offpoll.work.publish import Publisher
 
 LEASE = 30.0
@@ -29,6 +31,17 @@ EXPIRES_AT = START + timedelta(days=14)
 
 def handler(number: int) -> int:
     return number
+
+
+@dataclass(kw_only=True)
+class _Counted(Heartbeat):
+    """A heartbeat that says when it looks."""
+
+    on_look: Callable[[], None]
+
+    def look(self) -> None:
+        self.on_look()
+        super().look()
 
 
 class Beating:
@@ -42,8 +55,10 @@ class Beating:
         forecast = Forecast(queue=self.queue, service_times=MemoryServiceTimes(), expected_service_time=5, concurrency=1)
         board = AsyncStatusBoard(store=MemoryDocumentStore(clock=clock), clock=clock)
         self.stopped_at: float | None = None
-        self.jobs: dict[str, Job] = {}
-        self.heartbeat = Heartbeat(
+        self.jobs = Jobs()
+        self.looks: list[float] = []
+        self.heartbeat = _Counted(
+            on_look=lambda: self.looks.append(self.loop.time()),
             jobs=self.jobs,
             records=self.records,
             queue=self.queue,
@@ -58,9 +73,10 @@ class Beating:
         (delivery,) = await self.queue.receive(limit=1, wait=0)
         update = await self.records.claim(SUBMISSION, seen=0, token="t", lease=LEASE, expires_at=EXPIRES_AT)
         kind = Kind.of("order", handler)
-        job = self.jobs["t"] = Job(
-            delivery=delivery, message=message, kind=kind, token="t", record=update.record, lease_ends=self.loop.time() + LEASE
-        )
+        now = self.loop.time()
+        job = Job(delivery=delivery, message=message, kind=kind, token="t", record=update.record, last_beat=now, last_beat_try=now)
+        job.lease_ends = now + LEASE
+        self.jobs.add(job)
 
         def stopped() -> None:
             self.stopped_at = self.loop.time()

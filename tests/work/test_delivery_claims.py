@@ -24,7 +24,7 @@ def delivery_processor(one: Lab) -> Any:
 
 
 def jobs(one: Lab) -> list[Job]:
-    return list(one.system._workers[0][0]._jobs.values())
+    return list(one.system._workers[0][0]._jobs)
 
 
 def sleeping(seconds: float) -> Callable[[], Awaitable[None]]:

@@ -234,7 +234,7 @@ def test_handler_stopped_is_not_swallowed() -> None:
 
         def stop() -> None:
             worker = one.system._workers[0][0]
-            for job in worker._jobs.values():
+            for job in worker._jobs:
                 job.stop(Stop.LOST)
 
         one.submit()

@@ -10,6 +10,7 @@ from tests.support.heartbeats import EXPIRES_AT, LEASE, SUBMISSION, Beating, bea
 from offpoll.operation import Outcome, Status
 from offpoll.records import Claim, Undecided
 from offpoll.testing import run_virtual
+from offpoll.work.heartbeat import TICK
 from offpoll.work.job import Job, Stop
 
 
@@ -171,8 +172,34 @@ async def test_a_broken_job_does_not_cost_the_others(at: Beating, job: Job) -> N
     """A job that breaks the heartbeat's look does not end the heartbeat of the others."""
     broken = Job(delivery=job.delivery, message=job.message, kind=job.kind, token="b")
     broken.last_beat = None  # type: ignore[assignment]
-    del at.jobs["t"]
-    at.jobs.update({"b": broken, "t": job})
+    at.jobs.remove(job)
+    at.jobs.add(broken)
+    at.jobs.add(job)
     await asyncio.sleep(100)
     assert job.stop_reason is None
     assert at.on_records.count("renew") >= 9
+
+
+def test_it_sleeps_while_there_is_no_job() -> None:
+    """Without a job nothing wakes it; one that arrives wakes it at once and is kept alive; once that is gone it sleeps again."""
+
+    async def main() -> None:
+        at = Beating()
+        running = asyncio.create_task(at.heartbeat.run())
+        await asyncio.sleep(3600)
+        assert at.looks == []
+        job = await at.begin()
+        await asyncio.sleep(0.01)
+        assert at.looks == [3600]
+        await asyncio.sleep(600)
+        assert at.looks[-1] - at.looks[0] == pytest.approx((len(at.looks) - 1) * TICK)
+        assert at.on_records.count("renew") == pytest.approx(60, abs=2)
+        at.jobs.remove(job)
+        await asyncio.sleep(TICK)
+        looks = len(at.looks)
+        await asyncio.sleep(3600)
+        assert len(at.looks) == looks
+        running.cancel()
+        await asyncio.wait({running})
+
+    run_virtual(main())

@@ -15,6 +15,7 @@ from tests.support.heartbeats import Beating
 from offpoll.errors import ConfigurationError
 from offpoll.testing import run_virtual
 from offpoll.work.heartbeat import Heartbeat, HeartbeatRunner, HeartbeatTask, HeartbeatThread
+from offpoll.work.jobs import Jobs
 
 
 def test_a_task_ends_with_its_context() -> None:
@@ -59,6 +60,27 @@ def test_a_thread_beats_while_the_loop_is_blocked() -> None:
 
     asyncio.run(main())
     assert not [thread for thread in threading.enumerate() if thread.name == "offpoll-heartbeat"]
+
+
+def test_a_thread_sleeps_until_there_is_a_job() -> None:
+    """A job that this loop takes wakes the heartbeat's thread, while this loop is blocked too."""
+    looked, jobs = threading.Event(), Jobs()
+
+    async def main() -> None:
+        @asynccontextmanager
+        async def make() -> AsyncIterator[Heartbeat]:
+            at = Beating()
+            at.heartbeat.jobs, at.heartbeat.on_look = jobs, looked.set
+            yield at.heartbeat
+
+        async with HeartbeatThread().running(make):
+            job = await Beating().begin()
+            assert not looked.is_set()
+            jobs.add(job)
+            assert looked.wait(10)  # blocks this loop
+            jobs.remove(job)
+
+    asyncio.run(main())
 
 
 def test_a_thread_that_cannot_start() -> None:

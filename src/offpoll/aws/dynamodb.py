@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -28,12 +28,13 @@ from offpoll.aws.items import (
     table_remedies,
     text,
     ttl,
+    whole_second,
 )
 from offpoll.aws.service import AwsResponse
 from offpoll.aws.store_clock import StoreClock
 from offpoll.aws.wire import Wire
 from offpoll.errors import ConfigurationError
-from offpoll.instant import to_wire
+from offpoll.instant import to_milliseconds, to_wire
 from offpoll.limits import encode, quote
 from offpoll.operation import Outcome, Record, Submission
 from offpoll.records import Claim, Guard, Idle, Update
@@ -65,8 +66,7 @@ class DynamoRecords:
         self._remedies = table_remedies(table, region)
 
     async def get(self, operation_id: str) -> Update:
-        fields = {"TableName": self._table, "Key": {"id": text(operation_id)}, "ConsistentRead": True}
-        response = await self._calls.call("GetItem", fields)
+        response = await self._calls.call_text("GetItem", f'{self._opening}"Key":{{"id":{text(operation_id)}}},"ConsistentRead":true}}')
         if response.status != 200:
             raise self._calls.service.refusal(response, self._remedies)
         self._learn(response)
@@ -76,23 +76,26 @@ class DynamoRecords:
 
     async def claim(self, submission: Submission, *, seen: int, token: str, lease: float, expires_at: datetime) -> Update:
         await self._know_the_time()
-        now = self._clock.earliest()
+        now, until = self._clock.earliest(), self._from_now(lease)
         change = _Change(guard=Idle(attempt=seen), now=now)
-        change.set(attempt=number(seen + 1), token=text(token), lease_until=self._from_now(lease))
+        change.set(attempt=number(seen + 1), token=text(token), lease_until=epoch(until))
         if seen == 0:
             change.begin(submission, expires_at=expires_at, started_at=text(to_wire(now)))
+            change.makes = Record(
+                submission=submission, attempt=1, token=token, lease_until=until, started_at=now, expires_at=whole_second(expires_at)
+            )
         return await self._update(submission.operation_id, change)
 
     async def renew(self, operation_id: str, *, held: Claim, lease: float) -> Update:
         await self._know_the_time()
         change = _Change(guard=held, now=self._clock.earliest())
-        change.set(lease_until=self._from_now(lease))
+        change.set(lease_until=epoch(self._from_now(lease)))
         return await self._update(operation_id, change)
 
     async def release(self, operation_id: str, *, held: Claim, backoff: float) -> Update:
         await self._know_the_time()
         change = _Change(guard=held, now=self._clock.earliest())
-        change.set(lease_until=self._from_now(backoff))
+        change.set(lease_until=epoch(self._from_now(backoff)))
         change.remove("token")
         return await self._update(operation_id, change)
 
@@ -104,11 +107,13 @@ class DynamoRecords:
         change = _Change(guard=guard, now=now)
         change.set(outcome=outcome_value(outcome), finished_at=text(to_wire(now)))
         if input is not None:
-            change.set(input={"B": base64.b64encode(input).decode()})
+            change.set(input=f'{{"B":"{base64.b64encode(input).decode()}"}}')
         if guard == Idle(attempt=0):
             change.begin(submission, expires_at=expires_at, attempt=number(0))
         else:
             change.remove("token", "lease_until", *(() if input is not None else ("input",)))
+        if isinstance(guard, Claim) and guard.record is not None:
+            change.makes = replace(guard.record, token=None, lease_until=None, finished_at=now, outcome=outcome, input=input)
         return await self._update(submission.operation_id, change)
 
     async def check(self) -> None:
@@ -127,7 +132,7 @@ class DynamoRecords:
         response = await self._calls.call_text("UpdateItem", f"{self._opening}{change.fields(operation_id)}}}")
         if response.status == 200:
             self._learn(response)
-            record = self._record(response, self._calls.read(response).get("Attributes"), None)
+            record = change.makes or self._record(response, self._calls.read(response).get("Attributes"), None)
             if record is None:
                 raise self._calls.service.unreadable(response)
             return Update(applied=True, record=record, at=self._clock.earliest())
@@ -158,16 +163,20 @@ class DynamoRecords:
         if not self._clock.known:
             await self.get("offpoll-time")
 
-    def _from_now(self, seconds: float) -> Value:
-        return epoch(self._clock.latest() + timedelta(seconds=seconds))
+    def _from_now(self, seconds: float) -> datetime:
+        return to_milliseconds(self._clock.latest() + timedelta(seconds=seconds))
 
 
 @dataclass(kw_only=True)
 class _Change:
-    """Collects the fields of one UpdateItem."""
+    """Collects the fields of one UpdateItem.
+
+    `makes` is the record that it makes, if that is known without the response.
+    """
 
     guard: Guard
     now: datetime
+    makes: Record | None = None
     _set: dict[str, Value] = field(default_factory=dict)
     _removed: tuple[str, ...] = ()
 
@@ -184,14 +193,14 @@ class _Change:
 
     def fields(self, operation_id: str) -> str:
         """Write the call's fields, except the table, as JSON text without braces."""
-        condition, values = _condition(self.guard, self.now)
-        values.update({f":{name}": value for name, value in self._set.items()})
-        common = _common(condition, tuple(self._set), self._removed)
-        return f'"Key":{{"id":{{"S":{quote(operation_id)}}}}},"ExpressionAttributeValues":{encode(values)},{common}'
+        condition, guarded = _condition(self.guard, self.now)
+        values = ",".join([f'":{name}":{value}' for name, value in (*guarded, *self._set.items())])
+        common = _common(condition, tuple(self._set), self._removed, "ALL_NEW" if self.makes is None else "NONE")
+        return f'"Key":{{"id":{text(operation_id)}}},"ExpressionAttributeValues":{{{values}}},{common}'
 
 
 @lru_cache(maxsize=64)  # there are half a dozen: a claim, a first claim, a renewal, …
-def _common(condition: str, changed: tuple[str, ...], removed: tuple[str, ...]) -> str:
+def _common(condition: str, changed: tuple[str, ...], removed: tuple[str, ...], returned: str) -> str:
     """Write the fields that are equal in all calls with the same condition, changed attributes and removed attributes.
 
     Every name gets a `#`, because DynamoDB reserves `token`, `owner` and others.
@@ -204,21 +213,21 @@ def _common(condition: str, changed: tuple[str, ...], removed: tuple[str, ...]) 
         "UpdateExpression": expression,
         "ConditionExpression": condition,
         "ExpressionAttributeNames": {f"#{name}": name for name in used},
-        "ReturnValues": "ALL_NEW",
+        "ReturnValues": returned,
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
     return encode(fields)[1:-1]
 
 
-def _condition(guard: Guard, now: datetime) -> tuple[str, dict[str, Value]]:
-    """Write a guard as a condition, which must hold exactly when `records.holds` does."""
-    at = {":now": epoch(now)}
+def _condition(guard: Guard, now: datetime) -> tuple[str, tuple[tuple[str, Value], ...]]:
+    """Write a guard as a condition, which must hold exactly when `records.holds` does, and the values it names."""
+    at = ("now", epoch(now))
     match guard:
         case Claim(attempt=attempt, token=token):
-            return _CLAIMED, {**at, ":seen": number(attempt), ":held": text(token)}
+            return _CLAIMED, (at, ("seen", number(attempt)), ("held", text(token)))
         case Idle(attempt=0):
-            return _ABSENT, at
+            return _ABSENT, (at,)
         case Idle(attempt=attempt):
-            return _UNLEASED, {**at, ":seen": number(attempt)}
+            return _UNLEASED, (at, ("seen", number(attempt)))
         case _:
-            return _UNDECIDED, at
+            return _UNDECIDED, (at,)

@@ -26,6 +26,7 @@ from offpoll.aws.wire import Wire
 from offpoll.errors import DependencyUnavailable
 from offpoll.estimate.history import Span, extended
 from offpoll.instant import EPOCH
+from offpoll.limits import encode, quote
 
 __all__ = ["SHARDS", "DynamoServiceTimes"]
 
@@ -78,7 +79,7 @@ class DynamoServiceTimes:
         for _ in range(TRIES):
             seen, spans = self._seen.get(kind, (None, ()))
             spans = extended(spans, span)
-            response = await self._calls.call("UpdateItem", self._update(kind, spans, seen=seen, token=token))
+            response = await self._calls.call_text("UpdateItem", self._update(kind, spans, seen=seen, token=token))
             if response.status == 200:
                 self._seen[kind] = token, spans
                 return
@@ -93,24 +94,26 @@ class DynamoServiceTimes:
         shards = await asyncio.gather(*(self._read(kind, shard) for shard in range(SHARDS)))
         return [span for spans in shards for span in spans]
 
-    def _update(self, kind: str, spans: Sequence[Span], *, seen: str | None, token: str) -> dict[str, Any]:
-        values = {":spans": text(_write(spans)), ":token": text(token), ":expires_at": ttl(self._wire.clock() + KEPT)}
+    def _update(self, kind: str, spans: Sequence[Span], *, seen: str | None, token: str) -> str:
+        values = f'":spans":{text(_write(spans))},":token":{text(token)},":expires_at":{ttl(self._wire.clock() + KEPT)}'
         condition = "attribute_not_exists(#token)"
         if seen is not None:
-            condition, values[":seen"] = "#token = :seen", text(seen)
-        return {
-            "TableName": self._table,
-            "Key": {"id": text(_id(kind, self._shard))},
+            condition, values = "#token = :seen", f'{values},":seen":{text(seen)}'
+        fields = {
             "UpdateExpression": "SET #spans = :spans, #token = :token, #expires_at = :expires_at",
             "ConditionExpression": condition,
             "ExpressionAttributeNames": {"#spans": "spans", "#token": "token", "#expires_at": "expires_at"},
-            "ExpressionAttributeValues": values,
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
+        return f'{self._key(kind, self._shard)},"ExpressionAttributeValues":{{{values}}},{encode(fields)[1:]}'
+
+    def _key(self, kind: str, shard: int) -> str:
+        """Write which item a call is about, as JSON text without the closing brace."""
+        return f'{{"TableName":{quote(self._table)},"Key":{{"id":{text(_id(kind, shard))}}}'
 
     async def _read(self, kind: str, shard: int) -> Sequence[Span]:
         """Read one shard, not strongly consistently: that costs half, and service times are only a hint."""
-        response = await self._calls.call("GetItem", {"TableName": self._table, "Key": {"id": text(_id(kind, shard))}})
+        response = await self._calls.call_text("GetItem", self._key(kind, shard) + "}")
         if response.status != 200:
             raise self._calls.service.refusal(response, self._remedies)
         item = self._calls.read(response).get("Item")

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +22,7 @@ from offpoll.aws.json_calls import JsonCalls
 from offpoll.aws.service import AwsService
 from offpoll.aws.wire import Wire
 from offpoll.instant import EPOCH, from_wire, to_wire
+from offpoll.limits import quote
 from offpoll.operation import Outcome, Record, Status, Submission
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "table_remedies",
     "text",
     "ttl",
+    "whole_second",
 ]
 
 #: DynamoDB's JSON protocol, version of 2012-08-10.
@@ -60,7 +61,8 @@ ATTRIBUTES = (
     "input",
 )
 
-Value = Mapping[str, Any]
+#: An attribute's value as JSON text: one is written for each attribute of every update.
+Value = str
 
 
 def table_calls(wire: Wire, *, endpoint: AwsEndpoint, region: str) -> JsonCalls:
@@ -80,23 +82,28 @@ def table_remedies(table: str, region: str) -> Mapping[str, str]:
 
 def text(value: str) -> Value:
     """Return a string attribute."""
-    return {"S": value}
+    return f'{{"S":{quote(value)}}}'
 
 
 def number(value: int | str) -> Value:
     """Return a number attribute."""
-    return {"N": str(value)}
+    return f'{{"N":"{value}"}}'
 
 
 def epoch(instant: datetime) -> Value:
     """Return an instant as epoch seconds with three decimals."""
     milliseconds = (instant - EPOCH) // timedelta(milliseconds=1)
-    return {"N": f"{milliseconds // 1000}.{milliseconds % 1000:03d}"}
+    return number(f"{milliseconds // 1000}.{milliseconds % 1000:03d}")
+
+
+def whole_second(instant: datetime) -> datetime:
+    """Round an instant up to a whole second."""
+    return instant.replace(microsecond=0) + timedelta(seconds=1 if instant.microsecond else 0)
 
 
 def ttl(instant: datetime) -> Value:
     """Return an instant as whole epoch seconds, rounded up: TTL accepts no decimals."""
-    return {"N": str(math.ceil((instant - EPOCH) / timedelta(seconds=1)))}
+    return number(int(whole_second(instant).timestamp()))
 
 
 def submission_values(submission: Submission) -> dict[str, Value]:
@@ -115,12 +122,12 @@ def submission_values(submission: Submission) -> dict[str, Value]:
 
 def outcome_value(outcome: Outcome) -> Value:
     """Return an outcome attribute."""
-    fields = {"status": text(outcome.status.value)}
+    fields = f'"status":{text(outcome.status.value)}'
     if outcome.result is not None:
-        fields["result"] = text(outcome.result)
+        fields += f',"result":{text(outcome.result)}'
     if outcome.error is not None:
-        fields["error"] = text(json.dumps(dict(outcome.error), separators=(",", ":"), ensure_ascii=False))
-    return {"M": fields}
+        fields += f',"error":{text(json.dumps(dict(outcome.error), separators=(",", ":"), ensure_ascii=False))}'
+    return f'{{"M":{{{fields}}}}}'
 
 
 def from_item(item: Mapping[str, Any]) -> Record:

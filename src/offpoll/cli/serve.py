@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -13,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from offpoll.cli.access_log import AccessLog, Lines
+from offpoll.cli.collector import settle
 from offpoll.cli.logs import configure
 from offpoll.cli.options import Host, LogLevel, Port, Reference, free_port, start_check
 from offpoll.errors import OffpollError
@@ -26,11 +26,6 @@ _REFERENCE, _LEVEL = "_OFFPOLL_SERVE_APP", "_OFFPOLL_SERVE_LOG_LEVEL"
 
 #: Seconds that open requests get when the server is told to end. A submit takes milliseconds.
 GRACE = 10
-
-#: Objects by which a process may grow before the collector looks at them (Python's own figure is 700 to 2,000). A request holds some 60
-#: while it waits for store and queue and leaves no cycles, so that up to 150 requests at a time start no collection; whatever does make
-#: cycles (an error in an `authorize`, say) holds a few megabytes until the next one.
-YOUNG = 10_000
 
 
 def serve(
@@ -85,13 +80,6 @@ def make() -> Any:
     reference = os.environ[_REFERENCE]
     api = served(async_connect(load_app(reference)), title=reference.partition(":")[0], started=settle)
     return AccessLog(api, Lines(sys.stdout.buffer))
-
-
-def settle() -> None:
-    """Take what a started process keeps for good, half a million objects, out of the collector's sight, and let it look more rarely."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG)
 
 
 async def _check(reference: str) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from offpoll.cli.collector import settle
 from offpoll.cli.logs import configure
 from offpoll.cli.options import LogLevel, Reference, start_check
 
@@ -82,6 +83,7 @@ async def _work(app: Offpoll, settings: Settings, *, runner: AbstractAsyncContex
                 app, settings=settings, dependencies_here=own, runner=handlers, environ=os.environ, dead_letters=dead_letters
             )
             with _signals(worker):
+                settle()
                 log.info("%s %s: up to %d at once", READY, kinds, settings.concurrency)
                 await worker.run()
                 log.info("drained: no operation is held")

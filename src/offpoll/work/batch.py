@@ -33,7 +33,8 @@ from offpoll.work.dead_letters import SLOTS, DeadLetters
 from offpoll.work.delivery import DeliveryProcessor
 from offpoll.work.handle import HandlerRunner
 from offpoll.work.heartbeat import Heartbeat, HeartbeatTask
-from offpoll.work.job import Ambient, Job
+from offpoll.work.job import Ambient
+from offpoll.work.jobs import Jobs
 from offpoll.work.outage import Outage, give_back
 from offpoll.work.publish import Publisher
 from offpoll.work.timing import ServiceTimesBuffer
@@ -152,7 +153,7 @@ class _Batch:
 
     def __init__(self, worker: BatchWorker, dependencies: Dependencies, time_left: TimeLeft) -> None:
         self._worker, self._dependencies, self._time_left = worker, dependencies, time_left
-        self._jobs: dict[str, Job] = {}
+        self._jobs = Jobs()
         self._outages: set[Outage] = set()
 
     async def work(self, deliveries: Sequence[Delivery]) -> None:
@@ -185,7 +186,7 @@ class _Batch:
 
     def _stop_unless_claimed(self, delivery: Delivery, outage: Outage) -> None:
         """Stop waiting to claim a delivery once an outage has left too little time for an attempt: this spends none."""
-        if not any(job.delivery is delivery and job.record is not None for job in self._jobs.values()):
+        if not any(job.delivery is delivery and job.record is not None for job in self._jobs):
             outage.stop()
 
     async def _hide(self, delivery: Delivery, seconds: float) -> None:

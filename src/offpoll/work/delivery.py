@@ -30,6 +30,7 @@ from offpoll.settings import Settings
 from offpoll.work.claim import Claimer, input_to_keep
 from offpoll.work.handle import Ended, Errored, HandlerRunner, Stopped, too_large
 from offpoll.work.job import MARGIN, Ambient, Job, Stop
+from offpoll.work.jobs import Jobs
 from offpoll.work.outage import Outage, give_back
 from offpoll.work.parking import Parking
 from offpoll.work.timing import ServiceTimesBuffer
@@ -56,7 +57,7 @@ class DeliveryProcessor:
     Args:
         kinds: by name.
         claimer: claims operations, each for its lease.
-        jobs: by token; the heartbeat tends them.
+        jobs: the heartbeat tends them.
         backoff: longest pause after the first attempt, seconds; each further attempt doubles it.
     """
 
@@ -66,7 +67,7 @@ class DeliveryProcessor:
     runner: HandlerRunner
     outage: Outage
     timing: ServiceTimesBuffer
-    jobs: dict[str, Job]
+    jobs: Jobs
     backoff: float
     ambient: Ambient
 
@@ -80,7 +81,7 @@ class DeliveryProcessor:
         runner: HandlerRunner,
         outage: Outage,
         timing: ServiceTimesBuffer,
-        jobs: dict[str, Job],
+        jobs: Jobs,
         ambient: Ambient,
         lease: float | None = None,
     ) -> DeliveryProcessor:
@@ -124,12 +125,12 @@ class DeliveryProcessor:
             return
         now, kind = self.ambient.monotonic(), self.kinds[message.submission.kind]
         job = Job(delivery=delivery, message=message, kind=kind, token=self.ambient.token(), last_beat=now, last_beat_try=now)
-        self.jobs[job.token] = job
+        self.jobs.add(job)
         try:
             await self._guarded(delivery, self._work(job), job)
         finally:
             job.closed = True
-            del self.jobs[job.token]
+            self.jobs.remove(job)
             await self.runner.vacated(job)
 
     async def _guarded(self, delivery: Delivery, work: Awaitable[None], job: Job | None = None) -> None:

@@ -18,13 +18,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from offpoll.deadlines import Deadlines
 from offpoll.errors import Fail, HandlerStopped, InvalidInput
 from offpoll.json_types import faults
 from offpoll.kind import Kind
 from offpoll.limits import json_error
 from offpoll.log_lines import about
 from offpoll.operation import Operation, Outcome, Status
-from offpoll.work.job import Job, Stop
+from offpoll.work.job import Job, Stop, call_threadsafe
 
 __all__ = ["Ended", "Errored", "HandlerCalls", "HandlerRunner", "InProcess", "Stopped", "conclusion", "perform", "too_large"]
 
@@ -70,6 +71,28 @@ class HandlerRunner(Protocol):
         """Wait until no part of the job runs any longer: a thread cannot be stopped from outside."""
 
 
+class _News:
+    """What the wait for a handler learns: that it has ended, has to stop, or that its time is up."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._come = loop.create_future()
+        self._loop = loop
+        self.time_is_up = False
+
+    def tell(self, _: object = None) -> None:
+        if not self._come.done():
+            self._come.set_result(None)
+
+    def expire(self) -> None:
+        self.time_is_up = True
+        self.tell()
+
+    async def come(self) -> None:
+        """Wait for the next."""
+        await self._come
+        self._come = self._loop.create_future()
+
+
 class InProcess:
     """Runs handlers in this process.
 
@@ -83,38 +106,37 @@ class InProcess:
         self._state = state
         self._calls = HandlerCalls(threads=threads, result_limit=result_limit)
         self._monotonic = monotonic
+        self._deadlines = Deadlines()
         self._running: dict[str, asyncio.Task[Ended | Errored]] = {}
 
     async def run(self, job: Job) -> Ended | Errored | Stopped:
-        loop, told, began = asyncio.get_running_loop(), asyncio.Event(), self._monotonic()
+        loop, began = asyncio.get_running_loop(), self._monotonic()
         task = self._running[job.token] = loop.create_task(self._calls.call(job, self._state))
+        news = _News(loop)
 
         def stop() -> None:
             self._calls.cancel(job, task)
-            told.set()
+            news.tell()
 
-        job.begin(now=began, on_stop=lambda: _call_threadsafe(loop, stop))
+        job.begin(now=began, on_stop=lambda: call_threadsafe(loop, stop))
         if job.stop_reason is not None:  # told to stop before it began: no step of it runs
             task.cancel()
+        task.add_done_callback(news.tell)
+        self._deadlines.add(news, until=loop.time() + job.time_left, loop=loop)
         try:
-            await self._wait(job, task, told, deadline=began + job.time_left)
+            await self._wait(job, task, news)
         finally:
+            self._deadlines.discard(news)
             job.spent += self._monotonic() - began
             job.end()
         return conclusion(job, task)
 
-    async def _wait(self, job: Job, task: asyncio.Task[Ended | Errored], told: asyncio.Event, *, deadline: float) -> None:
+    @staticmethod
+    async def _wait(job: Job, task: asyncio.Task[Ended | Errored], news: _News) -> None:
         """Wait until the handler has ended, or until its grace after a stop is over."""
         while not task.done() and job.stop_reason in _WAITED_OUT:
-            telling = asyncio.get_running_loop().create_task(told.wait())
-            try:
-                either: set[asyncio.Future[Any]] = {task, telling}
-                timeout = max(0.0, deadline - self._monotonic())
-                done, _ = await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                telling.cancel()
-            told.clear()
-            if not done:
+            await news.come()
+            if news.time_is_up and not task.done():
                 job.stop(Stop.TIMED_OUT)
                 break
         if not task.done():
@@ -263,8 +285,3 @@ def conclusion(job: Job, handling: asyncio.Future[Ended | Errored]) -> Ended | E
     if job.stop_reason is not None:
         return Stopped(reason=job.stop_reason)
     return Errored(code="CancelledError")  # the handler cancelled itself
-
-
-def _call_threadsafe(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(call)

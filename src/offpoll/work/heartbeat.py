@@ -25,14 +25,15 @@ from offpoll.errors import DependencyError, DigestMismatch, MalformedDocument
 from offpoll.queue import Queue
 from offpoll.records import Records
 from offpoll.work.job import MARGIN, Job, Stop
+from offpoll.work.jobs import Jobs
 from offpoll.work.publish import Publisher
 
 __all__ = ["Heartbeat", "HeartbeatRunner", "HeartbeatTask", "HeartbeatThread"]
 
 log = logging.getLogger(__name__)
 
-#: How often all jobs are looked at, seconds, or twice within the margin of a short lease. A look costs microseconds; a publish aims at
-#: half a second before its readers.
+#: How often jobs are looked at while there are any, seconds, or twice within the margin of a short lease. A look costs microseconds; a
+#: publish aims at half a second before its readers, and what a handler reports is noticed by looking.
 TICK = 0.25
 
 #: After a failed beat the next one comes this soon, seconds.
@@ -47,17 +48,17 @@ PUBLISH_RETRY = 5.0
 
 @dataclass(kw_only=True)
 class Heartbeat:
-    """Tends the jobs in `jobs`, which belongs to the worker.
+    """Tends a worker's jobs, and sleeps while there are none.
 
     Args:
-        jobs: by token; others add and remove.
+        jobs: the worker adds and removes them.
         records, queue, publisher: of this loop.
         lease: seconds; also the visibility that is asked for.
         monotonic: the clock of leases.
         renews: whether leases and visibility are extended, and lost claims learnt of.
     """
 
-    jobs: dict[str, Job]
+    jobs: Jobs
     records: Records
     queue: Queue
     publisher: Publisher
@@ -75,6 +76,7 @@ class Heartbeat:
         """Tend the jobs until cancelled."""
         try:
             while True:
+                await self.jobs.some()
                 self.look()
                 await asyncio.sleep(min(TICK, self.margin / 2))
         finally:
@@ -84,7 +86,7 @@ class Heartbeat:
     def look(self) -> None:
         """Look at every job once, and start what is due."""
         now = self.monotonic()
-        for job in list(self.jobs.values()):
+        for job in self.jobs:
             try:
                 self._look_at(job, now)
             except Exception:  # a fault in offpoll: it must not let the leases of all other jobs lapse

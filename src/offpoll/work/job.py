@@ -25,7 +25,7 @@ from offpoll.operation import Operation, Progress, Record
 from offpoll.queue import Delivery, Message
 from offpoll.records import Claim
 
-__all__ = ["MARGIN", "Ambient", "Job", "Stop"]
+__all__ = ["MARGIN", "Ambient", "Job", "Stop", "call_threadsafe"]
 
 #: The last part of a lease, on which its holder no longer relies, as a share of the lease.
 MARGIN = 0.1
@@ -116,7 +116,7 @@ class Job:
     @property
     def claim(self) -> Claim | None:
         """The guard of every update that only the holder may make."""
-        return None if self.record is None else Claim(attempt=self.record.attempt, token=self.token)
+        return None if self.record is None else Claim(attempt=self.record.attempt, token=self.token, record=self.record)
 
     @property
     def time_left(self) -> float:
@@ -192,3 +192,11 @@ class Job:
         self.closed = True
         while self.beating:  # noqa: ASYNC110 - the heartbeat may run on another thread's loop, and the wait lasts one call
             await asyncio.sleep(0.005)
+
+
+def call_threadsafe(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
+    """Call something on another thread's loop soon; nothing where that loop has ended."""
+    try:
+        loop.call_soon_threadsafe(call)
+    except RuntimeError:
+        pass  # closed: nobody is left who wants to know

@@ -15,7 +15,8 @@ from offpoll.work.dead_letters import SLOTS, DeadLetters
 from offpoll.work.delivery import DeliveryProcessor
 from offpoll.work.handle import HandlerRunner
 from offpoll.work.heartbeat import Heartbeat, HeartbeatRunner
-from offpoll.work.job import Ambient, Job, Stop
+from offpoll.work.job import Ambient, Stop
+from offpoll.work.jobs import Jobs
 from offpoll.work.loop import LONG_POLL, Loop
 from offpoll.work.outage import Outage
 from offpoll.work.publish import Publisher
@@ -60,7 +61,7 @@ class Worker:
         self._ambient = ambient or Ambient()
         self._heartbeat, self._heartbeat_dependencies = heartbeat, heartbeat_dependencies
         self._kinds = kinds
-        self._jobs: dict[str, Job] = {}
+        self._jobs = Jobs()
         self._outage = Outage(random=self._ambient.random)
         self._timing = ServiceTimesBuffer(dependencies.service_times, clock=self._ambient.clock, metrics=dependencies.metrics)
         processor = DeliveryProcessor.of(
@@ -142,7 +143,7 @@ class Worker:
         """Drain, and stop the handlers that run: their operations go to another worker at once, with one attempt spent."""
         self.drain()
         self._outage.stop()
-        for job in list(self._jobs.values()):
+        for job in self._jobs:
             job.stop(Stop.SHUTDOWN)
 
     @asynccontextmanager
