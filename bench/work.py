@@ -190,8 +190,8 @@ def main() -> None:
         os.environ.update(environment(broker.address), BOTO3_QUEUE_URL=broker.url(LOOP))  # before peers make their clients
         workers = {peer.name: stack.enter_context(working(peer, broker)) for peer in peers(broker, given)}
         measures = {name: worker.measure for name, worker in workers.items()}
-        mine, theirs, ratios = measure_pairs(measures.pop("offpoll"), measures, pairs=given.pick(7, 3))
-        shares = idle(workers, seconds=given.pick(30, 5))
+        mine, theirs, ratios = measure_pairs(measures.pop("offpoll"), measures, pairs=given.pick(5, 3))
+        shares = idle(workers, seconds=given.pick(20, 5))
     rows = [
         (name, f"{cost * 1e6:.0f}", f"{1 / cost:,.0f}", f"{ratios.get(name, 1):.1f}", f"{workers[name].memory:.0f}", f"{shares[name]:.2f}")
         for name, cost in {"offpoll": mine, **theirs}.items()
