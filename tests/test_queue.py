@@ -11,7 +11,7 @@ import pytest
 
 from offpoll.errors import MalformedMessage, UnsupportedMessage
 from offpoll.operation import Submission
-from offpoll.queue import Envelope, MemoryQueue, Message, carried
+from offpoll.queue import Delivery, Envelope, MemoryQueue, Message, carried
 from offpoll.testing import run_virtual
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -226,3 +226,12 @@ def test_two_receivers_share_what_comes() -> None:
         assert len(got) == len(set(got)) == 6
 
     run_virtual(main())
+
+
+@pytest.mark.parametrize("value", ["", "x\n2030-01-01 ERROR forged", "ORDER", "0" * 31])
+def test_log_lines_cannot_be_forged_by_a_message(value: str) -> None:
+    """An id or a kind that could not be one does not get into log lines."""
+    envelope = Envelope(body="", attributes={"operation_id": value, "kind": value})
+    assert Delivery(envelope=envelope, receipt="r").names == {"operation_id": "-", "kind": "-"}
+    valid = Envelope(body="", attributes={"operation_id": "a" * 32, "kind": "order"})
+    assert Delivery(envelope=valid, receipt="r").names == {"operation_id": "a" * 32, "kind": "order"}

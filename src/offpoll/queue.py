@@ -64,8 +64,10 @@ class Delivery:
 
     @property
     def names(self) -> dict[str, str]:
-        """The operation's id and kind as the message gives them, for log lines; `-` if it does not."""
-        return {name: self.envelope.attributes.get(name, "-") for name in ("operation_id", "kind")}
+        """The operation's id and kind, for log lines; `-` if the message gives none that could be one: anybody may have written it."""
+        given = self.envelope.attributes
+        operation_id, kind = given.get("operation_id", ""), given.get("kind", "")
+        return {"operation_id": operation_id if is_operation_id(operation_id) else "-", "kind": kind if is_kind(kind) else "-"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
