@@ -17,6 +17,7 @@ from typing import Any
 from offpoll.document import Document, Estimate, PollHint, project, queued
 from offpoll.document_store import DocumentStore
 from offpoll.errors import ConfigurationError, DependencyUnavailable, DigestMismatch, DocumentChanged, DocumentExists, InvalidInput
+from offpoll.frozen import quick
 from offpoll.instant import to_milliseconds, utc_now
 from offpoll.json_types import to_json
 from offpoll.link import StatusLink
@@ -36,7 +37,8 @@ PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
 _PLAIN_OWNER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@quick
+@dataclass(frozen=True, kw_only=True)
 class Stored:
     """A document as read or written, with the etag for the next conditional write."""
 

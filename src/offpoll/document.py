@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from offpoll.errors import MalformedDocument
+from offpoll.frozen import quick
 from offpoll.instant import from_wire, to_wire
 from offpoll.limits import MAX_BYTES, base_url_that_fits, encode, error_that_fits, number, quote, result_that_fits
 from offpoll.operation import TERMINAL, TRANSITIONS, Progress, Record, Status, Submission
@@ -26,7 +27,8 @@ SPEC = "offpoll/1"
 RESUBMIT_OF = "resubmit_of"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@quick
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """When the operation is expected to end: the 10 % quantile, the mean and the 90 % quantile, each None if unknown."""
 
@@ -35,7 +37,8 @@ class Estimate:
     latest: datetime | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@quick
+@dataclass(frozen=True, kw_only=True)
 class PollHint:
     """When to poll: not before this instant, then every `interval` seconds."""
 

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from offpoll.document import Document, links_at
 from offpoll.errors import ApiError
+from offpoll.frozen import quick
 from offpoll.instant import from_http_date, retry_after
 from offpoll.operation import Status, is_kind, is_operation_id
 
@@ -30,7 +31,8 @@ MAX_STORE_BYTES = 64 * 2**10
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@quick
+@dataclass(frozen=True, kw_only=True)
 class Response:
     """An HTTP response.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from offpoll.frozen import quick
 from offpoll.instant import from_wire, to_wire
 from offpoll.limits import quote
 
@@ -15,7 +16,8 @@ __all__ = ["StatusLink"]
 _URL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:/?#[]@!$&'()*+,;=%"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@quick
+@dataclass(frozen=True, kw_only=True)
 class StatusLink:
     """A URL that reads one status document until `expires_at`, by GET and without credentials.
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from offpoll.frozen import quick
 from offpoll.limits import MAX_MESSAGE, cut
 
 __all__ = [
@@ -75,7 +76,8 @@ def is_owner(text: str) -> bool:
     return _OWNER.fullmatch(text) is not None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@quick
+@dataclass(frozen=True, kw_only=True)
 class Submission:
     """What was accepted: the facts of an operation that never change.
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from offpoll.errors import MalformedMessage, UnsupportedMessage
+from offpoll.frozen import quick
 from offpoll.instant import from_wire, to_milliseconds, to_wire
 from offpoll.operation import Submission, is_kind, is_operation_id, is_owner
 
@@ -40,7 +41,8 @@ MAX_DELAY = 900.0
 MAX_VISIBILITY = 43_200.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@quick
+@dataclass(frozen=True, kw_only=True)
 class Envelope:
     """A message as the queue sees it: a text and at most ten attributes."""
 
@@ -79,7 +81,8 @@ class Depth:
     delayed: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@quick
+@dataclass(frozen=True, kw_only=True)
 class Message:
     """An operation's message.
 

@@ -14,6 +14,7 @@ from typing import Any
 from offpoll.document import Document
 from offpoll.errors import ApiError, MalformedDocument
 from offpoll.exchange import Response
+from offpoll.frozen import quick
 from offpoll.link import StatusLink
 from offpoll.operation import is_operation_id
 
@@ -23,7 +24,8 @@ __all__ = ["Ticket"]
 SPEC = "offpoll-ticket/1"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@quick
+@dataclass(frozen=True, kw_only=True)
 class Ticket:
     """An accepted operation: its status document as the submit saw it, and the link to follow.
 

@@ -123,8 +123,9 @@ class S3DocumentStore:
         path = self._path + quote_key(key)
         if "/." in path and any(part in {".", ".."} for part in path.split("/")):
             raise ConfigurationError(f"the key {key!r} has a part `.` or `..`; HTTP clients remove those from URLs: change OFFPOLL_PREFIX")
-        call = partial(self._wire.call, self._service, method, path, headers=headers, body=body)
-        return call() if self._signer is None else self._with_signer(self._signer, call)
+        if self._signer is None:
+            return self._wire.call(self._service, method, path, headers=headers, body=body)
+        return self._with_signer(self._signer, partial(self._wire.call, self._service, method, path, headers=headers, body=body))
 
     async def _with_signer(self, signer: CredentialsProvider, call: Callable[[], Awaitable[AwsResponse]]) -> AwsResponse:
         try:

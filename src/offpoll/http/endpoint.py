@@ -24,6 +24,7 @@ from urllib.parse import quote, urlsplit
 from offpoll.app import Authorize, Caller
 from offpoll.errors import ConfigurationError, DependencyError, InputTooLarge, MethodNotAllowed, OperationNotFound, RequestError
 from offpoll.exchange import Response
+from offpoll.frozen import quick
 from offpoll.http.problem import ended, problem, problem_of
 from offpoll.operation import PUBLIC, Status
 from offpoll.service import AsyncService
@@ -47,7 +48,8 @@ Answering: TypeAlias = Coroutine[Any, Any, Response]
 _JSON = {"content-type": "application/json", "cache-control": "no-store"}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@quick
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """A request, its body not yet read.
 
