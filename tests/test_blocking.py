@@ -139,7 +139,14 @@ def test_a_board() -> None:
         closed.append("closed")
 
     with StatusBoard(AsyncStatusBoard(store=MemoryDocumentStore()), close) as board:
-        assert board.open(ID, kind="order").href.startswith("https://")
+        opened = board.open(ID, kind="order")
+        assert opened.href.startswith("https://")
+        key = board.key(ID)
+        assert board.link(key).href.partition("?")[0] == opened.href.partition("?")[0]
+        stored = board.read(key)
+        assert stored is not None
+        assert stored.document.status == "queued"
+        assert board.read(board.key("1" * 32)) is None
         assert board.publish(ID, status="succeeded", result=1).done
     assert (closed, threads()) == (["closed"], 0)
 

@@ -90,7 +90,8 @@ def test_names(name: str) -> None:
 
 @pytest.mark.parametrize(
     "limits",
-    [{"timeout": 0}, {"timeout": 42_901}, {"timeout": float("nan")}, {"attempts": 0}, {"attempts": 101}, {"lateness_weight": 0.0},
+    [{"timeout": "3"}, {"attempts": "3"}, {"show_result": "no"},
+     {"timeout": 0}, {"timeout": 42_901}, {"timeout": float("nan")}, {"attempts": 0}, {"attempts": 101}, {"lateness_weight": 0.0},
      {"lateness_weight": float("inf")}, {"lateness_weight": 1e7}, {"lateness_weight": 1e-7}, {"lateness_weight": "0/duration"},
      {"lateness_weight": "30/minute"}, {"lateness_weight": True}],
     ids=str,

@@ -9,7 +9,7 @@ import pytest
 from tests.support.lab import lab, settings, single
 
 from offpoll.document import Estimate
-from offpoll.link_lifetime import LinkLifetime
+from offpoll.link import LinkLifetime
 from offpoll.testing import START, system
 
 LIFETIME = LinkLifetime(floor=600.0, cap=21_600.0)

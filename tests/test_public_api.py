@@ -32,6 +32,7 @@ def test_all_is_pinned() -> None:
         "Document",
         "Fail",
         "Forbidden",
+        "InvalidInput",
         "Offpoll",
         "OffpollError",
         "Operation",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from offpoll.errors import ConfigurationError as ConfigurationError
     from offpoll.errors import Fail as Fail
     from offpoll.errors import Forbidden as Forbidden
+    from offpoll.errors import InvalidInput as InvalidInput
     from offpoll.errors import OffpollError as OffpollError
     from offpoll.errors import OperationCanceled as OperationCanceled
     from offpoll.errors import OperationFailed as OperationFailed
@@ -78,6 +79,7 @@ __all__ = [
     "WaitTimeout",
     "ApiError",
     "ApiUnavailable",
+    "InvalidInput",
     # every error
     "OffpollError",
     "ConfigurationError",
@@ -91,8 +93,8 @@ _HOME = {
     "offpoll.board": "AsyncStatusBoard",
     "offpoll.client": "AsyncClient Client WaitResult",
     "offpoll.document": "Document",
-    "offpoll.errors": "ApiError ApiUnavailable ConfigurationError Fail Forbidden OffpollError OperationCanceled OperationFailed "
-    "Unauthorized WaitTimeout",
+    "offpoll.errors": "ApiError ApiUnavailable ConfigurationError Fail Forbidden InvalidInput OffpollError OperationCanceled "
+    "OperationFailed Unauthorized WaitTimeout",
     "offpoll.http.asgi": "application router",
     "offpoll.lookup": "Snapshot",
     "offpoll.operation": "Operation Progress",

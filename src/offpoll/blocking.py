@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Self, TypeVar
 
-from offpoll.board import AsyncStatusBoard
-from offpoll.document import Document, PollHint
+from offpoll.board import AsyncStatusBoard, Stored
+from offpoll.document import Document, Estimate, PollHint
 from offpoll.link import StatusLink
 from offpoll.lookup import Snapshot
 from offpoll.operation import PUBLIC, Progress, Status
@@ -145,6 +145,22 @@ class StatusBoard(_Blocking):
         """Create the document of an operation and return a link to it; see `AsyncStatusBoard.open`."""
         opening = self._board.open(operation_id, kind=kind, owner=owner, base_url=base_url, mean=mean, interval=interval)
         return self._wait(opening)
+
+    def key(self, operation_id: str, *, owner: str = PUBLIC) -> str:
+        """Return the key of an operation's document; see `AsyncStatusBoard.key`."""
+        return self._board.key(operation_id, owner=owner)
+
+    def link(self, key: str, *, estimate: Estimate | None = None) -> StatusLink:
+        """Return a fresh link to a document; see `AsyncStatusBoard.link`."""
+
+        async def sign() -> StatusLink:  # on the board's own thread, as credentials may be refreshed there
+            return self._board.link(key, estimate=estimate)
+
+        return self._wait(sign())
+
+    def read(self, key: str) -> Stored | None:
+        """Read a document, None if there is none; see `AsyncStatusBoard.read`."""
+        return self._wait(self._board.read(key))
 
     def publish(
         self,

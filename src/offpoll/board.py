@@ -20,8 +20,7 @@ from offpoll.errors import ConfigurationError, DependencyUnavailable, DigestMism
 from offpoll.frozen import quick
 from offpoll.instant import to_milliseconds, utc_now
 from offpoll.json_types import to_json
-from offpoll.link import StatusLink
-from offpoll.link_lifetime import LinkLifetime
+from offpoll.link import LinkLifetime, StatusLink
 from offpoll.operation import PUBLIC, TERMINAL, Outcome, Progress, Record, Status, Submission, is_kind, is_operation_id, is_owner
 from offpoll.settings import Settings
 

@@ -218,7 +218,10 @@ def _check_name(name: str) -> None:
         )
 
 
-def _check_limits(name: str, *, timeout: float = 1.0, attempts: int = 1, **_: Any) -> None:
+def _check_limits(name: str, *, timeout: Any = 1.0, attempts: Any = 1, show_result: Any = False, **_: Any) -> None:
+    if not isinstance(timeout, int | float) or not isinstance(attempts, int) or not isinstance(show_result, bool):
+        given = f"{timeout!r}, {attempts!r}, {show_result!r}"
+        raise ConfigurationError(f"{name!r} needs a timeout in seconds, a whole number of attempts, show_result True or False: {given}")
     if not 0 < timeout <= MAX_TIMEOUT:
         raise ConfigurationError(
             f"the timeout of {name!r} is {timeout:g} s; SQS hides a message for at most 12 h, so: more than 0, up to {MAX_TIMEOUT:g} s"

@@ -20,8 +20,7 @@ from offpoll.records import MemoryRecords
 from offpoll.service_times import MemoryServiceTimes
 from offpoll.testing import START, run_virtual
 from offpoll.work.heartbeat import Heartbeat
-from offpoll.work.job import Job
-from offpoll.work.jobs import Jobs
+from offpoll.work.job import Job, Jobs
 from offpoll.work.publish import Publisher
 
 LEASE = 30.0

@@ -15,7 +15,7 @@ from tests.support.heartbeats import Beating
 from offpoll.errors import ConfigurationError
 from offpoll.testing import run_virtual
 from offpoll.work.heartbeat import Heartbeat, HeartbeatRunner, HeartbeatTask, HeartbeatThread
-from offpoll.work.jobs import Jobs
+from offpoll.work.job import Jobs
 
 
 def test_a_task_ends_with_its_context() -> None:

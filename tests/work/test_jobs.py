@@ -6,8 +6,7 @@ import asyncio
 from unittest.mock import Mock
 
 from offpoll.testing import run_virtual
-from offpoll.work.job import Job
-from offpoll.work.jobs import Jobs
+from offpoll.work.job import Job, Jobs
 
 
 def job(token: str) -> Job:

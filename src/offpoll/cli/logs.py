@@ -37,5 +37,5 @@ class _TextLines(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the standard library's name
         line = super().formatMessage(record)
         fields = ((name, getattr(record, name, None)) for name in ("operation_id", "kind", "attempt"))
-        about = [f"{name}={value}" for name, value in fields if value is not None and str(value) not in line]
+        about = [f"{name}={value}" for name, value in fields if value is not None and not (name == "operation_id" and value in line)]
         return f"{line} [{' '.join(about)}]" if about else line

@@ -198,7 +198,7 @@ class AsyncClient:
         reply: Reply = None
         while not isinstance(event := advance(flow, reply), Finished):
             reply = await self._perform(event)
-            if isinstance(event, Shown):
+            if isinstance(event, Shown) and on_update is not None:
                 await tell(on_update, event.document)
         return event.value
 

@@ -62,9 +62,9 @@ async def drive(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def tell(on_update: OnUpdate | None, document: Document) -> None:
+async def tell(on_update: OnUpdate, document: Document) -> None:
     """Call `on_update` with a document, and await it if it is async."""
-    told = None if on_update is None else on_update(document)
+    told = on_update(document)
     if isinstance(told, Awaitable):
         await told
 
@@ -79,7 +79,7 @@ async def _serve(
         except ClientError as error:
             schedule.fail(number, error)
             return
-        if isinstance(event, Shown):
+        if isinstance(event, Shown) and on_update is not None:
             await tell(on_update, event.document)
         event = schedule.go_on(number, reply)
 

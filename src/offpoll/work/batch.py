@@ -33,8 +33,7 @@ from offpoll.work.dead_letters import SLOTS, DeadLetters
 from offpoll.work.delivery import DeliveryProcessor
 from offpoll.work.handle import HandlerRunner
 from offpoll.work.heartbeat import Heartbeat, HeartbeatTask
-from offpoll.work.job import Ambient
-from offpoll.work.jobs import Jobs
+from offpoll.work.job import Ambient, Jobs
 from offpoll.work.outage import Outage, give_back
 from offpoll.work.publish import Publisher
 from offpoll.work.timing import ServiceTimesBuffer

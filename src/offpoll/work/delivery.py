@@ -29,8 +29,7 @@ from offpoll.records import Update
 from offpoll.settings import Settings
 from offpoll.work.claim import Claimer, input_to_keep
 from offpoll.work.handle import Ended, Errored, HandlerRunner, Stopped, too_large
-from offpoll.work.job import MARGIN, Ambient, Job, Stop
-from offpoll.work.jobs import Jobs
+from offpoll.work.job import MARGIN, Ambient, Job, Jobs, Stop
 from offpoll.work.outage import Outage, give_back
 from offpoll.work.parking import Parking
 from offpoll.work.timing import ServiceTimesBuffer

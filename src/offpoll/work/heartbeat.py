@@ -24,8 +24,7 @@ from typing import Any, Literal, Protocol
 from offpoll.errors import DependencyError, DigestMismatch, MalformedDocument
 from offpoll.queue import Queue
 from offpoll.records import Records
-from offpoll.work.job import MARGIN, Job, Stop
-from offpoll.work.jobs import Jobs
+from offpoll.work.job import MARGIN, Job, Jobs, Stop
 from offpoll.work.publish import Publisher
 
 __all__ = ["Heartbeat", "HeartbeatRunner", "HeartbeatTask", "HeartbeatThread"]

@@ -10,7 +10,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -25,7 +25,7 @@ from offpoll.operation import Operation, Progress, Record
 from offpoll.queue import Delivery, Message
 from offpoll.records import Claim
 
-__all__ = ["MARGIN", "Ambient", "Job", "Stop", "call_threadsafe"]
+__all__ = ["MARGIN", "Ambient", "Job", "Jobs", "Stop", "call_threadsafe"]
 
 #: The last part of a lease, on which its holder no longer relies, as a share of the lease.
 MARGIN = 0.1
@@ -200,3 +200,47 @@ def call_threadsafe(loop: asyncio.AbstractEventLoop, call: Callable[[], object])
         loop.call_soon_threadsafe(call)
     except RuntimeError:
         pass  # closed: nobody is left who wants to know
+
+
+class Jobs:
+    """Jobs by token. The worker's loop adds and removes them; one heartbeat waits for them, perhaps in another thread.
+
+        worker       add ──────────────────────► does somebody sleep? wake them
+        heartbeat    say that it goes to sleep ► is there a job? stay awake
+
+    Each side writes before it reads, so one of them sees a job that comes while the heartbeat falls asleep.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._wake: Callable[[], object] | None = None
+
+    def __iter__(self) -> Iterator[Job]:
+        """Go through the jobs held now; others may come and go meanwhile."""
+        return iter(list(self._jobs.values()))
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def add(self, job: Job) -> None:
+        """Hold a job, and wake the heartbeat if it sleeps."""
+        self._jobs[job.token] = job
+        wake, self._wake = self._wake, None
+        if wake is not None:
+            wake()
+
+    def remove(self, job: Job) -> None:
+        """Hold a job no longer."""
+        del self._jobs[job.token]
+
+    async def some(self) -> None:
+        """Wait until a job is held."""
+        if self._jobs:
+            return
+        loop, awake = asyncio.get_running_loop(), asyncio.Event()
+        self._wake = lambda: call_threadsafe(loop, awake.set)
+        try:
+            if not self._jobs:
+                await awake.wait()
+        finally:
+            self._wake = None

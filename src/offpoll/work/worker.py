@@ -15,8 +15,7 @@ from offpoll.work.dead_letters import SLOTS, DeadLetters
 from offpoll.work.delivery import DeliveryProcessor
 from offpoll.work.handle import HandlerRunner
 from offpoll.work.heartbeat import Heartbeat, HeartbeatRunner
-from offpoll.work.job import Ambient, Stop
-from offpoll.work.jobs import Jobs
+from offpoll.work.job import Ambient, Jobs, Stop
 from offpoll.work.loop import LONG_POLL, Loop
 from offpoll.work.outage import Outage
 from offpoll.work.publish import Publisher
