@@ -20,7 +20,7 @@ Lifespan = Callable[["Offpoll"], AbstractAsyncContextManager[Any]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caller:
-    """What is known about a caller before anything else is read.
+    """What is known about a caller before the body is read.
 
     Attributes:
         method, path: of the request.
@@ -45,8 +45,8 @@ class Offpoll:
     Args:
         lifespan: `@asynccontextmanager async def lifespan(app): …; yield state`. Every process enters it, API and worker (with
             `--processes`, each child); what it yields is `operation.state`.
-        authorize: tells the API which owner a caller is: `async def authorize(caller) -> str`, which raises Unauthorized or Forbidden
-            for a caller that is none. Without it all callers are one owner, `public`.
+        authorize: returns the owner that a caller is: `async def authorize(caller) -> str`. It raises Unauthorized or Forbidden to refuse a
+            caller. Without it all callers are one owner, `public`.
     """
 
     def __init__(self, *, lifespan: Lifespan | None = None, authorize: Authorize | None = None) -> None:
@@ -70,7 +70,7 @@ class Offpoll:
             kind: its name, and its path in the API: `order` → `POST /order`.
             timeout: seconds one attempt may take; after that the operation is `failed` (`timed_out`).
             attempts: how many attempts an operation gets when its handler raises or its worker dies.
-            lateness_weight: how many polls an earlier answer is worth: one second earlier (`4`), or earlier by the expected duration
+            lateness_weight: how many polls it is worth to learn of the end earlier: by one second (`4`), or by the expected duration
                 (`"30/duration"`).
             show_result: show the result in the status document. Off by default: a document holds nothing sensitive.
 

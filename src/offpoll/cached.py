@@ -1,4 +1,4 @@
-"""Caches values that are expensive to read. Their users never wait for a refresh, and share one check of readiness."""
+"""Caches values that are expensive to read, and refreshes them in the background. All who ask share one check of readiness."""
 
 from __future__ import annotations
 

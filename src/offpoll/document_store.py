@@ -24,7 +24,7 @@ _ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Messa
 class DocumentStore(Protocol):
     """A store of small objects with conditional writes and presigned reads.
 
-    Every method that does I/O raises DependencyUnavailable if the effect is unknown, DependencyRefused if the store says no.
+    Every method that does I/O raises DependencyUnavailable if the effect is unknown, DependencyRefused if the store refuses.
     """
 
     async def create(self, key: str, body: bytes) -> str:

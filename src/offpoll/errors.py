@@ -2,7 +2,7 @@
 
 OffpollError
 ├── ConfigurationError          the operator's: a setting, a bucket, a handler's signature
-├── RequestError                the caller's: refused at the door, nothing was enqueued
+├── RequestError                the caller's: refused before anything was enqueued
 │   ├── InvalidJSON             400
 │   ├── InvalidIdempotencyKey   400
 │   ├── Unauthorized            401
@@ -16,7 +16,7 @@ OffpollError
 │   └── KeyReused               422
 ├── DependencyError             a store, a queue or a table
 │   ├── DependencyUnavailable   an outage: the call may or may not have taken effect
-│   └── DependencyRefused       it said no: a permission, a name, a key; retrying does not help
+│   └── DependencyRefused       it refused: a permission, a name, a key; retrying does not help
 ├── Conflict                    the protocol's own signals, handled inside offpoll
 │   ├── DocumentExists          create found one
 │   ├── DocumentChanged         replace met another etag
@@ -62,7 +62,7 @@ class ConfigurationError(OffpollError):
 
 
 class RequestError(OffpollError):
-    """A request refused at the door. Nothing was created and nothing enqueued.
+    """A refused request. Nothing was created and nothing enqueued.
 
     Attributes:
         status: the HTTP status code of the answer.
@@ -101,7 +101,7 @@ class Forbidden(RequestError, status=403, code="forbidden", title="Not allowed")
 
 
 class OperationNotFound(RequestError, status=404, code="operation_not_found", title="No such operation"):
-    """This owner has no such operation of this kind, or it is past its retention."""
+    """This owner has no such operation of this kind, or offpoll no longer keeps it."""
 
 
 class MethodNotAllowed(RequestError, status=405, code="method_not_allowed", title="Method not allowed"):
@@ -109,7 +109,7 @@ class MethodNotAllowed(RequestError, status=405, code="method_not_allowed", titl
 
 
 class NotCancelable(RequestError, status=409, code="already_finished", title="The operation has already finished"):
-    """The operation ended otherwise before it could be canceled."""
+    """The operation ended before it could be canceled."""
 
 
 class NotResubmittable(RequestError, status=409, code="not_resubmittable", title="The operation cannot be submitted again"):
@@ -156,7 +156,7 @@ class DependencyUnavailable(DependencyError):
 
 
 class DependencyRefused(DependencyError):
-    """It said no, and will say no again: wrong credentials, a missing permission, a name that does not exist.
+    """It refused, and would refuse again: wrong credentials, a missing permission, a name that does not exist.
 
     Attributes:
         code: the vendor's error code, such as `AccessDenied` or `NoSuchBucket`.
@@ -297,4 +297,4 @@ class WaitTimeout(ClientError, TimeoutError):
 
     def __init__(self, ticket: Any, timeout: float) -> None:
         self.ticket = ticket
-        super().__init__(f"operation {ticket.operation_id} was not done after {timeout:g} s; it goes on, wait again with the ticket")
+        super().__init__(f"operation {ticket.operation_id} was not done after {timeout:g} s. It goes on: wait again with the ticket")

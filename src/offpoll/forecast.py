@@ -28,7 +28,7 @@ from offpoll.settings import Settings
 
 __all__ = ["MAX_AGE", "Forecast"]
 
-#: Seconds between two reads of a counter. Each one is a billed request, and SQS's counters lag by up to a minute anyway.
+#: Seconds between two reads of a counter. Each read is a billed request, and SQS's counters lag by up to a minute anyway.
 MAX_AGE = 5.0
 
 #: Counters get older while nobody asks, or nothing answers. Ages beyond this, seconds, change no forecast.

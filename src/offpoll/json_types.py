@@ -1,8 +1,8 @@
 """Reads values of a type from JSON and writes them to it, by pydantic if the type or the value needs it.
 
-Decides what is plain: JSON's own types, whose values need no reading and no writing. An app whose kinds take and return nothing else
-starts without pydantic, which is a third of a function's cold start. Pydantic handles all other types and values. It makes no difference
-which one did: the values are the same, and so is every word of an error.
+Decides which types are plain: JSON's own types, whose values need no conversion. An app whose kinds take and return nothing else
+starts without pydantic, which is a third of a function's cold start. Pydantic handles all other types and values. Both ways give the same
+values, and the same words in an error.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Adapter(Protocol):
 
 
 def adapter_of(type_: Any) -> Adapter:
-    """Return what reads and writes values of a type.
+    """Return an adapter that reads and writes values of a type.
 
     Raises:
         TypeError: the type has no JSON form that pydantic knows.
@@ -87,7 +87,7 @@ def refuse_json_text(value: object) -> None:
             json.loads(value)
         except (ValueError, RecursionError):
             return
-        raise InvalidInput("This str is JSON text. Pass the object that it stands for; or its bytes, which are taken as JSON.")
+        raise InvalidInput("This str is JSON text. Pass the object that it stands for, or the text as bytes, which offpoll reads as JSON.")
 
 
 def to_json(value: object) -> str:

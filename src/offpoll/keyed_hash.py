@@ -1,7 +1,7 @@
-"""HMAC-SHA-256 under a key that is used many times. Decides nothing; must not know what is signed.
+"""HMAC-SHA-256 under a key that is used many times. It does not know what is signed.
 
-An HMAC is two hashes over a padded key (RFC 2104). Both are kept as hash states that have already eaten the key: copying a state is
-cheaper than keying anew, which is most of what `hmac.digest` costs for a short message.
+An HMAC is two hashes over a padded key (RFC 2104). Both are kept as hash states that already contain the key. Copying a state is cheaper
+than keying anew, which is most of what `hmac.digest` costs for a short message.
 """
 
 from __future__ import annotations

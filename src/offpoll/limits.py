@@ -49,7 +49,7 @@ _ELLIPSIS = "…"
 
 
 def encoder(*, ascii_only: bool, sort_keys: bool) -> Callable[[Any], str]:
-    """Return what writes JSON without spaces, as `json.JSONEncoder` does. It refuses NaN, and raises RecursionError for circles.
+    """Return a function that writes JSON without spaces, as `json.JSONEncoder` does. It refuses NaN, and raises RecursionError for circles.
 
     A JSONEncoder makes the encoder in C anew for every text, and for a small one that is most of the work.
     """

@@ -1,7 +1,7 @@
 """Counts for alarms and dashboards, beside the log. Counting is best effort and never fails its caller.
 
 Metrics       the protocol: `count`, and `observe` for measured values
-NoMetrics     counts nothing: the log has to do
+NoMetrics     counts nothing: the log has to suffice
 EmfMetrics    writes JSON lines in CloudWatch's embedded metric format, which CloudWatch Logs turns into metrics: no call, no permission
 """
 

@@ -23,8 +23,8 @@ MIN_INTERVAL = 0.2
 #: A plan's polls are never further apart than this, seconds, so that a bad estimate costs a minute and not an afternoon.
 MAX_INTERVAL = 60.0
 
-#: Nor further apart than this many times mean - p10, however little lateness matters: by then nearly every operation has ended. It counts
-#: only if λ (mean - p10) is below 0.1; there the formula alone costs up to 1.10 times the optimum, with this limit 1.08 (bench/polling).
+#: A plan's polls are also never further apart than this many times (mean - p10): by then nearly every operation has ended. It counts only
+#: if λ (mean - p10) is below 0.1; there the formula alone costs up to 1.10 times the optimum, with this limit 1.08 (bench/polling).
 MAX_SPREADS = 4.0
 
 #: A longer estimate counts as this, seconds, 31 years: instants end with the year 9999.

@@ -60,7 +60,7 @@ class Update:
 
 
 class Records(Protocol):
-    """A store of records. Every method raises DependencyUnavailable if the effect is unknown, DependencyRefused if the store says no."""
+    """A store of records. Every method raises DependencyUnavailable if the effect is unknown, DependencyRefused if the store refuses."""
 
     async def get(self, operation_id: str) -> Update:
         """Read a record, strongly consistent. `applied` tells whether one exists that has not expired."""

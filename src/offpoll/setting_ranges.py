@@ -56,8 +56,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "document_window": (60, 400 * _DAY),
 }
 
-#: The form of each text, as a pattern and for people. A prefix is plain enough for every store and for a URL. It takes at most 512 of the
-#: 1,024 bytes of an S3 key; owner and id need 98.
+#: The form of each text, as a pattern and for people. A prefix has only characters that every store and URL accepts. It takes at most 512
+#: of the 1,024 bytes of an S3 key; owner and id need 98.
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "addressing_style": (re.compile("auto|path|virtual"), "one of auto, path, virtual"),
     "metrics": (re.compile("emf|log"), "one of emf, log"),

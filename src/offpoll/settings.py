@@ -85,7 +85,7 @@ class Settings:
     public_url: str = _setting("", "The API's own address for links. Default: the address that each request came to.")
     public_store_endpoint: str = _setting(
         "",
-        "The object store's address in status links, if clients reach it by another one than the server does.",
+        "The object store's address in status links, if clients use another address than the servers.",
     )
     addressing_style: str = _setting("auto", "How a URL names the bucket: `path`, `virtual`, or `auto` (virtual on AWS, path elsewhere).")
     signer_role_arn: str = _setting(
@@ -104,15 +104,15 @@ class Settings:
     operation_location: bool = _setting(False, "Send `Operation-Location: <status link>` with a 202, which azure-core's LROPoller follows.")
     lateness_weight: float | str = _setting(
         DEFAULT_WEIGHT,
-        "How many polls an earlier answer is worth: one second earlier (`4`), or earlier by the operation's expected duration "
-        "(`30/duration`: the same few polls, whether that is seconds or minutes).",
+        "How many polls it is worth to learn of the end earlier: by one second (`4`), or by the operation's expected duration "
+        "(`30/duration`: the same few polls for short and long operations).",
     )
     expected_service_time: float = _setting(5.0, "Guess of how long one operation takes, until workers have measured it.")
     timeout: float = _setting(
         900.0,
-        f"How long one attempt of a handler may take, unless its kind says. At most {MAX_TIMEOUT:.0f} (SQS's 12 h less 5 min).",
+        f"How long one attempt of a handler may take, unless its kind says otherwise. At most {MAX_TIMEOUT:.0f} (SQS's 12 h less 5 min).",
     )
-    attempts: int = _setting(3, "How many attempts an operation gets, unless its kind says.")
+    attempts: int = _setting(3, "How many attempts an operation gets, unless its kind says otherwise.")
     backoff: float = _setting(
         2.0,
         "Pause after the first failed attempt. It doubles each time, up to 15 min, with full jitter over its upper half.",
@@ -131,8 +131,8 @@ class Settings:
     )
     record_window: float = _setting(
         14 * _DAY,
-        "How long a record counts, plus the longest timeout. Also the idempotency window. More than the message window, less "
-        "than the document's.",
+        "How long offpoll keeps a record and its idempotency key; the longest timeout is added. More than the message window, "
+        "less than the document window.",
     )
     metrics: str = _setting(
         "log",
@@ -149,7 +149,7 @@ class Settings:
         """Make settings from the environment and arguments.
 
         Raises:
-            ConfigurationError: an unknown argument or `OFFPOLL_*` variable, or a value of the wrong type or out of range; it names it.
+            ConfigurationError: an unknown argument or `OFFPOLL_*` variable, or a value that is wrong or out of range. The message names it.
         """
         known = {each.name: each.name for each in fields(cls)}
         for name in arguments.keys() - known:

@@ -154,7 +154,7 @@ class TestOnTheEmbeddedAws:
         for command in (("deploy", "shop:app"), ("destroy", "--delete-data")):
             ended = offpoll(*command, "--stack", stack, "--yes", **here)
             assert ended.code == 2
-            assert f"stack {stack} was not made by offpoll, and is left alone" in ended.err
+            assert f"stack {stack} was not made by offpoll, so offpoll leaves it alone" in ended.err
         assert cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
 
     def test_interrupted_while_building(self, offpoll: Run, here: dict[str, str], stack: str, monkeypatch: pytest.MonkeyPatch) -> None:

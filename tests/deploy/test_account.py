@@ -49,7 +49,7 @@ def test_the_region_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_region() -> None:
     """The error gives an example."""
-    with pytest.raises(ConfigurationError, match="no region: give --region, for example --region eu-west-1"):
+    with pytest.raises(ConfigurationError, match="no region is set: pass --region, for example --region eu-west-1"):
         Account.find()
 
 

@@ -56,7 +56,7 @@ def test_a_stack_under_change(status: str) -> None:
 
 def test_another_owners_stack() -> None:
     """Our template would remove everything in it."""
-    with pytest.raises(ConfigurationError, match="not made by offpoll, and is left alone"):
+    with pytest.raises(ConfigurationError, match="not made by offpoll, so offpoll leaves it alone"):
         found("CREATE_COMPLETE", Parameters=[{"ParameterKey": "App", "ParameterValue": "x"}]).check_deployable()
 
 

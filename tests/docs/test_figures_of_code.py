@@ -84,9 +84,7 @@ FIGURES = {
         f"In other trouble it does so after {polling.IN_TROUBLE_AFTER}, if the API could help",
         f"tries the store first, for {polling.PROBE_TIMEOUT:g} s at most",
         f"Polls are {word(polling.API_SLOWDOWN)} intervals apart, and at least {polling.API_INTERVAL:g} s",
-        f"| `timeout` of `wait`, `poll`, `wait_all` | {default(Client.wait, 'timeout'):g} s, None for ever |".replace(
-            "for ever", "forever"
-        ),
+        f"| `timeout` of `wait`, `poll`, `wait_all` | {default(Client.wait, 'timeout'):g} s, None forever |",
         f"| `request_timeout` | {default(Client, 'request_timeout'):g} s |",
         f"| `retry_timeout` | {default(Client, 'retry_timeout'):g} s |",
         f"no request outlasts the wait by more than {says(flows.LAST_LOOK, 1, 'a second')}",

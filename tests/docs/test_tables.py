@@ -31,7 +31,7 @@ def test_what_is_generated_is_current(tool: str, rewrite: str, monkeypatch: pyte
 
 def test_every_room_has_a_paragraph() -> None:
     """Whatever stands in `src/offpoll` is in architecture.md, and what is named there stands there."""
-    rooms = page("docs/architecture.md").partition("## The rooms")[2].partition("## Tests and proofs")[0]
+    rooms = page("docs/architecture.md").partition("## The parts")[2].partition("## Tests and proofs")[0]
     told = set(re.findall(r"`([a-z_0-9/]+)`", rooms.partition("### Inside")[0]))
     source = ROOT / "src/offpoll"
     there = {f"{path.stem}/" if path.is_dir() else path.stem for path in source.iterdir() if path.suffix in {"", ".py"}}

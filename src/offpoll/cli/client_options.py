@@ -30,8 +30,8 @@ Proxy: TypeAlias = Annotated[
 Ca: TypeAlias = Annotated[
     str | None, typer.Option(metavar="FILE", help="Certificate authorities (PEM) to trust besides the system's.", show_default=False)
 ]
-Timeout: TypeAlias = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait; `inf` for ever.")]
-AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, however it ends.")]
+Timeout: TypeAlias = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait; `inf` for no limit.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, however the operation ends.")]
 
 
 def headers_of(given: Sequence[str] | None) -> dict[str, str] | None:
@@ -47,7 +47,7 @@ def headers_of(given: Sequence[str] | None) -> dict[str, str] | None:
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon or not name.strip():
-            raise ConfigurationError("a header is 'NAME: VALUE', as 'Authorization: Bearer …'")
+            raise ConfigurationError("a header is 'NAME: VALUE', for example 'Authorization: Bearer …'")
         headers[name.strip()] = value.strip()
     return headers or None
 

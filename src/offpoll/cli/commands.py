@@ -45,7 +45,7 @@ def _show(version: bool) -> None:
 
 @app.callback()
 def _offpoll(version: Annotated[bool, typer.Option("--version", callback=_show, is_eager=True, help="Show the version.")] = False) -> None:
-    """Take the options that stand before a command."""
+    """Read the options that stand before a command."""
 
 
 for command in (new, dev, submit, wait, serve, work, inspect, resubmit, stats, config, deploy, destroy):

@@ -12,10 +12,10 @@ import typer
 __all__ = ["config"]
 
 
-def config(json_: Annotated[bool, typer.Option("--json", help="A JSON array: name, variable, value, source, doc.")] = False) -> None:
+def config(json_: Annotated[bool, typer.Option("--json", help="Print a JSON array: name, variable, value, source, doc.")] = False) -> None:
     """Show each setting: its value (secrets masked), where the value came from, and what the setting does.
 
-    Settings are `OFFPOLL_*` variables in the environment. An unknown one, or an unusable value, ends this with exit code 2.
+    Settings are `OFFPOLL_*` variables in the environment. An unknown variable, or an unusable value, ends the command with exit code 2.
 
     Example: `OFFPOLL_LEASE=30 offpoll config --json | jq '.[] | select(.source != "default")'`
     """

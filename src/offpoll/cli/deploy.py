@@ -48,7 +48,7 @@ def deploy(
             "--parameter",
             "-p",
             metavar="NAME=VALUE",
-            help="A template parameter, as `WorkerTimeout=300`. Repeatable.",
+            help="A template parameter, such as `WorkerTimeout=300`. Repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -69,13 +69,15 @@ def deploy(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change without changing it.")] = False,
     yes: Yes = False,
-    json_: Annotated[bool, typer.Option("--json", help="A JSON object: stack, region, account, status, changes, outputs, zip.")] = False,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object: stack, region, account, status, changes, outputs, zip.")
+    ] = False,
 ) -> None:
     """Deploy to AWS, or update a deployment: API Gateway, three Lambda functions, SQS, DynamoDB and the documents' bucket.
 
     Run it in the app's folder. The functions' zip gets the app's files, this offpoll and the packages in `requirements.txt`, as wheels for
     Lambda's Python and architecture: 3.13 and arm64, unless you pass `-p Runtime=python3.12 -p Architecture=x86_64`. The command
-    shows all changes before it makes any, and updates workers before the API. Without anything new it changes nothing.
+    shows all changes before it makes any, and updates workers before the API. If nothing is new, it changes nothing.
 
     docs/deploy.md lists the parameters. A parameter that you do not pass keeps the stack's value. The command finds credentials as every
     AWS tool does: AWS_PROFILE, AWS_ACCESS_KEY_ID, AWS_REGION.
@@ -139,7 +141,7 @@ class _Done:
 
 
 def _plan(display: Display, reference: str, *, stack: str, region: str | None, given: list[str], bucket: str | None) -> _Plan:
-    """Check everything that is checkable before anything is created."""
+    """Check everything that can be checked before anything is created."""
     from offpoll.deploy.parameters import Template, check_limits, read_assignments
     from offpoll.settings import Settings
     from offpoll.wiring import load_app

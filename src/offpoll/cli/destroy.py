@@ -24,7 +24,7 @@ def destroy(
     stack: StackName,
     region: Region = None,
     delete_data: Annotated[
-        bool, typer.Option("--delete-data", help="Also delete documents, records, the secret and access logs. There is no way back.")
+        bool, typer.Option("--delete-data", help="Also delete documents, records, the secret and access logs. You cannot undo this.")
     ] = False,
     yes: Yes = False,
 ) -> None:
@@ -36,8 +36,8 @@ def destroy(
     `--delete-data` also deletes the data, now or when you repeat the command later (CloudFormation remembers a stack for 90 days), and
     empties buckets first. The functions' zips stay in their bucket.
 
-    Exit codes: 0 removed, or there was nothing to remove; 1 something could not be removed, and it says why; 2 refused before any change;
-    130 interrupted: it says what continues. You can safely repeat the command.
+    Exit codes: 0 removed, or there was nothing to remove; 1 something could not be removed (the message says why); 2 refused before any
+    change; 130 interrupted: the message says what continues. You can safely repeat the command.
 
     Example: `offpoll destroy --stack orders --region eu-west-1`
     """

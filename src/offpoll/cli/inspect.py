@@ -27,13 +27,13 @@ __all__ = ["inspect"]
 def inspect(
     operation_id: OperationId,
     app: Annotated[
-        str | None, typer.Argument(metavar="MODULE:APP", help="The app: it knows how many attempts the kind has.", show_default=False)
+        str | None, typer.Argument(metavar="MODULE:APP", help="The app, which knows how many attempts the kind has.", show_default=False)
     ] = None,
     *,
     owner: Owner = PUBLIC,
     repair: Annotated[bool, typer.Option("--repair", help="Publish the recorded outcome if the document does not show it.")] = False,
     show_result: Annotated[bool, typer.Option("--show-result", help="Show the result too. The command never shows inputs.")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="A JSON object, for scripts.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print a JSON object, for scripts.")] = False,
 ) -> None:
     """Show one operation: its document, its record, where its message must be, what it waits for, and whether document and record agree.
 

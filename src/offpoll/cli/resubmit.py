@@ -24,14 +24,14 @@ def resubmit(
     *,
     owner: Owner = PUBLIC,
     json_: Annotated[
-        bool, typer.Option("--json", help="A JSON object: operation_id, resubmit_of, kind, owner, status, created_at.")
+        bool, typer.Option("--json", help="Print a JSON object: operation_id, resubmit_of, kind, owner, status, created_at.")
     ] = False,
 ) -> None:
     """Submit a failed operation again: a new operation with the same input, kind and owner.
 
     A failed operation keeps its input until its record expires (14 days plus the longest timeout). It stays `failed` itself; the new
-    operation's document names it as `resubmit_of`. If you repeat the command, you get the same new operation. While that is `queued`, its
-    message is sent again, which is harmless. The failed operation's submitter does not learn of the new one: tell them its id.
+    operation's document names it as `resubmit_of`. If you repeat the command, you get the same new operation. While that is `queued`, the
+    command sends its message again, which is harmless. The failed operation's submitter does not learn of the new one: tell them its id.
 
     Prints the new id. Exit codes: 0 submitted, now or before; 1 refused (unknown, not failed, no input kept, or an input that the kind
     does not accept), or a dependency does not respond: repeat it; 2 usage or configuration, also if MODULE:APP lacks the kind.

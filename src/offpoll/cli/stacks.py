@@ -35,13 +35,13 @@ StackName: TypeAlias = Annotated[
 ]
 Region: TypeAlias = Annotated[
     str | None,
-    typer.Option(metavar="REGION", help="AWS region, as `eu-west-1`; else AWS_REGION, or the profile's.", show_default=False),
+    typer.Option(metavar="REGION", help="AWS region, such as `eu-west-1`; by default AWS_REGION, or the profile's.", show_default=False),
 ]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 class Stage:
-    """How far a command has got. `left` says what an interruption would leave behind now."""
+    """How far a command has come. `left` says what an interruption would leave behind now."""
 
     def __init__(self) -> None:
         self.left = "nothing was changed"
@@ -68,7 +68,7 @@ def agree(question: str, *, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise ConfigurationError("nothing was changed, because nobody is here to ask: add --yes")
+        raise ConfigurationError("nothing was changed, because no terminal is there to ask: add --yes")
     return typer.confirm(question, err=True)
 
 

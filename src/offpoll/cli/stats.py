@@ -25,17 +25,18 @@ FEW = 30.0
 def stats(
     app: Reference,
     *,
-    json_: Annotated[bool, typer.Option("--json", help="A JSON object, for scripts. Times are seconds, shares 0 to 1.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print a JSON object, for scripts. Times are seconds, shares 0 to 1.")] = False,
 ) -> None:
     """Show for each kind how many operations ended, how long they take, and how many ended within their estimate.
 
     **inside** is the share of operations that ended between the earliest and the latest end in their 202. These are the 10 % and the 90 %
-    quantile, so 80 % is right. Less, with many *early*: operations got faster, or workers were added, within the last hour. Less, with many
-    *late*: slower, or fewer workers; this corrects itself within a few hundred completions. Much more: operations nearly always take the
-    same time.
+    quantile, so 80 % is right. A smaller share with many *early* means that operations got faster, or that you added workers, within the
+    last hour. A smaller share with many *late* means slower operations or fewer workers; it recovers within a few hundred completions. A
+    much larger share means that operations nearly always take the same time.
 
     Service times run from claim to decision. A completion counts half after an hour, or after a hundred newer ones of its kind. Workers
-    report every 10 s. Operations that were canceled, or rewritten by an earlier attempt, are not judged. Queue depths may lag by a minute.
+    report every 10 s. **inside** leaves out canceled operations, and those whose document an earlier attempt rewrote. Queue depths may lag
+    by a minute.
 
     It needs a worker's settings (see `offpoll config`) and permissions, and no secret.
 

@@ -13,8 +13,8 @@ __all__ = ["submit"]
 
 
 def submit(
-    url: Annotated[str, typer.Argument(metavar="URL", help="The API's address, as `https://api.example.com`.", show_default=False)],
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="The operation's kind, as `order`.", show_default=False)],
+    url: Annotated[str, typer.Argument(metavar="URL", help="The API's address, such as `https://api.example.com`.", show_default=False)],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="The operation's kind, such as `order`.", show_default=False)],
     *,
     data: Annotated[
         str, typer.Option("--data", "-d", metavar="JSON", help="The input: JSON, `@FILE`, or `-` for standard input.", show_default=False)
@@ -22,7 +22,7 @@ def submit(
     header: Headers = None,
     idempotency_key: Annotated[
         str | None,
-        typer.Option(metavar="KEY", help="The same key and input give the same operation, also tomorrow.", show_default=False),
+        typer.Option(metavar="KEY", help="The same key and input give the same operation, even days later.", show_default=False),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the operation, and print its result.")] = False,
     timeout: Timeout = 300.0,
@@ -30,13 +30,13 @@ def submit(
     ca: Ca = None,
     json_: AsJson = False,
 ) -> None:
-    """Submit an operation under an idempotency key, yours or a new one. While the API is unavailable, the request is repeated.
+    """Submit an operation under an idempotency key, yours or a new one. While the API is unavailable, the command repeats the request.
 
     Prints the operation's address, which `offpoll wait` accepts. `--json` prints the ticket instead; `offpoll wait` accepts a file with it.
     The ticket contains the status link, so keep it secret. With `--wait` it waits, and prints the same as `offpoll wait`.
 
     Exit codes: 0 accepted, with --wait succeeded; 1 failed; 2 usage or configuration; 3 canceled; 4 the time is up, the operation goes on;
-    5 the API refused; 6 no response, and it may have been accepted: repeat it with the shown key; 130 interrupted.
+    5 the API refused; 6 no response, but the API may have accepted it: repeat it with the key that is shown; 130 interrupted.
 
     Example: `offpoll submit http://127.0.0.1:8000 order -d '{"sku": "A1", "quantity": 2}' --wait`
 

@@ -42,7 +42,7 @@ def wait(
 
     Credentials go only to the API that the command line names: with `--header`, a ticket or a status link needs `--api` too.
 
-    `--json` prints one object instead, however it ends: outcome (succeeded, failed, canceled, timed_out, refused, unavailable),
+    `--json` prints one object instead, however the operation ends: outcome (succeeded, failed, canceled, timed_out, refused, unavailable),
     operation_id, kind, status, result, error, message, polls, api_requests, seconds.
 
     Exit codes: 0 succeeded; 1 failed; 2 usage, configuration, or an unreadable ticket; 3 canceled; 4 the time is up, the operation goes on;

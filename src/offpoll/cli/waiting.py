@@ -47,7 +47,7 @@ class Found:
 
     Attributes:
         ticket: None until there is one.
-        again: tells how to wait on, without any secret.
+        again: says how to go on waiting, without any secret.
     """
 
     def __init__(self, again: str) -> None:

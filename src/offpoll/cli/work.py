@@ -46,7 +46,7 @@ def work(
     processes: Annotated[
         int, typer.Option(min=0, help="Run handlers in this many child processes, one at a time in each: for handlers that hold the GIL.")
     ] = 0,
-    dead_letters: Annotated[bool, typer.Option(help="Also settle messages that the queue has given up.")] = True,
+    dead_letters: Annotated[bool, typer.Option(help="Also settle dead letters: messages that the queue has delivered too often.")] = True,
     log_level: LogLevel = "info",
 ) -> None:
     """Work on an app's operations until told to end.

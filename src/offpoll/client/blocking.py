@@ -34,7 +34,7 @@ class Client:
     One client per API serves a whole process: it is thread-safe if its arguments are.
 
     Args:
-        base_url: the API's address, as `https://api.example.com`.
+        base_url: the API's address, such as `https://api.example.com`.
         auth: credentials for the API, never sent anywhere else: a mapping of headers, `(user, password)`, or a callable that returns
             headers before every request.
         transport: sends the requests; the network by default. The client does not close a transport that you pass.
@@ -81,8 +81,8 @@ class Client:
         Args:
             kind: its kind, as the app names it.
             input: a JSON value, or an object with `model_dump(mode="json")`, such as a pydantic model.
-            idempotency_key: the same key and input give the same operation, also tomorrow and from elsewhere. By default the client makes
-                a key, so that a retry never submits twice.
+            idempotency_key: the same key and input give the same operation, even days later and from another process. By default the
+                client makes a key, so that a retry never submits twice.
 
         Raises:
             ApiError: the API refused, or this is not an offpoll API.
@@ -112,7 +112,7 @@ class Client:
 
         Args:
             ticket: the operation's.
-            timeout: seconds, None for ever. When it is over, the client polls once more.
+            timeout: seconds, None for no limit. When it is over, the client polls once more.
             on_update: called with every new status document, including the last.
             result_type: pydantic validates the result as this type; None for plain JSON.
 
@@ -160,7 +160,7 @@ class Client:
 
         Args:
             tickets: the operations'.
-            timeout: seconds for all of them together, None for ever. Unfinished operations then end with a `WaitTimeout`.
+            timeout: seconds for all of them together, None for no limit. Unfinished operations then end with a `WaitTimeout`.
             on_update: called with every new status document; its `id` names the operation. An error that it raises ends all waits.
             result_type: as for `wait`, for all of them.
             max_in_flight: most requests under way at once, each with a thread and a connection. With your own `transport` it is 1.

@@ -108,7 +108,7 @@ class Flows:
 
     def __post_init__(self) -> None:
         if not 0 <= self.retry_timeout < inf:
-            raise ConfigurationError(f"retry_timeout is seconds, at least 0 and not for ever: {self.retry_timeout}")
+            raise ConfigurationError(f"retry_timeout is seconds, at least 0 and finite, not {self.retry_timeout}")
 
     def submit(self, kind: str, body: bytes, *, key: str) -> Flow[Ticket]:
         """Submit an operation. A repeated request has the same key and body, so it cannot become a second operation.
@@ -154,7 +154,7 @@ class Flows:
             ConfigurationError: `timeout` is negative, or not a number.
         """
         if timeout is not None and not timeout >= 0:
-            raise ConfigurationError(f"timeout is seconds, at least 0, or None for ever: {timeout}")
+            raise ConfigurationError(f"timeout is seconds, at least 0, or None for no limit, not {timeout}")
         start = self.monotonic()
         deadline = None if timeout is None else start + timeout
         polling = Polling(ticket=ticket, base_url=self.base_url, random=self.random)
@@ -238,7 +238,7 @@ class Flows:
             if isinstance(reply, Response):
                 backoff += reply.retry_after or 0
             if self.monotonic() + backoff > deadline:
-                raise ApiUnavailable(f"the API did not do it within {self.retry_timeout:g} s; last, {_words(reply)}")
+                raise ApiUnavailable(f"the API did not answer usefully within {self.retry_timeout:g} s; at last, {_words(reply)}")
             yield Wait(seconds=backoff)
         raise AssertionError("count() does not end")
 

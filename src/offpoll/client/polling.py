@@ -11,7 +11,7 @@
                                       operation's document, a redirect
 
 The last three are troubles. The client follows up the 1st, 2nd, 4th and 8th in a row, and the 16th raises. So it never asks a broken store
-or API without a pause, or for ever.
+or API without a pause, or without end.
 
 Fallback: if the client cannot reach the store (3 polls in a row without a response, 10 with an outage's, or 4 troubles while the API
 helps), only the API is left. Every poll then asks the store and after it the API. Polls are four times further apart, and at least ten

@@ -56,7 +56,7 @@ class RequestGuard:
                 f"an API's address is http(s)://host[:port][/path], without user, query or fragment: {self.base_url!r}"
             )
         if not 0 < self.request_timeout < inf:
-            raise ConfigurationError(f"request_timeout is seconds, more than 0 and not for ever: {self.request_timeout}")
+            raise ConfigurationError(f"request_timeout is seconds, more than 0 and finite, not {self.request_timeout}")
 
     async def complete_async(self, fetch: Fetch) -> Fetch:
         """Complete a request as `complete` does; the `auth` callable may be async."""

@@ -1,6 +1,6 @@
 """Schedules many waits: which is due next, and how each ended.
 
-Due waits come from one heap, so that a wait needs no task, thread or timer of its own. The schedule does no I/O: `driver_async` and
+Due waits come from one heap, so that no wait needs its own task, thread or timer. The schedule does no I/O: `driver_async` and
 `driver_blocking` send its requests, up to a limit at once, and give the replies back.
 """
 
@@ -120,5 +120,5 @@ def capped(max_in_flight: Any) -> int:
         ConfigurationError: it is not a whole number, or less than 1.
     """
     if not isinstance(max_in_flight, int) or max_in_flight < 1:
-        raise ConfigurationError(f"max_in_flight is a whole number, at least 1: {max_in_flight!r}")
+        raise ConfigurationError(f"max_in_flight is a whole number, at least 1, not {max_in_flight!r}")
     return max_in_flight

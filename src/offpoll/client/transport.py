@@ -153,7 +153,7 @@ def _proxy(address: str) -> ProxyBuilder:
             return ProxyBuilder.all(address)
     except ValueError:
         pass  # raised below without the address, which may contain a password
-    raise ConfigurationError("proxy is an address, as http://proxy.example.com:3128 or http://user:password@proxy.example.com:3128")
+    raise ConfigurationError("proxy is an address, such as http://proxy.example.com:3128 or http://user:password@proxy.example.com:3128")
 
 
 def _certificates(ca: Ca) -> bytes:

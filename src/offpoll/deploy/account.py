@@ -57,7 +57,7 @@ class Account:
 
         session, region = Session(), region or find_region(os.environ)
         if not region:
-            raise ConfigurationError("no region: give --region, for example --region eu-west-1, or set AWS_REGION")
+            raise ConfigurationError("no region is set: pass --region, for example --region eu-west-1, or set AWS_REGION")
         _check_region(session, region)
         return cls(id=_account_id(session, region), region=region, session=session)
 

@@ -1,6 +1,6 @@
 """The bucket that keeps the zips: one for all stacks of an account in a region, unless the user names another.
 
-It never takes another account's bucket for it, and never deletes a zip: CloudFormation returns to the previous one if an update fails.
+It never uses another account's bucket, and never deletes a zip: CloudFormation returns to the previous one if an update fails.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def build(project: Path, *, module: str, target: Target, requirements: Path | No
 
     Args:
         project: the folder with the app's module.
-        module: the app's module, as `orders`.
+        module: the app's module, such as `orders`.
         target: the functions' runtime and architecture.
         requirements: the app's requirements beside offpoll; None for none.
         into: a folder for the zip.

@@ -101,7 +101,7 @@ def read_assignments(given: list[str]) -> dict[str, str]:
 
 
 def check_limits(kinds: Iterable[Kind], *, worker_timeout: int, most_attempts: int) -> None:
-    """Refuse kinds that the stack cannot serve. A kind without a limit of its own gets the stack's.
+    """Refuse kinds that the stack cannot serve. A kind without its own limit gets the stack's.
 
     Args:
         kinds: the app's kinds, as registered.

@@ -67,7 +67,7 @@ class Stack:
             )
         if self.status in _STUCK:
             raise ConfigurationError(
-                f"stack {self.name} is in {self.status}{why}: an update failed and could not be taken back. Remove the cause, then "
+                f"stack {self.name} is in {self.status}{why}: an update failed and could not be rolled back. Remove the cause, then "
                 f"aws cloudformation continue-update-rollback --stack-name {self.name}, and deploy again"
             )
         if self.status.endswith("_IN_PROGRESS") and not self.is_new:
@@ -80,7 +80,7 @@ class Stack:
             ConfigurationError: it is not offpoll's.
         """
         if not self.is_ours and not self.is_new:
-            raise ConfigurationError(f"stack {self.name} was not made by offpoll, and is left alone: choose another name")
+            raise ConfigurationError(f"stack {self.name} was not made by offpoll, so offpoll leaves it alone: choose another name")
 
 
 def is_stack_name(name: str) -> bool:

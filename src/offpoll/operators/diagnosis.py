@@ -130,7 +130,7 @@ def advice(
     if document is None or document.status == Status.QUEUED:  # then a repeated submit sends a message
         return "if its message was never sent, or is lost, the client sends it again: the same POST with the same Idempotency-Key and body"
     if no_message:
-        return "its message seems to be lost, and no worker goes on without one: cancel it at the API, or mend and send a parked message"
+        return "its message seems to be lost, and no worker goes on without one: cancel it at the API, or fix and send a parked message"
     return ""
 
 

@@ -87,7 +87,7 @@ class DeadLetters:
             await self._settle_by_record(delivery, message, kind)
 
     async def _expired(self, delivery: Delivery, message: Message) -> bool:
-        """Decide an operation of an unknown kind if it is older than its window, and tell whether that was so.
+        """Decide an operation of an unknown kind if it is older than its window. Tell whether it was.
 
         A worker that knows the kind could only do the same. Without this, the queue would drop the message and nobody would know.
         """

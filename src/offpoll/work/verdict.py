@@ -48,7 +48,7 @@ class Decided:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GiveUp:
-    """No worker holds it and none may begin it: decide this outcome, if the guard still holds."""
+    """No worker holds it, and no worker may begin it: decide this outcome, if the guard still holds."""
 
     outcome: Outcome
     guard: Idle

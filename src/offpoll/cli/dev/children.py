@@ -26,7 +26,7 @@ MAX_LINE = 1 << 20
 
 
 class ChildEnded(OffpollError):  # noqa: N818 - named by what happened, like OperationFailed
-    """A process ended that should have kept running.
+    """A process ended although it should have kept running.
 
     Attributes:
         code: its exit code.

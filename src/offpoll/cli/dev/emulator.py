@@ -33,7 +33,7 @@ _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "SYSTEMROOT", "VIRTUAL_ENV", "PY
 
 
 def require() -> None:
-    """Check that the modules are there which `dev` needs besides the server.
+    """Check that the modules that `dev` needs besides the server are installed.
 
     Raises:
         ModuleNotFoundError: an extra is not installed.

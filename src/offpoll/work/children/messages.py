@@ -43,7 +43,7 @@ class ChildSetup:
     """Tells a child how to load the app.
 
     Attributes:
-        reference: names the app, as `orders:app`.
+        reference: names the app, such as `orders:app`.
         load: loads it. A module-level function, because the child imports it by name.
         result_limit: bytes.
         log_level: of the root logger.

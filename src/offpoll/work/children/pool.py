@@ -36,7 +36,7 @@ class ChildPool:
     A worker should take as many operations at once as there are children: more would hold claims and wait.
 
     Args:
-        reference: names the app, as `orders:app`.
+        reference: names the app, such as `orders:app`.
         load: loads the app in the child. A module-level function.
         processes: how many children.
         result_limit: bytes.
@@ -117,7 +117,7 @@ class ChildPool:
         return conclusion(job, handling)
 
     async def vacated(self, job: Job) -> None:
-        """Wait for the death of the child that was killed because of the job; otherwise no part of the job still runs."""
+        """Wait until the child that was killed because of the job is dead. No other part of the job can still run."""
         child = self._killed.pop(job.token, None)
         if child is not None:
             await asyncio.wait({child.gone})
