@@ -85,9 +85,6 @@ def _code(found: Inspection) -> int:
     return 0 if not found.faults and found.agreement is not None and found.agreement.agree else FAILED
 
 
-# --- for scripts ----------------------------------------------------------------------------------
-
-
 def _fields(found: Inspection, *, show_result: bool) -> dict[str, Any]:
     document = None if found.document is None else found.document.to_dict()
     if document is not None and not show_result:
@@ -147,9 +144,6 @@ def _instant(instant: datetime | None) -> str | None:
     from offpoll.instant import to_wire
 
     return None if instant is None else to_wire(instant)
-
-
-# --- for people -----------------------------------------------------------------------------------
 
 
 def _lines(found: Inspection, *, show_result: bool) -> Iterator[str]:

@@ -69,9 +69,6 @@ async def _look(reference: str) -> Stats:
         await own.close()
 
 
-# --- for scripts ----------------------------------------------------------------------------------
-
-
 def _fields(found: Stats) -> dict[str, Any]:
     from offpoll.instant import to_wire
 
@@ -105,9 +102,6 @@ def _depth(depth: Depth) -> dict[str, int]:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
-
-
-# --- for people -----------------------------------------------------------------------------------
 
 
 def _lines(found: Stats) -> Iterator[str]:

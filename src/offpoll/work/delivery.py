@@ -146,8 +146,6 @@ class DeliveryProcessor:
                 await job.close()
             await self._give_back(delivery, seconds=GIVE_BACK)
 
-    # --- the steps -------------------------------------------------------------------------------
-
     async def _work(self, job: Job) -> None:
         operation_id, begun = job.message.submission.operation_id, self.ambient.monotonic()
         verdict = await self.outage.through(

@@ -126,8 +126,6 @@ class RecordsRaces(Running):
         assert winner == self._stored(records, submission)
         assert all(record == winner for record in _records(updates))
 
-    # --- steps ---------------------------------------------------------------------------------
-
     def _claimed(self, records: Records, submission: Submission, expires_at: datetime, *, lease: float) -> None:
         update = self.run(records.claim(submission, seen=0, token=OLD.token, lease=lease, expires_at=expires_at))
         assert update.applied

@@ -93,8 +93,6 @@ class ChildPool:
             await asyncio.wait(self._keeping)
         await asyncio.gather(*(child.end() for child in self._children.values()))
 
-    # --- the runner ------------------------------------------------------------------------------
-
     async def run(self, job: Job) -> Ended | Errored | Stopped:
         """Run a claimed job's handler in the next free child."""
         loop, stopping = asyncio.get_running_loop(), asyncio.Event()
@@ -154,8 +152,6 @@ class ChildPool:
                 handling.cancel()
                 child.kill()
         return handling
-
-    # --- the children ----------------------------------------------------------------------------
 
     def _free(self, child: ChildProcess) -> None:
         self._idle.append(child)
