@@ -55,9 +55,6 @@ class DeliveryProcessor:
     """Takes deliveries through the protocol.
 
     Args:
-        kinds: by name.
-        claimer: claims operations, each for its lease.
-        jobs: the heartbeat tends them.
         backoff: longest pause after the first attempt, seconds; each further attempt doubles it.
     """
 

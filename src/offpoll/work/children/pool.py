@@ -36,10 +36,8 @@ class ChildPool:
     A worker should take as many operations at once as there are children: more would hold claims and wait.
 
     Args:
-        reference: names the app, as `orders:app`.
-        load: loads the app in the child. A module-level function.
+        reference, load, result_limit: see `ChildSetup`.
         processes: how many children.
-        result_limit: bytes.
         monotonic: the clock of leases, seconds.
     """
 
