@@ -58,9 +58,6 @@ class ConfigurationError(OffpollError):
     """The operator has to fix something: a setting, a missing resource, or a handler that cannot be used."""
 
 
-# --- the caller's -----------------------------------------------------------------------------
-
-
 class RequestError(OffpollError):
     """A refused request. Nothing was created and nothing enqueued.
 
@@ -128,9 +125,6 @@ class KeyReused(RequestError, status=422, code="idempotency_key_reused", title="
     """The `Idempotency-Key` was used before with another body."""
 
 
-# --- dependencies -----------------------------------------------------------------------------
-
-
 class DependencyError(OffpollError):
     """An object store, a queue or a table did not do its job.
 
@@ -167,9 +161,6 @@ class DependencyRefused(DependencyError):
         self.code = code
 
 
-# --- the protocol's own signals ---------------------------------------------------------------
-
-
 class Conflict(OffpollError):
     """A conditional write found another state than it expected."""
 
@@ -184,9 +175,6 @@ class DocumentChanged(Conflict):
 
 class DigestMismatch(Conflict):
     """The stored document has another digest than the record. It belongs to another input: leave it alone."""
-
-
-# --- messages and documents -------------------------------------------------------------------
 
 
 class MessageError(OffpollError):
@@ -213,9 +201,6 @@ class MalformedDocument(OffpollError):
     """These bytes are not a status document that this version can read."""
 
 
-# --- the handler's ----------------------------------------------------------------------------
-
-
 class Fail(OffpollError):
     """Raise it in a handler: the operation has failed for good, and another attempt will not help.
 
@@ -237,9 +222,6 @@ class HandlerStopped(BaseException):
 
     It derives from BaseException, as `asyncio.CancelledError` does, so that no `except Exception` around a step swallows it.
     """
-
-
-# --- the client's -----------------------------------------------------------------------------
 
 
 class ClientError(OffpollError):

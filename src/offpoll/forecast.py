@@ -164,8 +164,6 @@ class Forecast:
         estimate = Estimate(earliest=later(now, rest.earliest), mean=later(now, rest.mean), latest=later(now, rest.latest))
         return estimate, PollHint(not_before=later(due, after.first), interval=round(after.interval, 3))
 
-    # --- what it follows from ----------------------------------------------------------------------
-
     def _calculated(self, kind: str, depth: Depth, measured: _Measured, *, age_steps: int, lateness_weight: Weight) -> _Accepted:
         rest = _bounded(of_queued(self._wait(depth, measured, age_steps), self._histogram(kind, measured)))
         polls = plan(earliest=rest.earliest, mean=rest.mean, lateness_weight=lateness_weight)

@@ -1,9 +1,4 @@
-"""Counts for alarms and dashboards, beside the log. Counting is best effort and never fails its caller.
-
-Metrics       the protocol: `count`, and `observe` for measured values
-NoMetrics     counts nothing: the log has to suffice
-EmfMetrics    writes JSON lines in CloudWatch's embedded metric format, which CloudWatch Logs turns into metrics: no call, no permission
-"""
+"""Counts for alarms and dashboards, beside the log. Counting is best effort and never fails its caller."""
 
 from __future__ import annotations
 
@@ -74,7 +69,7 @@ class NoMetrics:
 
 
 class EmfMetrics:
-    """Writes each count and each value as one line in the embedded metric format.
+    """Writes each count and each value as a line that CloudWatch Logs turns into a metric: no call, no permission.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 

@@ -27,9 +27,6 @@ class Resubmitter:
     """Submits failed operations again.
 
     Args:
-        records, board: what is known about the failed operation.
-        submitter: accepts the new one.
-        kinds: by name.
         public_url: the API's address for links; if empty, the address to which the failed operation was submitted.
     """
 

@@ -26,11 +26,6 @@ _NO_CREDENTIALS = (
 def find_credentials(environ: Mapping[str, str], *, endpoints: Endpoints, clock: Callable[[], datetime] = utc_now) -> CredentialsProvider:
     """Return the provider of this process's credentials, without any I/O yet.
 
-    Args:
-        environ: the environment variables.
-        endpoints: gives STS's address, for web identities.
-        clock: the wall clock.
-
     Raises:
         ConfigurationError: only one of the two keys is set, or AWS_CREDENTIAL_EXPIRATION is not an instant.
     """

@@ -25,7 +25,6 @@ from offpoll.aws.items import (
     outcome_value,
     submission_values,
     table_calls,
-    table_remedies,
     text,
     ttl,
     whole_second,
@@ -49,29 +48,20 @@ _UNLEASED = f"{_UNDECIDED} AND #attempt = :seen AND (attribute_not_exists(#lease
 
 
 class DynamoRecords:
-    """A `records.Records` in a table.
-
-    Args:
-        wire: makes the calls.
-        endpoint: DynamoDB's address.
-        table: the table's name.
-        region: the table's region.
-    """
+    """A `records.Records` in a table."""
 
     def __init__(self, wire: Wire, *, endpoint: AwsEndpoint, table: str, region: str) -> None:
         self._table = table
         self._opening = f'{{"TableName":{quote(table)},'
-        self._calls = table_calls(wire, endpoint=endpoint, region=region)
+        self._calls = table_calls(wire, endpoint=endpoint, table=table, region=region)
         self._clock = StoreClock(wire.monotonic)
-        self._remedies = table_remedies(table, region)
 
     async def get(self, operation_id: str) -> Update:
         response = await self._calls.call_text("GetItem", f'{self._opening}"Key":{{"id":{text(operation_id)}}},"ConsistentRead":true}}')
-        if response.status != 200:
-            raise self._calls.service.refusal(response, self._remedies)
+        item = self._calls.accepted(response).get("Item")
         self._learn(response)
         now = self._clock.earliest()
-        record = self._record(response, self._calls.read(response).get("Item"), now)
+        record = self._record(response, item, now)
         return Update(applied=record is not None, record=record, at=now)
 
     async def claim(self, submission: Submission, *, seen: int, token: str, lease: float, expires_at: datetime) -> Update:
@@ -137,7 +127,7 @@ class DynamoRecords:
                 raise self._calls.service.unreadable(response)
             return Update(applied=True, record=record, at=self._clock.earliest())
         if response.fault.code != "ConditionalCheckFailedException":
-            raise self._calls.service.refusal(response, self._remedies)
+            raise self._calls.refusal(response)
         self._learn(response)
         now = self._clock.earliest()
         return Update(applied=False, record=self._record(response, self._calls.read(response).get("Item"), now), at=now)

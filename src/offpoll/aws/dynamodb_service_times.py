@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from offpoll.aws.endpoints import AwsEndpoint
-from offpoll.aws.items import table_calls, table_remedies, text, ttl
+from offpoll.aws.items import table_calls, text, ttl
 from offpoll.aws.wire import Wire
 from offpoll.errors import DependencyUnavailable
 from offpoll.estimate.history import Span, extended
@@ -49,9 +49,7 @@ class DynamoServiceTimes:
 
     Args:
         wire: makes the calls; its clock dates the items' expiry.
-        endpoint: DynamoDB's address.
         table: the name of the records' table.
-        region: the table's region.
         random: returns a number from 0 to 1, which picks this process's shard.
         token: returns a fresh token for each report.
     """
@@ -68,8 +66,7 @@ class DynamoServiceTimes:
     ) -> None:
         self._wire = wire
         self._table = table
-        self._calls = table_calls(wire, endpoint=endpoint, region=region)
-        self._remedies = table_remedies(table, region)
+        self._calls = table_calls(wire, endpoint=endpoint, table=table, region=region)
         self._shard = min(SHARDS - 1, int(random() * SHARDS))
         self._token = token
         self._seen: dict[str, tuple[str | None, tuple[Span, ...]]] = {}
@@ -84,7 +81,7 @@ class DynamoServiceTimes:
                 self._seen[kind] = token, spans
                 return
             if response.fault.code != "ConditionalCheckFailedException":
-                raise self._calls.service.refusal(response, self._remedies)
+                raise self._calls.refusal(response)
             self._seen[kind] = _token_and_spans(self._calls.read(response).get("Item"))
             if self._seen[kind][0] == token:
                 return
@@ -114,9 +111,7 @@ class DynamoServiceTimes:
     async def _read(self, kind: str, shard: int) -> Sequence[Span]:
         """Read one shard, not strongly consistently: that costs half, and service times are only a hint."""
         response = await self._calls.call_text("GetItem", self._key(kind, shard) + "}")
-        if response.status != 200:
-            raise self._calls.service.refusal(response, self._remedies)
-        item = self._calls.read(response).get("Item")
+        item = self._calls.accepted(response).get("Item")
         if not item:
             return ()
         try:

@@ -34,7 +34,6 @@ __all__ = [
     "outcome_value",
     "submission_values",
     "table_calls",
-    "table_remedies",
     "text",
     "ttl",
     "whole_second",
@@ -65,19 +64,16 @@ ATTRIBUTES = (
 Value = str
 
 
-def table_calls(wire: Wire, *, endpoint: AwsEndpoint, region: str) -> JsonCalls:
-    """Return what calls DynamoDB in a region."""
-    return JsonCalls(wire, AwsService("DynamoDB", name="dynamodb", region=region, endpoint=endpoint), target=_TARGET)
-
-
-def table_remedies(table: str, region: str) -> Mapping[str, str]:
-    """Return what the operator can do about an error, by its code."""
+def table_calls(wire: Wire, *, endpoint: AwsEndpoint, table: str, region: str) -> JsonCalls:
+    """Return what calls DynamoDB for the records' table."""
     grant = f"grant dynamodb:GetItem and dynamodb:UpdateItem on table {table}"
-    return {
+    remedies = {
         "ResourceNotFoundException": f"table {table} does not exist in region {region}: set OFFPOLL_RECORDS_TABLE or create it",
         "AccessDeniedException": grant,
         "ValidationException": f"table {table} must have the partition key `id` of type S and no sort key: check OFFPOLL_RECORDS_TABLE",
     }
+    service = AwsService("DynamoDB", name="dynamodb", region=region, endpoint=endpoint)
+    return JsonCalls(wire, service, target=_TARGET, remedies=remedies)
 
 
 def text(value: str) -> Value:

@@ -8,6 +8,7 @@ from typing import Any
 
 from offpoll.aws.service import AwsResponse, AwsService
 from offpoll.aws.wire import DEADLINE, TRY_TIMEOUT, Wire
+from offpoll.errors import DependencyRefused
 from offpoll.limits import encode
 
 __all__ = ["JsonCalls"]
@@ -20,10 +21,11 @@ class JsonCalls:
         wire: makes the calls.
         service: the service to call.
         target: the prefix of the verb in `x-amz-target`, as `AmazonSQS`.
+        remedies: what the operator can do about an error, by its code.
     """
 
-    def __init__(self, wire: Wire, service: AwsService, *, target: str) -> None:
-        self.service = service
+    def __init__(self, wire: Wire, service: AwsService, *, target: str, remedies: Mapping[str, str]) -> None:
+        self.service, self.remedies = service, remedies
         self._wire = wire
         self._target = target
         self._path = service.endpoint.path or "/"
@@ -44,6 +46,16 @@ class JsonCalls:
         return await self._wire.call(
             self.service, "POST", self._path, headers=headers, body=text.encode(), deadline=deadline, try_timeout=try_timeout
         )
+
+    def refusal(self, response: AwsResponse) -> DependencyRefused:
+        """Return the error for a refusal that repeating does not change."""
+        return self.service.refusal(response, self.remedies)
+
+    def accepted(self, response: AwsResponse) -> dict[str, Any]:
+        """Return a success's JSON object. Raises `refusal` for any other status, else as `read` does."""
+        if response.status != 200:
+            raise self.refusal(response)
+        return self.read(response)
 
     def read(self, response: AwsResponse) -> dict[str, Any]:
         """Return a response's JSON object.

@@ -46,10 +46,7 @@ class SqsQueue:
     """A `queue.Queue` on SQS.
 
     Args:
-        wire: makes the calls.
-        endpoint: SQS's address.
         url: the queue's URL. It only names the queue: requests go to `endpoint`, as in the SDKs.
-        region: the queue's region.
         setting: the variable that holds the URL, for error messages.
         visibility: how long a received message stays hidden, seconds; None for the queue's own setting.
     """
@@ -67,8 +64,8 @@ class SqsQueue:
         self._url, self._setting = url, setting
         self._opening = f'{{"QueueUrl":{quote(url)},'
         self._visibility = {} if visibility is None else {"VisibilityTimeout": _visibility(math.ceil(visibility))}
-        self._calls = JsonCalls(wire, AwsService("SQS", name="sqs", region=region, endpoint=endpoint), target="AmazonSQS")
-        self._remedies = _remedies(url, region, setting=setting)
+        service = AwsService("SQS", name="sqs", region=region, endpoint=endpoint)
+        self._calls = JsonCalls(wire, service, target="AmazonSQS", remedies=_remedies(url, region, setting=setting))
         self._sends = Batcher(
             one=self._send_one,
             many=lambda items: self._many("SendMessageBatch", items),
@@ -93,10 +90,8 @@ class SqsQueue:
             **self._visibility,
         }
         response = await self._calls.call("ReceiveMessage", fields, deadline=seconds + GRACE, try_timeout=seconds + GRACE)
-        if response.status != 200:
-            raise self._refusal(response)
         try:
-            return [_delivery(message) for message in self._calls.read(response).get("Messages") or ()]
+            return [_delivery(message) for message in self._calls.accepted(response).get("Messages") or ()]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise self._calls.service.unreadable(response) from error
 
@@ -108,10 +103,8 @@ class SqsQueue:
 
     async def depth(self) -> Depth:
         response = await self._calls.call("GetQueueAttributes", {"QueueUrl": self._url, "AttributeNames": list(DEPTH_ATTRIBUTES)})
-        if response.status != 200:
-            raise self._refusal(response)
         try:
-            attributes = self._calls.read(response)["Attributes"]
+            attributes = self._calls.accepted(response)["Attributes"]
             visible, in_flight, delayed = (int(attributes[name]) for name in DEPTH_ATTRIBUTES)
         except (KeyError, TypeError, ValueError) as error:
             raise self._calls.service.unreadable(response) from error
@@ -131,9 +124,7 @@ class SqsQueue:
 
     async def _send_one(self, item: _Members) -> None:
         response = await self._calls.call_text("SendMessage", f"{self._opening}{item}}}")
-        if response.status != 200:
-            raise self._refusal(response)
-        if "MessageId" not in self._calls.read(response):
+        if "MessageId" not in self._calls.accepted(response):
             raise self._calls.service.unreadable(response)
 
     async def _delete_one(self, item: _Members) -> None:
@@ -144,15 +135,13 @@ class SqsQueue:
 
     def _settle(self, response: AwsResponse) -> None:
         if response.status != 200 and not _is_gone(response.fault.code, response.fault.message):
-            raise self._refusal(response)
+            raise self._calls.refusal(response)
 
     async def _many(self, verb: str, items: Sequence[_Members]) -> Sequence[Exception | None]:
         """Make a batch call and return each entry's result."""
         entries = ",".join([f'{{"Id":"{number}",{item}}}' for number, item in enumerate(items)])
         response = await self._calls.call_text(verb, f'{self._opening}"Entries":[{entries}]}}')
-        if response.status != 200:
-            raise self._refusal(response)
-        fields = self._calls.read(response)
+        fields = self._calls.accepted(response)
         results: list[Exception | None] = [None] * len(items)
         try:
             reported = {int(entry["Id"]) for entry in fields.get("Successful") or ()}
@@ -172,12 +161,9 @@ class SqsQueue:
         if _is_gone(code, message):
             return None
         if entry.get("SenderFault"):
-            what = self._remedies.get(code, "one message of a batch was refused")
+            what = self._calls.remedies.get(code, "one message of a batch was refused")
             return DependencyRefused("SQS", f"{what} ({code}: {message})", code=code)
         return DependencyUnavailable("SQS", f"one message of a batch failed: {code}: {message}")
-
-    def _refusal(self, response: AwsResponse) -> DependencyRefused:
-        return self._calls.service.refusal(response, self._remedies)
 
 
 def _remedies(url: str, region: str, *, setting: str) -> Mapping[str, str]:

@@ -1,10 +1,4 @@
-"""`offpoll deploy`: deploys an app to AWS. It reports and asks; the package `offpoll.deploy` does the work.
-
-parameters, app, credentials, stack    are checked; nothing changes before the user agrees
-zip                                    is built here
-change set                             CloudFormation computes what would change; then comes the question
-upload, apply                          with a line for each resource
-"""
+"""`offpoll deploy`: deploys an app to AWS. It reports and asks; the package `offpoll.deploy` does the work."""
 
 from __future__ import annotations
 
@@ -106,7 +100,10 @@ def deploy(
         else:
             _agree(plan, proposal, yes=yes)
             status, outputs = "deployed", _applied(display, plan, archive, proposal, reached)
-    _report(display, _Done(plan=plan, archive=archive, proposal=proposal, status=status, outputs=outputs), as_json=json_)
+    if json_:
+        _print_json(plan, archive, proposal, status=status, outputs=outputs)
+    else:
+        _report(display, plan, outputs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,17 +124,6 @@ class _Plan:
         """Return a parameter's value after the deployment."""
         before = self.stack.parameters if self.stack else {}
         return self.template.value(parameter, given=self.given, before=before)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Done:
-    """A finished deployment."""
-
-    plan: _Plan
-    archive: Archive
-    proposal: Proposal
-    status: str
-    outputs: Mapping[str, str]
 
 
 def _plan(display: Display, reference: str, *, stack: str, region: str | None, given: list[str], bucket: str | None) -> _Plan:
@@ -268,24 +254,20 @@ def _what_now(name: str, status: str, proposal: Proposal) -> str:
     return f"Its rollback failed too: aws cloudformation continue-update-rollback --stack-name {name}"
 
 
-def _report(display: Display, done: _Done, *, as_json: bool) -> None:
-    plan, archive = done.plan, done.archive
-    if as_json:
-        zip_ = {
-            "bucket": plan.bucket.name,
-            "key": plan.bucket.key(archive, stack=plan.name),
-            "size": archive.size,
-            "unzipped": archive.unzipped,
-        }
-        names = ("action", "resource", "type", "replaces")
-        changes = [{name: getattr(change, name) for name in names} for change in done.proposal.changes]
-        fields = {"stack": plan.name, "region": plan.account.region, "account": plan.account.id, "status": done.status}
-        print(json.dumps({**fields, "changes": changes, "outputs": dict(done.outputs), "zip": zip_}, indent=2))
-        return
-    for name, value in sorted(done.outputs.items()):
+def _print_json(plan: _Plan, archive: Archive, proposal: Proposal, *, status: str, outputs: Mapping[str, str]) -> None:
+    key = plan.bucket.key(archive, stack=plan.name)
+    zip_ = {"bucket": plan.bucket.name, "key": key, "size": archive.size, "unzipped": archive.unzipped}
+    names = ("action", "resource", "type", "replaces")
+    changes = [{name: getattr(change, name) for name in names} for change in proposal.changes]
+    fields = {"stack": plan.name, "region": plan.account.region, "account": plan.account.id, "status": status}
+    print(json.dumps({**fields, "changes": changes, "outputs": dict(outputs), "zip": zip_}, indent=2))
+
+
+def _report(display: Display, plan: _Plan, outputs: Mapping[str, str]) -> None:
+    for name, value in sorted(outputs.items()):
         print(f"{name:<20} {value}")
-    if "ApiUrl" in done.outputs:
-        _show_call(display, plan, done.outputs["ApiUrl"])
+    if "ApiUrl" in outputs:
+        _show_call(display, plan, outputs["ApiUrl"])
 
 
 def _show_call(display: Display, plan: _Plan, url: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +20,6 @@ from offpoll.operation import PUBLIC
 if TYPE_CHECKING:
     from offpoll.operation import Record
     from offpoll.operators.inspection import Inspection
-    from offpoll.queue import Depth
 
 __all__ = ["inspect"]
 
@@ -85,9 +85,6 @@ def _code(found: Inspection) -> int:
     return 0 if not found.faults and found.agreement is not None and found.agreement.agree else FAILED
 
 
-# --- for scripts ----------------------------------------------------------------------------------
-
-
 def _fields(found: Inspection, *, show_result: bool) -> dict[str, Any]:
     document = None if found.document is None else found.document.to_dict()
     if document is not None and not show_result:
@@ -104,9 +101,9 @@ def _fields(found: Inspection, *, show_result: bool) -> dict[str, Any]:
         "record": None if found.record is None else _record(found.record, show_result=show_result),
         "message": {
             "implied": None if waits is None else waits.message,
-            "queue": _depth(found.queue),
-            "dead_letters": _depth(found.dead_letters),
-            "parking": _depth(found.parking),
+            "queue": found.queue and asdict(found.queue),
+            "dead_letters": found.dead_letters and asdict(found.dead_letters),
+            "parking": found.parking and asdict(found.parking),
         },
         "waits_for": None if waits is None else {"what": waits.what, "until": _instant(waits.until), "text": waits.text},
         "agree": None if agreement is None else agreement.agree,
@@ -139,17 +136,10 @@ def _record(record: Record, *, show_result: bool) -> dict[str, Any]:
     return fields
 
 
-def _depth(depth: Depth | None) -> dict[str, int] | None:
-    return None if depth is None else {"visible": depth.visible, "in_flight": depth.in_flight, "delayed": depth.delayed}
-
-
 def _instant(instant: datetime | None) -> str | None:
     from offpoll.instant import to_wire
 
     return None if instant is None else to_wire(instant)
-
-
-# --- for people -----------------------------------------------------------------------------------
 
 
 def _lines(found: Inspection, *, show_result: bool) -> Iterator[str]:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +15,6 @@ from offpoll.cli.options import Reference
 
 if TYPE_CHECKING:
     from offpoll.operators.stats import KindStats, Stats
-    from offpoll.queue import Depth
 
 __all__ = ["stats"]
 
@@ -70,18 +70,15 @@ async def _look(reference: str) -> Stats:
         await own.close()
 
 
-# --- for scripts ----------------------------------------------------------------------------------
-
-
 def _fields(found: Stats) -> dict[str, Any]:
     from offpoll.instant import to_wire
 
     return {
         "at": to_wire(found.at),
         "kinds": {name: _kind(each) for name, each in found.kinds.items()},
-        "queue": _depth(found.queue),
-        "dead_letters": _depth(found.dead_letters),
-        "parking": _depth(found.parking),
+        "queue": asdict(found.queue),
+        "dead_letters": asdict(found.dead_letters),
+        "parking": asdict(found.parking),
     }
 
 
@@ -91,24 +88,12 @@ def _kind(each: KindStats) -> dict[str, Any]:
         "completions_last_hour": round(each.completions),
         "completions_per_second": round(each.rate, 4),
         "service_time": {name: _rounded(getattr(each, name)) for name in ("p10", "p50", "p90", "mean")},
-        "ended": {
-            "inside": round(ended.inside, 2),
-            "early": round(ended.early, 2),
-            "late": round(ended.late, 2),
-            "inside_share": _rounded(ended.share),
-        },
+        "ended": {name: round(count, 2) for name, count in asdict(ended).items()} | {"inside_share": _rounded(ended.share)},
     }
-
-
-def _depth(depth: Depth) -> dict[str, int]:
-    return {"visible": depth.visible, "in_flight": depth.in_flight, "delayed": depth.delayed}
 
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
-
-
-# --- for people -----------------------------------------------------------------------------------
 
 
 def _lines(found: Stats) -> Iterator[str]:

@@ -1,16 +1,4 @@
-"""Runs a wait on the command line, from the ticket to the exit code.
-
-The exit codes of `offpoll submit` and `offpoll wait`:
-
-    0    succeeded (submit without --wait: accepted)
-    1    the operation failed
-    2    usage or configuration, or an unreadable ticket: no request was sent
-    3    the operation was canceled
-    4    the time is up; the operation goes on
-    5    the API refused, or is not an offpoll API
-    6    no response in time, after retries
-    130  interrupted; the operation goes on
-"""
+"""Runs a wait on the command line, from the ticket to the exit code (`exit_codes.BY_OUTCOME`)."""
 
 from __future__ import annotations
 

@@ -77,8 +77,6 @@ class Watch:
             self.updated(ticket.document)
             yield
 
-    # --- called by the client --------------------------------------------------------------------
-
     def requested(self, method: str, url: str, status: int) -> None:
         """Count a request."""
         self._asked[url] += 1
@@ -99,8 +97,6 @@ class Watch:
         """Note when the next poll is due."""
         self._poll_at = self._now() + seconds
         self._write()
-
-    # --- shown to the user -----------------------------------------------------------------------
 
     def _write(self) -> None:
         if self._news and self._lines and self.document is not None:

@@ -24,15 +24,7 @@ Perform: TypeAlias = Callable[[Event], Awaitable[Reply]]
 async def drive(
     schedule: WaitSchedule[Any], *, perform: Perform, on_update: OnUpdate | None, max_in_flight: int, news: asyncio.Event | None = None
 ) -> None:
-    """Give every wait its turns until all have ended.
-
-    Args:
-        schedule: the waits.
-        perform: performs one event of a wait, and returns its reply.
-        on_update: called with every new document; may be async.
-        max_in_flight: most requests under way at once.
-        news: set when waits have ended.
-    """
+    """Give every wait its turns until all have ended. `perform` returns an event's reply; `news` is set when waits have ended."""
     tasks: set[asyncio.Task[None]] = set()
     failed: list[BaseException] = []
     moved = asyncio.Event()

@@ -97,13 +97,7 @@ def drive(
 ) -> Iterator[tuple[int, WaitResult[Any]]]:
     """Give every wait its turns, and yield each finished one with its number.
 
-    Args:
-        schedule: the waits.
-        sender: sends their requests.
-        complete: adds timeout and credentials to a request.
-        noted: notes a request and its reply, and returns the reply.
-        on_update: called with every new document.
-        max_in_flight: most requests under way at once.
+    `complete` adds timeout and credentials to a request; `noted` notes it with its reply, and returns the reply.
     """
 
     def serve(number: int, event: Fetch | Shown | None) -> None:

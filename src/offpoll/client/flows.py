@@ -89,13 +89,7 @@ def new_key() -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flows:
-    """The operations of one client.
-
-    Args:
-        base_url: the API's address.
-        retry_timeout: how long to repeat a request while the API is unavailable, seconds.
-        random: returns numbers from 0 to 1.
-        monotonic: returns seconds that never go back.
+    """The operations of one client. Arguments are those of `Client`.
 
     Raises:
         ConfigurationError: `retry_timeout` is negative or infinite.

@@ -134,8 +134,6 @@ class Polling:
             seconds = self._next_pause()
         return self.document
 
-    # --- one poll --------------------------------------------------------------------------------
-
     def _look(self) -> Flow[None]:
         """Ask the store, and do what its response requires: at most four requests."""
         finding = yield from self._read_store()
@@ -262,8 +260,6 @@ class Polling:
         if document != self.document and document.rank >= self.document.rank:
             self.document = document
         return True
-
-    # --- when ------------------------------------------------------------------------------------
 
     def _first_pause(self, elapsed: float) -> float:
         """Return the seconds until the first poll: as the ticket asks, less the time since it came."""

@@ -55,9 +55,7 @@ class HttpTransport:
     """Sends requests over the network, by pyreqwest. Several threads may use it at once.
 
     Args:
-        proxy: address of a proxy for all requests, `http(s)://[user:password@]host[:port]`; None follows `HTTP_PROXY`, `HTTPS_PROXY` and
-            `NO_PROXY`.
-        ca: certificate authorities to trust besides the system's: the path of a PEM file, or its bytes.
+        proxy, ca: as for `Client`.
 
     Raises:
         ConfigurationError: `proxy` is not an address, or `ca` holds no certificates.

@@ -21,11 +21,9 @@ class Archive:
     """A packed folder.
 
     Attributes:
-        path: the zip.
         digest: 32 hex digits of the contents, not of the zip: another zlib release packs other bytes. Of bytecode only its presence counts:
             it follows from its source, but Python does not promise equal bytes.
         size, unzipped: bytes.
-        files: the number of files.
     """
 
     path: Path

@@ -84,15 +84,7 @@ def propose(
     given: Mapping[str, str],
     sleep: Callable[[float], None] = time.sleep,
 ) -> Proposal:
-    """Ask CloudFormation what a deployment would change.
-
-    Args:
-        cloudformation: a client.
-        name: the stack's name.
-        template: the template to deploy.
-        stack: the stack as it is now; None if there is none.
-        given: parameters to set; the others keep their values, or get their defaults.
-        sleep: waits.
+    """Ask CloudFormation what a deployment would change. Parameters that are not `given` keep their values, or get their defaults.
 
     Raises:
         ConfigurationError: CloudFormation, or a rule of the template, refuses the parameters.

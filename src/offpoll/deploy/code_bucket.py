@@ -22,7 +22,6 @@ class CodeBucket:
     """A bucket for zips.
 
     Attributes:
-        name: the bucket's name.
         ours: whether to create it if it is missing; not if the user named it.
         account: the account that must own it. Names are global, so another account may have this one.
     """

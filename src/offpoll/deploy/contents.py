@@ -60,12 +60,7 @@ def elf_machine(path: Path) -> int | None:
 
 
 def missing_modules(files: Iterable[Path], *, contents: Path) -> list[str]:
-    """Return the modules that the project imports and neither the zip nor Lambda has.
-
-    Args:
-        files: the project's files.
-        contents: the folder that becomes the zip.
-    """
+    """Return the modules that the project's files import and neither the zip's contents nor Lambda has."""
     available = {each.name.partition(".")[0] for each in contents.iterdir()} | sys.stdlib_module_names | _LAMBDA_HAS
     imported = {name for file in files if file.suffix == ".py" for name in _imports(file)}
     return sorted(imported - available)

@@ -24,14 +24,10 @@ class Event:
     """An event of a resource, or of the stack itself.
 
     Attributes:
-        id: unique.
         resource: the logical id; for the stack its name.
         name: the resource's name in AWS; empty before it exists.
-        type: as `AWS::S3::Bucket`.
-        status: as `CREATE_COMPLETE`.
+        type, status: as `AWS::S3::Bucket`, `CREATE_COMPLETE`.
         reason: why, if AWS says.
-        at: when it happened.
-        is_stack: whether it concerns the stack itself.
     """
 
     id: str
@@ -75,11 +71,8 @@ def follow(
     """Wait until CloudFormation's work on a stack ends.
 
     Args:
-        cloudformation: a client.
         stack_id: the stack's id; its name no longer finds it once it is deleted.
         after: the id of the last event before this work.
-        show: is called with each event.
-        sleep: waits.
 
     Raises:
         DependencyError: a call to CloudFormation failed. Its work continues.

@@ -62,14 +62,7 @@ class Package:
 
 
 def build(project: Path, *, module: str, target: Target, requirements: Path | None, into: Path) -> Package:
-    """Build the zip.
-
-    Args:
-        project: the folder with the app's module.
-        module: the app's module, such as `orders`.
-        target: the functions' runtime and architecture.
-        requirements: the app's requirements beside offpoll; None for none.
-        into: a folder for the zip.
+    """Build the zip into a folder. `module` is the app's, in the folder `project`; `requirements` are the app's beside offpoll.
 
     Raises:
         ConfigurationError: the zip would lack the module, have a file for another platform, or be too large.

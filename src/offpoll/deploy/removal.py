@@ -30,13 +30,7 @@ _GONE = frozenset({"404", "NoSuchBucket", "ResourceNotFoundException"})
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """A resource with data.
-
-    Attributes:
-        resource: its logical id.
-        kind: `bucket`, `table` or `secret`.
-        name: its name in AWS.
-    """
+    """A resource with data: its logical id, its kind (`bucket`, `table` or `secret`) and its name in AWS."""
 
     resource: str
     kind: str
@@ -48,12 +42,10 @@ def stored_in(cloudformation: Any, stack_id: str) -> list[Kept]:
     found: list[Kept] = []
     with speaking_to("CloudFormation"):
         for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_id):
-            resources = (
-                each for each in page["StackResourceSummaries"] if each["ResourceType"] in _DATA and each.get("PhysicalResourceId")
-            )
             found += [
                 Kept(resource=each["LogicalResourceId"], kind=_DATA[each["ResourceType"]], name=each["PhysicalResourceId"])
-                for each in resources
+                for each in page["StackResourceSummaries"]
+                if each["ResourceType"] in _DATA and each.get("PhysicalResourceId")
             ]
     return found
 
@@ -85,13 +77,7 @@ def operations_left(account: Account, outputs: Mapping[str, str]) -> int:
 
 
 def delete_data(account: Account, kept: Kept, *, show: Callable[[int], None]) -> bool:
-    """Delete a resource and all data in it. Return whether it still existed.
-
-    Args:
-        account: the account that owns it.
-        kept: the resource.
-        show: is called with the number of objects deleted so far.
-    """
+    """Delete a resource and all data in it. Return whether it still existed. `show` gets the number of objects deleted so far."""
     from botocore.exceptions import ClientError  # noqa: PLC0415 - takes 0.3 s
 
     with speaking_to(_DATA_SERVICE[kept.kind]):

@@ -1,11 +1,4 @@
-"""Reads a stack's state, parameters and outputs. Decides whether the stack can be changed, and whether offpoll may change it.
-
-no stack, REVIEW_IN_PROGRESS                    a deployment creates it
-…_COMPLETE, but not ROLLBACK_COMPLETE           a deployment updates it
-ROLLBACK_…, CREATE_FAILED, DELETE_FAILED        it never worked, and must be removed first
-UPDATE_…_FAILED                                 it works in part, and AWS must roll it back first
-…_IN_PROGRESS                                   somebody is changing it
-"""
+"""Reads a stack's state, parameters and outputs. Decides whether the stack can be changed, and whether offpoll may change it."""
 
 from __future__ import annotations
 
@@ -19,8 +12,6 @@ from offpoll.errors import ConfigurationError, OffpollError
 
 __all__ = ["Stack", "find_stack", "is_stack_name"]
 
-_REVIEW = "REVIEW_IN_PROGRESS"
-
 _NEVER_WORKED = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"})
 
 _STUCK = frozenset({"UPDATE_ROLLBACK_FAILED", "UPDATE_FAILED"})
@@ -32,9 +23,7 @@ class Stack:
 
     Attributes:
         name, id: the id still finds the stack after its deletion.
-        status: CloudFormation's word.
         reason: why it has this status, if AWS says.
-        parameters, outputs: by name.
         is_ours: whether it was made from offpoll's template.
     """
 
@@ -49,7 +38,7 @@ class Stack:
     @property
     def is_new(self) -> bool:
         """Whether it is only proposed so far."""
-        return self.status == _REVIEW
+        return self.status == "REVIEW_IN_PROGRESS"
 
     def check_deployable(self) -> None:
         """Refuse a stack that cannot be updated.

@@ -64,12 +64,9 @@ class Target:
 
 
 def missing_requirements(folder: Path, *, target: Target, requirements: Path | None) -> list[str]:
-    """Return the requirements, without their markers, that hold on the target and whose packages are not in a folder.
+    """Return the requirements, without their markers, that hold on the target and whose packages pip has not installed into a folder.
 
-    Args:
-        folder: the folder that pip has installed into.
-        target: the functions' runtime and architecture.
-        requirements: the project's requirements file. Lines that only pip can read (options, other files) are left to pip.
+    Lines of the project's requirements file that only pip can read (options, other files) are left to pip.
     """
     metadata = [HeaderParser().parsestr(path.read_text(encoding="utf-8")) for path in folder.glob("*.dist-info/METADATA")]
     installed = {canonicalize_name(each["Name"]) for each in metadata}

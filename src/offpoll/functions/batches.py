@@ -28,13 +28,7 @@ class BatchWork(Protocol):
 
 
 class QueueFunction:
-    """Consumes a queue's batches.
-
-    Args:
-        environment: runs the invocations.
-        queue: the queue that sends the batches.
-        work: processes each batch.
-    """
+    """Consumes a queue's batches."""
 
     def __init__(self, *, environment: Environment, queue: Queue, work: BatchWork) -> None:
         self._environment, self._queue, self._work = environment, queue, work

@@ -25,13 +25,7 @@ RESPOND_BEFORE = 0.5
 
 
 class HttpFunction:
-    """Answers HTTP events.
-
-    Args:
-        environment: runs the invocations.
-        endpoint: answers requests.
-        kinds: the names of the app's kinds.
-    """
+    """Answers HTTP events."""
 
     def __init__(self, *, environment: Environment, endpoint: Endpoint, kinds: Collection[str]) -> None:
         self._environment, self._endpoint, self._kinds = environment, endpoint, kinds

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
@@ -83,18 +82,8 @@ class _EntryPoints:
 
         kinds, dependencies = self._app.kinds(self._settings), self._dependencies
         environment = self._environment(self._app.running())
-        runner = InProcess(
-            state=environment.state,
-            threads=self._settings.concurrency,
-            result_limit=self._settings.result_limit,
-            monotonic=time.monotonic,
-        )
-        batches = BatchWorker(
-            kinds=kinds,
-            settings=self._settings,
-            dependencies=dependencies,
-            runner=runner,
-        )
+        runner = InProcess(state=environment.state, threads=self._settings.concurrency, result_limit=self._settings.result_limit)
+        batches = BatchWorker(kinds=kinds, settings=self._settings, dependencies=dependencies, runner=runner)
         return QueueFunction(environment=environment, queue=dependencies.queue, work=batches.work)
 
     def dead_letters(self) -> Function:

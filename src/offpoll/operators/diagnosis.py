@@ -134,9 +134,6 @@ def advice(
     return ""
 
 
-# --- a document, a record, or both ----------------------------------------------------------------
-
-
 def _document_alone(document: Document | None, now: datetime) -> Agreement:
     if document is None:
         return Agreement(agree=False, text="there is no such operation of this owner, or it is past its retention")
@@ -181,9 +178,6 @@ def _open(document: Document, record: Record) -> Agreement:
 
 def _forgotten(document: Document, now: datetime) -> bool:
     return document.expires_at is not None and document.expires_at <= now
-
-
-# --- what comes next -------------------------------------------------------------------------------
 
 
 def _decided(document: Document | None) -> Waiting:

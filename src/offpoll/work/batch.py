@@ -65,15 +65,7 @@ TimeLeft = Callable[[], float]
 
 
 class BatchWorker:
-    """Works on batches, one after the other.
-
-    Args:
-        kinds: by name.
-        settings: limits and concurrency. The time left replaces their lease.
-        dependencies: for the loop that this runs on.
-        runner: where handlers run.
-        ambient: clocks and randomness.
-    """
+    """Works on batches, one after the other. The time left to a batch replaces the settings' lease."""
 
     def __init__(
         self,
@@ -93,11 +85,6 @@ class BatchWorker:
 
     async def work(self, deliveries: Sequence[Delivery], *, queue: Queue, time_left: TimeLeft) -> None:
         """Work on a batch of operations. Messages that this does not delete from the queue come back.
-
-        Args:
-            deliveries: the received messages.
-            queue: deletes and hides them.
-            time_left: seconds until this process is killed.
 
         Raises:
             ConfigurationError: a kind's timeout is too long for the time left. Nothing has begun.
@@ -120,14 +107,7 @@ class BatchWorker:
 
 
 class DeadLetterBatchWorker:
-    """Settles batches of dead letters.
-
-    Args:
-        kinds: by name.
-        settings: the message window.
-        dependencies: for the loop that this runs on.
-        clock: the wall clock.
-    """
+    """Settles batches of dead letters."""
 
     def __init__(
         self,

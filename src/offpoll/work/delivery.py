@@ -54,9 +54,6 @@ class DeliveryProcessor:
     """Takes deliveries through the protocol.
 
     Args:
-        kinds: by name.
-        claimer: claims operations, each for its lease.
-        jobs: the heartbeat tends them.
         backoff: longest pause after the first attempt, seconds; each further attempt doubles it.
     """
 
@@ -144,8 +141,6 @@ class DeliveryProcessor:
             if job is not None:
                 await job.close()
             await self._give_back(delivery, seconds=GIVE_BACK)
-
-    # --- the steps -------------------------------------------------------------------------------
 
     async def _work(self, job: Job) -> None:
         operation_id, begun = job.message.submission.operation_id, self.ambient.monotonic()

@@ -94,13 +94,7 @@ class _News:
 
 
 class InProcess:
-    """Runs handlers in this process.
-
-    Args:
-        state: the value that the lifespan yielded.
-        threads, result_limit: see `HandlerCalls`.
-        monotonic: the clock of leases and timeouts.
-    """
+    """Runs handlers in this process. `state` is what the lifespan yielded; for the rest see `HandlerCalls`."""
 
     def __init__(self, *, state: Any, threads: int, result_limit: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._state = state

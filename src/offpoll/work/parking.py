@@ -24,8 +24,6 @@ class Parking:
     """Moves messages from a queue to the parking queue.
 
     Args:
-        queue: the source.
-        parking: the destination.
         records, board: end the operation, if the message's id is readable.
         lifetime: age at which a record counts as absent, seconds.
         metrics: counts parked messages; operators should set an alarm on that.

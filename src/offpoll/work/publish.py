@@ -35,10 +35,7 @@ class Publisher:
     """Writes the documents of running operations.
 
     Args:
-        board: where the documents are.
-        forecast: estimates ends and plans polls.
         max_updates: most publishes of one operation, over all its attempts; the document's revision counts them.
-        clock: the wall clock.
     """
 
     board: AsyncStatusBoard

@@ -31,13 +31,7 @@ class _Observed(NamedTuple):
 
 
 class ServiceTimesBuffer:
-    """Keeps the ends of operations since the last flush, and sums them up only then: one flush covers many ends.
-
-    Args:
-        service_times: where `flush` writes.
-        clock: the wall clock.
-        metrics: counts how right the estimates were.
-    """
+    """Keeps the ends of operations since the last flush, and sums them up only then: one flush covers many ends."""
 
     def __init__(self, service_times: ServiceTimes, *, clock: Callable[[], datetime], metrics: Metrics | None = None) -> None:
         self._service_times = service_times
@@ -48,13 +42,9 @@ class ServiceTimesBuffer:
         self._unwritten: dict[str, Span] = {}
 
     def observe(self, kind: str, seconds: float, *, promised: Estimate | None = None, finished_at: datetime | None = None) -> None:
-        """Note how long an operation took.
+        """Note how long an operation took from claim to decision.
 
-        Args:
-            kind: the operation's.
-            seconds: from claim to decision.
-            promised: the estimate that its submitter got; None if a later one has replaced it.
-            finished_at: when it ended.
+        `promised` is the estimate that its submitter got; None if a later one has replaced it.
         """
         self._observed.setdefault(kind, []).append(_Observed(self._clock(), seconds, *_judged(promised, finished_at)))
 

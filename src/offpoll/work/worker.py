@@ -33,12 +33,8 @@ class Worker:
     """Works on the operations of some kinds until it is told to end.
 
     Args:
-        kinds: by name.
-        settings: limits, lease, concurrency.
         dependencies: for the loop it runs on.
         heartbeat_dependencies: opens those of the loop that the heartbeat runs on.
-        heartbeat: where that is.
-        runner: where handlers run.
         dead_letters: whether it settles dead letters too.
         long_poll: seconds of one receive.
     """

@@ -37,17 +37,7 @@ or each required field one: Field(examples=[…])."""
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to start; checked before anything starts.
-
-    Attributes:
-        reference: names the app.
-        kinds: its kinds; the first is the example's.
-        settings: from the environment.
-        port: the API's.
-        data: folder for the secret and the log.
-        once: whether to end after the example.
-        example: whether to submit one.
-    """
+    """What to start; checked before anything starts. The command's arguments, and the app's kinds: the first is the example's."""
 
     reference: str
     kinds: list[Kind]

@@ -1,11 +1,4 @@
-"""Creates a service's resources in the embedded AWS, with the permissions of a real deployment:
-
-bucket          private, documents expire after `document_window`
-queue           messages live `message_window` and return after `lease`; after its attempts and five more receives: dead letters
-dead letters, parking    14 days
-records table   key `id`, TTL on `expires_at`
-user            the service's, with its own key and only the permissions in `policy`
-"""
+"""Creates a service's resources in the embedded AWS, with the permissions of a real deployment."""
 
 from __future__ import annotations
 
@@ -31,14 +24,7 @@ EMULATED_VERBS = ("SendMessageBatch", "DeleteMessageBatch", "ChangeMessageVisibi
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """The created resources.
-
-    Attributes:
-        endpoint: the embedded AWS.
-        bucket, table: their names.
-        queue_urls: operations, dead letters, parking.
-        access_key, secret_key: of the service's user.
-    """
+    """The created resources. `queue_urls`: operations, dead letters, parking; the keys are the service's user's."""
 
     endpoint: str
     bucket: str
@@ -65,13 +51,9 @@ class Resources:
 
 
 def make_resources(endpoint: str, *, settings: Settings, attempts: int, name: str = "offpoll") -> Resources:
-    """Create all resources. This takes about a second, mostly in boto3.
+    """Create all resources, their names beginning with `name`. This takes about a second, mostly in boto3.
 
-    Args:
-        endpoint: the embedded AWS.
-        settings: prefix, windows and lease.
-        attempts: the most that any kind has.
-        name: the prefix of all resources' names.
+    `attempts` is the most that any kind has.
     """
     import boto3
     from botocore.config import Config

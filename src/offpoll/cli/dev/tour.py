@@ -27,13 +27,7 @@ BAR = 20
 
 @dataclass(kw_only=True)
 class Tour:
-    """Shows one operation.
-
-    Args:
-        api: the API's address.
-        display: where to show it.
-        access_log: the lines of the API's log; it grows.
-    """
+    """Shows one operation. The API appends to `access_log` meanwhile."""
 
     api: str
     display: Display

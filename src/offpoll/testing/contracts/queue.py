@@ -19,10 +19,6 @@ class QueueContract(QueueRaces):
     """
 
     @pytest.fixture
-    def queue(self) -> Queue:
-        raise NotImplementedError("a subclass provides the queue")
-
-    @pytest.fixture
     def envelope(self) -> Envelope:
         """A message unlike any other."""
         return Envelope(body=f'{{"n":"{secrets.token_hex(8)} ü漢🙂"}}', attributes={"kind": "order", "owner": "ü 漢"})

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from offpoll.operation import Outcome, Status, Submission
+from offpoll.operation import Outcome, Record, Status, Submission
 from offpoll.records import Claim, Guard, Idle, Records, Undecided, Update
 from offpoll.testing.contracts.records_races import LAPSED, RecordsRaces
 from offpoll.testing.contracts.submissions import new_submission
@@ -20,10 +20,6 @@ TOLERANCE = 3.0
 class RecordsContract(RecordsRaces):
     """Subclass it and provide the fixture `records`. The races are part of it."""
 
-    @pytest.fixture
-    def records(self) -> Records:
-        raise NotImplementedError("a subclass provides the records")
-
     def test_absent(self, records: Records, submission: Submission) -> None:
         """An operation that nobody has claimed has no record."""
         update = self.run(records.get(submission.operation_id))
@@ -33,9 +29,7 @@ class RecordsContract(RecordsRaces):
     def test_first_claim(self, records: Records, submission: Submission, expires_at: datetime) -> None:
         """The first claim makes the record: every fact of the submission, attempt 1, the token, the lease."""
         update = self.run(records.claim(submission, seen=0, token="t1", lease=60.0, expires_at=expires_at))
-        assert update.applied
-        record = update.record
-        assert record is not None
+        record = _applied(update)
         assert record.submission == submission
         assert (record.attempt, record.token, record.outcome, record.finished_at, record.input) == (1, "t1", None, None, None)
         assert record.expires_at == expires_at
@@ -48,8 +42,7 @@ class RecordsContract(RecordsRaces):
         """Another producer may give no digest and no base URL."""
         bare = new_submission(digest=None, base_url="")
         update = self.run(records.claim(bare, seen=0, token="t1", lease=60.0, expires_at=expires_at))
-        assert update.record is not None
-        assert update.record.submission == bare
+        assert _applied(update).submission == bare
 
     def test_claim_of_a_live_lease(self, records: Records, submission: Submission, expires_at: datetime) -> None:
         """While a lease is live nobody else may claim; the refusal shows the current record."""
@@ -60,26 +53,21 @@ class RecordsContract(RecordsRaces):
 
     def test_claim_after_a_lapsed_lease(self, records: Records, submission: Submission, expires_at: datetime) -> None:
         """After a lapse the next attempt begins, but only for a caller that saw the current one. Facts stay as first recorded."""
-        first = self.run(records.claim(submission, seen=0, token="t1", lease=LAPSED, expires_at=expires_at)).record
-        assert first is not None
+        first = _applied(self.run(records.claim(submission, seen=0, token="t1", lease=LAPSED, expires_at=expires_at)))
         for seen in (0, 2):
             assert not self.run(records.claim(submission, seen=seen, token="t2", lease=60.0, expires_at=expires_at)).applied
         other = new_submission(operation_id=submission.operation_id)
         update = self.run(records.claim(other, seen=1, token="t2", lease=60.0, expires_at=expires_at + timedelta(days=1)))
-        assert update.applied
-        assert update.record is not None
-        assert (update.record.attempt, update.record.token) == (2, "t2")
-        assert update.record.submission == submission
-        assert (update.record.started_at, update.record.expires_at) == (first.started_at, first.expires_at)
+        record = _applied(update)
+        assert (record.attempt, record.token, record.submission) == (2, "t2", submission)
+        assert (record.started_at, record.expires_at) == (first.started_at, first.expires_at)
 
     def test_renew(self, records: Records, submission: Submission, expires_at: datetime) -> None:
         """The holder of the claim may renew it, even after its lease lapsed; nobody else may."""
         self.run(records.claim(submission, seen=0, token="t1", lease=LAPSED, expires_at=expires_at))
         for wrong in (Claim(attempt=1, token="t2"), Claim(attempt=2, token="t1"), Claim(attempt=0, token="t1")):
             assert not self.run(records.renew(submission.operation_id, held=wrong, lease=60.0)).applied
-        update = self.run(records.renew(submission.operation_id, held=Claim(attempt=1, token="t1"), lease=120.0))
-        assert update.applied
-        _lasts(update, 120.0)
+        _lasts(self.run(records.renew(submission.operation_id, held=Claim(attempt=1, token="t1"), lease=120.0)), 120.0)
 
     def test_renew_without_a_record(self, records: Records, submission: Submission) -> None:
         """A renewal never makes a record."""
@@ -96,9 +84,8 @@ class RecordsContract(RecordsRaces):
         held = Claim(attempt=1, token="t1")
         self.run(records.claim(submission, seen=0, token="t1", lease=60.0, expires_at=expires_at))
         update = self.run(records.release(submission.operation_id, held=held, backoff=600.0))
-        assert update.applied
-        assert update.record is not None
-        assert (update.record.token, update.record.attempt) == (None, 1)
+        record = _applied(update)
+        assert (record.token, record.attempt) == (None, 1)
         _lasts(update, 600.0)
         assert not self.run(records.renew(submission.operation_id, held=held, lease=60.0)).applied
         assert not self.run(records.release(submission.operation_id, held=held, backoff=0.0)).applied
@@ -109,9 +96,7 @@ class RecordsContract(RecordsRaces):
         self.run(records.claim(submission, seen=0, token="t1", lease=60.0, expires_at=expires_at))
         self.run(records.release(submission.operation_id, held=Claim(attempt=1, token="t1"), backoff=LAPSED))
         update = self.run(records.claim(submission, seen=1, token="t2", lease=60.0, expires_at=expires_at))
-        assert update.applied
-        assert update.record is not None
-        assert update.record.attempt == 2
+        assert _applied(update).attempt == 2
 
     @pytest.mark.parametrize(
         "outcome",
@@ -126,9 +111,7 @@ class RecordsContract(RecordsRaces):
         self.run(records.claim(submission, seen=0, token="t1", lease=60.0, expires_at=expires_at))
         failed = b'{"sku":"A1"}' if outcome.status is Status.FAILED else None
         update = self.run(records.decide(submission, outcome, guard=Claim(attempt=1, token="t1"), expires_at=expires_at, input=failed))
-        record = update.record
-        assert update.applied
-        assert record is not None
+        record = _applied(update)
         assert record.outcome == outcome
         assert (record.token, record.lease_until, record.input, record.attempt) == (None, None, failed, 1)
         assert record.finished_at is not None
@@ -182,19 +165,15 @@ class RecordsContract(RecordsRaces):
         for guard in guards:
             update = self.run(records.decide(submission, canceled, guard=guard, expires_at=expires_at))
             assert (update.applied, update.record) == (False, None)
-        update = self.run(records.decide(submission, canceled, guard=Idle(attempt=0), expires_at=expires_at))
-        assert update.applied
-        assert update.record is not None
-        assert update.record.submission == submission
-        assert (update.record.attempt, update.record.started_at, update.record.outcome) == (0, None, canceled)
-        assert (update.record.expires_at, update.record.lease_until) == (expires_at, None)
+        record = _applied(self.run(records.decide(submission, canceled, guard=Idle(attempt=0), expires_at=expires_at)))
+        assert record.submission == submission
+        assert (record.attempt, record.started_at, record.outcome) == (0, None, canceled)
+        assert (record.expires_at, record.lease_until) == (expires_at, None)
 
     def test_expired_record_counts_as_absent(self, records: Records, submission: Submission, expires_at: datetime) -> None:
         """An expired record counts as absent: for reads, in refusals, and for every guard but Idle(0)."""
         past = expires_at - timedelta(days=15)
-        update = self.run(records.claim(submission, seen=0, token="t1", lease=LAPSED, expires_at=past))
-        assert update.applied
-        assert update.record is not None
+        _applied(self.run(records.claim(submission, seen=0, token="t1", lease=LAPSED, expires_at=past)))
         held = Claim(attempt=1, token="t1")
         for verb in (
             records.get(submission.operation_id),
@@ -214,18 +193,24 @@ class RecordsContract(RecordsRaces):
         failed = Outcome(status=Status.FAILED, error={"code": "old", "message": "old"})
         self.run(records.decide(submission, failed, guard=Idle(attempt=0), expires_at=past, input=b"old"))
         bare = new_submission(operation_id=submission.operation_id, digest=None)
-        record = self.run(records.claim(bare, seen=0, token="t1", lease=60.0, expires_at=past)).record
-        assert record is not None
+        record = _applied(self.run(records.claim(bare, seen=0, token="t1", lease=60.0, expires_at=past)))
         assert record.submission == bare
         assert (record.outcome, record.finished_at, record.input, record.attempt) == (None, None, None, 1)
-        record = self.run(records.decide(submission, Outcome(status=Status.CANCELED), guard=Idle(attempt=0), expires_at=expires_at)).record
-        assert record is not None
+        canceled = Outcome(status=Status.CANCELED)
+        record = _applied(self.run(records.decide(submission, canceled, guard=Idle(attempt=0), expires_at=expires_at)))
         assert record.submission == submission
         assert (record.token, record.lease_until, record.started_at, record.attempt) == (None, None, None, 0)
 
 
-def _lasts(update: Update, seconds: float) -> None:
-    """Check that a lease ends `seconds` after the update."""
+def _applied(update: Update) -> Record:
+    """Return the record that an update made."""
+    assert update.applied
     assert update.record is not None
-    assert update.record.lease_until is not None
-    assert abs((update.record.lease_until - update.at).total_seconds() - seconds) <= TOLERANCE
+    return update.record
+
+
+def _lasts(update: Update, seconds: float) -> None:
+    """Check that an update made a lease which ends `seconds` after it."""
+    lease_until = _applied(update).lease_until
+    assert lease_until is not None
+    assert abs((lease_until - update.at).total_seconds() - seconds) <= TOLERANCE

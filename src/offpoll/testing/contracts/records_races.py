@@ -57,7 +57,7 @@ class RecordsRaces(Running):
         if seen:
             self._claimed(records, submission, expires_at, lease=LAPSED)
         updates = self.race(records.claim(submission, seen=seen, token="mine", lease=60.0, expires_at=expires_at) for _ in range(WRITERS))
-        assert _applied(updates) == 1
+        assert sum(update.applied for update in updates) == 1
         assert {(record.attempt, record.token) for record in _records(updates)} == {(seen + 1, "mine")}
 
     @pytest.mark.parametrize("guard", [OLD, Undecided(), Idle(attempt=1), Idle(attempt=0)], ids=["holder", "canceller", "lapsed", "absent"])
@@ -126,11 +126,8 @@ class RecordsRaces(Running):
         assert winner == self._stored(records, submission)
         assert all(record == winner for record in _records(updates))
 
-    # --- steps ---------------------------------------------------------------------------------
-
     def _claimed(self, records: Records, submission: Submission, expires_at: datetime, *, lease: float) -> None:
-        update = self.run(records.claim(submission, seen=0, token=OLD.token, lease=lease, expires_at=expires_at))
-        assert update.applied
+        assert self.run(records.claim(submission, seen=0, token=OLD.token, lease=lease, expires_at=expires_at)).applied
 
     def _stored(self, records: Records, submission: Submission) -> Record:
         record = self.run(records.get(submission.operation_id)).record
@@ -172,7 +169,3 @@ def _records(updates: Sequence[Update]) -> list[Record]:
     shown = [update.record for update in updates if update.record is not None]
     assert len(shown) == len(updates)
     return shown
-
-
-def _applied(updates: Sequence[Update]) -> int:
-    return sum(update.applied for update in updates)

@@ -49,12 +49,7 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(processName)s %(name)s: %(message)s"
 
 
 def serve(connection: socket.socket, setup: ChildSetup) -> None:
-    """Run a child process until the connection ends.
-
-    Args:
-        connection: to the parent.
-        setup: names the app.
-    """
+    """Run a child process until its connection to the parent ends."""
     _leave_signals_to_parent()
     os.set_inheritable(connection.fileno(), False)  # a program that a handler starts must not keep the connection open
     logging.basicConfig(level=setup.log_level, format=LOG_FORMAT)

@@ -36,10 +36,8 @@ class ChildPool:
     A worker should take as many operations at once as there are children: more would hold claims and wait.
 
     Args:
-        reference: names the app, such as `orders:app`.
-        load: loads the app in the child. A module-level function.
+        reference, load, result_limit: see `ChildSetup`.
         processes: how many children.
-        result_limit: bytes.
         monotonic: the clock of leases, seconds.
     """
 
@@ -92,8 +90,6 @@ class ChildPool:
         if self._keeping:
             await asyncio.wait(self._keeping)
         await asyncio.gather(*(child.end() for child in self._children.values()))
-
-    # --- the runner ------------------------------------------------------------------------------
 
     async def run(self, job: Job) -> Ended | Errored | Stopped:
         """Run a claimed job's handler in the next free child."""
@@ -154,8 +150,6 @@ class ChildPool:
                 handling.cancel()
                 child.kill()
         return handling
-
-    # --- the children ----------------------------------------------------------------------------
 
     def _free(self, child: ChildProcess) -> None:
         self._idle.append(child)

@@ -120,8 +120,6 @@ class ChildProcess:
         if not self._writer.is_closing():
             self._writer.write(pack(message))
 
-    # --- messages from the child -----------------------------------------------------------------
-
     async def _read(self) -> None:
         try:
             while True:
@@ -158,8 +156,6 @@ class ChildProcess:
         if not self._ready.done():
             self._ready.set_exception(ConfigurationError(f"{self._setup.reference} does not start in a child process: {why}"))
             self._ready.exception()  # mark it as retrieved: perhaps no caller waits for it
-
-    # --- the child's end -------------------------------------------------------------------------
 
     def _wait(self) -> None:
         """Wait for the process to exit, in a thread."""
