@@ -217,12 +217,12 @@ def _write(document: Document) -> str:
     """Write the JSON text field by field: this is most of what a submit computes."""
     created_at, estimate, poll, links = to_wire(document.created_at), document.estimate, document.poll, document.links
     updated_at = created_at if document.updated_at is document.created_at else to_wire(document.updated_at)
-    progress = document.progress
+    started_at, finished_at, progress = document.started_at, document.finished_at, document.progress
     return (
         f'{{"spec":{quote(document.spec)},"id":{quote(document.id)},"kind":{quote(document.kind)},"status":{quote(document.status)}'
         f',"done":{"true" if document.done else "false"},"revision":{document.revision},"attempt":{document.attempt}'
-        f',"created_at":"{created_at}","started_at":{_instant_text(document.started_at)}'
-        f',"updated_at":"{updated_at}","finished_at":{_instant_text(document.finished_at)},"progress":'
+        f',"created_at":"{created_at}","started_at":{"null" if started_at is None else _instant_text(started_at)}'
+        f',"updated_at":"{updated_at}","finished_at":{"null" if finished_at is None else _instant_text(finished_at)},"progress":'
         + ("null" if progress is None else f'{{"fraction":{encode(progress.fraction)},"message":{encode(progress.message)}}}')
         + ',"estimate":'
         + ("null" if estimate is None else _estimate_text(estimate))

@@ -35,7 +35,7 @@ def _constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-_decode = json.JSONDecoder(parse_constant=_constant).decode
+_decode = json.JSONDecoder(parse_constant=_constant).raw_decode
 _encode_text = encoder(ascii_only=False, sort_keys=True)
 
 
@@ -59,7 +59,10 @@ def _canonical(body: bytes) -> tuple[str, Any]:
         InvalidJSON: it is not JSON (RFC 8259), or nested too deeply to be read.
     """
     try:
-        value = _decode(body.decode())
+        text = body.decode().strip(" \t\r\n")
+        value, end = _decode(text)
+        if end != len(text):
+            raise json.JSONDecodeError("Extra data", text, end)
         return _encode(value), value
     except UnicodeDecodeError as error:
         raise InvalidJSON(f"The body is not UTF-8: {error.reason} at byte {error.start}.") from error

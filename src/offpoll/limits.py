@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from math import isfinite
 from typing import Any
 
@@ -119,6 +120,7 @@ def result_that_fits(result: str | None) -> Any:
     return None if result is None or len(result) > MAX_RESULT_BYTES else json.loads(result)
 
 
+@lru_cache(maxsize=64)  # a service has few addresses, and asks for each operation
 def base_url_that_fits(base_url: str) -> str:
     """Return an API's address, empty if it is too long for a document."""
     return base_url if _size(base_url) <= MAX_BASE_URL else ""

@@ -58,6 +58,10 @@ class Submitter:
     clock: Callable[[], datetime]
     random_bytes: Callable[[int], bytes]
     _deadlines: Deadlines = field(default_factory=Deadlines, init=False, repr=False)
+    _kept: timedelta = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_kept", timedelta(seconds=self.lifetime))
 
     async def submit(
         self,
@@ -107,9 +111,7 @@ class Submitter:
         message = Message(submission=submission, body=body, traceparent=traceparent, tracestate=tracestate)
         try:
             with TimeLimit(self._deadlines, DEADLINE, loop):
-                stored = await self._accept(
-                    message, estimate=estimate, poll=poll, expires_at=now + timedelta(seconds=self.lifetime), resubmit_of=resubmit_of
-                )
+                stored = await self._accept(message, estimate=estimate, poll=poll, expires_at=now + self._kept, resubmit_of=resubmit_of)
         except TimeoutError as error:
             raise DependencyUnavailable("submit", f"store and queue did not finish in {DEADLINE:g} s") from error
         return stored.document, submission.status_key

@@ -12,7 +12,6 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 from urllib.parse import quote
 
 from offpoll.aws.credentials import Credentials
@@ -88,13 +87,28 @@ class _Second:
         return found
 
 
-class _Shape(NamedTuple):
-    """The canonical headers of calls with the same header names: their parts, and the places of the values and of the payload's hash."""
+class _Shape:
+    """The canonical headers of calls with the same header names.
 
-    parts: list[str]
-    values: tuple[int, ...]
-    payloads: tuple[int, ...]
-    authorization: str
+    Args:
+        parts: fixed text and the places of values.
+        values, payloads: the places of the headers' values and of the payload's hash.
+        authorization: begins the header of that name.
+    """
+
+    __slots__ = ("_given", "_parts", "_values", "authorization", "payloads")
+
+    def __init__(self, parts: list[str], values: tuple[int, ...], payloads: tuple[int, ...], authorization: str) -> None:
+        self._parts, self._values, self.payloads, self.authorization = parts, values, payloads, authorization
+        self._given: tuple[str, ...] = ()
+
+    def filled(self, given: tuple[str, ...]) -> list[str]:
+        """Return the parts with these values. Most calls have the same ones as the call before."""
+        if given != self._given:
+            for place, value in zip(self._values, given, strict=True):
+                self._parts[place] = value
+            self._given = given
+        return self._parts.copy()
 
 
 class HeaderSigner:
@@ -143,9 +157,7 @@ class HeaderSigner:
         names = tuple(headers)
         shape = second.shapes.get(names) or second.shape(names, self._content_sha256)
         payload = _sha256(body).hexdigest() if body else EMPTY_SHA256
-        parts = shape.parts.copy()
-        for place, value in zip(shape.values, headers.values(), strict=True):
-            parts[place] = value
+        parts = shape.filled(tuple(headers.values()))
         for place in shape.payloads:
             parts[place] = payload
         canonical = f"{method}\n{path}\n{query}\n{''.join(parts)}"

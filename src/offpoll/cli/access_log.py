@@ -65,7 +65,7 @@ class AccessLog:
                 status, location = message["status"], _location(message.get("headers", ()))
             elif not message.get("more_body"):
                 written = True
-                self._write(_line(scope, status, location, time.perf_counter() - started))
+                self.answered(scope, status, location, time.perf_counter() - started)
             return send(message)
 
         try:
@@ -75,7 +75,16 @@ class AccessLog:
             raise
         finally:
             if not written:
-                self._write(_line(scope, status, location, time.perf_counter() - started))
+                self.answered(scope, status, location, time.perf_counter() - started)
+
+    def answered(self, scope: Scope, status: int, location: str, seconds: float) -> None:
+        """Write the line of a request."""
+        client = (scope.get("client") or ("-",))[0]
+        path = scope.get("raw_path") or scope["path"]
+        plain = isinstance(path, bytes) and not path.translate(None, _PLAIN)
+        path = (path.decode() if plain else quote(path, safe=_SAFE))[:500]
+        where = f" → {location.partition('?')[0]}" if location else ""
+        self._write(f'{client} "{scope["method"]} {path}" {status} {seconds * 1000:.1f} ms{where}')
 
 
 class Lines:
@@ -116,16 +125,5 @@ class Lines:
             pass  # the stream is closed, or its reader is gone: nobody is left to be told
 
 
-def _line(scope: Scope, status: int, location: str, seconds: float) -> str:
-    client = (scope.get("client") or ("-",))[0]
-    path = scope.get("raw_path") or scope["path"]
-    plain = isinstance(path, bytes) and not path.translate(None, _PLAIN)
-    path = (path.decode() if plain else quote(path, safe=_SAFE))[:500]
-    return f'{client} "{scope["method"]} {path}" {status} {seconds * 1000:.1f} ms{location and f" → {location}"}'
-
-
 def _location(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    for name, value in headers:
-        if name == b"location":
-            return value.decode("latin-1").partition("?")[0]
-    return ""
+    return next((value.decode("latin-1") for name, value in headers if name == b"location"), "")

@@ -47,6 +47,8 @@ def serve(
     """
     import uvicorn
 
+    from offpoll.cli.whole_answers import WholeAnswers
+
     configure(log_level)
     port = free_port(host, port)
     asyncio.run(_check(app))
@@ -58,6 +60,8 @@ def serve(
         uvicorn.run(
             "offpoll.cli.serve:make",
             factory=True,
+            interface="asgi3",
+            http=WholeAnswers,
             host=host,
             port=port,
             workers=workers,
@@ -74,12 +78,14 @@ def serve(
 def make() -> Any:
     """Make the ASGI application in one of the server's processes."""
     from offpoll.http.asgi import served
+    from offpoll.http.fast_path import FastPath
     from offpoll.wiring import async_connect, load_app
 
     configure(os.environ[_LEVEL])
     reference = os.environ[_REFERENCE]
-    api = served(async_connect(load_app(reference)), title=reference.partition(":")[0], started=settle)
-    return AccessLog(api, Lines(sys.stdout.buffer))
+    api, routes = served(async_connect(load_app(reference)), title=reference.partition(":")[0], started=settle)
+    log = AccessLog(api, Lines(sys.stdout.buffer))
+    return FastPath(log, routes, answered=log.answered)
 
 
 async def _check(reference: str) -> None:

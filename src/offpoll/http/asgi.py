@@ -82,10 +82,13 @@ def application(service: AsyncService, *, authorize: Authorize | None = None, ti
     return _api(service, authorize=authorize, title=title)
 
 
-def served(service: AsyncService, *, title: str, started: Callable[[], None]) -> AsgiApp:
-    """Return what `offpoll serve` serves: `application`, behind the fast path. `started` is called once its lifespan is entered."""
+def served(service: AsyncService, *, title: str, started: Callable[[], None]) -> tuple[AsgiApp, list[Route]]:
+    """Return what `offpoll serve` serves: `application`, and the routes for a fast path before it.
+
+    `started` is called once the app's lifespan is entered.
+    """
     api = _api(service, title=title, started=started)
-    return FastPath(api, api.raw_routes())
+    return api, api.raw_routes()
 
 
 def _api(service: AsyncService, *, authorize: Authorize | None = None, title: str, started: Callable[[], None] = lambda: None) -> _Api:

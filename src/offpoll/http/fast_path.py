@@ -8,6 +8,8 @@ A framework's layers and its router cost as much as accepting an operation does 
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +18,15 @@ from typing import Any, TypeAlias
 from offpoll.exchange import Response
 from offpoll.http.endpoint import CLIENT_GONE, ClientGone, Endpoint, Request, too_large
 
-__all__ = ["AsgiApp", "FastPath", "Receive", "Route", "Scope", "Send", "request_of", "routes_of"]
+__all__ = ["Answered", "AsgiApp", "FastPath", "Receive", "Route", "Scope", "Send", "request_of", "routes_of"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+#: Told of an answered request: its scope, the answer's status and `Location` (empty if it has none), and the seconds that it took.
+Answered: TypeAlias = Callable[[Scope, int, str, float], None]
 
 #: The part of a path that names the operation, as routers write it.
 ID = "{operation_id}"
@@ -44,16 +49,23 @@ class Route:
     kind: str = ""
     respond: Callable[[str, Request], Awaitable[Response]]
 
-    async def answer(self, operation_id: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, then do what is left to do."""
-        response = await self.respond(operation_id, request_of(scope, receive))
-        if response.status == CLIENT_GONE:
-            return
-        body, headers = response.body, [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
-        if response.status != 304:
-            headers.append((b"content-length", b"%d" % len(body)))
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+    async def answer(self, operation_id: str, scope: Scope, receive: Receive, send: Send, *, answered: Answered | None = None) -> None:
+        """Answer a request, tell so, then do what is left to do."""
+        started = time.perf_counter()
+        try:
+            response = await self.respond(operation_id, request_of(scope, receive))
+        except asyncio.CancelledError:  # the server ends: of errors, the endpoint makes answers
+            if answered is not None:
+                answered(scope, CLIENT_GONE, "", time.perf_counter() - started)
+            raise
+        if response.status != CLIENT_GONE:
+            body, headers = response.body, [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
+            if response.status != 304:
+                headers.append((b"content-length", b"%d" % len(body)))
+            await send({"type": "http.response.start", "status": response.status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+        if answered is not None:
+            answered(scope, response.status, response.headers.get("location", ""), time.perf_counter() - started)
         if response.afterwards is not None:
             await response.afterwards()
 
@@ -81,10 +93,12 @@ class FastPath:
     Args:
         app: the application behind it.
         routes: those that are answered here.
+        answered: is told of each answer that was given here.
     """
 
-    def __init__(self, app: AsgiApp, routes: Iterable[Route]) -> None:
+    def __init__(self, app: AsgiApp, routes: Iterable[Route], *, answered: Answered | None = None) -> None:
         self.app = app
+        self._answered = answered
         self._routes = {(route.method, *route.path.split("/")): route for route in routes}
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -96,7 +110,7 @@ class FastPath:
                 parts[2] = ID
             route = self._routes.get((scope["method"], *parts))
             if route is not None:
-                return route.answer(operation_id, scope, receive, send)
+                return route.answer(operation_id, scope, receive, send, answered=self._answered)
         return self.app(scope, receive, send)
 
 
