@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from offpoll.errors import ApiError, ConfigurationError
 from offpoll.exchange import Fetch
+from offpoll.limits import shown_url
 
 __all__ = ["AsyncAuth", "Auth", "RequestGuard", "without_query"]
 
@@ -53,7 +54,7 @@ class RequestGuard:
         match = _URL.fullmatch(self.base_url)
         if match is None or "?" in self.base_url or "#" in self.base_url or self.base_url.endswith("/"):
             raise ConfigurationError(
-                f"an API's address is http(s)://host[:port][/path], without user, query or fragment: {self.base_url!r}"
+                f"an API's address is http(s)://host[:port][/path], without user, query or fragment: {shown_url(self.base_url)!r}"
             )
         if not 0 < self.request_timeout < inf:
             raise ConfigurationError(f"request_timeout is seconds, more than 0 and finite, not {self.request_timeout}")
