@@ -48,7 +48,7 @@ def test_submit_from_code() -> None:
         first = one.system.run(submit("order", 5, idempotency_key="k"))
         assert one.system.run(submit("order", b" 5 ", idempotency_key="k")).operation_id == first.operation_id
         assert first.document.links == {}
-        assert first.headers["Location"] == f"/order/{first.operation_id}"
+        assert first.headers["location"] == f"/order/{first.operation_id}"
 
 
 def test_invalid_submits() -> None:
@@ -135,4 +135,4 @@ def test_retry_after_is_the_first_poll_of_the_plan(guess: float) -> None:
         assert estimate.mean is not None
         earliest, mean = ((each - created_at).total_seconds() for each in (estimate.earliest, estimate.mean))
         first = plan(earliest=earliest, mean=mean, lateness_weight=service.kinds["order"].lateness_weight).first
-        assert 0 <= int(ticket.headers["Retry-After"]) - first < 1.001
+        assert 0 <= int(ticket.headers["retry-after"]) - first < 1.001

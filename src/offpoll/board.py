@@ -29,7 +29,7 @@ __all__ = ["AsyncStatusBoard", "Stored"]
 #: How often one publish tries again after another writer won. Each round raised somebody's rank, so a handful is plenty.
 ROUNDS = 16
 
-#: Seconds between looks at a document that exists but cannot be read. S3 answers a create with 409 while another create runs; that one
+#: Seconds between reads of a document that exists but cannot be read. S3 answers a create with 409 while another create runs; that one
 #: may still fail, and takes as long as a PUT.
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
 
@@ -69,8 +69,6 @@ class AsyncStatusBoard:
         lifetime = LinkLifetime(floor=settings.link_lifetime_floor, cap=settings.link_lifetime_cap)
         return cls(store=store, prefix=settings.prefix, link_lifetime=lifetime, window=settings.record_window, clock=clock)
 
-    # --- where ---------------------------------------------------------------------------------
-
     def key(self, operation_id: str, *, owner: str = PUBLIC) -> str:
         """Return the key of an operation's document: prefix, owner segment, id. Computed, never looked up."""
         return f"{self.prefix}/{segment(owner)}/{operation_id}"
@@ -99,8 +97,6 @@ class AsyncStatusBoard:
             base_url=document.links.get("self", "").removesuffix(f"/{document.kind}/{document.id}"),
             created_at=document.created_at,
         )
-
-    # --- the board as a library: for your own API and workers -----------------------------------
 
     async def open(
         self,
@@ -181,8 +177,6 @@ class AsyncStatusBoard:
         )
         shown = await self.show(record, held=stored, progress=progress, poll=poll or before.poll, show_result=True)
         return before if shown is None else shown.document
-
-    # --- the protocol ----------------------------------------------------------------------------
 
     async def ensure(
         self,

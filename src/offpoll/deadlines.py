@@ -1,6 +1,6 @@
 """Many deadlines on one timer of the event loop.
 
-Decides nothing: who waits says until when, and is told when that is over. A timer of its own for each wait, armed and cancelled, costs
+Each waiter sets its deadline, and is told when the time is up. A separate timer per wait, armed and cancelled, costs
 uvloop 8 µs and `asyncio.timeout` 15, and nearly no deadline is ever met: of an accepted request that was a twentieth.
 
     add(a, 5.0)   add(b, 9.0)   discard(a)   discard(b)            the timer is armed for the earliest that was ever added,
@@ -40,7 +40,7 @@ class Deadlines:
             self._arm(until, loop)
 
     def discard(self, waiting: Waiting) -> None:
-        """Forget somebody; nothing where they are not known."""
+        """Forget somebody; does nothing if it is unknown."""
         self._until.pop(waiting, None)
         if not self._until and self._timer is not None:
             self._timer.cancel()

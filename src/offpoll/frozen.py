@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, fields
+from functools import update_wrapper
 from typing import Any, TypeVar
 
 __all__ = ["quick"]
@@ -37,5 +38,5 @@ def quick(cls: type[T]) -> type[T]:
         values.append(f"{name!r}: {value}")
     source = f"def __init__({', '.join(parameters)}):\n _set(self, '__dict__', {{{', '.join(values)}}})"
     exec(source, known)  # noqa: S102 - as dataclasses does: the names are the class's own
-    cls.__init__ = known["__init__"]  # type: ignore[method-assign]
+    cls.__init__ = update_wrapper(known["__init__"], cls.__init__)  # type: ignore[method-assign]
     return cls

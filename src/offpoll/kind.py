@@ -1,6 +1,6 @@
 """A kind of operation: its handler, its types and its limits. Decides what a handler's signature means.
 
-Must not know how a handler is run or where its input comes from.
+Does not know how handlers run.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Kind:
         attempts: how many there are.
         lateness_weight: how many polls it is worth to learn earlier that it is done.
         show_result: whether the result is published in the status document.
-        said: the limits that the decorator set.
+        said: limits set in the decorator.
         fetch: answers GET for a succeeded operation, or None: the recorded result does.
     """
 
@@ -234,7 +234,7 @@ def _check_limits(name: str, *, timeout: Any = 1.0, attempts: Any = 1, show_resu
 
 
 def _with_weight(name: str, limits: dict[str, Any]) -> dict[str, Any]:
-    """Return the limits with the weight as it is reckoned with, where there is one."""
+    """Return the limits with the weight parsed, if there is one."""
     if "lateness_weight" not in limits:
         return limits
     try:
@@ -255,7 +255,7 @@ def _hints(name: str, handler: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _parameters(name: str, handler: Callable[..., Any], hints: dict[str, Any]) -> tuple[str, str | None]:
-    """Return the names of the handler's input and, where it has one, of its Operation."""
+    """Return the names of the handler's input and, if it has one, of its Operation."""
     parameters = list(inspect.signature(handler).parameters.values())
     operations = [each.name for each in parameters if hints.get(each.name) is Operation]
     inputs = [each.name for each in parameters if each.name not in operations and each.default is each.empty]

@@ -1,6 +1,6 @@
 """Asking for an operation, and canceling it: the record says what is true, the document shows it, and asking repairs a document that lags.
 
-Decides what a caller is told while a store or a table is out of reach. Must not know HTTP.
+Decides what a caller is told while a store or a table is out of reach.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Snapshot:
     Args:
         document: its status document, or what makes one when somebody asks for it: a result is all that most callers want.
         result: if it succeeded, the result as JSON text.
-        repair: publishes what the record says where the document lags behind it; never raises for a store.
+        repair: publishes what the record says if the document lags; never raises for a store.
     """
 
     def __init__(
@@ -135,15 +135,13 @@ class Lookup:
             raise NotCancelable(f"The operation has already {document.status}.", operation_status=document.status)
         return document
 
-    # --- the steps -------------------------------------------------------------------------------
-
     def _key(self, operation_id: str, owner: str) -> str:
         if not is_operation_id(operation_id):
             raise OperationNotFound("An operation id is 32 lowercase hex digits.")
         return self.board.key(operation_id, owner=owner)
 
     async def _record(self, kind: Kind, operation_id: str, owner: str) -> tuple[Record | None, DependencyError | None]:
-        """Read the record; None where there is none, or where it cannot be read: then with the reason."""
+        """Read the record; None if there is none; if it cannot be read, None and the error."""
         try:
             record = (await self.records.get(operation_id)).record
         except DependencyError as error:
@@ -186,7 +184,7 @@ class Lookup:
         else:
             found = await asyncio.to_thread(kind.fetch, operation)
         if found is None:
-            raise OperationNotFound(f"Operation {submission.operation_id} succeeded, but what it made is not there any more.")
+            raise OperationNotFound(f"Operation {submission.operation_id} succeeded, but its result no longer exists.")
         return kind.dump_result(found)
 
     async def _repair(self, kind: Kind, record: Record) -> None:

@@ -39,7 +39,7 @@ class AsyncService:
     """An app connected to its stores: what an API awaits. Make one with `offpoll.async_connect(app)`.
 
     Args:
-        app: the service. settings: its settings. dependencies: for the loop it is used on.
+        app: what to serve. settings: its settings. dependencies: for the loop it is used on.
         clock, random_bytes: the wall clock and randomness.
     """
 
@@ -109,8 +109,8 @@ class AsyncService:
             input: bytes are JSON as a client sent it; anything else is an object of the handler's input type, or its JSON form.
             owner: whose it is, 1 to 256 printable characters.
             idempotency_key: the same key and input give the same operation.
-            base_url: the API's own address, for links, of which a longer one than 400 characters gives none; `public_url` beats it.
-            traceparent, tracestate: the caller's trace (W3C Trace Context); dropped where they are not one.
+            base_url: the API's own address, for links, none if it is longer than 400 characters; `public_url` beats it.
+            traceparent, tracestate: the caller's trace (W3C Trace Context); dropped if they are not valid.
 
         Returns:
             The ticket: `body` and `headers` of the 202 answer.
@@ -182,7 +182,7 @@ class AsyncService:
             raise OperationNotFound(f"There is no kind {name!r} here.") from None
 
     def retry_after(self, document: Document) -> int:
-        """Return whole seconds until the first poll is worth it; 0 where the operation is done."""
+        """Return whole seconds until the first poll is worth it; 0 if it is done."""
         if document.done or document.poll is None:
             return 0 if document.done else 1
         wait = (document.poll.not_before - self._clock()).total_seconds()
@@ -198,10 +198,10 @@ class AsyncService:
 
 @lru_cache(maxsize=64)  # a service has few addresses
 def _address(base_url: str) -> tuple[str, str]:
-    """Return an API's own address, empty where it is too long to stand in a document, and the path in it.
+    """Return an API's own address, empty if it is too long for a document, and the path in it.
 
     Raises:
-        ValueError: it is no URL.
+        ValueError: it is not a URL.
     """
     base_url = base_url.rstrip("/")
     return base_url_that_fits(base_url), urlsplit(base_url).path

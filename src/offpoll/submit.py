@@ -1,13 +1,13 @@
 """Submit: create the document, enqueue the message, answer with a ticket. There is no database in this path.
 
-Decides the operation's id, and what a repeated submit means. Must not know HTTP, S3 or SQS.
+Decides the operation's id, and what a repeated submit means.
 
     submit ──1 create (If-None-Match: *)──► document ──2 enqueue──► queue ──► ticket
               │ exists, another digest                                  KeyReused
               │ exists, not queued any more                             the stored document, a fresh link
               └ exists, queued: the answer, or the enqueue, was lost    2 enqueue again: a second message does no harm
 
-The document exists before any message does, so a worker never meets a message without one, unless it is lost later. Where a step fails,
+The document exists before any message does, so a worker never meets a message without one, unless it is lost later. If a step fails,
 the caller learns DependencyUnavailable, which means *unknown*; the same idempotency key finishes the job.
 """
 
@@ -43,7 +43,7 @@ class Submitter:
     """Accepts operations.
 
     Args:
-        board, queue, forecast: where the document and the message go, and what the document says of the future.
+        board, queue, forecast: where document and message go, and what makes the document's estimate.
         secret: keys ids and digests.
         lifetime: seconds after which the operation is forgotten.
         clock: the wall clock.
@@ -76,25 +76,14 @@ class Submitter:
         traceparent: str = "",
         tracestate: str = "",
     ) -> tuple[Document, str]:
-        """Accept an operation.
+        """Accept an operation; see `AsyncService.submit` for arguments and errors.
 
         Args:
             kind: a kind that exists; `body`: valid input for it, as canonical JSON.
-            owner: whose operation it is.
-            idempotency_key: the caller's, or None.
-            base_url: the API's own address, for links.
-            lateness_weight: for the poll hint.
             resubmit_of: the failed operation whose input this is, or None. It takes the place of a key.
-            traceparent, tracestate: the caller's trace.
 
         Returns:
-            The document as it is stored: `queued`, or further where a repeated submit finds it so; and its key on the board.
-
-        Raises:
-            KeyReused: the key was used with another body. Nothing is enqueued.
-            InvalidIdempotencyKey: it is empty, too long, or not printable ASCII.
-            DependencyUnavailable: the effect is unknown; the same key finishes the job.
-            DependencyRefused: by the store or the queue.
+            The document as it is stored: `queued`, or later, if a repeated submit finds it there; and its key on the board.
         """
         operation_id = self._operation_id(owner, kind, idempotency_key=idempotency_key, resubmit_of=resubmit_of)
         now, loop = to_milliseconds(self.clock()), asyncio.get_running_loop()

@@ -29,15 +29,15 @@ SPEC = "offpoll-ticket/1"
 class Ticket:
     """An accepted operation: its status document as the submit saw it, and the link to follow.
 
-    Whoever holds the link can read the document, so `repr` leaves its signature out; `body`, `headers` and `to_json` may contain it.
+    Anyone who has the link can read the document, so `repr` leaves its signature out; `body`, `headers` and `to_json` may contain it.
 
     Attributes:
         document: the status document.
         link: the status link.
-        location: where the operation itself is found, absolute or `/{kind}/{id}`.
+        location: the operation's address, absolute or `/{kind}/{id}`.
         retry_after: seconds until the first poll, whole ones, for clients that know only HTTP.
         operation_location: whether `headers` name the status link in `Operation-Location` (azure-core's pollers follow it).
-        answered_at: the answer's own `Date`; None where it had none, and in a ticket that was saved.
+        answered_at: the answer's own `Date`; None if it had none, and in a saved ticket.
         received: the client's monotonic time of the answer, in seconds. It means nothing outside that process, so it is not saved.
     """
 
@@ -71,23 +71,15 @@ class Ticket:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of the 202 answer, beside its content type."""
-        headers = {"Location": self.location, "Retry-After": str(self.retry_after), "Cache-Control": "no-store"}
+        """The headers of the 202 answer, beside its content type; names in lowercase."""
+        headers = {"location": self.location, "retry-after": str(self.retry_after), "cache-control": "no-store"}
         if self.operation_location:
-            headers["Operation-Location"] = self.link.href
+            headers["operation-location"] = self.link.href
         return headers
 
     def to_response(self) -> Response:
         """Return the 202 answer whole."""
-        headers = {
-            "content-type": "application/json",
-            "cache-control": "no-store",
-            "location": self.location,
-            "retry-after": str(self.retry_after),
-        }
-        if self.operation_location:
-            headers["operation-location"] = self.link.href
-        return Response(status=202, headers=headers, body=self.to_bytes())
+        return Response(status=202, headers={"content-type": "application/json", **self.headers}, body=self.to_bytes())
 
     @classmethod
     def from_answer(cls, *, status: int, headers: Mapping[str, str], body: bytes, received: float | None = None) -> Ticket:
@@ -120,7 +112,7 @@ class Ticket:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Ticket:
-        """Read a saved ticket. Nobody knows how long it lay, so a wait with it asks at once.
+        """Read a saved ticket. Its age is unknown, so a wait polls at once.
 
         Raises:
             ValueError: this is not a saved ticket, or one of another version.

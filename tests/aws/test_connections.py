@@ -47,6 +47,25 @@ def test_a_closed_connection_is_not_used_again(run: Run, first: Sequence[bytes])
     assert run(use()) == ([200, 200, 200], 2)
 
 
+def test_a_kept_connection_knows_its_loop(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request over a kept connection does not look the running loop up: on Python 3.11 each look-up is a system call."""
+    looked_up: list[bool] = []
+    original = asyncio.get_running_loop
+
+    def counting() -> asyncio.AbstractEventLoop:
+        looked_up.append(True)
+        return original()
+
+    async def use() -> int:
+        async with Peer([OK]) as connections:
+            await ask(connections)
+            monkeypatch.setattr(asyncio, "get_running_loop", counting)
+            return (await ask(connections)).status
+
+    assert run(use()) == 200
+    assert looked_up == []
+
+
 def test_a_connection_that_died_of_age(run: Run) -> None:
     """If a kept connection ends on use, before any byte of a response, it is replaced, and the request is sent once more."""
 

@@ -173,6 +173,61 @@ def test_nobody_reads() -> None:
     run_virtual(main())
 
 
+def test_a_line_is_not_late() -> None:
+    """A line is written DELAY after it at the latest, in one write with those that followed, whenever the last write was."""
+    stream = Stream()
+
+    async def main() -> None:
+        lines = Lines(stream)
+        for pause in (0.0, DELAY * 1.5, DELAY * 7):
+            await asyncio.sleep(pause)
+            before = len(stream.blocks)
+            lines.write("a")
+            lines.write("b")
+            await asyncio.sleep(DELAY * 0.9)
+            assert len(stream.blocks) == before
+            await asyncio.sleep(DELAY * 0.11)
+            assert len(stream.blocks) == before + 1
+            assert stream.blocks[-1].count(b"\n") == 2
+
+    run_virtual(main())
+    assert len(stream.blocks) == 3
+
+
+def test_a_line_longer_than_a_block() -> None:
+    """A line that fits in no block goes in a write of its own, whole, and keeps its place between the others."""
+    stream = Stream()
+
+    async def main() -> None:
+        lines = Lines(stream)
+        for line in ("before", "x" * 2 * BLOCK, "after"):
+            lines.write(line)
+        await asyncio.sleep(DELAY)
+
+    run_virtual(main())
+    assert [line.split(" ", 1)[1] for line in stream.lines] == ["before", "x" * 2 * BLOCK, "after"]
+    assert [block.count(b"\n") for block in stream.blocks] == [1, 1, 1]
+
+
+def test_a_closed_stream() -> None:
+    """A stream that is closed loses the lines, and a request or the lifespan's end does not fail for it."""
+    stream = io.BytesIO()
+    stream.close()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await answer(send)
+
+    async def main() -> None:
+        log = AccessLog(application, Lines(stream))
+        await log(SCOPE, nothing, nothing)
+        await log({"type": "lifespan"}, nothing, nothing)
+        await log(SCOPE, nothing, nothing)
+        await asyncio.sleep(2 * DELAY)
+
+    run_virtual(main())
+
+
 @pytest.fixture
 def logger() -> Iterator[logging.Logger]:
     """The program's own logger for access lines; what a test sets up is taken back."""

@@ -79,7 +79,7 @@ def test_submit_examples_run(block: Block, orders: System) -> None:
     names: dict[str, Any] = {"service": orders.service}
     block.run(names, loop=orders.run)
     body, status, headers = names["answer"]
-    assert (body["status"], status, headers["Location"]) == ("queued", 202, f"/order/{body['id']}")
+    assert (body["status"], status, headers["location"]) == ("queued", 202, f"/order/{body['id']}")
 
 
 @how("blocking")

@@ -46,6 +46,7 @@ from offpoll import (
 from offpoll.board import Stored
 from offpoll.document import Estimate, PollHint
 from offpoll.errors import ClientError
+from offpoll.exchange import Response
 from offpoll.link import StatusLink
 from offpoll.operation import Record, Status
 from offpoll.testing import START, Run, System, VirtualLoop, run, run_virtual, system
@@ -128,6 +129,8 @@ async def api(environ: Mapping[str, str]) -> None:
     assert_type(snapshot, Snapshot)
     assert_type(snapshot.document, Document)
     assert_type(snapshot.result, str | None)
+    assert_type(found := await service.find("order", ID, owner="me"), Snapshot)
+    await found.repair()
     assert_type(await service.status_link("order", ID, owner="me"), StatusLink)
     assert_type(await service.cancel("order", ID, owner="me"), Document)
     assert_type(await service.resubmit(ID, owner="me"), Document)
@@ -239,6 +242,7 @@ def tickets(ticket: Ticket) -> None:
     assert_type(ticket.headers, dict[str, str])
     assert_type(ticket.body, dict[str, Any])
     assert_type(ticket.to_bytes(), bytes)
+    assert_type(ticket.to_response(), Response)
     assert_type(Ticket.from_json(ticket.to_json()), Ticket)
     assert_type(Ticket.from_answer(status=202, headers=ticket.headers, body=ticket.to_bytes()), Ticket)
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 __all__ = ["AccessLog", "Lines"]
 
-#: In the log: the client went away before it was answered. No status of HTTP's, and no fault of the service's.
+#: In the log: the client went away before it was answered. Not an HTTP status, and not the service's fault.
 GONE = 499
 
 #: How late a line is written, seconds at most.

@@ -24,7 +24,7 @@ log = logging.getLogger("offpoll.serve")
 #: How the server's processes learn what they serve. Not `OFFPOLL_…`: it is no setting.
 _REFERENCE, _LEVEL = "_OFFPOLL_SERVE_APP", "_OFFPOLL_SERVE_LOG_LEVEL"
 
-#: Seconds that open requests get when the server is told to end. A submit takes milliseconds.
+#: Seconds for open requests to finish after SIGTERM. A submit takes milliseconds.
 GRACE = 10
 
 
@@ -32,16 +32,16 @@ def serve(
     app: Reference,
     host: Host = "127.0.0.1",
     port: Port = 8000,
-    workers: Annotated[int, typer.Option(min=1, help="Processes. One for each core that is to serve.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes. Use one per core.")] = 1,
     log_level: LogLevel = "info",
 ) -> None:
     """Serve the API: submit, fetch, status links, cancel.
 
     Reads its settings from `OFFPOLL_*` (see `offpoll config`) and AWS's own variables. Before it listens it asks bucket, queue and table
-    once: a wrong name, key or permission ends it with exit code 2; one that does not answer is only a warning.
+    once: a wrong name, key or permission ends it with exit code 2; if one does not answer, it only warns.
 
     Behind a proxy, links need the API's address as clients see it: `OFFPOLL_PUBLIC_URL`, or the proxy's `X-Forwarded-Proto` and
-    `FORWARDED_ALLOW_IPS`, which says whose to believe.
+    `FORWARDED_ALLOW_IPS`, which lists the trusted proxies.
 
     Example: `offpoll serve orders:app --host 0.0.0.0 --port 8000 --workers 4`
     """

@@ -1,11 +1,11 @@
 """The HTTP interface on FastAPI: `application(service)` for any ASGI server, `router(service)` to join an existing app.
 
-FastAPI gives the OpenAPI document, the docs page and `include_router`; it is not on the way of a request that a kind's route answers.
+FastAPI gives the OpenAPI document, the docs page and `include_router`; requests to a kind's routes bypass it.
 
     `offpoll serve`   served(service)        requests meet `fast_path` first, FastAPI gets the others
     uvicorn           application(service)   the same inside FastAPI's outermost layer, where instrumentation hooks in; where the app was
                                              given middleware, that comes first, and then FastAPI's router finds the route
-    an app of one's own   router(service)    FastAPI's own routes, so that dependencies which the app declares for them are run
+    your own app         router(service)    FastAPI's own routes, so that dependencies which the app declares for them are run
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class RawRoute(APIRoute):
 class _Api(FastAPI):
     """FastAPI with a fast path inside its outermost layer.
 
-    As with middleware, what counts are the routes that the app has when it starts: those of ours that somebody took out are not answered,
-    and those that somebody put another one before are left to the router.
+    The routes that the app has when it starts count, as with middleware. Routes that the user removed are not answered; if the user put a
+    route before ours, the router decides.
     """
 
     def build_middleware_stack(self) -> AsgiApp:

@@ -40,7 +40,7 @@ MAX_HOST = 255
 
 _RAW_PATH = re.compile(r"[!-~]*")
 
-#: What is answered to nobody, as nginx logs it.
+#: The status that is logged if the client has gone, as in nginx.
 CLIENT_GONE = 499
 
 Answering: TypeAlias = Coroutine[Any, Any, Response]
@@ -59,7 +59,7 @@ class Request:
         scheme: `https` or `http`, as the client used it.
         read: reads the body, given the most bytes it may have; raises InputTooLarge as soon as there are more, ClientGone where
             nobody waits for the answer any more.
-        raw_path: the path as it was sent, percent-encoded; empty where the server does not tell.
+        raw_path: the path as it was sent, percent-encoded; empty if the server does not pass it.
         claims: see `Caller`.
     """
 
@@ -80,7 +80,7 @@ class Request:
         return _base_url(self.scheme, self.headers.get("host", ""), self.path, self.raw_path, suffix)
 
 
-#: A service has few addresses and few kinds; whoever sends others gains nothing, as little is kept.
+#: A service has few addresses and few kinds, and the cache is small: a client that sends many others cannot fill memory.
 @lru_cache(maxsize=64)
 def _base_url(scheme: str, host: str, path: str, raw_path: str, suffix: str) -> str:
     raw = raw_path.rstrip("/")
@@ -158,7 +158,7 @@ class Endpoint:
         return self._guarded(request, respond)
 
     def get(self, kind: str, operation_id: str, request: Request) -> Answering:
-        """Return an operation: 200 with its result, 202 while it is not done, 404 where there is none or it ended otherwise."""
+        """Return an operation: 200 with its result, 202 while it is not done, 404 if there is none, or if it failed or was canceled."""
 
         async def respond(owner: str) -> Response:
             found = await self._service.find(kind, operation_id, owner=owner)

@@ -1,7 +1,7 @@
 """The endpoint's routes on plain ASGI, from the raw request to the raw answer, before a framework sees the request.
 
 Decides which requests take the fast path: those whose method and path are exactly a route's. All others go to the application behind it,
-which says what is wrong with them; so do those of a mounted application, as its framework knows where its paths begin.
+which says what is wrong with them; so do requests to a mounted application.
 
 A framework's layers and its router cost as much as accepting an operation does (docs/decisions/0004).
 """

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of each route. Only words and schemas; nothing here is on the way of a request."""
+"""What the OpenAPI document says of each route. Only words and schemas; no request runs this code."""
 
 from __future__ import annotations
 

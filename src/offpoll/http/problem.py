@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457): how each error is said over HTTP.
+"""Problem documents (RFC 9457): the HTTP answer to each error.
 
 Says whose fault it is and what to do; never what only operators may know.
 """
@@ -21,7 +21,7 @@ __all__ = ["ended", "problem", "problem_of"]
 
 log = logging.getLogger(__name__)
 
-#: After a refusal, which an operator has to mend, trying again within seconds is of no use.
+#: After a refusal, which an operator has to mend, a retry within seconds cannot help.
 REFUSED_RETRY_AFTER = 30
 
 

@@ -1,13 +1,13 @@
 """The heartbeat: keeps leases and visibility alive while handlers run, learns of lost claims, publishes progress.
 
-One coroutine tends all jobs of a worker. It runs in a thread of its own (`HeartbeatThread`), so that a handler which blocks the loop does
+One coroutine tends all jobs of a worker. It runs in its own thread (`HeartbeatThread`), so that a handler which blocks the loop does
 not lose its lease; a simulation runs the same coroutine on its one loop (`HeartbeatTask`).
 
     0 ────────── lease/3 ────────── 2 lease/3 ──────── lease - margin ── lease
     claim        renew              renew (if the last failed: every second)
                                                        still unanswered: stop the handler, ask whether the claim still stands
 
-Where each claim was taken for all the time that there is, as in Lambda, nothing is renewed and only progress is published.
+If a claim's lease covers all the time left, as in Lambda, nothing is renewed and only progress is published.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Heartbeat:
             log.warning("operation %s: heartbeat: %s", job.message.submission.operation_id, error)
 
     async def _publish(self, job: Job, now: float) -> None:
-        """Publish progress, which is a courtesy: what fails is tried again later, and the terminal publish deals with it in earnest."""
+        """Publish progress, best effort: if it fails, it is tried later, and the terminal publish handles lasting errors."""
         job.publish_after = now + PUBLISH_RETRY
         try:
             await self.publisher.update(job, now=now)

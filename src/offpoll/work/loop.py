@@ -1,6 +1,6 @@
 """A worker's loop over one queue: receives as many messages as there are free slots, and drains when told to.
 
-Must not know the protocol: what is done with a delivery is the processor's.
+Knows nothing of the protocol: the processor handles each delivery.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Loop:
             await _first(self.outage.over(), self._draining.wait())
 
     async def _receive(self, draining: asyncio.Future[Any]) -> list[Delivery]:
-        """Receive, but let go of a long poll when told to drain: what it still takes comes back when its visibility ends."""
+        """Receive, but let go of a long poll when told to drain: messages that it still receives come back when their visibility ends."""
         receiving = asyncio.ensure_future(self.queue.receive(limit=min(BATCH, self.slots - len(self._tasks)), wait=self.wait))
         try:
             await asyncio.wait({receiving, draining}, return_when=asyncio.FIRST_COMPLETED)

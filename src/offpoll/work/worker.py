@@ -25,7 +25,7 @@ __all__ = ["Ambient", "Worker"]
 
 log = logging.getLogger(__name__)
 
-#: How long a worker that ends tries to hand its last service times on, seconds: in an outage that would hold it up, and they are a hint.
+#: How long a worker that ends tries to write its last service times, seconds: in an outage that would hold it up, and they are a hint.
 LAST_FLUSH = 2.0
 
 
