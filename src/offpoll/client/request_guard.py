@@ -37,10 +37,7 @@ _PORTS = {"http": "80", "https": "443"}
 class RequestGuard:
     """Adds timeouts and credentials to a client's requests.
 
-    Args:
-        base_url: the API's address, without a trailing slash.
-        auth: headers for the API: a mapping, user and password, or a callable that returns them before every request.
-        request_timeout: longest time for one request, seconds.
+    Arguments are those of `Client`; `base_url` has no trailing slash.
 
     Raises:
         ConfigurationError: `base_url` is not an address, or `request_timeout` is not positive and finite.
