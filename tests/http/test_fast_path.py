@@ -21,6 +21,7 @@ from offpoll.document_store import MemoryDocumentStore
 from offpoll.errors import DependencyUnavailable
 from offpoll.http.asgi import served
 from offpoll.http.endpoint import Endpoint, Request, read_all
+from offpoll.http.fast_path import FastPath
 from offpoll.operation import Outcome, Status
 from offpoll.records import Idle
 
@@ -122,7 +123,7 @@ class Passing:
 
 
 def by_serve(service: AsyncService) -> Any:
-    return served(service, title="offpoll", started=lambda: None)
+    return FastPath(*served(service, title="offpoll", started=lambda: None))
 
 
 def behind_middleware(service: AsyncService) -> FastAPI:
@@ -350,7 +351,7 @@ def test_a_route_put_in_front_is_honoured(run: Run) -> None:
 def test_the_docs_are_fastapis(run: Run, routed: list[str]) -> None:
     """What `offpoll serve` serves has OpenAPI's document and its page, with every route in it and the given title."""
     world = run(World().fill())
-    api = served(world.service, title="shop", started=lambda: None)
+    api = FastPath(*served(world.service, title="shop", started=lambda: None))
     document = json.loads(run(call(api, "GET", "/openapi.json"))[2])
     assert document["info"]["title"] == "shop"
     assert set(document["paths"]) == {

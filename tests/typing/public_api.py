@@ -22,6 +22,7 @@ from offpoll import (
     Document,
     Fail,
     Forbidden,
+    InvalidInput,
     Offpoll,
     OffpollError,
     Operation,
@@ -293,3 +294,12 @@ def own_tests() -> None:
         return loop.now() if isinstance(loop, VirtualLoop) else START
 
     assert_type(run_virtual(now(), start=START), datetime)
+
+
+def refused_inputs(client: Client) -> list[object]:
+    try:
+        client.submit("order", object())
+    except InvalidInput as error:
+        assert_type(error.detail, str)
+        return list(error.members)
+    return []

@@ -47,8 +47,6 @@ def serve(
     """
     import uvicorn
 
-    from offpoll.cli.whole_answers import WholeAnswers
-
     configure(log_level)
     port = free_port(host, port)
     asyncio.run(_check(app))
@@ -61,7 +59,7 @@ def serve(
             "offpoll.cli.serve:make",
             factory=True,
             interface="asgi3",
-            http=WholeAnswers,
+            http="httptools",
             host=host,
             port=port,
             workers=workers,
