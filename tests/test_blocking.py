@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,7 +17,7 @@ from offpoll.app import Offpoll
 from offpoll.blocking import Service, StatusBoard
 from offpoll.board import AsyncStatusBoard
 from offpoll.document_store import MemoryDocumentStore
-from offpoll.errors import OperationNotFound
+from offpoll.errors import ConfigurationError, DependencyUnavailable, OperationNotFound
 from offpoll.queue import Depth
 from offpoll.service import AsyncService
 from offpoll.settings import Settings
@@ -158,3 +160,65 @@ def test_a_refusal_keeps_its_type() -> None:
         blocking.cancel("order", ticket.operation_id)
         with pytest.raises(OperationNotFound):
             blocking.cancel("order", ticket.operation_id, owner="another")
+
+
+@pytest.mark.parametrize("at", ["start", "end"])
+def test_a_lifespan_that_exits(at: str) -> None:
+    """`sys.exit` in a lifespan is raised in the caller's thread; on the loop it would end that, and leave every caller waiting."""
+
+    @asynccontextmanager
+    async def lifespan(app: Offpoll) -> AsyncIterator[None]:
+        if at == "start":
+            sys.exit("no database")
+        yield
+        sys.exit("no database")
+
+    with pytest.raises(SystemExit, match="no database"):
+        Service(service(lifespan)).close()
+    assert threads() == 0
+
+
+def test_threads_close_together() -> None:
+    """Two threads that close one service both return, and the lifespan is left once."""
+    left: list[int] = []
+
+    @asynccontextmanager
+    async def lifespan(app: Offpoll) -> AsyncIterator[None]:
+        yield
+        await asyncio.sleep(0)
+        left.append(1)
+
+    for _ in range(20):
+        blocking = Service(service(lifespan))
+        with ThreadPoolExecutor(2) as pool:
+            for each in [pool.submit(blocking.close) for _ in range(2)]:
+                each.result(timeout=60)
+    assert (len(left), threads()) == (20, 0)
+
+
+def test_a_call_while_another_thread_closes() -> None:
+    """A thread that submits while another one closes gets an error, and is not left waiting."""
+    for _ in range(50):
+        blocking = Service(service())
+        together = threading.Barrier(5)
+
+        def submit(blocking: Service = blocking, together: threading.Barrier = together) -> None:
+            together.wait()
+            while True:
+                blocking.submit("order", 5)
+
+        with ThreadPoolExecutor(4) as pool:
+            calls = [pool.submit(submit) for _ in range(4)]
+            together.wait()
+            blocking.close()
+            for each in calls:
+                with pytest.raises((ConfigurationError, DependencyUnavailable)):
+                    each.result(timeout=60)
+
+
+def test_use_after_close() -> None:
+    """A closed service says so at once."""
+    blocking = Service(service())
+    blocking.close()
+    with pytest.raises(ConfigurationError, match="closed"):
+        blocking.submit("order", 5)

@@ -235,3 +235,12 @@ def test_log_lines_cannot_be_forged_by_a_message(value: str) -> None:
     assert Delivery(envelope=envelope, receipt="r").names == {"operation_id": "-", "kind": "-"}
     valid = Envelope(body="", attributes={"operation_id": "a" * 32, "kind": "order"})
     assert Delivery(envelope=valid, receipt="r").names == {"operation_id": "a" * 32, "kind": "order"}
+
+
+@pytest.mark.parametrize("name", ["status_key", "base_url"])
+def test_an_attribute_with_a_line_break_is_malformed(name: str) -> None:
+    """Keys and addresses are logged, so one that cannot be printed makes a message malformed."""
+    envelope = MESSAGE.to_envelope()
+    forged = replace(envelope, attributes={**envelope.attributes, name: "x\n2030-01-01 ERROR forged"})
+    with pytest.raises(MalformedMessage, match=name):
+        Message.from_envelope(forged)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from concurrent.futures import CancelledError, Future
 from contextlib import AsyncExitStack
 from typing import Any, Self, TypeVar
 
 from offpoll.board import AsyncStatusBoard, Stored
 from offpoll.document import Document, Estimate, PollHint
+from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.link import StatusLink
 from offpoll.lookup import Snapshot
 from offpoll.operation import PUBLIC, Progress, Status
@@ -27,14 +29,20 @@ class _Blocking:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._stack = AsyncExitStack()
+        self._closed = False
+        self._scheduling, self._ending = threading.Lock(), threading.Lock()
         self._thread = threading.Thread(target=self._loop.run_forever, name="offpoll-blocking", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Close the connections and end the thread."""
-        if self._thread.is_alive():
+        """Close the connections and end the thread. Calls under way are cancelled; a second close waits for the first."""
+        with self._ending:
+            with self._scheduling:
+                if self._closed:
+                    return
+                self._closed = True  # what was scheduled before is cancelled by `_end`, and nothing is scheduled after it
             try:
-                self._wait(self._end())
+                self._result(asyncio.run_coroutine_threadsafe(_caught(self._end()), self._loop))
             finally:
                 self._loop.call_soon_threadsafe(self._loop.stop)
                 self._thread.join()
@@ -51,14 +59,43 @@ class _Blocking:
         try:
             await self._stack.aclose()
         finally:
-            left = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in left:
-                task.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
+            while left := asyncio.all_tasks() - {asyncio.current_task()}:
+                for task in left:
+                    task.cancel()
+                await asyncio.gather(*left, return_exceptions=True)
             await asyncio.sleep(0)  # dropped connections tell their protocols in the loop's next round
 
     def _wait(self, call: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+        with self._scheduling:
+            if self._closed:
+                call.close()
+                raise ConfigurationError("this was closed; make another one")
+            future = asyncio.run_coroutine_threadsafe(_caught(call), self._loop)
+        return self._result(future)
+
+    @staticmethod
+    def _result(future: Future[T | _Exit]) -> T:
+        try:
+            result = future.result()
+        except CancelledError:
+            raise DependencyUnavailable("offpoll", "it was closed during the call, whose effect is unknown") from None
+        if isinstance(result, _Exit):
+            raise result.error
+        return result
+
+
+class _Exit:
+    """An order to leave the process, which belongs to the caller's thread: raised on the loop, it would end that."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+async def _caught(call: Coroutine[Any, Any, T]) -> T | _Exit:
+    try:
+        return await call
+    except (SystemExit, KeyboardInterrupt) as error:
+        return _Exit(error)
 
 
 class Service(_Blocking):

@@ -20,6 +20,7 @@ from offpoll.errors import ConfigurationError, DependencyUnavailable, DigestMism
 from offpoll.frozen import quick
 from offpoll.instant import to_milliseconds, utc_now
 from offpoll.json_types import to_json
+from offpoll.limits import json_error
 from offpoll.link import LinkLifetime, StatusLink
 from offpoll.operation import PUBLIC, TERMINAL, Outcome, Progress, Record, Status, Submission, is_kind, is_operation_id, is_owner
 from offpoll.settings import Settings
@@ -159,7 +160,7 @@ class AsyncStatusBoard:
             MalformedDocument: the stored object is not a status document.
             DependencyUnavailable, DependencyRefused: by the store.
         """
-        if status not in {Status.RUNNING, *TERMINAL} or attempt < 1:
+        if status not in {Status.RUNNING, *TERMINAL} or type(attempt) is not int or attempt < 1:
             raise ConfigurationError(f"a worker publishes running or a terminal status, of attempt 1 or later: {status!r}, {attempt}")
         stored = await self.read(self.key(operation_id, owner=owner))
         if stored is None:
@@ -172,7 +173,7 @@ class AsyncStatusBoard:
             attempt=attempt,
             started_at=before.started_at or now,
             finished_at=now if done else None,
-            outcome=Outcome(status=status, result=text, error=error) if done else None,
+            outcome=Outcome(status=status, result=text, error=None if error is None else json_error(error)) if done else None,
             expires_at=before.expires_at or before.created_at + timedelta(seconds=self.window),
         )
         shown = await self.show(record, held=stored, progress=progress, poll=poll or before.poll, show_result=True)

@@ -90,6 +90,10 @@ def refuse_json_text(value: object) -> None:
         raise InvalidInput("This str is JSON text. Pass the object that it stands for, or the text as bytes, which offpoll reads as JSON.")
 
 
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
 def to_json(value: object) -> str:
     """Write a value as JSON. Bytes are taken as JSON, and an object with `model_dump` (a pydantic model) is written by it.
 
@@ -100,7 +104,7 @@ def to_json(value: object) -> str:
     dump = getattr(value, "model_dump", None)
     try:
         if isinstance(value, bytes):
-            json.loads(value)
+            json.loads(value, parse_constant=_refuse)
             return value.decode()
         return json.dumps(value if dump is None else dump(mode="json"), separators=(",", ":"), allow_nan=False)
     except (ValueError, TypeError, RecursionError) as error:

@@ -6,6 +6,7 @@ With every field at its limit a document still fits; a property test checks that
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from math import isfinite
@@ -23,6 +24,7 @@ __all__ = [
     "number",
     "quote",
     "result_that_fits",
+    "shown_url",
     "well_formed",
 ]
 
@@ -48,6 +50,8 @@ MAX_RECORDED_ERROR = 16 * 1024
 
 _ELLIPSIS = "…"
 
+_USER = re.compile(r"//[^/?#]*@")
+
 
 def encoder(*, ascii_only: bool, sort_keys: bool) -> Callable[[Any], str]:
     """Return a function that writes JSON without spaces, as `json.JSONEncoder` does. It refuses NaN, and raises RecursionError for circles.
@@ -68,6 +72,11 @@ encode = encoder(ascii_only=True, sort_keys=False)
 
 #: Writes one text as `encode` does, quotes around it.
 quote = json.encoder.encode_basestring_ascii
+
+
+def shown_url(url: str) -> str:
+    """Return a URL for people: without user and password, which an error message must not repeat."""
+    return _USER.sub("//", url)
 
 
 def number(value: float) -> str:

@@ -24,9 +24,6 @@ __all__ = ["MAX_DELAY", "MAX_VISIBILITY", "VERSION", "Delivery", "Depth", "Envel
 VERSION = 1
 _VERSION_TEXT = str(VERSION)
 
-#: A version with more digits is no version; Python refuses to read thousands of them.
-MAX_VERSION_DIGITS = 9
-
 #: Most characters of some attributes. Ours are shorter, and no reader would take a document with longer ones.
 MAX_LENGTHS = {"status_key": 1024, "digest": 128, "base_url": 2048}
 
@@ -67,9 +64,8 @@ class Delivery:
     @property
     def names(self) -> dict[str, str]:
         """The operation's id and kind, for log lines; `-` if the message gives none that could be one: anybody may have written it."""
-        given = self.envelope.attributes
-        operation_id, kind = given.get("operation_id", ""), given.get("kind", "")
-        return {"operation_id": operation_id if is_operation_id(operation_id) else "-", "kind": kind if is_kind(kind) else "-"}
+        given, valid = self.envelope.attributes, {"operation_id": is_operation_id, "kind": is_kind}
+        return {name: text if fits(text := given.get(name, "")) else "-" for name, fits in valid.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,7 +124,7 @@ class Message:
         """
         attributes = envelope.attributes
         version = attributes.get("version", "")
-        if not version.isascii() or not version.isdigit() or len(version) > MAX_VERSION_DIGITS:
+        if not re.fullmatch("[0-9]{1,9}", version):
             raise _malformed(attributes, f"the attribute version is {version!r}, not a number")
         if int(version) > VERSION:
             raise UnsupportedMessage(f"the message is of version {version}, this worker reads up to {VERSION}")
@@ -150,8 +146,8 @@ def _submission(attributes: Mapping[str, str]) -> Submission:
             raise ValueError(f"{name}={attributes[name]!r}")
     created_at = to_milliseconds(from_wire(attributes["created_at"]))
     for name, most in MAX_LENGTHS.items():
-        if len(attributes.get(name, "")) > most:
-            raise ValueError(f"{name} has over {most} characters")
+        if len(attributes.get(name, "")) > most or not attributes.get(name, "").isprintable():
+            raise ValueError(f"{name} has over {most} characters, or one that cannot be printed")
     if created_at.year > LAST_YEAR:
         raise ValueError(f"created_at={attributes['created_at']!r}")
     return Submission(
@@ -167,9 +163,8 @@ def _submission(attributes: Mapping[str, str]) -> Submission:
 
 def _malformed(attributes: Mapping[str, str], message: str) -> MalformedMessage:
     operation_id, owner = attributes.get("operation_id", ""), attributes.get("owner", "")
-    if not is_operation_id(operation_id) or not is_owner(owner):
-        return MalformedMessage(message)
-    return MalformedMessage(message, operation_id=operation_id, owner=owner)
+    known = is_operation_id(operation_id) and is_owner(owner)
+    return MalformedMessage(message, operation_id=operation_id if known else None, owner=owner if known else None)
 
 
 class Queue(Protocol):

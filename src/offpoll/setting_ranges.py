@@ -8,7 +8,7 @@ from typing import Any
 
 from offpoll.errors import ConfigurationError
 from offpoll.lateness import read_weight
-from offpoll.limits import MAX_BASE_URL
+from offpoll.limits import MAX_BASE_URL, shown_url
 
 __all__ = ["MAX_ATTEMPTS", "MAX_INPUT_LIMIT", "MAX_LINK_LIFETIME", "MAX_RESULT_LIMIT", "MAX_TIMEOUT", "PREFIX", "check"]
 
@@ -87,7 +87,7 @@ def check(values: Mapping[str, Any]) -> None:
             raise ConfigurationError(f"{PREFIX}{name.upper()}={values[name]:g} is out of range: {low:g} to {high:g}")
     for name, (form, words) in _FORMS.items():
         if not form.fullmatch(values[name]):
-            raise ConfigurationError(f"{PREFIX}{name.upper()}={values[name]!r}: {words}")
+            raise ConfigurationError(f"{PREFIX}{name.upper()}={shown_url(values[name])!r}: {words}")
     try:
         read_weight(values["lateness_weight"])
     except ValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Coroutine, Sequence
@@ -17,7 +18,7 @@ from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.items import epoch, from_item, ttl
 from offpoll.aws.wire import Wire
 from offpoll.errors import DependencyRefused, DependencyUnavailable, OffpollError
-from offpoll.operation import Outcome, Status, Submission
+from offpoll.operation import Outcome, Record, Status, Submission
 from offpoll.records import Claim, Update
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -141,3 +142,19 @@ def test_instants_as_numbers() -> None:
     assert json.loads(epoch(instant)) == {"N": "1795456800.007"}
     assert json.loads(ttl(instant)) == {"N": "1795456801"}
     assert from_item({**ITEM, "lease_until": json.loads(epoch(instant))}).lease_until == instant
+
+
+@pytest.mark.parametrize("body", [b"<html>Sign in to the hotel's network</html>", b""])
+@pytest.mark.parametrize("verb", ["claim", "decide"])
+def test_a_proxys_page_is_neither_a_claim_nor_a_decision(verb: str, body: bytes) -> None:
+    """A 200 that is not DynamoDB's says nothing about the record, even where no attributes are asked for."""
+    until = DATE + timedelta(days=1)
+    held = Claim(attempt=1, token="t", record=Record(submission=SUBMISSION, attempt=1, token="t", started_at=DATE, expires_at=until))
+
+    async def use(records: Any) -> Any:
+        if verb == "claim":
+            return await records.claim(SUBMISSION, seen=0, token="t", lease=60.0, expires_at=until)
+        return await records.decide(SUBMISSION, Outcome(status=Status.SUCCEEDED, result="1"), guard=held, expires_at=until)
+
+    got, _ = asyncio.run(table([Reply(200, b"{}"), Reply(200, body, {"Content-Type": "text/html"})], use))
+    assert isinstance(got, DependencyUnavailable)

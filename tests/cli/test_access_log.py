@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import logging
 from collections.abc import Iterator
@@ -252,3 +253,38 @@ def test_a_program_may_set_up_the_logger(logger: logging.Logger) -> None:
     assert theirs.getvalue().startswith('10.0.0.1 "POST /order" 202')
     assert len(theirs.getvalue().splitlines()) == 1
     assert not stream.blocks
+
+
+def line_for(application: Any, **scope: Any) -> str:
+    stream = Stream()
+
+    async def main() -> None:
+        with contextlib.suppress(BaseException):
+            await AccessLog(application, Lines(stream))({**SCOPE, **scope}, nothing, nothing)
+        await asyncio.sleep(DELAY)
+
+    run_virtual(main())
+    (only,) = stream.lines
+    return only
+
+
+@pytest.mark.parametrize("client", ['10.9.9.9 "GET /admin" 200 0.1 ms', "x\x8510.9.9.9", "x" * 500])
+def test_a_clients_name_cannot_forge_a_line(client: str) -> None:
+    """uvicorn takes the client from X-Forwarded-For if it trusts the peer, whatever that says."""
+
+    async def answering(scope: Any, receive: Any, send: Any) -> None:
+        await answer(send)
+
+    line = line_for(answering, client=(client, 0))
+    assert '"GET /admin"' not in line
+    assert "\x85" not in line
+    assert len(line) < 300
+
+
+def test_a_request_that_exits_is_a_500() -> None:
+    """The server answers SystemExit or a cancellation with 500, so the line says that, not that the client went away."""
+
+    async def exits(scope: Any, receive: Any, send: Any) -> None:
+        raise SystemExit(3)
+
+    assert '"POST /order" 500' in line_for(exits)

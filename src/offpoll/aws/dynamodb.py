@@ -122,7 +122,8 @@ class DynamoRecords:
         response = await self._calls.call_text("UpdateItem", f"{self._opening}{change.fields(operation_id)}}}")
         if response.status == 200:
             self._learn(response)
-            record = change.makes or self._record(response, self._calls.read(response).get("Attributes"), None)
+            fields = self._calls.read(response) if response.body else None  # a proxy's page is no claim
+            record = None if fields is None else change.makes or self._record(response, fields.get("Attributes"), None)
             if record is None:
                 raise self._calls.service.unreadable(response)
             return Update(applied=True, record=record, at=self._clock.earliest())

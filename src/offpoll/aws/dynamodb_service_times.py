@@ -49,7 +49,7 @@ class DynamoServiceTimes:
 
     Args:
         wire: makes the calls; its clock dates the items' expiry.
-        table: the name of the records' table.
+        table: the records'.
         random: returns a number from 0 to 1, which picks this process's shard.
         token: returns a fresh token for each report.
     """

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from offpoll.errors import ConfigurationError
+from offpoll.limits import shown_url
 
 __all__ = ["AwsEndpoint", "Endpoints", "bucket_endpoint", "ca_bundle", "is_loopback", "names_a_proxy"]
 
@@ -56,9 +57,9 @@ class AwsEndpoint:
             parts = urlsplit(url)
             port = parts.port
         except ValueError as error:
-            raise ConfigurationError(f"{url!r} is not a URL: {error}") from error
+            raise ConfigurationError(f"{shown_url(url)!r} is not a URL: {error}") from error
         if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.username or parts.query or parts.fragment:
-            raise ConfigurationError(f"{url!r} is not an endpoint: write it as https://host or http://host:port")
+            raise ConfigurationError(f"{shown_url(url)!r} is not an endpoint: write it as https://host or http://host:port")
         name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         written = name if port is None else f"{name}:{port}"
         host = name if port == _DEFAULT_PORTS[parts.scheme] else written

@@ -27,13 +27,7 @@ _CHUNKED, _UNTIL_CLOSED = -1, -2
 
 
 class Response(NamedTuple):
-    """A complete response.
-
-    Attributes:
-        status: the status code.
-        headers: names in lower case.
-        body: decoded from its transfer coding.
-    """
+    """A complete response: header names in lower case, the body decoded from its transfer coding."""
 
     status: int
     headers: Mapping[str, str]

@@ -18,8 +18,6 @@ class JsonCalls:
     """Calls the verbs of one JSON service.
 
     Args:
-        wire: makes the calls.
-        service: the service to call.
         target: the prefix of the verb in `x-amz-target`, as `AmazonSQS`.
         remedies: what the operator can do about an error, by its code.
     """

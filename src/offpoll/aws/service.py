@@ -20,9 +20,7 @@ class AwsResponse(NamedTuple):
     """A service's response. A tuple, because every call makes one.
 
     Attributes:
-        status: the HTTP status.
         headers: names in lower case.
-        body: the whole body.
         sent: monotonic time before the try that was answered, seconds.
         received: monotonic time after it.
     """
@@ -50,8 +48,6 @@ class AwsService:
     Args:
         label: its name in error messages: `S3`.
         name: its name in signatures: `s3`.
-        region: as `eu-west-1`.
-        endpoint: its address.
     """
 
     __slots__ = ("budget", "direct", "endpoint", "label", "region", "signer")

@@ -31,13 +31,7 @@ def assumed_role(
 
     The provider renews the credentials after half of their life, so that a link they sign can live for the other half.
 
-    Args:
-        wire: signs the call.
-        endpoint: STS's address.
-        region: as `eu-west-1`.
-        role_arn: the role.
-        session_name: the name that CloudTrail shows.
-        duration: the credentials' life, seconds.
+    CloudTrail shows `session_name`. The credentials live for `duration` seconds.
     """
     service = AwsService("STS", name="sts", region=region, endpoint=endpoint)
     remedies = {"AccessDenied": f"let this process call sts:AssumeRole on {role_arn}, and let that role's trust policy name it"}

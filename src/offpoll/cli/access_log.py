@@ -55,8 +55,10 @@ class AccessLog:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request as the application does, and write its line."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return self._lines.flush()  # an application's lifespan ends after its last request
+            try:
+                return await self._app(scope, receive, send)
+            finally:
+                self._lines.flush()  # an application's lifespan ends after its last request
         started, status, location, written = time.perf_counter(), GONE, "", False
 
         def noting(message: MutableMapping[str, Any]) -> Awaitable[None]:
@@ -70,7 +72,7 @@ class AccessLog:
 
         try:
             await self._app(scope, receive, noting)
-        except Exception:
+        except BaseException:  # a cancelled request too: the server answers it with 500
             status = 500 if status == GONE else status
             raise
         finally:
@@ -79,7 +81,7 @@ class AccessLog:
 
     def answered(self, scope: Scope, status: int, location: str, seconds: float) -> None:
         """Write the line of a request."""
-        client = (scope.get("client") or ("-",))[0]
+        client = quote((scope.get("client") or ("-",))[0], safe=".:-[]%")[:64]  # may be a proxy's X-Forwarded-For
         path = scope.get("raw_path") or scope["path"]
         plain = isinstance(path, bytes) and not path.translate(None, _PLAIN)
         path = (path.decode() if plain else quote(path, safe=_SAFE))[:500]

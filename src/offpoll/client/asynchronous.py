@@ -7,12 +7,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from operator import itemgetter
 from random import random as uniform
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast, overload
+from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 from offpoll.client.driver_async import OnUpdate, drive, tell
 from offpoll.client.flows import Finished, Flows, advance, new_key
 from offpoll.client.request_guard import AsyncAuth, RequestGuard, without_query
-from offpoll.client.results import WaitResult, result_reader
+from offpoll.client.results import WaitArguments, WaitResult, result_reader
 from offpoll.client.schedule import WaitSchedule, capped
 from offpoll.client.transport import AsyncHttpTransport, AsyncTransport, Ca, refuse_both
 from offpoll.document import Document
@@ -81,24 +81,10 @@ class AsyncClient:
         return read(await self._run(self._flows.wait(ticket, timeout=timeout), on_update))
 
     @overload
-    async def wait_all(
-        self,
-        tickets: Iterable[Ticket],
-        *,
-        timeout: float | None = 300.0,
-        on_update: OnUpdate | None = None,
-        result_type: type[T],
-        max_in_flight: int = MAX_IN_FLIGHT,
-    ) -> list[WaitResult[T]]: ...
+    async def wait_all(self, tickets: Iterable[Ticket], *, result_type: type[T], **rest: Unpack[WaitArguments]) -> list[WaitResult[T]]: ...
     @overload
     async def wait_all(
-        self,
-        tickets: Iterable[Ticket],
-        *,
-        timeout: float | None = 300.0,
-        on_update: OnUpdate | None = None,
-        result_type: Any = None,
-        max_in_flight: int = MAX_IN_FLIGHT,
+        self, tickets: Iterable[Ticket], *, result_type: Any = None, **rest: Unpack[WaitArguments]
     ) -> list[WaitResult[Any]]: ...
     async def wait_all(
         self,
@@ -116,23 +102,11 @@ class AsyncClient:
 
     @overload
     def as_completed(
-        self,
-        tickets: Iterable[Ticket],
-        *,
-        timeout: float | None = 300.0,
-        on_update: OnUpdate | None = None,
-        result_type: type[T],
-        max_in_flight: int = MAX_IN_FLIGHT,
+        self, tickets: Iterable[Ticket], *, result_type: type[T], **rest: Unpack[WaitArguments]
     ) -> AsyncGenerator[WaitResult[T], None]: ...
     @overload
     def as_completed(
-        self,
-        tickets: Iterable[Ticket],
-        *,
-        timeout: float | None = 300.0,
-        on_update: OnUpdate | None = None,
-        result_type: Any = None,
-        max_in_flight: int = MAX_IN_FLIGHT,
+        self, tickets: Iterable[Ticket], *, result_type: Any = None, **rest: Unpack[WaitArguments]
     ) -> AsyncGenerator[WaitResult[Any], None]: ...
     async def as_completed(
         self,

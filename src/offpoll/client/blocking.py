@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from random import random as uniform
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast, overload
+from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 from offpoll.client.driver_blocking import OnUpdate, Sender, drive
 from offpoll.client.flows import Finished, Flows, advance, new_key
 from offpoll.client.request_guard import Auth, RequestGuard, without_query
-from offpoll.client.results import WaitResult, result_reader
+from offpoll.client.results import WaitArguments, WaitResult, result_reader
 from offpoll.client.schedule import WaitSchedule, capped
 from offpoll.client.transport import Ca, HttpTransport, Transport, refuse_both
 from offpoll.document import Document
@@ -126,25 +126,9 @@ class Client:
         return read(self._run(self._flows.wait(ticket, timeout=timeout), on_update))
 
     @overload
-    def wait_all(
-        self,
-        tickets: Iterable[Ticket],
-        *,
-        timeout: float | None = 300.0,
-        on_update: OnUpdate | None = None,
-        result_type: type[T],
-        max_in_flight: int = MAX_IN_FLIGHT,
-    ) -> list[WaitResult[T]]: ...
+    def wait_all(self, tickets: Iterable[Ticket], *, result_type: type[T], **rest: Unpack[WaitArguments]) -> list[WaitResult[T]]: ...
     @overload
-    def wait_all(
-        self,
-        tickets: Iterable[Ticket],
-        *,
-        timeout: float | None = 300.0,
-        on_update: OnUpdate | None = None,
-        result_type: Any = None,
-        max_in_flight: int = MAX_IN_FLIGHT,
-    ) -> list[WaitResult[Any]]: ...
+    def wait_all(self, tickets: Iterable[Ticket], *, result_type: Any = None, **rest: Unpack[WaitArguments]) -> list[WaitResult[Any]]: ...
     def wait_all(
         self,
         tickets: Iterable[Ticket],
@@ -176,23 +160,11 @@ class Client:
 
     @overload
     def as_completed(
-        self,
-        tickets: Iterable[Ticket],
-        *,
-        timeout: float | None = 300.0,
-        on_update: OnUpdate | None = None,
-        result_type: type[T],
-        max_in_flight: int = MAX_IN_FLIGHT,
+        self, tickets: Iterable[Ticket], *, result_type: type[T], **rest: Unpack[WaitArguments]
     ) -> Iterator[WaitResult[T]]: ...
     @overload
     def as_completed(
-        self,
-        tickets: Iterable[Ticket],
-        *,
-        timeout: float | None = 300.0,
-        on_update: OnUpdate | None = None,
-        result_type: Any = None,
-        max_in_flight: int = MAX_IN_FLIGHT,
+        self, tickets: Iterable[Ticket], *, result_type: Any = None, **rest: Unpack[WaitArguments]
     ) -> Iterator[WaitResult[Any]]: ...
     def as_completed(
         self,

@@ -86,13 +86,11 @@ class Polling:
     """The polls of one operation.
 
     Args:
-        ticket: the operation's.
         base_url: the API's address, for documents without links.
         random: returns numbers from 0 to 1, for jitter.
 
     Attributes:
-        document: the newest.
-        link: the current one.
+        document, link: the newest.
         trouble: describes what went wrong with the last poll, for people; empty if nothing did.
         falls_back: whether polls also ask the API.
     """

@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from offpoll.errors import ApiError, ConfigurationError
 from offpoll.exchange import Fetch
+from offpoll.limits import shown_url
 
 __all__ = ["AsyncAuth", "Auth", "RequestGuard", "without_query"]
 
@@ -36,10 +37,7 @@ _PORTS = {"http": "80", "https": "443"}
 class RequestGuard:
     """Adds timeouts and credentials to a client's requests.
 
-    Args:
-        base_url: the API's address, without a trailing slash.
-        auth: headers for the API: a mapping, user and password, or a callable that returns them before every request.
-        request_timeout: longest time for one request, seconds.
+    Arguments are those of `Client`; `base_url` has no trailing slash.
 
     Raises:
         ConfigurationError: `base_url` is not an address, or `request_timeout` is not positive and finite.
@@ -53,7 +51,7 @@ class RequestGuard:
         match = _URL.fullmatch(self.base_url)
         if match is None or "?" in self.base_url or "#" in self.base_url or self.base_url.endswith("/"):
             raise ConfigurationError(
-                f"an API's address is http(s)://host[:port][/path], without user, query or fragment: {self.base_url!r}"
+                f"an API's address is http(s)://host[:port][/path], without user, query or fragment: {shown_url(self.base_url)!r}"
             )
         if not 0 < self.request_timeout < inf:
             raise ConfigurationError(f"request_timeout is seconds, more than 0 and finite, not {self.request_timeout}")

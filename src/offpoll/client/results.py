@@ -5,14 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypedDict, TypeVar, cast
 
+from offpoll.document import Document
 from offpoll.errors import ApiError, ClientError, ConfigurationError
 from offpoll.ticket import Ticket
 
-__all__ = ["WaitResult", "result_reader"]
+__all__ = ["WaitArguments", "WaitResult", "result_reader"]
 
 T_co = TypeVar("T_co", covariant=True)
+
+
+class WaitArguments(TypedDict, total=False):
+    """What `wait_all` and `as_completed` take besides `result_type`; see `Client.wait_all`."""
+
+    timeout: float | None
+    on_update: Callable[[Document], object] | None
+    max_in_flight: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

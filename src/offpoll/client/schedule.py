@@ -29,10 +29,8 @@ class WaitSchedule(Generic[T]):
     """Waits that take turns. Use it from one thread at a time.
 
     Args:
-        tickets: the operations'.
         begin: returns the flow of one wait.
         read: turns the flow's JSON into a result.
-        monotonic: returns seconds that never go back.
 
     Attributes:
         left: how many waits have not ended.

@@ -30,12 +30,7 @@ _UNKNOWN_KEYS = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """An account in a region.
-
-    Attributes:
-        id: the account's twelve digits.
-        region: `eu-west-1`.
-    """
+    """An account, by its twelve digits, in a region, `eu-west-1`."""
 
     id: str
     region: str

@@ -30,12 +30,7 @@ _OLDEST_GLIBC = 17
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """The functions' runtime and architecture.
-
-    Attributes:
-        runtime: `python3.13`.
-        architecture: `arm64` or `x86_64`.
-    """
+    """The functions' runtime, `python3.13`, and their architecture, `arm64` or `x86_64`."""
 
     runtime: str
     architecture: str

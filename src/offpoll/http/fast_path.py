@@ -136,7 +136,9 @@ def request_of(scope: Scope, receive: Receive) -> Request:
     # White space around a value is not part of it (RFC 9110, 5.5), and not every server takes it away.
     headers = {name.decode("latin-1"): value.decode("latin-1").strip(" \t") for name, value in reversed(scope["headers"])}
     raw_path = (scope.get("raw_path") or b"").decode("latin-1")  # optional in ASGI
-    return Request(method=scope["method"], path=scope["path"], raw_path=raw_path, headers=headers, scheme=scope["scheme"], read=read)
+    return Request(
+        method=scope["method"], path=scope["path"], raw_path=raw_path, headers=headers, scheme=scope.get("scheme", "http"), read=read
+    )
 
 
 def _without_id(respond: Callable[[Request], Awaitable[Response]]) -> Callable[[str, Request], Awaitable[Response]]:

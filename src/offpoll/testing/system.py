@@ -143,12 +143,7 @@ def virtual_worker(service: AsyncService, *, settings: Settings, ambient: Ambien
         dependencies=service.dependencies,
         heartbeat_dependencies=same,
         heartbeat=HeartbeatTask(),
-        runner=InProcess(
-            state=service.state,
-            threads=0,
-            result_limit=settings.result_limit,
-            monotonic=ambient.monotonic,
-        ),
+        runner=InProcess(state=service.state, threads=0, result_limit=settings.result_limit, monotonic=ambient.monotonic),
         ambient=ambient,
     )
 

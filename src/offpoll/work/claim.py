@@ -30,7 +30,6 @@ class Claimer:
     """Claims operations in their records.
 
     Args:
-        records: the authority on each operation.
         lease: how long a claim counts as alive, seconds.
         window: age at which an operation is too old to begin, seconds.
         lifetime: age at which a record counts as absent, seconds.

@@ -50,7 +50,6 @@ class Heartbeat:
     """Tends a worker's jobs, and sleeps while there are none.
 
     Args:
-        jobs: the worker adds and removes them.
         records, queue, publisher: of this loop.
         lease: seconds; also the visibility that is asked for.
         monotonic: the clock of leases.

@@ -225,7 +225,7 @@ class Jobs:
     def add(self, job: Job) -> None:
         """Hold a job, and wake the heartbeat if it sleeps."""
         self._jobs[job.token] = job
-        wake, self._wake = self._wake, None
+        wake = self._wake  # the sleeper takes it away: cleared here, it could be a new sleeper's
         if wake is not None:
             wake()
 

@@ -31,7 +31,6 @@ class Loop:
     """Receives from one queue and works on what comes, up to `slots` at once.
 
     Args:
-        name: for logs.
         work: takes one delivery; raises nothing.
         wait: seconds of a long poll.
     """

@@ -41,7 +41,6 @@ class Child:
     """One process.
 
     Args:
-        name: for people.
         hint: where to look when it ends by itself.
         patience: seconds between SIGTERM, a second SIGTERM (a worker stops its handlers), and SIGKILL.
     """
@@ -97,8 +96,6 @@ class Children:
         """Start a Python module as a program.
 
         Args:
-            name: for people.
-            module: run as `python -m`, with the arguments.
             environ: its whole environment.
             on_line: called with each line of its output.
             log: the file for its output, instead.
