@@ -266,7 +266,7 @@ def errors(client: Client, ticket: Ticket) -> str:
     except ApiError as error:
         assert_type(error.status, int)
         return str(error.problem)
-    except (ApiUnavailable, ConfigurationError) as error:
+    except (ApiUnavailable, ConfigurationError, InvalidInput) as error:
         wider: OffpollError = error
         return str(wider)
     return ""

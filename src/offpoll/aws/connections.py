@@ -19,6 +19,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from offpoll.aws.http1 import Head, Response, read_body, read_head
+from offpoll.aws.sigv4 import SignedHeaders, header_lines
 from offpoll.deadlines import Deadlines
 
 __all__ = ["CONNECT_TIMEOUT", "POOL_IDLE", "Connections", "Unreachable", "Unsendable", "tls_context"]
@@ -105,9 +106,8 @@ class Connections:
 
     def _write(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
         length = f"content-length: {len(body)}\r\n" if body or method != "GET" else ""
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        given = f"{target}{''.join(headers)}{''.join(headers.values())}"
-        if "\n" in given or "\r" in given or " " in target:
+        lines = headers.lines if isinstance(headers, SignedHeaders) else header_lines(headers)
+        if (headers and not lines) or "\n" in target or "\r" in target or " " in target:
             raise Unsendable("a header or the path holds a line break, or the path a space")
         try:
             return f"{method} {target}{self._common}{lines}{length}\r\n".encode("latin-1") + body

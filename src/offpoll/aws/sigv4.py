@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from urllib.parse import quote
 
 from offpoll.aws.credentials import Credentials
@@ -19,7 +20,7 @@ from offpoll.errors import ConfigurationError
 from offpoll.keyed_hash import KeyedHash
 from offpoll.setting_ranges import MAX_LINK_LIFETIME
 
-__all__ = ["EMPTY_SHA256", "MAX_LIFETIME", "HeaderSigner", "Presigner", "quote_key"]
+__all__ = ["EMPTY_SHA256", "MAX_LIFETIME", "HeaderSigner", "Presigner", "SignedHeaders", "header_lines", "quote_key"]
 
 #: Longest lifetime of a presigned URL, whole seconds.
 MAX_LIFETIME = int(MAX_LINK_LIFETIME)
@@ -27,7 +28,11 @@ MAX_LIFETIME = int(MAX_LINK_LIFETIME)
 #: SHA-256 of nothing, as hex: the payload hash of a request without a body.
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
+#: Layouts that are kept for one second. Nearly all calls have one of a few sets of headers; those with an etag come once each.
+MAX_SHAPES = 64
+
 _ALGORITHM = "AWS4-HMAC-SHA256"
+_PAYLOAD = "\0payload\0"
 _is_plain = re.compile(r"[A-Za-z0-9/_.~-]*").fullmatch
 _sha256 = hashlib.sha256
 
@@ -47,7 +52,7 @@ def quote_key(key: str) -> str:
 
 
 class _Second:
-    """The parts that all header signatures of one second share, and by header names those that calls of one shape share."""
+    """The parts that all header signatures of one second share, and those that calls with the same headers share."""
 
     __slots__ = ("_host", "amz_date", "authorization", "begins_at", "credentials", "ends_at", "inner", "key", "outer", "shapes")
 
@@ -61,54 +66,52 @@ class _Second:
         self.inner = key.inner.copy()
         self.inner.update(f"{_ALGORITHM}\n{self.amz_date}\n{scope}\n".encode())
         self.outer = key.outer
-        self.shapes: dict[tuple[str, ...], _Shape] = {}
+        self.shapes: dict[tuple[tuple[str, str], ...], _Shape] = {}
         self._host = host
 
-    def shape(self, names: tuple[str, ...], content_sha256: bool) -> _Shape:
-        """Lay out the canonical headers of a call with these header names."""
-        fixed = {"host": self._host, "x-amz-date": self.amz_date}
+    def shape(self, given: tuple[tuple[str, str], ...], *, content_sha256: bool) -> _Shape:
+        """Lay out what calls with these headers share."""
+        fixed = {**dict(given), "x-amz-date": self.amz_date}
         if self.credentials.session_token:
             fixed["x-amz-security-token"] = self.credentials.session_token
-        hashed = {"x-amz-content-sha256"} if content_sha256 else set()
-        sorted_names = sorted({*names, *fixed, *hashed})
-        listed = ";".join(sorted_names)
-        parts, at = [""], {}  # fixed text alternates with the places of values; `at`: each value's place
-        for name in sorted_names:
-            parts[-1] += f"{name}:{fixed.get(name, '')}"
-            if name not in fixed:
-                at[name] = len(parts)
-                parts += ["", ""]
-            parts[-1] += "\n"
-        parts[-1] += f"\n{listed}\n"
-        parts.append("")
-        payloads = (len(parts) - 1, *(at[name] for name in hashed))
-        authorization = f"{self.authorization}{listed}, Signature="
-        found = self.shapes[names] = _Shape(parts, tuple(at[name] for name in names), payloads, authorization)
+        signed = {**fixed, "host": self._host, **({"x-amz-content-sha256": _PAYLOAD} if content_sha256 else {})}
+        listed = ";".join(sorted(signed))
+        canonical = "".join([f"{name}:{signed[name]}\n" for name in sorted(signed)]) + f"\n{listed}\n{_PAYLOAD}"
+        if len(self.shapes) == MAX_SHAPES:
+            self.shapes.clear()
+        found = _Shape(canonical.split(_PAYLOAD), fixed, header_lines(fixed), f"{self.authorization}{listed}, Signature=")
+        self.shapes[given] = found
         return found
 
 
-class _Shape:
-    """The canonical headers of calls with the same header names.
+class _Shape(NamedTuple):
+    """What calls with the same headers share within a second.
 
-    Args:
-        parts: fixed text and the places of values.
-        values, payloads: the places of the headers' values and of the payload's hash.
+    Attributes:
+        canonical: their canonical headers, cut where the payload's hash goes.
+        fixed: the headers to send but those of the signature.
+        lines: the same as text; empty if HTTP cannot express them.
         authorization: begins the header of that name.
     """
 
-    __slots__ = ("_given", "_parts", "_values", "authorization", "payloads")
+    canonical: list[str]
+    fixed: dict[str, str]
+    lines: str
+    authorization: str
 
-    def __init__(self, parts: list[str], values: tuple[int, ...], payloads: tuple[int, ...], authorization: str) -> None:
-        self._parts, self._values, self.payloads, self.authorization = parts, values, payloads, authorization
-        self._given: tuple[str, ...] = ()
 
-    def filled(self, given: tuple[str, ...]) -> list[str]:
-        """Return the parts with these values. Most calls have the same ones as the call before."""
-        if given != self._given:
-            for place, value in zip(self._values, given, strict=True):
-                self._parts[place] = value
-            self._given = given
-        return self._parts.copy()
+class SignedHeaders(dict[str, str]):
+    """The headers of a signed request. `lines` is the text of them; empty if HTTP cannot express them."""
+
+    __slots__ = ("lines",)
+
+    lines: str
+
+
+def header_lines(headers: Mapping[str, str]) -> str:
+    """Write headers as the lines of a request; nothing if one holds a line break."""
+    given = "".join([*headers, *headers.values()])
+    return "" if "\n" in given or "\r" in given else "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
 
 
 class HeaderSigner:
@@ -139,7 +142,7 @@ class HeaderSigner:
         query: str = "",
         headers: Mapping[str, str],
         body: bytes = b"",
-    ) -> dict[str, str]:
+    ) -> SignedHeaders:
         """Return the headers to send: the given ones, all of them signed, and those of the signature. `Host` is signed but not included.
 
         Args:
@@ -154,21 +157,19 @@ class HeaderSigner:
         second = self._now
         if second is None or second.credentials is not credentials or not second.begins_at <= at < second.ends_at:
             second = self._now = self._begin(credentials, at)
-        names = tuple(headers)
-        shape = second.shapes.get(names) or second.shape(names, self._content_sha256)
+        given = tuple(headers.items())
+        shape = second.shapes.get(given) or second.shape(given, content_sha256=self._content_sha256)
         payload = _sha256(body).hexdigest() if body else EMPTY_SHA256
-        parts = shape.filled(tuple(headers.values()))
-        for place in shape.payloads:
-            parts[place] = payload
-        canonical = f"{method}\n{path}\n{query}\n{''.join(parts)}"
         inner, outer = second.inner.copy(), second.outer.copy()
+        canonical = f"{method}\n{path}\n{query}\n{payload.join(shape.canonical)}"
         inner.update(_sha256(canonical.encode()).hexdigest().encode())
         outer.update(inner.digest())
-        signed = {**headers, "x-amz-date": second.amz_date, "authorization": shape.authorization + outer.hexdigest()}
-        if credentials.session_token:
-            signed["x-amz-security-token"] = credentials.session_token
+        signed = SignedHeaders(shape.fixed)
+        authorization = signed["authorization"] = shape.authorization + outer.hexdigest()
+        signed.lines = shape.lines and f"{shape.lines}authorization: {authorization}\r\n"
         if self._content_sha256:
             signed["x-amz-content-sha256"] = payload
+            signed.lines = shape.lines and f"{signed.lines}x-amz-content-sha256: {payload}\r\n"
         return signed
 
     def _begin(self, credentials: Credentials, at: datetime) -> _Second:
