@@ -18,10 +18,10 @@ def quick(cls: type[T]) -> type[T]:
     instructions on that. Everything else about the class stays as it is.
 
     Raises:
-        TypeError: the class has slots, so its instances have no `__dict__` to set.
+        TypeError: the class has slots, so its instances have no `__dict__` to set; or it has a `__post_init__`, or `init=False` fields.
     """
-    if not cls.__dictoffset__:
-        raise TypeError(f"{cls.__name__} has slots")
+    if not cls.__dictoffset__ or hasattr(cls, "__post_init__") or not all(field.init for field in fields(cls)):  # type: ignore[arg-type]
+        raise TypeError(f"{cls.__name__} has slots, a __post_init__, or a field that is no argument")
     known: dict[str, Any] = {"_set": object.__setattr__}
     parameters, values = ["self", "*"], []
     for field in fields(cls):  # type: ignore[arg-type]  # a dataclass

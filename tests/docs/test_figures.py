@@ -25,9 +25,9 @@ MILLION = 1_000_000
 
 #: The README's rows, and those of costs.md.
 README_CPU = {
-    "accept a request": "a whole accepted request, through FastAPI",
+    "accept a request": "a whole accepted request",
     "presign a URL": "presign a URL with a session token",
-    "work on a message": "a message through the worker",
+    "work on a message": "a message through the worker, beside Celery and Dramatiq over SQS",
 }
 
 
