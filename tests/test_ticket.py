@@ -56,8 +56,8 @@ class TestResponse:
 
     def test_headers(self):
         """A 202 has Location, an integer Retry-After and no-store; Operation-Location is optional."""
-        assert make_ticket().headers == {"Location": f"/order/{ID}", "Retry-After": "10", "Cache-Control": "no-store"}
-        assert make_ticket(operation_location=True).headers["Operation-Location"] == HREF
+        assert make_ticket().headers == {"location": f"/order/{ID}", "retry-after": "10", "cache-control": "no-store"}
+        assert make_ticket(operation_location=True).headers["operation-location"] == HREF
 
     def test_round_trip(self):
         """A client reads the same ticket that a server wrote, with the time of the response."""

@@ -196,5 +196,6 @@ def test_the_trial_of_compose_works(stage: Callable[[str], Image], tmp_path: Pat
         done = api.execute(["offpoll", "submit", host, "order", "-d", '{"sku": "A1", "quantity": 2}', "--wait"], timeout=PATIENCE)
         assert done.returncode == 0, done.stderr + api.log.read_text() + worker.log.read_text()
         assert json.loads(done.stdout)["total_cents"] == 2500
+        until(lambda: "GET /order" in api.log.read_text(), api)  # the access log is written a moment later
         requests = re.findall(r'"(\w+ /order)', api.log.read_text())
         assert requests == ["POST /order", "GET /order"], "the client polled the API"
