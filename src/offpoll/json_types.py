@@ -17,7 +17,7 @@ from offpoll.errors import InvalidInput
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-__all__ = ["Adapter", "Plain", "adapter_of", "faults", "refuse_json_text", "to_json"]
+__all__ = ["Adapter", "Plain", "adapter_of", "faults", "refuse_constant", "refuse_json_text", "to_json"]
 
 #: Types whose values JSON has too, each with the Python type of its values; None: anything.
 _PLAIN: tuple[tuple[Any, type | None], ...] = (
@@ -90,7 +90,8 @@ def refuse_json_text(value: object) -> None:
         raise InvalidInput("This str is JSON text. Pass the object that it stands for, or the text as bytes, which offpoll reads as JSON.")
 
 
-def _refuse(name: str) -> None:
+def refuse_constant(name: str) -> None:
+    """Refuse NaN and Infinity, which Python reads and JSON does not have (RFC 8259): for `parse_constant`. Raises ValueError."""
     raise ValueError(f"{name} is not JSON")
 
 
@@ -104,7 +105,7 @@ def to_json(value: object) -> str:
     dump = getattr(value, "model_dump", None)
     try:
         if isinstance(value, bytes):
-            json.loads(value, parse_constant=_refuse)
+            json.loads(value, parse_constant=refuse_constant)
             return value.decode()
         return json.dumps(value if dump is None else dump(mode="json"), separators=(",", ":"), allow_nan=False)
     except (ValueError, TypeError, RecursionError) as error:

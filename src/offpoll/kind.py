@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, get_type_hints
 
 from offpoll.errors import ConfigurationError, InvalidInput, InvalidJSON
-from offpoll.json_types import Adapter, Plain, adapter_of, faults, refuse_json_text
+from offpoll.json_types import Adapter, Plain, adapter_of, faults, refuse_constant, refuse_json_text
 from offpoll.lateness import Weight, read_weight
 from offpoll.limits import encoder
 from offpoll.operation import Operation, is_kind
@@ -31,11 +31,7 @@ MAX_ERRORS = 20
 _DEFAULT_WEIGHT = read_weight(Settings.lateness_weight)
 
 
-def _constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-_decode = json.JSONDecoder(parse_constant=_constant).raw_decode
+_decode = json.JSONDecoder(parse_constant=refuse_constant).raw_decode
 _encode_text = encoder(ascii_only=False, sort_keys=True)
 
 
