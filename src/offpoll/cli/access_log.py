@@ -14,6 +14,8 @@ from string import ascii_letters, digits
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
+from offpoll.http.fast_path import AsgiApp, Receive, Scope, Send
+
 __all__ = ["AccessLog", "Lines"]
 
 #: In the log: the client went away before it was answered. Not an HTTP status, and not the service's fault.
@@ -29,11 +31,6 @@ BLOCK = 4096
 _SAFE = "/%:@!$&'()*+,;=~"
 _PLAIN = f"{ascii_letters}{digits}_.-{_SAFE}".encode()
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
-
 
 class AccessLog:
     """Wraps an ASGI application and writes one line a request, as soon as it is answered.
@@ -47,7 +44,7 @@ class AccessLog:
         lines: where the lines go, unless the program has set up the logger `offpoll.access`, by a handler or a level.
     """
 
-    def __init__(self, app: Asgi, lines: Lines) -> None:
+    def __init__(self, app: AsgiApp, lines: Lines) -> None:
         logger = logging.getLogger("offpoll.access")
         self._app, self._lines = app, lines
         self._write: Callable[[str], object] = logger.info if logger.handlers or logger.level > logging.INFO else lines.write
