@@ -22,10 +22,11 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request as AsgiRequest
 from starlette.responses import Response as AsgiResponse
+from starlette.routing import Match
 
 from offpoll.app import Authorize
-from offpoll.errors import MethodNotAllowed, OperationNotFound, RequestError
-from offpoll.http.endpoint import Endpoint
+from offpoll.errors import RequestError
+from offpoll.http.endpoint import Endpoint, not_allowed, nothing_at
 from offpoll.http.fast_path import AsgiApp, FastPath, Receive, Route, Scope, Send, request_of, routes_of
 from offpoll.http.openapi import describe
 from offpoll.http.problem import problem_of
@@ -40,7 +41,19 @@ _PROBES = {
 }
 
 
-class RawRoute(APIRoute):
+class _Route(APIRoute):
+    """A route for which slashes at the end of a path mean nothing, instead of a redirect that many clients do not follow."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Tell whether it is a request's route."""
+        path: str = scope["path"].rstrip("/")
+        match, child_scope = super().matches(scope if path == scope["path"] else {**scope, "path": path})
+        if path.endswith("\n") and match is not Match.NONE and not child_scope["path_params"].get("operation_id", "").endswith("\n"):
+            return Match.NONE, {}  # a pattern's `$` matches before a line break too
+        return match, child_scope
+
+
+class RawRoute(_Route):
     """A route that answers by itself. Nothing that FastAPI does on its way to a handler is needed here."""
 
     route: ClassVar[Route]
@@ -119,16 +132,16 @@ def _routes(service: AsyncService, *, authorize: Authorize | None, raw: bool) ->
     texts = {kind.name: describe(kind) for kind in service.kinds.values()}
     for route in routes_of(Endpoint(service, authorize=authorize), service.kinds):
         described: dict[str, Any] = (texts[route.kind] if route.kind else _PROBES)[route.row]
-        made = type("RawRoute", (RawRoute,), {"route": route}) if raw else None
+        made = type("RawRoute", (RawRoute,), {"route": route}) if raw else _Route
         routes.add_api_route(route.path, _handler(route), methods=[route.method], route_class_override=made, **described)
     return routes
 
 
 async def _not_routed(asgi: AsgiRequest, error: Exception) -> AsgiResponse:
     """Say in a problem document what the router refused: no such path, or not with this method."""
-    refusal: RequestError = OperationNotFound(f"There is nothing at {asgi.url.path}.")
+    refusal: RequestError = nothing_at(asgi.scope["path"])
     if isinstance(error, HTTPException) and error.status_code == 405:
-        refusal = MethodNotAllowed(f"{asgi.method} is not possible here.", allow=(error.headers or {}).get("Allow", ""))
+        refusal = not_allowed(asgi.method, (error.headers or {}).get("Allow", ""))
     answer = problem_of(refusal)
     return AsgiResponse(content=answer.body, status_code=answer.status, headers=dict(answer.headers))
 
