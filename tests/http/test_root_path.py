@@ -84,6 +84,17 @@ def test_mounted(run: Run, way: str, mount: str, root_path: str) -> None:
     assert run(call(outer, "GET", f"{prefix}/order/{ticket['id']}", root_path=root_path))[0] == 202
 
 
+@pytest.mark.parametrize("mount", ["Starlette's Mount", "FastAPI's mount"])
+@pytest.mark.parametrize("way", ["application", "behind middleware"])
+def test_mounted_behind_a_proxy_that_takes_the_path_away(run: Run, way: str, mount: str) -> None:
+    """There Starlette finds no route of an app under a mount (404). offpoll's own is found, and its links have both paths."""
+    world = World()
+    outer = MOUNTED[mount](WAYS[way](world.service))
+    ticket = json.loads(run(call(outer, "POST", "/x/order", GOOD, root_path="/api"))[2])
+    assert ticket["links"]["self"] == f"http://api.test/api/x/order/{ticket['id']}"
+    assert run(call(outer, "GET", f"/x/order/{ticket['id']}", root_path="/api"))[0] == 202
+
+
 def test_routers_in_routers(run: Run) -> None:
     """The prefixes of routers count too, after the root path."""
     world, outer, api = World(), APIRouter(prefix="/shop"), FastAPI()

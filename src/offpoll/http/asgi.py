@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from itertools import takewhile
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
@@ -27,7 +28,7 @@ from starlette.routing import Match
 from offpoll.app import Authorize
 from offpoll.errors import RequestError
 from offpoll.http.endpoint import Endpoint, not_allowed, nothing_at
-from offpoll.http.fast_path import AsgiApp, FastPath, Receive, Route, Scope, Send, request_of, routes_of
+from offpoll.http.fast_path import AsgiApp, FastPath, Receive, Route, Scope, Send, is_below, request_of, routes_of
 from offpoll.http.openapi import describe
 from offpoll.http.problem import problem_of
 from offpoll.service import AsyncService
@@ -70,6 +71,13 @@ class _Api(FastAPI):
     The routes that the app has when it starts count, as with middleware. Routes that the user removed are not answered; if the user put a
     route before ours, the router decides.
     """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, also one under a mount where a proxy has taken the root path away, for which Starlette finds no route."""
+        outer = scope.get("app_root_path", "")
+        if outer and not is_below(scope["path"], scope["root_path"]):
+            scope = {**scope, "path": outer + scope["path"], "raw_path": quote(outer).encode() + (scope.get("raw_path") or b"")}
+        await super().__call__(scope, receive, send)
 
     def build_middleware_stack(self) -> AsgiApp:
         """Build the layers. Middleware that somebody added has to see every request, so then there is no fast path."""

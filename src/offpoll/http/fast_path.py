@@ -19,7 +19,7 @@ from urllib.parse import quote
 from offpoll.exchange import Response
 from offpoll.http.endpoint import CLIENT_GONE, ClientGone, Endpoint, Request, too_large
 
-__all__ = ["Answered", "AsgiApp", "FastPath", "Receive", "Route", "Scope", "Send", "request_of", "routes_of"]
+__all__ = ["Answered", "AsgiApp", "FastPath", "Receive", "Route", "Scope", "Send", "is_below", "request_of", "routes_of"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -106,7 +106,7 @@ class FastPath:
         """Answer a request."""
         if scope["type"] == "http":
             path, root_path = scope["path"], scope.get("root_path")
-            if root_path and _is_below(path, root_path):
+            if root_path and is_below(path, root_path):
                 path = path[len(root_path) :]
             parts = path.split("/")
             operation_id = parts[2] if len(parts) > 2 else ""
@@ -118,15 +118,15 @@ class FastPath:
         return self.app(scope, receive, send)
 
 
-def _is_below(path: str, root_path: str) -> bool:
+def is_below(path: str, root_path: str) -> bool:
     """Tell whether a path begins with the application's own, as Starlette does: it does not if a proxy has taken that away."""
     return path.startswith(root_path) and path[len(root_path) : len(root_path) + 1] in ("", "/")
 
 
 def _taken_away(scope: Scope) -> str:
-    """Return the path that a proxy took away; Starlette's mounts keep it as `app_root_path`, and add their own to `root_path`."""
-    root_path: str = scope.get("app_root_path", scope["root_path"]).rstrip("/")
-    return "" if _is_below(scope["path"], root_path) else quote(root_path)
+    """Return the root path if a proxy took it away, percent-encoded."""
+    root_path: str = scope["root_path"].rstrip("/")
+    return "" if is_below(scope["path"], root_path) else quote(root_path)
 
 
 def request_of(scope: Scope, receive: Receive) -> Request:
