@@ -10,6 +10,7 @@ call ─► sign ─► send ─┬─ a response ──────────
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import ssl
 import time
@@ -24,6 +25,7 @@ from offpoll.aws.retry import EXPIRED, MAX_ATTEMPTS, delay, is_throttle, is_tran
 from offpoll.aws.service import AwsResponse, AwsService
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.instant import utc_now
+from offpoll.proxies import proxy_for
 
 if TYPE_CHECKING:
     from offpoll.aws.transport import ByProxy
@@ -49,7 +51,9 @@ class Wire:
         monotonic: seconds, for deadlines and for the store's time.
         random: numbers from 0 to 1, for backoffs; tests pass one that returns 0, and do not wait.
         certificates: PEM of authorities to trust beside the system's.
-        proxied: whether the environment names a proxy. Calls to this machine bypass it.
+        proxied: whether the environment names a proxy. Calls to this machine, and to what NO_PROXY lists, bypass it.
+        environ: names the proxy.
+        attempts: tries of one call, the first included.
     """
 
     def __init__(
@@ -61,6 +65,8 @@ class Wire:
         random: Callable[[], float] = random.random,
         certificates: bytes | None = None,
         proxied: bool = False,
+        environ: Mapping[str, str] = os.environ,
+        attempts: int = MAX_ATTEMPTS,
     ) -> None:
         self.credentials = credentials
         self.clock = clock
@@ -68,6 +74,8 @@ class Wire:
         self._random = random
         self._certificates = certificates
         self._proxied = proxied
+        self._environ = environ
+        self._attempts = attempts
         self._connections: dict[str, Connections | ByProxy] = {}
         self._context: ssl.SSLContext | None = None
 
@@ -160,7 +168,7 @@ class Wire:
             DependencyUnavailable: there is no next try: too many failures, or no time or tokens left.
         """
         pause = max(failure.stated, delay(failures, throttled=failure.throttled, random=self._random))
-        if failures < MAX_ATTEMPTS and self.monotonic() + pause < request.end:
+        if failures < self._attempts and self.monotonic() + pause < request.end:
             spent = request.service.budget.spend(timed_out=failure.timed_out)
             if spent:
                 await asyncio.sleep(pause)
@@ -173,10 +181,11 @@ class Wire:
         """Make and keep the connections to a service."""
         origin = service.endpoint.origin
         found: Connections | ByProxy
-        if self._proxied and not service.direct:
+        proxy = proxy_for(origin, self._environ) if self._proxied and not service.direct else None
+        if proxy is not None:
             from offpoll.aws.transport import ByProxy  # noqa: PLC0415 - rarely needed, and its library would slow every cold start
 
-            found = ByProxy(origin, certificates=self._certificates)
+            found = ByProxy(origin, proxy=proxy, certificates=self._certificates)
         else:
             found = Connections(origin, host=service.endpoint.host, tls=self._tls)
         self._connections[origin] = found
