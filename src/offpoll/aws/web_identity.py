@@ -41,8 +41,7 @@ async def assume_role_with_web_identity(
     if status == 200:
         return credentials_in(response)
     fault = parse_fault(status, {}, response)
-    # IDPCommunicationError: STS could not reach the identity provider. AWS says to retry.
-    if is_transient(status, fault.code) or fault.code == "IDPCommunicationError":
+    if is_transient(status, fault.code):
         raise DependencyUnavailable("STS", f"{endpoint.origin} answered {fault.code or status}: {fault.message}")
     why = remedy(fault, region=region, remedies={"AccessDenied": "the role's trust policy does not name this identity"})
     raise ConfigurationError(f"STS refused the web identity of AWS_WEB_IDENTITY_TOKEN_FILE for {role_arn}: {why}")
