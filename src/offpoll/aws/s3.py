@@ -16,6 +16,7 @@ from offpoll.aws.service import AwsResponse, AwsService
 from offpoll.aws.sigv4 import MAX_LIFETIME, Presigner, quote_key
 from offpoll.aws.wire import Wire
 from offpoll.errors import ConfigurationError, DependencyUnavailable, DocumentChanged, DocumentExists, OffpollError
+from offpoll.limits import quote
 from offpoll.link import StatusLink
 
 __all__ = ["S3DocumentStore"]
@@ -63,6 +64,8 @@ class S3DocumentStore:
         self._wire = wire
         self._service = AwsService("S3", name="s3", region=region, endpoint=address)
         self._presigner = Presigner(region=region, origin=public.origin, host=public.host, path=public_path)
+        where = public.origin + public_path
+        self._escaped = quote(where) == f'"{where}"'  # all that follows in a link is percent-encoded
         self._signer = signer
         self._signing = signer or wire.credentials
         self._probe = f"{prefix}/offpoll-check"
@@ -109,7 +112,7 @@ class S3DocumentStore:
         if credentials.expires_at is not None:
             seconds = _shortened(seconds, credentials, credentials.expires_at, now)
         href, expires_at = self._presigner.presign(credentials, key, at=now, lifetime=seconds)
-        return StatusLink(href=href, expires_at=expires_at)
+        return StatusLink(href=href, expires_at=expires_at, escaped=self._escaped)
 
     async def check(self) -> None:
         """Read a key that does not exist, and fetch the signer's credentials.
