@@ -28,6 +28,10 @@ _HEADERS = {"content-type": "application/json", "cache-control": "private, no-ca
 _CREATE = {**_HEADERS, "if-none-match": "*"}
 
 
+#: Codes of a 409: another write to the key was under way. The last is Ceph's.
+_CONFLICTS = frozenset({"ConditionalRequestConflict", "OperationAborted", "ConcurrentModification"})
+
+
 class S3DocumentStore:
     """A `document_store.DocumentStore` in a bucket.
 
@@ -147,7 +151,7 @@ class S3DocumentStore:
 
 def _is_conflict(response: AwsResponse) -> bool:
     """Tell whether another write to the key was under way."""
-    return response.status == 409 and response.fault.code in {"ConditionalRequestConflict", "OperationAborted"}
+    return response.status == 409 and response.fault.code in _CONFLICTS
 
 
 def _is_missing(response: AwsResponse) -> bool:

@@ -10,19 +10,26 @@ from datetime import timedelta
 
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import BuilderError, DetailedPyreqwestError, PyreqwestError, RequestTimeoutError
+from pyreqwest.proxy import ProxyBuilder
 
 from offpoll.aws.connections import CONNECT_TIMEOUT, POOL_IDLE, Unreachable, Unsendable
 from offpoll.aws.http1 import Response
+from offpoll.errors import ConfigurationError
+from offpoll.limits import shown_url
 
 __all__ = ["ByProxy", "ask", "client"]
 
 
-def client(*, direct: bool, certificates: bytes | None = None) -> Client:
+def client(*, direct: bool, proxy: str | None = None, certificates: bytes | None = None) -> Client:
     """Build a client.
 
     Args:
         direct: whether to ignore the environment's proxies, as for loopback and link-local addresses.
+        proxy: a proxy to use instead of those.
         certificates: PEM of authorities to trust beside the system's.
+
+    Raises:
+        ConfigurationError: the proxy's URL cannot be used.
     """
     builder = (
         ClientBuilder()
@@ -38,17 +45,23 @@ def client(*, direct: bool, certificates: bytes | None = None) -> Client:
     )
     if direct:
         builder = builder.no_proxy()
+    if proxy is not None:
+        try:
+            builder = builder.proxy(ProxyBuilder.all(proxy))
+        except ValueError as error:
+            why = f"the proxy {shown_url(proxy)} of HTTPS_PROXY, HTTP_PROXY or ALL_PROXY cannot be used: {error}"
+            raise ConfigurationError(why) from error
     if certificates is not None:
         builder = builder.add_root_certificate_pem(certificates)
     return builder.build()
 
 
 class ByProxy:
-    """Sends to one origin through the proxy that the environment names, and obeys NO_PROXY. The twin of `connections.Connections`."""
+    """Sends to one origin through a proxy. The twin of `connections.Connections`."""
 
-    def __init__(self, origin: str, *, certificates: bytes | None = None) -> None:
+    def __init__(self, origin: str, *, proxy: str, certificates: bytes | None = None) -> None:
         self._origin = origin
-        self._client = client(direct=False, certificates=certificates)
+        self._client = client(direct=False, proxy=proxy, certificates=certificates)
 
     async def exchange(self, method: str, target: str, headers: Mapping[str, str], body: bytes, *, timeout: float) -> Response:
         """Send a request and return its response.
