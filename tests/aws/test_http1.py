@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.http_peer import CLOSE, OK, Peer, ask
 
 from offpoll.aws.connections import Unreachable
-from offpoll.aws.http1 import Response, read_body, read_head
+from offpoll.network.http1 import Response, read_body, read_head
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 

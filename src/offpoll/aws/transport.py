@@ -12,7 +12,7 @@ from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import BuilderError, DetailedPyreqwestError, PyreqwestError, RequestTimeoutError
 
 from offpoll.aws.connections import CONNECT_TIMEOUT, POOL_IDLE, Unreachable, Unsendable
-from offpoll.aws.http1 import Response
+from offpoll.network.http1 import Response
 
 __all__ = ["ByProxy", "ask", "client"]
 
