@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from ssl import SSLError
 from typing import Protocol, TypeAlias
 
 from offpoll.errors import ConfigurationError
 from offpoll.exchange import Fetch, NoAnswer, Response
-from offpoll.network import http1
 from offpoll.network.address import address
-from offpoll.network.conversation import NetworkFailure, Unsendable
+from offpoll.network.failure import NetworkFailure, Unsendable
+from offpoll.network.http1 import Received
 from offpoll.network.network import AsyncNetwork, Network
-from offpoll.network.tls import tls_context
 
 __all__ = ["AsyncHttpTransport", "AsyncTransport", "Ca", "HttpTransport", "Transport", "refuse_both"]
 
@@ -130,6 +128,10 @@ def _certificates(ca: Ca | None) -> bytes | None:
     """
     if ca is None:
         return None
+    from ssl import SSLError  # noqa: PLC0415 - without https nobody pays for ssl
+
+    from offpoll.network.tls import tls_context  # noqa: PLC0415 - the same
+
     pem = ca if isinstance(ca, bytes) else _file(Path(ca))
     try:
         if b"-----BEGIN CERTIFICATE-----" in pem:
@@ -158,5 +160,5 @@ def _no_answer(failure: NetworkFailure) -> NoAnswer:
     return NoAnswer(reason=failure.reason, sent=failure.sent, hopeless=failure.hopeless)
 
 
-def _read(received: http1.Response) -> Response:
+def _read(received: Received) -> Response:
     return Response(status=received.status, headers=received.headers, body=received.body, complete=received.complete)

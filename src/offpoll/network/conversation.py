@@ -6,43 +6,24 @@ connected ──► TLS with the proxy ──► CONNECT ──► TLS with the 
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from offpoll.network.address import Address
-from offpoll.network.http1 import Response, ResponseReader
+from offpoll.network.channel import Channel, Plain, Steps
+from offpoll.network.failure import NetworkFailure, Stale, Unsendable
+from offpoll.network.http1 import Received, ResponseReader
 from offpoll.network.proxies import Proxy
-from offpoll.network.tls import Channel, Plain, Steps, Tls
 
-__all__ = ["NetworkFailure", "Request", "Stale", "Unsendable", "ask", "open_channel", "write"]
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+__all__ = ["Request", "ask", "open_channel", "write"]
 
 _METHOD_WITHOUT_BODY = "GET"
 
 #: A proxy's refusal to a tunnel is not read beyond this, bytes.
 MAX_REFUSAL = 4096
-
-
-class NetworkFailure(Exception):  # noqa: N818 - users never see it: the caller translates it
-    """No response came.
-
-    Attributes:
-        sent: whether the server may have received the request.
-        hopeless: whether repeating the request cannot help: the other side speaks another protocol, or is not trusted.
-        timed_out: whether none came in time.
-    """
-
-    def __init__(self, reason: str, *, sent: bool = True, hopeless: bool = False, timed_out: bool = False) -> None:
-        super().__init__(reason)
-        self.reason, self.sent, self.hopeless, self.timed_out = reason, sent, hopeless, timed_out
-
-
-class Stale(Exception):  # noqa: N818 - expected of old connections, not an error
-    """The peer closed a kept connection before it sent any byte of a response."""
-
-
-class Unsendable(Exception):  # noqa: N818 - users never see it: the caller translates it
-    """HTTP cannot express the request."""
 
 
 class Request(NamedTuple):
@@ -77,23 +58,27 @@ def write(request: Request, *, proxy: Proxy | None, user_agent: str) -> bytes:
         raise Unsendable("a header holds a character that HTTP cannot express") from error
 
 
-def open_channel(to: Address, *, proxy: Proxy | None, context: Callable[[], ssl.SSLContext]) -> Steps[Channel]:
+def open_channel(to: Address, *, proxy: Proxy | None, context: Callable[[], SSLContext]) -> Steps[Channel]:
     """Make a new connection ready for requests.
 
     Raises:
         NetworkFailure: the proxy or the server refused.
     """
     channel: Channel = Plain()
+    if not to.secure and (proxy is None or not proxy.secure):
+        return channel
+    from offpoll.network.tls import secured  # noqa: PLC0415 - without https nobody pays for ssl
+
     if proxy is not None and proxy.secure:
-        channel = yield from _secured(channel, context=context(), host=proxy.host, whom="the proxy")
+        channel = yield from secured(channel, context=context(), host=proxy.host, whom="the proxy")
     if proxy is not None and to.secure:
         yield from _tunnel(channel, to, proxy)
     if to.secure:
-        channel = yield from _secured(channel, context=context(), host=to.host, whom="the server")
+        channel = yield from secured(channel, context=context(), host=to.host, whom="the server")
     return channel
 
 
-def ask(channel: Channel, sent: bytes, *, limit: int, reused: bool, proxied: bool) -> Steps[tuple[Response, bool]]:
+def ask(channel: Channel, sent: bytes, *, limit: int, reused: bool, proxied: bool) -> Steps[tuple[Received, bool]]:
     """Send a written request and return its response, and whether the connection may be kept.
 
     Raises:
@@ -120,27 +105,6 @@ def _broken(error: Exception, *, secure: bool) -> NetworkFailure:
     if not secure and "speaks TLS" in words:
         return NetworkFailure(f"{words}: use https:// instead of http://", sent=False, hopeless=True)
     return NetworkFailure(words, timed_out=isinstance(error, TimeoutError))
-
-
-def _secured(channel: Channel, *, context: ssl.SSLContext, host: str, whom: str) -> Steps[Tls]:
-    tls = Tls(channel, context=context, host=host)
-    try:
-        yield from tls.handshake()
-    except ssl.SSLCertVerificationError as error:
-        raise NetworkFailure(f"{whom}'s certificate is not trusted: {error.verify_message}", sent=False, hopeless=True) from error
-    except ssl.SSLEOFError as error:
-        raise NetworkFailure(f"{whom} closed the connection in the TLS handshake", sent=False) from error
-    except ssl.SSLError as error:
-        plain = error.reason in _NOT_TLS
-        words = (
-            f"{whom} does not speak TLS on this port: use http:// instead of https://" if plain else f"no TLS with {whom}: {error.reason}"
-        )
-        raise NetworkFailure(words, sent=False, hopeless=plain) from error
-    return tls
-
-
-#: What OpenSSL says of bytes that are no TLS, by version.
-_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "UNKNOWN_PROTOCOL"})
 
 
 def _tunnel(channel: Channel, to: Address, proxy: Proxy) -> Steps[None]:

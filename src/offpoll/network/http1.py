@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["Head", "Response", "ResponseReader", "read_body", "read_head"]
+__all__ = ["MAX_BODY", "Head", "Received", "Response", "ResponseReader", "read_body", "read_head"]
 
 #: Longest head and body that are read, bytes. AWS's heads have 1 KiB; the longest body is a batch of ten messages.
 MAX_HEAD = 64 * 2**10
@@ -27,12 +27,20 @@ _CHUNKED, _UNTIL_CLOSED = -1, -2
 
 
 class Response(NamedTuple):
-    """A response: header names in lower case, the body decoded from its transfer coding. `complete`: whether that is all of it."""
+    """A complete response: header names in lower case, the body decoded from its transfer coding."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-    complete: bool = True
+
+
+class Received(NamedTuple):
+    """A response whose body may have been cut: then it is not `complete`."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    complete: bool
 
 
 class Head(NamedTuple):
@@ -150,11 +158,11 @@ class ResponseReader:
         self.begun = self.keep = False
 
     @property
-    def response(self) -> Response:
+    def response(self) -> Received:
         """The response that was read."""
         assert self._head is not None, "no response yet"  # noqa: S101 - only after `feed` returned True
         body = bytes(self._body[: self._limit])
-        return Response(self._head.status, self._head.headers, body, len(self._body) <= self._limit)
+        return Received(self._head.status, self._head.headers, body, len(self._body) <= self._limit)
 
     def feed(self, data: bytes) -> bool:
         """Take the next bytes, none at the end of the connection. Return whether the response is there.

@@ -7,22 +7,25 @@ opens its own. An awaited one also serves another event loop, since it holds pla
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Mapping
 from contextlib import suppress
+from math import inf
 from socket import MSG_PEEK, gaierror, socket
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar, cast
 
 from offpoll.network.address import Address
-from offpoll.network.conversation import NetworkFailure, Request, Stale, ask, open_channel, write
+from offpoll.network.channel import CHUNK, Channel, Steps
+from offpoll.network.conversation import Request, ask, open_channel, write
 from offpoll.network.dial import dial, dial_async
-from offpoll.network.http1 import Response
+from offpoll.network.failure import NetworkFailure, Stale
+from offpoll.network.http1 import Received
 from offpoll.network.proxies import Proxies, Proxy
-from offpoll.network.tls import CHUNK, Channel, Steps, tls_context
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from ssl import SSLContext
 
 __all__ = ["AsyncNetwork", "Network"]
 
@@ -48,21 +51,33 @@ class _Network:
         proxy: the address of a proxy for everything; None for those of the environment.
         certificates: PEM of authorities to trust beside the system's.
         direct: whether to ignore the environment's proxies.
+        connect_timeout: seconds for a connection alone.
 
     Raises:
         ConfigurationError: `proxy` is not the address of a proxy.
     """
 
-    def __init__(self, *, user_agent: str, proxy: str | None = None, certificates: bytes | None = None, direct: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        user_agent: str,
+        proxy: str | None = None,
+        certificates: bytes | None = None,
+        direct: bool = False,
+        connect_timeout: float = inf,
+    ) -> None:
+        self._connect_timeout = connect_timeout
         self._proxies = Proxies(proxy, environ={} if direct else os.environ)
         self._user_agent, self._certificates = user_agent, certificates
         self._idle: dict[tuple[str, str], list[_Connection]] = {}
-        self._context: ssl.SSLContext | None = None
+        self._context: SSLContext | None = None
         self._process = os.getpid()
 
-    def _tls(self) -> ssl.SSLContext:
+    def _tls(self) -> SSLContext:
         """Return the context for https, made only once: it reads the system's authorities."""
         if self._context is None:
+            from offpoll.network.tls import tls_context  # noqa: PLC0415 - without https nobody pays for ssl
+
             self._context = tls_context(self._certificates)
         return self._context
 
@@ -98,7 +113,7 @@ class _Network:
 class Network(_Network):
     """Sends requests and waits for their responses. Several threads may use it at once."""
 
-    def send(self, method: str, to: Address, *, headers: Mapping[str, str], body: bytes, limit: int, timeout: float) -> Response:
+    def send(self, method: str, to: Address, *, headers: Mapping[str, str], body: bytes, limit: int, timeout: float) -> Received:
         """Send a request and return its response.
 
         Args:
@@ -114,7 +129,7 @@ class Network(_Network):
         place = _place(to, proxy)
         while True:
             kept = self._kept(place)
-            connection = kept or self._connect(to, proxy, until)
+            connection = kept or self._connect(to, proxy, min(until, monotonic() + self._connect_timeout))
             try:
                 steps = ask(connection.channel, sent, limit=limit, reused=kept is not None, proxied=proxy is not None)
                 response, keep = _run(steps, connection.sock, until)
@@ -146,7 +161,7 @@ class Network(_Network):
 class AsyncNetwork(_Network):
     """Sends requests, awaited. One event loop at a time uses it."""
 
-    async def send(self, method: str, to: Address, *, headers: Mapping[str, str], body: bytes, limit: int, timeout: float) -> Response:
+    async def send(self, method: str, to: Address, *, headers: Mapping[str, str], body: bytes, limit: int, timeout: float) -> Received:
         """Send a request; see `Network.send`."""
         import asyncio  # noqa: PLC0415 - a blocking program does not pay for asyncio
 
@@ -156,7 +171,7 @@ class AsyncNetwork(_Network):
         place = _place(to, proxy)
         while True:
             kept = self._kept(place)
-            connection = kept or await self._connect(to, proxy, until)
+            connection = kept or await self._connect(to, proxy, min(until, loop.time() + self._connect_timeout))
             try:
                 async with asyncio.timeout_at(until):
                     steps = ask(connection.channel, sent, limit=limit, reused=kept is not None, proxied=proxy is not None)
@@ -175,6 +190,12 @@ class AsyncNetwork(_Network):
     async def close(self) -> None:
         """Close the idle connections."""
         self._close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        await self.close()
 
     async def _connect(self, to: Address, proxy: Proxy | None, until: float) -> _Connection:
         import asyncio  # noqa: PLC0415 - the same

@@ -86,7 +86,7 @@ def _proxy(value: str) -> Proxy:
 
 
 def _matches(pattern: str, to: Address) -> bool:
-    """Tell whether an entry of NO_PROXY means an address: `*`, a domain with all below it, a host, an IP network; with a port or without."""
+    """Tell whether an entry of NO_PROXY means an address: `*`, a domain and all below it, a host, an IP network; with or without a port."""
     if pattern == "*":
         return True
     name, port = _split_port(pattern)

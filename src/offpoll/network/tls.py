@@ -5,42 +5,38 @@ from __future__ import annotations
 import os
 import ssl
 import sys
-from collections.abc import Generator
-from typing import Protocol, TypeAlias, TypeVar
 
 from offpoll.errors import ConfigurationError
+from offpoll.network.channel import CHUNK, Channel, Steps
+from offpoll.network.failure import NetworkFailure
 
-__all__ = ["Channel", "Plain", "Steps", "Tls", "tls_context"]
-
-T = TypeVar("T")
-
-#: What a driver does for a conversation: send bytes, or for None receive some and give them back; no bytes mean the end.
-Steps: TypeAlias = Generator[bytes | None, bytes, T]
-
-#: Bytes to take at once: the longest TLS record and more.
-CHUNK = 65_536
+__all__ = ["Tls", "secured", "tls_context"]
 
 
-class Channel(Protocol):
-    """Carries bytes both ways."""
+def secured(channel: Channel, *, context: ssl.SSLContext, host: str, whom: str) -> Steps[Tls]:
+    """Return TLS over a channel, after the handshake. `whom`: who is at its other end, for people.
 
-    def send(self, data: bytes) -> Steps[None]:
-        """Send bytes."""
+    Raises:
+        NetworkFailure: they speak no TLS, or their certificate is not trusted.
+    """
+    tls = Tls(channel, context=context, host=host)
+    try:
+        yield from tls.handshake()
+    except ssl.SSLCertVerificationError as error:
+        raise NetworkFailure(f"{whom}'s certificate is not trusted: {error.verify_message}", sent=False, hopeless=True) from error
+    except ssl.SSLEOFError as error:
+        raise NetworkFailure(f"{whom} closed the connection in the TLS handshake", sent=False) from error
+    except ssl.SSLError as error:
+        plain = error.reason in _NOT_TLS
+        words = (
+            f"{whom} does not speak TLS on this port: use http:// instead of https://" if plain else f"no TLS with {whom}: {error.reason}"
+        )
+        raise NetworkFailure(words, sent=False, hopeless=plain) from error
+    return tls
 
-    def receive(self) -> Steps[bytes]:
-        """Return the bytes that came next; none at the end."""
 
-
-class Plain:
-    """The connection itself."""
-
-    def send(self, data: bytes) -> Steps[None]:
-        """Send bytes."""
-        yield data
-
-    def receive(self) -> Steps[bytes]:
-        """Return the bytes that came next."""
-        return (yield None)
+#: What OpenSSL says of bytes that are no TLS, by version.
+_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "UNKNOWN_PROTOCOL"})
 
 
 class Tls:
