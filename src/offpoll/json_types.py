@@ -17,7 +17,7 @@ from offpoll.values.structs import StructAdapter, faults_of_struct, has_struct
 from offpoll.values.typed_dicts import readable
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+    from pydantic import ConfigDict, TypeAdapter
 
 __all__ = ["Adapter", "Plain", "adapter_of", "faults", "is_plain", "refuse_constant", "refuse_json_text", "schema_of"]
 
@@ -53,7 +53,7 @@ class Adapter(Protocol):
         value: Any,
         /,
         *,
-        mode: Literal["json"],
+        mode: Literal["json", "python"],
         by_alias: bool | None = None,
         round_trip: bool = False,
         warnings: bool | Literal["none", "warn", "error"] = True,
@@ -123,11 +123,11 @@ def refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _by_pydantic(type_: Any) -> TypeAdapter[Any]:
+def _by_pydantic(type_: Any, config: ConfigDict | None = None) -> TypeAdapter[Any]:
     from pydantic import PydanticUserError, TypeAdapter  # noqa: PLC0415 - 128 ms of import
 
     try:
-        return TypeAdapter(readable(type_))
+        return TypeAdapter(readable(type_), config=config)
     except PydanticUserError as error:
         raise TypeError(str(error)) from error
 
@@ -157,7 +157,7 @@ class Plain:
     def validate_python(self, value: Any, /) -> Any:
         return value if self._fits(value) and is_plain(value) else self._full.validate_python(value)
 
-    def dump_python(self, value: Any, /, *, mode: Literal["json"], **options: Any) -> Any:
+    def dump_python(self, value: Any, /, *, mode: Literal["json", "python"], **options: Any) -> Any:
         return value if self._fits(value) and is_plain(value) else self._full.dump_python(value, mode=mode, **options)
 
     def json_schema(self, *, mode: Literal["validation", "serialization"] = "validation") -> dict[str, Any]:
@@ -168,7 +168,9 @@ class Plain:
 
     @cached_property
     def _full(self) -> TypeAdapter[Any]:
-        return _by_pydantic(self._type)
+        from pydantic import ConfigDict  # noqa: PLC0415 - as in `_by_pydantic`
+
+        return _by_pydantic(self._type, ConfigDict(ser_json_inf_nan="constants"))  # else NaN would become null, without a word
 
 
 def is_plain(value: Any, depth: int = 0) -> bool:

@@ -16,7 +16,7 @@ from offpoll.errors import ConfigurationError, InvalidInput, InvalidJSON
 from offpoll.json_types import Adapter, Plain, faults, refuse_constant, refuse_json_text
 from offpoll.lateness import Weight, read_weight
 from offpoll.limits import encoder
-from offpoll.object_json import NO_INPUT, input_form, refuse_losses, to_json, why_unwritable
+from offpoll.object_json import NO_INPUT, input_form, result_form, to_json, why_unwritable
 from offpoll.operation import Operation, is_kind
 from offpoll.setting_ranges import MAX_ATTEMPTS, MAX_TIMEOUT
 from offpoll.settings import Settings
@@ -213,11 +213,7 @@ class Kind:
                 anything.
         """
         checked = self.output_type.validate_python(value)
-        form = self.output_type.dump_python(checked, mode="json", by_alias=True, warnings="error")
-        text = _encode(form)
-        if form is not value:
-            refuse_losses(self.output_type, checked, text)
-        return text
+        return _encode(result_form(self.output_type, checked))
 
 
 def record_lifetime(settings: Settings, kinds: Mapping[str, Kind]) -> float:

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from math import isfinite
 from typing import Any
 
 from offpoll.errors import InvalidInput
@@ -25,7 +26,7 @@ from offpoll.json_types import Adapter, Plain, adapter_of, faults, is_plain, ref
 from offpoll.values.changes import Change, changes, secrets
 from offpoll.values.input_names import under_input_names
 
-__all__ = ["NO_INPUT", "input_form", "refuse_losses", "result_to_json", "secret_in_schema", "to_json", "why_unwritable"]
+__all__ = ["NO_INPUT", "input_form", "result_form", "result_to_json", "secret_in_schema", "to_json", "why_unwritable"]
 
 #: The input of a kind that takes none, as requests and messages carry it.
 NO_INPUT = b"{}"
@@ -77,12 +78,28 @@ def input_form(adapter: Adapter, value: Any) -> Any:
     return form
 
 
-def refuse_losses(adapter: Adapter, value: Any, text: str) -> None:
-    """Refuse a result whose JSON says something else than the object, without its type having said so.
+def result_form(adapter: Adapter, value: Any) -> Any:
+    """Return the JSON form of a result of a known type, under the names that OpenAPI gives.
 
     Raises:
-        InvalidInput: it names the place.
+        InvalidInput: its JSON would say something else than the object, and its type has not said so.
+        Exception: it has no JSON form; the user's own serializers may raise anything.
     """
+    form = adapter.dump_python(value, mode="json", by_alias=True, warnings="error")
+    if form is value:
+        return form
+    try:
+        text = json.dumps(form, allow_nan=False)
+    except ValueError:  # NaN or Infinity; a type can say that it is written as text
+        form = _written(adapter, value, by_alias=True)
+        if _change(adapter, value, form) is not None:
+            raise
+        return form
+    _refuse_losses(adapter, value, text)
+    return form
+
+
+def _refuse_losses(adapter: Adapter, value: Any, text: str) -> None:
     if _ASTERISKS in text:
         for masked in secrets(value):
             raise InvalidInput(str(masked))
@@ -95,6 +112,15 @@ def refuse_losses(adapter: Adapter, value: Any, text: str) -> None:
     for change in changes(value, again):
         if change.what == "class":
             raise InvalidInput(f"{change}. Declare the class that the handler returns; a union needs a discriminator")
+        # A serializer may make null of NaN, and then does so in Python's mode too. Without one, pydantic does it in a field without a type.
+        if change.what == "number" and _has_endless(adapter.dump_python(value, mode="python", warnings=False)):
+            raise InvalidInput(str(change))
+
+
+def _has_endless(form: Any) -> bool:
+    if isinstance(form, Mapping | list | tuple):
+        return any(_has_endless(each) for each in (form.values() if isinstance(form, Mapping) else form))
+    return isinstance(form, float) and not isfinite(form)
 
 
 def secret_in_schema(adapter: Adapter) -> bool:
@@ -148,9 +174,7 @@ def _own_result(value: Any) -> Any:
     adapter = _adapter_of_class(value)
     if adapter is None:
         return _by_hand(value)
-    form = adapter.dump_python(value, mode="json", by_alias=True, warnings="error")
-    refuse_losses(adapter, value, json.dumps(form))
-    return form
+    return result_form(adapter, value)
 
 
 def _by_hand(value: Any) -> Any:
@@ -210,19 +234,30 @@ def _faithful(adapter: Adapter, value: Any, *, own: Callable[[], Any] | None = N
 def _forms(adapter: Adapter, value: Any, own: Callable[[], Any] | None) -> Iterator[Any]:
     if own is not None:
         yield own()
-    named = adapter.dump_python(value, mode="json", by_alias=False, round_trip=True, warnings=False)
-    yield under_input_names(value, named)
-    yield adapter.dump_python(value, mode="json", by_alias=True, round_trip=True, warnings=False)
+    yield under_input_names(value, _written(adapter, value, by_alias=False, round_trip=True, warnings=False))
+    yield _written(adapter, value, by_alias=True, round_trip=True, warnings=False)
+    # A default need not be what the field's own validator makes of it.
+    yield under_input_names(value, _written(adapter, value, by_alias=False, round_trip=True, warnings=False, exclude_unset=True))
+
+
+def _written(adapter: Adapter, value: Any, **options: Any) -> Any:
+    """Return the JSON form of an object as its library writes it to text: NaN as a string, for one, if the type says so."""
+    dump = getattr(adapter, "dump_json", None)
+    return adapter.dump_python(value, mode="json", **options) if dump is None else json.loads(dump(value, **options))
 
 
 def _change(adapter: Adapter, value: Any, form: Any) -> Change | None:
     try:
         again = adapter.validate_json(json.dumps(form, allow_nan=False))
     except Exception as error:  # the user's own validators may raise anything
-        words = "it cannot be read again"
-        at = ".".join(str(part) for part in ((faults(error) or [{"loc": ()}])[0]["loc"]))
         masked = next(secrets(value), None)
-        return masked or Change(at=at, what="value", words=f"{words} ({(faults(error) or [{'msg': type(error).__name__}])[0]['msg']})")
+        if masked is not None:
+            return masked
+        found = faults(error)
+        if not found:
+            return why_unwritable(value, error)
+        at = ".".join(str(part) for part in found[0]["loc"])
+        return Change(at=at, what="value", words=f"it cannot be read again ({found[0]['msg']})")
     return next(changes(value, again), None)
 
 

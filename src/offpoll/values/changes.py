@@ -25,12 +25,13 @@ class Change:
 
     Attributes:
         at: where, as in `lines.0.price`; empty for the whole.
-        what: a `class` that another took the place of, a `secret` that was masked, or another `value`.
+        what: a `class` that another took the place of, a `secret` that was masked, a `number` (NaN, Infinity) that became null, or another
+            `value`.
         words: what happened, without the value.
     """
 
     at: str
-    what: Literal["class", "secret", "value"]
+    what: Literal["class", "secret", "number", "value"]
     words: str
 
     def __str__(self) -> str:
@@ -90,6 +91,8 @@ def _of_types(before: Any, after: Any, at: str) -> Iterator[Change]:
         yield Change(at=at, what="value", words="it is lost")
     elif before is _ABSENT:
         yield Change(at=at, what="value", words="it is new")
+    elif isinstance(before, float) and after is None:
+        yield Change(at=at, what="number", words="NaN and Infinity are not JSON, and become null")
     elif fields_of(before) is not None and fields_of(after) is not None:
         yield Change(at=at, what="class", words=f"a {_name(before)} is read as a {_name(after)}")
     elif not (isinstance(before, str | int | float | dict) and not isinstance(before, bool) and _equal(before, after)):
