@@ -9,14 +9,12 @@ import traceback
 from difflib import get_close_matches
 from pathlib import Path
 
-import offpoll
-
-__all__ = ["describe", "why_missing"]
+__all__ = ["describe", "has_users_frames", "why_missing"]
 
 #: Most frames to show: the last ones. A recursion has a thousand.
 _FRAMES = 8
 
-_OURS = Path(offpoll.__file__).parent
+_OURS = Path(__file__).parent
 
 
 def describe(what: str, error: BaseException, *, module: str, folder: Path) -> str:
@@ -37,6 +35,11 @@ def describe(what: str, error: BaseException, *, module: str, folder: Path) -> s
     if isinstance(error, ModuleNotFoundError) and error.name:
         lines.append(_how_to_find(error.name, error, folder))
     return "\n".join(lines)
+
+
+def has_users_frames(error: BaseException) -> bool:
+    """Tell whether an error passed through the user's own code, and not only through packages."""
+    return any(_is_users(each.filename, "") for each in traceback.extract_tb(error.__traceback__))
 
 
 def why_missing(name: str, folder: Path) -> str:

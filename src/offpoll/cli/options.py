@@ -22,7 +22,7 @@ Reference: TypeAlias = Annotated[
     str,
     typer.Argument(
         metavar="MODULE:APP",
-        help="The app, such as `orders:app`, or a function that makes it, such as `orders:create_app`. Python looks in the current folder too.",
+        help="The app, `orders:app`, or a function that makes it, `orders:create_app`. Python looks in the current folder too.",
         show_default=False,
     ),
 ]
