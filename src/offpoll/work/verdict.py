@@ -95,6 +95,7 @@ def expired(window: float) -> Outcome:
 
 def exhausted(attempts: int, *, cause: str | None = None) -> Outcome:
     """Return the outcome of an operation whose attempts are spent. `cause` is the last error's code; None if the worker died."""
-    how = "the last one did not end" if cause is None else f"the last one ended with {cause}"
-    error = {"code": "attempts_exhausted", "message": f"All {attempts} attempts are spent; {how}.", "attempts": attempts}
+    how = "did not end" if cause is None else f"ended with {cause}"
+    message = f"Its only attempt {how}." if attempts == 1 else f"All {attempts} attempts are spent; the last one {how}."
+    error = {"code": "attempts_exhausted", "message": message, "attempts": attempts}
     return Outcome(status=Status.FAILED, error=error if cause is None else {**error, "cause": cause})
