@@ -109,7 +109,9 @@ async def _restart(options: Options, deployment: Deployment, finished: Finished,
 
 async def _until_quiet(stores: Stores, *, within: float) -> None:
     until = time.monotonic() + within
-    while await asyncio.to_thread(stores.depth, "operations") and time.monotonic() < until:
+    while time.monotonic() < until:
+        if not await asyncio.to_thread(stores.depth, "operations"):
+            return
         await asyncio.sleep(CHECK)
 
 

@@ -160,6 +160,11 @@ class Record:
         """Whether the outcome is decided."""
         return self.outcome is not None
 
+    @property
+    def holder(self) -> str:
+        """Which worker holds it, as its token says (`claim_token`), such as `web-7:4711`; empty if none does, or its token says nothing."""
+        return "" if self.token is None else self.token.partition("@")[2]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:

@@ -13,7 +13,7 @@ import typer
 
 from offpoll.cli.access_log import AccessLog, Lines
 from offpoll.cli.collector import settle
-from offpoll.cli.logs import configure
+from offpoll.cli.logs import configure, form
 from offpoll.cli.options import Host, LogLevel, Port, Reference, free_port, start_check
 from offpoll.errors import OffpollError
 
@@ -82,7 +82,7 @@ def make() -> Any:
     configure(os.environ[_LEVEL])
     reference = os.environ[_REFERENCE]
     api, routes = served(async_connect(load_app(reference)), title=reference.partition(":")[0], started=settle)
-    log = AccessLog(api, Lines(sys.stdout.buffer))
+    log = AccessLog(api, Lines(sys.stdout.buffer, as_json=form() == "json"))
     return FastPath(log, routes, answered=log.answered)
 
 

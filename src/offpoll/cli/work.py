@@ -111,7 +111,7 @@ def _runner(app: Offpoll, reference: str, settings: Settings, processes: int) ->
     from offpoll.wiring import load_app
     from offpoll.work.children.pool import ChildPool
 
-    return ChildPool(reference, load=load_app, processes=processes, result_limit=settings.result_limit)
+    return ChildPool(reference, load=load_app, processes=processes, result_limit=settings.result_limit, log_format=settings.log_format)
 
 
 @asynccontextmanager
