@@ -204,9 +204,11 @@ def make_worker(
     runner: HandlerRunner,
     environ: Mapping[str, str],
     dead_letters: bool = True,
+    long_poll: float | None = None,
 ) -> Worker:
-    """Make a worker whose heartbeat has its own thread, with its own connections."""
+    """Make a worker whose heartbeat has its own thread, with its own connections. `long_poll`: seconds, unless as usual."""
     from offpoll.work.heartbeat import HeartbeatThread  # noqa: PLC0415 - an API's cold start needs no worker
+    from offpoll.work.loop import LONG_POLL  # noqa: PLC0415 - the same
     from offpoll.work.worker import Worker  # noqa: PLC0415 - the same
 
     kinds = app.kinds(settings)
@@ -227,4 +229,5 @@ def make_worker(
         heartbeat=HeartbeatThread(),
         runner=runner,
         dead_letters=dead_letters,
+        long_poll=long_poll or LONG_POLL,
     )
