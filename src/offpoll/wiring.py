@@ -24,7 +24,7 @@ from offpoll.aws.wire import Wire
 from offpoll.board import AsyncStatusBoard
 from offpoll.dependencies import Dependencies
 from offpoll.document_store import DocumentStore
-from offpoll.errors import DependencyUnavailable
+from offpoll.errors import DependencyUnavailable, PartialOutage
 from offpoll.measured import MeasuredRecords, MeasuredStore
 from offpoll.metrics import EmfMetrics, Metrics, NoMetrics
 from offpoll.proxies import names_a_proxy
@@ -144,8 +144,15 @@ async def _check_all(*checks: Awaitable[None]) -> None:
     """
     results = await asyncio.gather(*checks, return_exceptions=True)
     errors = [each for each in results if isinstance(each, BaseException)]
-    for error in sorted(errors, key=lambda each: isinstance(each, DependencyUnavailable)):
-        raise error
+    outages = [each for each in errors if isinstance(each, DependencyUnavailable)]
+    for error in errors:
+        if not isinstance(error, DependencyUnavailable):
+            raise error
+    if 0 < len(outages) < len(results):
+        services = ", ".join(sorted({each.service for each in outages}))
+        raise PartialOutage(services, str(outages[0]).removeprefix(f"{services}: "), retry_after=outages[0].retry_after)
+    if outages:
+        raise outages[0]
 
 
 def _metrics(settings: Settings) -> Metrics | None:

@@ -64,6 +64,8 @@ def serve(  # noqa: PLR0917 - typer makes options of them
 
     Example: `offpoll serve orders:app --host 0.0.0.0 --port 8000 --workers 4`
     """
+    import uvicorn  # noqa: F401 - a missing extra shows before anything else
+
     configure(log_level)
     port = free_port(host, port)
     trusted()
