@@ -19,7 +19,7 @@ from offpoll.aws.dynamodb import DynamoRecords
 from offpoll.aws.dynamodb_service_times import DynamoServiceTimes
 from offpoll.aws.endpoints import AwsEndpoint, Endpoints, ca_bundle
 from offpoll.aws.retry import MAX_ATTEMPTS
-from offpoll.aws.s3 import S3DocumentStore
+from offpoll.aws.s3 import S3DocumentStore, encryption_headers
 from offpoll.aws.sqs import SqsQueue
 from offpoll.aws.sts import assumed_role
 from offpoll.aws.wire import Wire
@@ -192,6 +192,10 @@ def _board(connection: _Connection, settings: Settings, *, links: bool = True) -
         style=settings.addressing_style if settings.addressing_style != "auto" else connection.endpoints.bucket_style,
         signer=_signer(connection, settings.signer_role_arn) if links and settings.signer_role_arn else None,
         prefix=settings.prefix,
+        encryption=encryption_headers(
+            settings.server_side_encryption, kms_key_id=settings.sse_kms_key_id, bucket_key=settings.sse_bucket_key
+        ),
+        owner=settings.expected_bucket_owner,
     )
     measured: DocumentStore = store if metrics is None else MeasuredStore(store, metrics=metrics)
     return AsyncStatusBoard.of(settings, store=measured), store

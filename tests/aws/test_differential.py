@@ -20,7 +20,7 @@ from offpoll.aws.credentials import Credentials, StaticCredentials
 from offpoll.aws.dynamodb import DynamoRecords
 from offpoll.aws.dynamodb_service_times import DynamoServiceTimes
 from offpoll.aws.endpoints import AwsEndpoint
-from offpoll.aws.s3 import S3DocumentStore
+from offpoll.aws.s3 import S3DocumentStore, encryption_headers
 from offpoll.aws.sqs import SqsQueue
 from offpoll.aws.sts import assumed_role
 from offpoll.aws.wire import Wire
@@ -34,7 +34,19 @@ Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 #: The headers that define a call. Others belong to the transport, or to botocore alone: its agent, retry counts, an invocation id, and
 #: `x-amzn-query-mode`, which asks for the error codes of SQS's old protocol.
-COMPARED = ("content-type", "x-amz-target", "if-match", "if-none-match", "cache-control", "x-amz-content-sha256", "x-amz-security-token")
+COMPARED = (
+    *("x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id", "x-amz-server-side-encryption-bucket-key-enabled"),
+    *(
+        "x-amz-expected-bucket-owner",
+        "content-type",
+        "x-amz-target",
+        "if-match",
+        "if-none-match",
+        "cache-control",
+        "x-amz-content-sha256",
+        "x-amz-security-token",
+    ),
+)
 
 KEY = "status/ü b/+~%/k"
 URL = "http://127.0.0.1/1/operations"
@@ -106,8 +118,8 @@ async def ours(use: Callable[[Wire, AwsEndpoint], Coroutine[Any, Any, Any]]) -> 
         return server.origin, server.asked[-1]
 
 
-def s3(wire: Wire, endpoint: AwsEndpoint) -> S3DocumentStore:
-    return S3DocumentStore(wire, endpoint=endpoint, bucket="bucket", region="eu-west-1")
+def s3(wire: Wire, endpoint: AwsEndpoint, **options: Any) -> S3DocumentStore:
+    return S3DocumentStore(wire, endpoint=endpoint, bucket="bucket", region="eu-west-1", **options)
 
 
 def sqs(wire: Wire, endpoint: AwsEndpoint, visibility: float | None = None) -> SqsQueue:
@@ -147,6 +159,26 @@ _ENTRIES = [{"Id": "0", "ReceiptHandle": "r+/="}, {"Id": "1", "ReceiptHandle": "
     [
         ("s3", "put_object", {**_PUT, "IfNoneMatch": "*"}, lambda w, e: s3(w, e).create(KEY, b"{}")),
         ("s3", "put_object", {**_PUT, "IfMatch": "e0"}, lambda w, e: s3(w, e).replace(KEY, b"{}", etag="e0")),
+        (
+            "s3",
+            "put_object",
+            {**_PUT, "IfMatch": "e0", "ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/a", "BucketKeyEnabled": True},
+            lambda w, e: s3(w, e, encryption=encryption_headers("aws:kms", kms_key_id="alias/a", bucket_key=True)).replace(
+                KEY, b"{}", etag="e0"
+            ),
+        ),
+        (
+            "s3",
+            "put_object",
+            {**_PUT, "IfNoneMatch": "*", "ServerSideEncryption": "AES256", "ExpectedBucketOwner": "123456789012"},
+            lambda w, e: s3(w, e, encryption=encryption_headers("AES256"), owner="123456789012").create(KEY, b"{}"),
+        ),
+        (
+            "s3",
+            "get_object",
+            {"Bucket": "bucket", "Key": KEY, "ExpectedBucketOwner": "123456789012"},
+            lambda w, e: s3(w, e, owner="123456789012").read(KEY),
+        ),
         ("s3", "get_object", {"Bucket": "bucket", "Key": KEY}, lambda w, e: s3(w, e).read(KEY)),
         (
             "sqs",

@@ -5,7 +5,7 @@ Decides which conditional write each verb becomes, and what the responses mean.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -19,13 +19,12 @@ from offpoll.errors import ConfigurationError, DependencyUnavailable, DocumentCh
 from offpoll.limits import quote
 from offpoll.link import StatusLink
 
-__all__ = ["S3DocumentStore"]
+__all__ = ["S3DocumentStore", "encryption_headers"]
 
 #: Links end this long before the credentials that sign them: clocks differ, and the last poll takes time.
 MARGIN = timedelta(seconds=60)
 
 _HEADERS = {"content-type": "application/json", "cache-control": "private, no-cache"}
-_CREATE = {**_HEADERS, "if-none-match": "*"}
 
 
 #: Codes of a 409: another write to the key was under way. The last is Ceph's.
@@ -45,6 +44,8 @@ class S3DocumentStore:
         signer: gives the credentials that sign links: a role that can only read documents; None: the wire's. Every verb that does I/O
             fetches them, so that `sign` finds them.
         prefix: the first part of the keys, for `check` and for the advice in errors.
+        encryption: headers of every PUT, from `encryption_headers`.
+        owner: the account that must own the bucket, by its id; empty for any. Links do not say it: clients would have to send it too.
     """
 
     def __init__(
@@ -58,6 +59,8 @@ class S3DocumentStore:
         style: str = "auto",
         signer: CredentialsProvider | None = None,
         prefix: str = "status",
+        encryption: Mapping[str, str] | None = None,
+        owner: str = "",
     ) -> None:
         address, self._path = bucket_endpoint(endpoint, bucket=bucket, style=style)
         public, public_path = bucket_endpoint(public_endpoint or endpoint, bucket=bucket, style=style)
@@ -68,15 +71,19 @@ class S3DocumentStore:
         self._escaped = quote(where) == f'"{where}"'  # all that follows in a link is percent-encoded
         self._signer = signer
         self._signing = signer or wire.credentials
+        self._always = {"x-amz-expected-bucket-owner": owner} if owner else {}
+        self._put = {**_HEADERS, **self._always, **(encryption or {})}
+        self._create = {**self._put, "if-none-match": "*"}
         self._probe = f"{prefix}/offpoll-check"
         self._remedies = {
             "NoSuchBucket": f"bucket {bucket} does not exist in region {region}: set OFFPOLL_BUCKET or create it",
-            "AccessDenied": f"grant s3:GetObject and s3:PutObject on arn:aws:s3:::{bucket}/{prefix}/*",
+            "AccessDenied": f"grant s3:GetObject and s3:PutObject on arn:aws:s3:::{bucket}/{prefix}/*; if the bucket's policy wants "
+            "encryption named, set OFFPOLL_SERVER_SIDE_ENCRYPTION",
             "AllAccessDisabled": f"bucket {bucket} is disabled: set OFFPOLL_BUCKET to another one",
         }
 
     async def create(self, key: str, body: bytes) -> str:
-        response = await self._call("PUT", key, headers=_CREATE, body=body)
+        response = await self._call("PUT", key, headers=self._create, body=body)
         if response.status == 200:
             return self._etag(response)
         if response.status == 412 or _is_conflict(response):
@@ -84,7 +91,7 @@ class S3DocumentStore:
         raise self._service.refusal(response, self._remedies)
 
     async def replace(self, key: str, body: bytes, *, etag: str) -> str:
-        response = await self._call("PUT", key, headers={**_HEADERS, "if-match": etag}, body=body)
+        response = await self._call("PUT", key, headers={**self._put, "if-match": etag}, body=body)
         if response.status == 200:
             return self._etag(response)
         if response.status == 412 or _is_conflict(response) or _is_missing(response):
@@ -92,7 +99,7 @@ class S3DocumentStore:
         raise self._service.refusal(response, self._remedies)
 
     async def read(self, key: str) -> tuple[bytes, str] | None:
-        response = await self._call("GET", key, headers={})
+        response = await self._call("GET", key, headers=self._always)
         if response.status == 200:
             return response.body, self._etag(response)
         if _is_missing(response) or (response.status == 403 and response.fault.code == "AccessDenied"):
@@ -147,6 +154,16 @@ class S3DocumentStore:
         if not etag:
             raise DependencyUnavailable("S3", f"{self._service.endpoint.origin} answered without an ETag: it is not an S3 server")
         return etag.strip('"')
+
+
+def encryption_headers(encryption: str, *, kms_key_id: str = "", bucket_key: bool = False) -> Mapping[str, str]:
+    """Return the headers that ask S3 to encrypt an object; none if `encryption` is empty. `Settings` says what each value is."""
+    named = {
+        "x-amz-server-side-encryption": encryption,
+        "x-amz-server-side-encryption-aws-kms-key-id": kms_key_id,
+        "x-amz-server-side-encryption-bucket-key-enabled": "true" if bucket_key else "",
+    }
+    return {name: value for name, value in named.items() if value}
 
 
 def _is_conflict(response: AwsResponse) -> bool:
