@@ -163,7 +163,7 @@ class _Connection:
     """AWS's endpoints, and a wire that signs with our credentials, for one event loop."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        given = Configuration.load(environ)
+        self.given = given = Configuration.load(environ)
         self.endpoints = Endpoints.of(given)
         self.wire = Wire(
             find_credentials(environ, endpoints=self.endpoints),
@@ -196,6 +196,7 @@ def _board(connection: _Connection, settings: Settings, *, links: bool = True) -
             settings.server_side_encryption, kms_key_id=settings.sse_kms_key_id, bucket_key=settings.sse_bucket_key
         ),
         owner=settings.expected_bucket_owner,
+        checksums=connection.given.checksums,
     )
     measured: DocumentStore = store if metrics is None else MeasuredStore(store, metrics=metrics)
     return AsyncStatusBoard.of(settings, store=measured), store

@@ -70,7 +70,7 @@ class CaughtError(Exception):
     """Ends a botocore call before anything is sent."""
 
 
-def botocores(service: str, origin: str, verb: str, parameters: Mapping[str, Any]) -> Asked:
+def botocores(service: str, origin: str, verb: str, parameters: Mapping[str, Any], checksums: str = "when_required") -> Asked:
     """Return the request that botocore makes, without sending it."""
     session = botocore.session.Session()
     client = session.create_client(
@@ -82,7 +82,7 @@ def botocores(service: str, origin: str, verb: str, parameters: Mapping[str, Any
         aws_session_token="token",
         config=Config(
             s3={"addressing_style": "path"},
-            request_checksum_calculation="when_required",
+            request_checksum_calculation=checksums,
             signature_version="s3v4" if service == "s3" else None,
         ),
     )
@@ -232,6 +232,17 @@ def test_calls_equal_botocores(
     """The same verb with the same parameters gives the same request."""
     origin, asked = run(ours(use))
     compare(asked, botocores(service, origin, verb, parameters))
+
+
+@pytest.mark.parametrize("body", [b"{}", b"", b"\0\xff" * 99])
+def test_checksums_equal_botocores(run: Run, body: bytes) -> None:
+    """With AWS_REQUEST_CHECKSUM_CALCULATION=when_supported a PUT carries the checksum that botocore sends."""
+    origin, asked = run(ours(lambda w, e: s3(w, e, checksums=True).create(KEY, body)))
+    theirs = botocores("s3", origin, "put_object", {**_PUT, "Body": body, "IfNoneMatch": "*"}, "when_supported")
+    assert asked.headers["x-amz-checksum-crc32"] == theirs.headers["x-amz-checksum-crc32"]
+    assert asked.headers["x-amz-sdk-checksum-algorithm"] == theirs.headers["x-amz-sdk-checksum-algorithm"]
+    _, plain = run(ours(lambda w, e: s3(w, e, checksums=True).read(KEY)))
+    assert "x-amz-checksum-crc32" not in plain.headers
 
 
 @pytest.mark.parametrize(

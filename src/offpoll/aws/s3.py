@@ -5,10 +5,12 @@ Decides which conditional write each verb becomes, and what the responses mean.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from zlib import crc32
 
 from offpoll.aws.credentials import Credentials, CredentialsProvider
 from offpoll.aws.endpoints import AwsEndpoint, bucket_endpoint
@@ -45,6 +47,7 @@ class S3DocumentStore:
             fetches them, so that `sign` finds them.
         prefix: the first part of the keys, for `check` and for the advice in errors.
         encryption: headers of every PUT, from `encryption_headers`.
+        checksums: whether PUTs carry a CRC-32 beside the signature's SHA-256, as buckets with Object Lock demand.
         owner: the account that must own the bucket, by its id; empty for any. Links do not say it: clients would have to send it too.
     """
 
@@ -61,6 +64,7 @@ class S3DocumentStore:
         prefix: str = "status",
         encryption: Mapping[str, str] | None = None,
         owner: str = "",
+        checksums: bool = False,
     ) -> None:
         address, self._path = bucket_endpoint(endpoint, bucket=bucket, style=style)
         public, public_path = bucket_endpoint(public_endpoint or endpoint, bucket=bucket, style=style)
@@ -74,6 +78,7 @@ class S3DocumentStore:
         self._always = {"x-amz-expected-bucket-owner": owner} if owner else {}
         self._put = {**_HEADERS, **self._always, **(encryption or {})}
         self._create = {**self._put, "if-none-match": "*"}
+        self._checksums = checksums
         self._probe = f"{prefix}/offpoll-check"
         self._remedies = {
             "NoSuchBucket": f"bucket {bucket} does not exist in region {region}: set OFFPOLL_BUCKET or create it",
@@ -137,6 +142,8 @@ class S3DocumentStore:
         path = self._path + quote_key(key)
         if "/." in path and any(part in {".", ".."} for part in path.split("/")):
             raise ConfigurationError(f"the key {key!r} has a part `.` or `..`; HTTP clients remove those from URLs: change OFFPOLL_PREFIX")
+        if self._checksums and method == "PUT":
+            headers = {**headers, **_checksum(body)}
         if self._signer is None:
             return self._wire.call(self._service, method, path, headers=headers, body=body)
         return self._with_signer(self._signer, partial(self._wire.call, self._service, method, path, headers=headers, body=body))
@@ -164,6 +171,11 @@ def encryption_headers(encryption: str, *, kms_key_id: str = "", bucket_key: boo
         "x-amz-server-side-encryption-bucket-key-enabled": "true" if bucket_key else "",
     }
     return {name: value for name, value in named.items() if value}
+
+
+def _checksum(body: bytes) -> Mapping[str, str]:
+    written = base64.b64encode(crc32(body).to_bytes(4, "big")).decode()
+    return {"x-amz-sdk-checksum-algorithm": "CRC32", "x-amz-checksum-crc32": written}
 
 
 def _is_conflict(response: AwsResponse) -> bool:
