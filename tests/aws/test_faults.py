@@ -280,7 +280,7 @@ def test_a_batch_says_what_lasts(run: Run, verb: str, code: str) -> None:
 
 
 def test_an_error_behind_a_success(run: Run) -> None:
-    """S3 may begin a slow PUT's response with 200 and end it with an error, which passes or lasts as any other."""
+    """S3 may begin a slow PUT's response with 200 and end it with an error: it is sent again, as botocore does."""
     use, good = LONE["PutObject"]
     result, requests = run(ask([Reply(200, s3_error(503, "InternalError").body), good], use))
     assert (result, requests) == ("e", 2)

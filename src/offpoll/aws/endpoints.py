@@ -115,7 +115,7 @@ class Endpoints:
             raise ConfigurationError("no AWS region is set: set AWS_REGION, for example to eu-west-1")
         if not _REGION.fullmatch(region) or _PSEUDO_REGION.search(region):
             advice = "; for FIPS endpoints set AWS_USE_FIPS_ENDPOINT=true" if "fips" in region else ""
-            raise ConfigurationError(f"AWS_REGION={region!r} is not a region{advice}")
+            raise ConfigurationError(f"AWS_REGION, AWS_DEFAULT_REGION or the profile's region: {region!r} is not a region{advice}")
         check_supported(given)
         s3_global = _S3_GLOBAL if given.text(*_S3_GLOBAL) else ("", "s3.us_east_1_regional_endpoint")
         return cls(
@@ -138,7 +138,11 @@ class Endpoints:
         """
         override = self.overrides.get(name) or self.overrides.get("")
         if override:
-            return AwsEndpoint.parse(override)
+            try:
+                return AwsEndpoint.parse(override)
+            except ConfigurationError as error:
+                where = f"AWS_ENDPOINT_URL_{name.upper()}, AWS_ENDPOINT_URL or the profile's endpoint_url"
+                raise ConfigurationError(f"{where}: {error}") from error
         if name == "sts" and self.sts_global:
             raise ConfigurationError(f"{self.sts_global} cannot be used: offpoll asks STS in its own region. Set it to regional")
         dualstack = self.dualstack or (name == "s3" and self.s3_dualstack)
