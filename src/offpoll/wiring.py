@@ -7,8 +7,6 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from offpoll.app import Offpoll
@@ -26,11 +24,12 @@ from offpoll.aws.wire import Wire
 from offpoll.board import AsyncStatusBoard
 from offpoll.dependencies import Dependencies
 from offpoll.document_store import DocumentStore
-from offpoll.errors import ConfigurationError, DependencyUnavailable
+from offpoll.errors import DependencyUnavailable
 from offpoll.measured import MeasuredRecords, MeasuredStore
 from offpoll.metrics import EmfMetrics, Metrics, NoMetrics
 from offpoll.proxies import names_a_proxy
 from offpoll.records import Records
+from offpoll.reference import load_app
 from offpoll.service import AsyncService
 from offpoll.setting_ranges import PREFIX
 from offpoll.settings import Settings, SettingsArguments
@@ -234,30 +233,3 @@ def make_worker(
         runner=runner,
         dead_letters=dead_letters,
     )
-
-
-def load_app(reference: str) -> Offpoll:
-    """Import an app by `module:attribute`, from the current folder too.
-
-    Raises:
-        ConfigurationError: there is no such module or attribute, it fails to import, or it is not an Offpoll.
-    """
-    name, _, attribute = reference.partition(":")
-    if not name or not attribute:
-        raise ConfigurationError(f"{reference!r} does not name an app: write module:attribute, for example orders:app")
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        module = import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
-            raise ConfigurationError(f"there is no module {name!r} in {folder} or among the installed packages") from error
-        raise ConfigurationError(f"{name} cannot be imported: {error}") from error
-    except Exception as error:
-        raise ConfigurationError(f"{name} cannot be imported: {type(error).__name__}: {error}") from error
-    app = getattr(module, attribute, None)
-    if not isinstance(app, Offpoll):
-        found = "nothing" if app is None else f"a {type(app).__name__}"
-        raise ConfigurationError(f"{reference} is {found}, not an Offpoll: in {name} write {attribute} = Offpoll()")
-    return app

@@ -211,7 +211,7 @@ class Wire:
         found: Connections | ByProxy
         proxy = proxy_for(origin, self._environ) if self._proxied and not service.direct else None
         if proxy is not None:
-            from offpoll.aws.transport import ByProxy  # noqa: PLC0415 - rarely needed, and its library would slow every cold start
+            from offpoll.aws.transport import ByProxy  # noqa: PLC0415 - rarely needed, and it would slow every cold start
 
             found = ByProxy(origin, proxy=proxy, certificates=self._certificates)
         else:
