@@ -65,7 +65,7 @@ class AsyncService:
         self.state: Any = None
         self._make_ticket = Ticket
         self._clock = clock
-        self._readiness = Readiness()
+        self._readiness = Readiness(clock=clock)
         board, records, lived = dependencies.board, dependencies.records, record_lifetime(settings, self.kinds)
         forecast = Forecast.of(settings, queue=dependencies.queue, service_times=dependencies.service_times, kinds=self.kinds, clock=clock)
         self._submitter = Submitter(
@@ -185,7 +185,8 @@ class AsyncService:
         """Return whole seconds until the first poll is worth it; 0 if it is done."""
         if document.done or document.poll is None:
             return 0 if document.done else 1
-        wait = (document.poll.not_before - self._clock()).total_seconds()
+        now = max(self._clock(), document.updated_at)  # a document from the future: its writer's clock is ahead of ours
+        wait = (document.poll.not_before - now).total_seconds()
         return max(1, math.ceil(min(MAX_PAUSE, wait if wait > 0 else document.poll.interval)))
 
     def _check(self, owner: str, body: str) -> None:

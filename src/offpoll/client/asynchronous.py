@@ -17,6 +17,7 @@ from offpoll.client.schedule import WaitSchedule, capped
 from offpoll.client.transport import AsyncHttpTransport, AsyncTransport, Ca, refuse_both
 from offpoll.document import Document
 from offpoll.exchange import Event, Fetch, Flow, Reply, Response, Shown, Wait
+from offpoll.freezes import NAP, THIS_PROCESS
 from offpoll.json_types import to_json
 from offpoll.ticket import Ticket
 
@@ -49,7 +50,9 @@ class AsyncClient:
         on_wait: Callable[[float], object] | None = None,
     ) -> None:
         self._guard = RequestGuard(base_url=base_url.rstrip("/"), auth=auth, request_timeout=request_timeout)
-        self._flows = Flows(base_url=self._guard.base_url, retry_timeout=retry_timeout, random=random, monotonic=_loop_time)
+        self._flows = Flows(
+            base_url=self._guard.base_url, retry_timeout=retry_timeout, random=random, monotonic=_loop_time, elapsed=_elapsed
+        )
         refuse_both(transport, proxy=proxy, ca=ca)
         self._owned = AsyncHttpTransport(proxy=proxy, ca=ca) if transport is None else None
         self._transport: AsyncTransport = transport or cast(AsyncTransport, self._owned)
@@ -180,7 +183,7 @@ class AsyncClient:
         if isinstance(event, Wait):
             if self._on_wait is not None:
                 self._on_wait(event.seconds)
-            await asyncio.sleep(event.seconds)
+            await _sleep(event.seconds)
         elif isinstance(event, Fetch):
             fetch = await self._guard.complete_async(event)
             reply = await self._transport.send(fetch)
@@ -197,3 +200,16 @@ class AsyncClient:
 
 def _loop_time() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _elapsed() -> float:
+    return _loop_time() + THIS_PROCESS.missed()
+
+
+async def _sleep(seconds: float) -> None:
+    """Sleep in parts: the loop's timers do not count the time for which the machine is suspended."""
+    until = _elapsed() + seconds
+    while seconds > NAP:
+        await asyncio.sleep(NAP)
+        seconds = until - _elapsed()
+    await asyncio.sleep(max(0.0, seconds))

@@ -17,6 +17,7 @@ from offpoll.client.schedule import WaitSchedule, capped
 from offpoll.client.transport import Ca, HttpTransport, Transport, refuse_both
 from offpoll.document import Document
 from offpoll.exchange import Event, Fetch, Flow, NoAnswer, Reply, Response, Shown, Wait
+from offpoll.freezes import THIS_PROCESS, sleep
 from offpoll.json_types import to_json
 from offpoll.ticket import Ticket
 
@@ -44,7 +45,7 @@ class Client:
         request_timeout: longest time for one request, seconds.
         retry_timeout: how long to repeat a request while the API is unavailable, seconds.
         random: returns numbers from 0 to 1, for jitter.
-        sleep, monotonic: how this client waits, and its clock, seconds.
+        sleep, monotonic: how this client waits, and its clock, seconds. By default both notice if the machine was suspended.
         on_request: called after every request with its method, its URL without the query, and the status (0 if no response came).
         on_wait: called before every wait of `wait`, `poll` and retries with its length, seconds.
 
@@ -63,13 +64,14 @@ class Client:
         request_timeout: float = 10.0,
         retry_timeout: float = 60.0,
         random: Callable[[], float] = uniform,
-        sleep: Callable[[float], object] = time.sleep,
+        sleep: Callable[[float], object] = sleep,
         monotonic: Callable[[], float] = time.monotonic,
         on_request: Callable[[str, str, int], object] | None = None,
         on_wait: Callable[[float], object] | None = None,
     ) -> None:
         self._guard = RequestGuard(base_url=base_url.rstrip("/"), auth=auth, request_timeout=request_timeout)
-        self._flows = Flows(base_url=self._guard.base_url, retry_timeout=retry_timeout, random=random, monotonic=monotonic)
+        elapsed = THIS_PROCESS.time if monotonic is time.monotonic else monotonic
+        self._flows = Flows(base_url=self._guard.base_url, retry_timeout=retry_timeout, random=random, monotonic=monotonic, elapsed=elapsed)
         refuse_both(transport, proxy=proxy, ca=ca)
         self._owned = HttpTransport(proxy=proxy, ca=ca) if transport is None else None
         self._transport: Transport = transport or cast(Transport, self._owned)

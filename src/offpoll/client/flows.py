@@ -91,6 +91,10 @@ def new_key() -> str:
 class Flows:
     """The operations of one client. Arguments are those of `Client`.
 
+    Args:
+        monotonic: for retries: a request is repeated for so long of the time in which this machine runs.
+        elapsed: for waits: the same clock, but it counts the time for which the machine was suspended.
+
     Raises:
         ConfigurationError: `retry_timeout` is negative or infinite.
     """
@@ -99,6 +103,7 @@ class Flows:
     retry_timeout: float
     random: Callable[[], float]
     monotonic: Callable[[], float]
+    elapsed: Callable[[], float]
 
     def __post_init__(self) -> None:
         if not 0 <= self.retry_timeout < inf:
@@ -118,7 +123,7 @@ class Flows:
             response = yield from self._ask(fetch)
         except ApiUnavailable as error:
             raise ApiUnavailable(f"{error}. The operation may have been accepted: repeat it with idempotency_key={key!r}") from None
-        return Ticket.from_answer(status=response.status, headers=response.headers, body=response.body, received=self.monotonic())
+        return Ticket.from_answer(status=response.status, headers=response.headers, body=response.body, received=self.elapsed())
 
     def resume(self, url: str) -> Flow[Ticket]:
         """Return a ticket for an operation's address or status link.
@@ -149,14 +154,14 @@ class Flows:
         """
         if timeout is not None and not timeout >= 0:
             raise ConfigurationError(f"timeout is seconds, at least 0, or None for no limit, not {timeout}")
-        start = self.monotonic()
+        start = self.elapsed()
         deadline = None if timeout is None else start + timeout
         polling = Polling(ticket=ticket, base_url=self.base_url, random=self.random)
         steps = polling.run(elapsed=0.0 if ticket.received is None else max(0.0, start - ticket.received))
         reply: Reply = None
         last = False
         while not isinstance(event := advance(steps, reply), Finished):
-            left = None if deadline is None else deadline - self.monotonic()
+            left = None if deadline is None else deadline - self.elapsed()
             if left is not None and isinstance(event, Fetch):
                 event = replace(event, timeout=min(event.timeout, max(LAST_LOOK, left)))
             elif left is not None and isinstance(event, Wait) and event.seconds >= left:
