@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pyreqwest.client import Client
-
 from offpoll.aws.connections import Unreachable
 from offpoll.aws.credentials import Credentials, complete
 from offpoll.aws.endpoints import is_loopback
 from offpoll.aws.transport import ask, client
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.instant import from_wire
+from offpoll.network.network import AsyncNetwork
 
 __all__ = ["from_container", "from_instance"]
 
@@ -92,7 +91,7 @@ async def from_instance(environ: Mapping[str, str]) -> Credentials | None:
         return await _instance_role(http, origin.rstrip("/"), timeout)
 
 
-async def _instance_role(http: Client, origin: str, timeout: float) -> Credentials | None:
+async def _instance_role(http: AsyncNetwork, origin: str, timeout: float) -> Credentials | None:
     try:
         status, session = await ask(http, "PUT", f"{origin}/latest/api/token", headers=_SESSION, timeout=timeout)
     except Unreachable:

@@ -174,7 +174,7 @@ class Wire:
         origin = service.endpoint.origin
         found: Connections | ByProxy
         if self._proxied and not service.direct:
-            from offpoll.aws.transport import ByProxy  # noqa: PLC0415 - rarely needed, and its library would slow every cold start
+            from offpoll.aws.transport import ByProxy  # noqa: PLC0415 - rarely needed, and it would slow every cold start
 
             found = ByProxy(origin, certificates=self._certificates)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import NoReturn
 
@@ -30,18 +29,8 @@ _EXTRAS = {
 
 def run() -> NoReturn:
     """Run the command line, and end the process."""
-    code: int | str | None = 0
-    try:
-        main()
-    except SystemExit as ended:
-        code = ended.code
-    if "pyreqwest" in sys.modules and not isinstance(code, str):
-        # The library's threads outlive a closed client by a moment. If one releases an object while the interpreter shuts down, the process
-        # aborts although its work is done: "PyGILState_Release: thread state must be current when releasing".
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code or 0)
-    sys.exit(code)
+    main()
+    sys.exit(0)
 
 
 def main() -> None:
