@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 from offpoll.client.driver_async import OnUpdate, drive, tell
-from offpoll.client.flows import Finished, Flows, advance, new_key
+from offpoll.client.flows import Finished, Flows, advance, new_key, refuse_if
 from offpoll.client.request_guard import AsyncAuth, RequestGuard, without_query
 from offpoll.client.results import WaitArguments, WaitResult, result_reader
 from offpoll.client.schedule import WaitSchedule, capped
@@ -57,6 +57,7 @@ class AsyncClient:
         self._owned = AsyncHttpTransport(proxy=proxy, ca=ca) if transport is None else None
         self._transport: AsyncTransport = transport or cast(AsyncTransport, self._owned)
         self._on_request, self._on_wait = on_request, on_wait
+        self._closed = False
 
     async def submit(self, kind: str, input: Any, *, idempotency_key: str | None = None) -> Ticket:
         """Submit an operation; see `Client.submit`."""
@@ -161,11 +162,13 @@ class AsyncClient:
         return await self._run(self._flows.cancel(ticket))
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; see `Client.close`."""
+        self._closed = True
         if self._owned is not None:
             await self._owned.close()
 
     async def __aenter__(self) -> Self:
+        refuse_if(self._closed)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
@@ -180,6 +183,8 @@ class AsyncClient:
         return event.value
 
     async def _perform(self, event: Event) -> Reply:
+        if not isinstance(event, Shown):
+            refuse_if(self._closed)
         if isinstance(event, Wait):
             if self._on_wait is not None:
                 self._on_wait(event.seconds)
@@ -195,6 +200,7 @@ class AsyncClient:
     def _drive(
         self, schedule: WaitSchedule[Any], *, on_update: OnUpdate | None, max_in_flight: int, news: asyncio.Event | None = None
     ) -> Coroutine[Any, Any, None]:
+        refuse_if(self._closed)
         return drive(schedule, perform=self._perform, on_update=on_update, max_in_flight=capped(max_in_flight), news=news)
 
 

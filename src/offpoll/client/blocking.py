@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 from offpoll.client.driver_blocking import OnUpdate, Sender, drive
-from offpoll.client.flows import Finished, Flows, advance, new_key
+from offpoll.client.flows import Finished, Flows, advance, new_key, refuse_if
 from offpoll.client.request_guard import Auth, RequestGuard, without_query
 from offpoll.client.results import WaitArguments, WaitResult, result_reader
 from offpoll.client.schedule import WaitSchedule, capped
@@ -76,6 +76,7 @@ class Client:
         self._owned = HttpTransport(proxy=proxy, ca=ca) if transport is None else None
         self._transport: Transport = transport or cast(Transport, self._owned)
         self._sleep, self._on_request, self._on_wait = sleep, on_request, on_wait
+        self._closed = False
 
     def submit(self, kind: str, input: Any, *, idempotency_key: str | None = None) -> Ticket:
         """Submit an operation.
@@ -220,11 +221,13 @@ class Client:
         return self._run(self._flows.cancel(ticket))
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections. Every later call raises ConfigurationError, and a wait under way at its next step."""
+        self._closed = True
         if self._owned is not None:
             self._owned.close()
 
     def __enter__(self) -> Self:
+        refuse_if(self._closed)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
@@ -239,6 +242,8 @@ class Client:
         return event.value
 
     def _perform(self, event: Event) -> Reply:
+        if not isinstance(event, Shown):
+            refuse_if(self._closed)
         if isinstance(event, Wait):
             if self._on_wait is not None:
                 self._on_wait(event.seconds)
@@ -247,6 +252,10 @@ class Client:
             fetch = self._guard.complete(event)
             return self._noted(fetch, self._transport.send(fetch))
         return None
+
+    def _completed(self, fetch: Fetch) -> Fetch:
+        refuse_if(self._closed)
+        return self._guard.complete(fetch)
 
     def _noted(self, fetch: Fetch, reply: Response | NoAnswer) -> Response | NoAnswer:
         if self._on_request is not None:
@@ -262,10 +271,11 @@ class Client:
         result_type: Any,
         max_in_flight: int,
     ) -> Iterator[tuple[int, WaitResult[Any]]]:
+        refuse_if(self._closed)
         schedule = WaitSchedule.of(self._flows, tickets, timeout=timeout, result_type=result_type)
         most = capped(max_in_flight)
         threads = most if self._owned is not None else 0  # the caller's transport need not be thread-safe
         with Sender(self._transport.send, threads=threads, sleep=self._sleep) as sender:
             yield from drive(
-                schedule, sender=sender, complete=self._guard.complete, noted=self._noted, on_update=on_update, max_in_flight=threads or 1
+                schedule, sender=sender, complete=self._completed, noted=self._noted, on_update=on_update, max_in_flight=threads or 1
             )

@@ -33,7 +33,7 @@ from offpoll.link import StatusLink
 from offpoll.operation import Status, is_kind, is_operation_id
 from offpoll.ticket import Ticket
 
-__all__ = ["Finished", "Flows", "advance", "api_of", "api_of_url", "new_key"]
+__all__ = ["Finished", "Flows", "advance", "api_of", "api_of_url", "new_key", "refuse_if"]
 
 #: Statuses after which the client repeats the request: overloaded, or no server behind the proxy, for now.
 RETRIED = frozenset({429, 502, 503, 504})
@@ -85,6 +85,16 @@ def api_of(document: Document) -> str | None:
 def new_key() -> str:
     """Return a new idempotency key: 128 random bits in hex. They come from the system, so that no program's seed can repeat a key."""
     return os.urandom(16).hex()
+
+
+def refuse_if(closed: bool) -> None:
+    """Refuse a step of a closed client. An operation that it waits for goes on, and another client can wait for it.
+
+    Raises:
+        ConfigurationError: `closed`.
+    """
+    if closed:
+        raise ConfigurationError("this client was closed; make another one, and wait again with the ticket")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
