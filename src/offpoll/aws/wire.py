@@ -14,7 +14,8 @@ import os
 import random
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,6 +27,7 @@ from offpoll.aws.retry import EXPIRED, MAX_ATTEMPTS, delay, is_throttle, is_tran
 from offpoll.aws.service import AwsResponse, AwsService
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.instant import utc_now
+from offpoll.loops import HomeLoop, leave_to_the_parent
 from offpoll.proxies import proxy_for
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ _FINAL = frozenset({404, 412})
 
 
 class Wire:
-    """Makes signed calls. One wire belongs to one event loop.
+    """Makes signed calls. A wire belongs to one event loop at a time; when that ends, its connections are closed.
 
     Args:
         credentials: gives the credentials that sign.
@@ -79,6 +81,8 @@ class Wire:
         self._attempts = attempts
         self._connections: dict[str, Connections | ByProxy] = {}
         self._context: ssl.SSLContext | None = None
+        self._home = HomeLoop()
+        self._closing: AsyncGenerator[None, None] | None = None
 
     async def call(
         self,
@@ -109,8 +113,10 @@ class Wire:
 
         Raises:
             DependencyUnavailable: no usable response came in time. The effect is unknown.
-            ConfigurationError: there are no credentials, or HTTP cannot express the request.
+            ConfigurationError: there are no credentials, HTTP cannot express the request, or the wire belongs to another event loop.
         """
+        if self._home.loop is not (loop := asyncio.get_running_loop()):
+            await self._move(loop)
         request = _Request(service, method, path, query, headers, body, try_timeout, self.monotonic() + deadline)
         failures, spent, renewed = 0, 0, False
         while True:
@@ -150,8 +156,27 @@ class Wire:
     async def close(self) -> None:
         """Close all connections. The wire can still be used: it opens new ones."""
         connections, self._connections = list(self._connections.values()), {}
+        if self._home.inherited:
+            return leave_to_the_parent(connections)
         for each in connections:
             await each.close()
+
+    async def _move(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Belong to another event loop, with new connections. Whoever runs that ends its async generators first: then close them."""
+        left = list(self._connections.values())
+        ours = self._home.move(loop, left=(left, self._closing))
+        self._connections = {}
+        for each in left if ours else ():
+            with suppress(RuntimeError):  # the loop that they were open on is closed
+                await each.close()
+        self._closing = self._closed_at_the_end()
+        await anext(self._closing)
+
+    async def _closed_at_the_end(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await self.close()
 
     async def _try(self, request: _Request, *, renew: bool) -> AwsResponse | _Failure:
         """Try once. Return the response to hand to the caller, or why another try may help."""

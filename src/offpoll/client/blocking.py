@@ -10,13 +10,14 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 from offpoll.client.driver_blocking import OnUpdate, Sender, drive
-from offpoll.client.flows import Finished, Flows, advance, new_key
+from offpoll.client.flows import Finished, Flows, advance, new_key, refuse_if
 from offpoll.client.request_guard import Auth, RequestGuard, without_query
 from offpoll.client.results import WaitArguments, WaitResult, result_reader
 from offpoll.client.schedule import WaitSchedule, capped
 from offpoll.client.transport import Ca, HttpTransport, Transport, refuse_both
 from offpoll.document import Document
 from offpoll.exchange import Event, Fetch, Flow, NoAnswer, Reply, Response, Shown, Wait
+from offpoll.freezes import THIS_PROCESS, sleep
 from offpoll.object_json import NO_INPUT, to_json
 from offpoll.ticket import Ticket
 
@@ -44,7 +45,7 @@ class Client:
         request_timeout: longest time for one request, seconds.
         retry_timeout: how long to repeat a request while the API is unavailable, seconds.
         random: returns numbers from 0 to 1, for jitter.
-        sleep, monotonic: how this client waits, and its clock, seconds.
+        sleep, monotonic: how this client waits, and its clock, seconds. By default both notice if the machine was suspended.
         on_request: called after every request with its method, its URL without the query, and the status (0 if no response came).
         on_wait: called before every wait of `wait`, `poll` and retries with its length, seconds.
 
@@ -63,17 +64,19 @@ class Client:
         request_timeout: float = 10.0,
         retry_timeout: float = 60.0,
         random: Callable[[], float] = uniform,
-        sleep: Callable[[float], object] = time.sleep,
+        sleep: Callable[[float], object] = sleep,
         monotonic: Callable[[], float] = time.monotonic,
         on_request: Callable[[str, str, int], object] | None = None,
         on_wait: Callable[[float], object] | None = None,
     ) -> None:
         self._guard = RequestGuard(base_url=base_url.rstrip("/"), auth=auth, request_timeout=request_timeout)
-        self._flows = Flows(base_url=self._guard.base_url, retry_timeout=retry_timeout, random=random, monotonic=monotonic)
+        elapsed = THIS_PROCESS.time if monotonic is time.monotonic else monotonic
+        self._flows = Flows(base_url=self._guard.base_url, retry_timeout=retry_timeout, random=random, monotonic=monotonic, elapsed=elapsed)
         refuse_both(transport, proxy=proxy, ca=ca)
         self._owned = HttpTransport(proxy=proxy, ca=ca) if transport is None else None
         self._transport: Transport = transport or cast(Transport, self._owned)
         self._sleep, self._on_request, self._on_wait = sleep, on_request, on_wait
+        self._closed = False
 
     def submit(self, kind: str, input: Any = NO_INPUT, *, idempotency_key: str | None = None) -> Ticket:
         """Submit an operation.
@@ -220,11 +223,13 @@ class Client:
         return self._run(self._flows.cancel(ticket))
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections. Every later call raises ConfigurationError, and a wait under way at its next step."""
+        self._closed = True
         if self._owned is not None:
             self._owned.close()
 
     def __enter__(self) -> Self:
+        refuse_if(self._closed)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
@@ -239,6 +244,8 @@ class Client:
         return event.value
 
     def _perform(self, event: Event) -> Reply:
+        if not isinstance(event, Shown):
+            refuse_if(self._closed)
         if isinstance(event, Wait):
             if self._on_wait is not None:
                 self._on_wait(event.seconds)
@@ -247,6 +254,10 @@ class Client:
             fetch = self._guard.complete(event)
             return self._noted(fetch, self._transport.send(fetch))
         return None
+
+    def _completed(self, fetch: Fetch) -> Fetch:
+        refuse_if(self._closed)
+        return self._guard.complete(fetch)
 
     def _noted(self, fetch: Fetch, reply: Response | NoAnswer) -> Response | NoAnswer:
         if self._on_request is not None:
@@ -262,10 +273,11 @@ class Client:
         result_type: Any,
         max_in_flight: int,
     ) -> Iterator[tuple[int, WaitResult[Any]]]:
+        refuse_if(self._closed)
         schedule = WaitSchedule.of(self._flows, tickets, timeout=timeout, result_type=result_type)
         most = capped(max_in_flight)
         threads = most if self._owned is not None else 0  # the caller's transport need not be thread-safe
         with Sender(self._transport.send, threads=threads, sleep=self._sleep) as sender:
             yield from drive(
-                schedule, sender=sender, complete=self._guard.complete, noted=self._noted, on_update=on_update, max_in_flight=threads or 1
+                schedule, sender=sender, complete=self._completed, noted=self._noted, on_update=on_update, max_in_flight=threads or 1
             )

@@ -33,7 +33,7 @@ from offpoll.link import StatusLink
 from offpoll.operation import Status, is_kind, is_operation_id
 from offpoll.ticket import Ticket
 
-__all__ = ["Finished", "Flows", "advance", "api_of", "api_of_url", "new_key"]
+__all__ = ["Finished", "Flows", "advance", "api_of", "api_of_url", "new_key", "refuse_if"]
 
 #: Statuses after which the client repeats the request: overloaded, or no server behind the proxy, for now.
 RETRIED = frozenset({429, 502, 503, 504})
@@ -87,9 +87,23 @@ def new_key() -> str:
     return os.urandom(16).hex()
 
 
+def refuse_if(closed: bool) -> None:
+    """Refuse a step of a closed client. An operation that it waits for goes on, and another client can wait for it.
+
+    Raises:
+        ConfigurationError: `closed`.
+    """
+    if closed:
+        raise ConfigurationError("this client was closed; make another one, and wait again with the ticket")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flows:
     """The operations of one client. Arguments are those of `Client`.
+
+    Args:
+        monotonic: for retries: a request is repeated for so long of the time in which this machine runs.
+        elapsed: for waits: the same clock, but it counts the time for which the machine was suspended.
 
     Raises:
         ConfigurationError: `retry_timeout` is negative or infinite.
@@ -99,6 +113,7 @@ class Flows:
     retry_timeout: float
     random: Callable[[], float]
     monotonic: Callable[[], float]
+    elapsed: Callable[[], float]
 
     def __post_init__(self) -> None:
         if not 0 <= self.retry_timeout < inf:
@@ -118,7 +133,7 @@ class Flows:
             response = yield from self._ask(fetch)
         except ApiUnavailable as error:
             raise ApiUnavailable(f"{error}. The operation may have been accepted: repeat it with idempotency_key={key!r}") from None
-        return Ticket.from_answer(status=response.status, headers=response.headers, body=response.body, received=self.monotonic())
+        return Ticket.from_answer(status=response.status, headers=response.headers, body=response.body, received=self.elapsed())
 
     def resume(self, url: str) -> Flow[Ticket]:
         """Return a ticket for an operation's address or status link.
@@ -149,14 +164,14 @@ class Flows:
         """
         if timeout is not None and not timeout >= 0:
             raise ConfigurationError(f"timeout is seconds, at least 0, or None for no limit, not {timeout}")
-        start = self.monotonic()
+        start = self.elapsed()
         deadline = None if timeout is None else start + timeout
         polling = Polling(ticket=ticket, base_url=self.base_url, random=self.random)
         steps = polling.run(elapsed=0.0 if ticket.received is None else max(0.0, start - ticket.received))
         reply: Reply = None
         last = False
         while not isinstance(event := advance(steps, reply), Finished):
-            left = None if deadline is None else deadline - self.monotonic()
+            left = None if deadline is None else deadline - self.elapsed()
             if left is not None and isinstance(event, Fetch):
                 event = replace(event, timeout=min(event.timeout, max(LAST_LOOK, left)))
             elif left is not None and isinstance(event, Wait) and event.seconds >= left:

@@ -59,7 +59,7 @@ class WaitSchedule(Generic[T]):
             list(tickets),
             begin=lambda ticket: flows.wait(ticket, timeout=timeout),
             read=result_reader(result_type),
-            monotonic=flows.monotonic,
+            monotonic=flows.elapsed,
         )
 
     def pause(self) -> float | None:

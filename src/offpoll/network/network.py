@@ -83,7 +83,8 @@ class _Network:
 
     def _kept(self, place: tuple[str, str]) -> _Connection | None:
         """Return the connection to a place that was used last and is still open. If that one is too old, so are all others."""
-        if self._process != os.getpid():  # the parent still uses these
+        if self._process != os.getpid():  # the parent still uses these; this closes only our copies
+            self._close()
             self._idle, self._process = {}, os.getpid()
         idle = self._idle.get(place, [])
         while idle:
