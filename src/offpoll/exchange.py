@@ -22,7 +22,20 @@ from offpoll.frozen import quick
 from offpoll.instant import from_http_date, retry_after
 from offpoll.operation import Status, is_kind, is_operation_id
 
-__all__ = ["Event", "Fetch", "Flow", "NoAnswer", "Reply", "Response", "Shown", "Wait", "is_outage", "operation_url", "read_operation"]
+__all__ = [
+    "Event",
+    "Fetch",
+    "Flow",
+    "NoAnswer",
+    "Reply",
+    "Response",
+    "Shown",
+    "Wait",
+    "is_outage",
+    "operation_url",
+    "read_operation",
+    "trouble_in",
+]
 
 #: Most bytes to read of a response: the API's may hold a result, the store's holds 4 KiB or is no status document.
 MAX_API_BYTES = 16 * 2**20
@@ -187,3 +200,11 @@ def read_operation(response: Response, *, document: Document) -> Document | None
 def is_outage(status: int) -> bool:
     """Tell whether this status code says nothing about the request: the server is overloaded or broken, for now."""
     return status >= 500 or status in (408, 429)
+
+
+def trouble_in(fetch: Fetch, reply: Response | NoAnswer) -> str:
+    """Say for people what went wrong with a request that may be repeated; empty if nothing did. Names no path: a link may be a secret."""
+    if isinstance(reply, Response) and not is_outage(reply.status):
+        return ""
+    whom = "/".join(fetch.url.split("/")[:3]) if fetch.to == "api" else "the store"
+    return f"{whom}: {reply.reason if isinstance(reply, NoAnswer) else f'answered {reply.status}'}"

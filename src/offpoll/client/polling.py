@@ -260,8 +260,14 @@ class Polling:
         return True
 
     def _first_pause(self, elapsed: float) -> float:
-        """Return the seconds until the first poll: as the ticket asks, less the time since it came."""
+        """Return the seconds until the first poll: as the ticket asks, less the time since it came.
+
+        A saved ticket does not tell how old it is. Its first poll is at a random time within one interval: it joins the schedule somewhere,
+        and the crowd of a restarted fleet is spread as the plan would have spread it.
+        """
         date = self.ticket.answered_at
+        if date is None and self.ticket.received is None and not self.ticket.retry_after:
+            return min(MAX_PAUSE, self.random() * (DEFAULT_INTERVAL if self._hint is None else max(0.0, self._hint.interval)))
         planned = min(MAX_PAUSE, float(self.ticket.retry_after)) if date is None or self._hint is None else self._spread(date)
         return max(0.0, planned - elapsed)
 
