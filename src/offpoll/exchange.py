@@ -23,19 +23,8 @@ from offpoll.instant import from_http_date, retry_after
 from offpoll.operation import Status, is_kind, is_operation_id
 
 __all__ = [
-    "Event",
-    "Fetch",
-    "Flow",
-    "NoAnswer",
-    "Reply",
-    "Response",
-    "Shown",
-    "Wait",
-    "is_outage",
-    "operation_url",
-    "read_operation",
-    "trouble_in",
-]
+    "Event", "Fetch", "Flow", "NoAnswer", "Reply", "Response", "Shown", "Wait", "is_outage", "operation_url", "read_operation", "trouble_in",
+]  # fmt: skip
 
 #: Most bytes to read of a response: the API's may hold a result, the store's holds 4 KiB or is no status document.
 MAX_API_BYTES = 16 * 2**20

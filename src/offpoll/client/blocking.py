@@ -99,8 +99,8 @@ class Client:
         """Look an operation up, and return a ticket for it.
 
         Args:
-            reference: the operation's address, from its `links.self` or the 202's `Location`, relative or absolute; a status link; a ticket;
-                the API's 202 answer, as an object or as JSON.
+            reference: the operation's address, from its `links.self` or the 202's `Location`, relative or absolute; a status link; a
+                ticket; the API's 202 answer, as an object or as JSON.
 
         Raises:
             ApiError: the API knows no such operation, or the link has ended or leads elsewhere.
