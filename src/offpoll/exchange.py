@@ -23,7 +23,8 @@ from offpoll.instant import from_http_date, retry_after
 from offpoll.operation import Status, is_kind, is_operation_id
 
 __all__ = [
-    "Event", "Fetch", "Flow", "NoAnswer", "Reply", "Response", "Shown", "Wait", "is_outage", "operation_url", "read_operation", "trouble_in",
+    "Event", "Fetch", "Flow", "NoAnswer", "Reply", "Response", "Shown", "Trouble", "Wait", "is_outage", "operation_url", "read_operation",
+    "trouble_in",
 ]  # fmt: skip
 
 #: Most bytes to read of a response: the API's may hold a result, the store's holds 4 KiB or is no status document.
@@ -110,6 +111,22 @@ class NoAnswer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Trouble:
+    """A request that got no usable response, in words that name no path.
+
+    Attributes:
+        text: who gave none, and why.
+        sent: as in `NoAnswer`.
+    """
+
+    text: str
+    sent: bool
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Fetch:
     """A request to send.
 
@@ -191,9 +208,10 @@ def is_outage(status: int) -> bool:
     return status >= 500 or status in (408, 429)
 
 
-def trouble_in(fetch: Fetch, reply: Response | NoAnswer) -> str:
-    """Say for people what went wrong with a request that may be repeated; empty if nothing did. Names no path: a link may be a secret."""
+def trouble_in(fetch: Fetch, reply: Response | NoAnswer) -> Trouble | None:
+    """Say what went wrong with a request that may be repeated; None if nothing did."""
     if isinstance(reply, Response) and not is_outage(reply.status):
-        return ""
-    whom = "/".join(fetch.url.split("/")[:3]) if fetch.to == "api" else "the store"
-    return f"{whom}: {reply.reason if isinstance(reply, NoAnswer) else f'answered {reply.status}'}"
+        return None
+    whom = "/".join(fetch.url.split("/")[:3]) if fetch.to == "api" else "the store"  # no path: a link may be a secret
+    why = reply.reason if isinstance(reply, NoAnswer) else f"answered {reply.status}"
+    return Trouble(text=f"{whom}: {why}", sent=isinstance(reply, Response) or reply.sent)

@@ -136,9 +136,9 @@ class TestEnds:
     @pytest.mark.parametrize(
         ("text", "words"),
         [
-            ("", "is JSON"),
-            ("<html>", "is JSON"),
-            ("{}", "not a saved ticket"),
+            ("", "is empty"),
+            ("<html>", "neither JSON nor an address"),
+            ("{}", "neither `status_link`"),
             ('{"spec":"offpoll-ticket/2"}', "another version"),
             ('{"spec":"offpoll-ticket/1"}', "not whole"),
         ],

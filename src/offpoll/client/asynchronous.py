@@ -17,7 +17,7 @@ from offpoll.client.results import WaitArguments, WaitResult, result_reader
 from offpoll.client.schedule import WaitSchedule, capped
 from offpoll.client.transport import AsyncHttpTransport, AsyncTransport, Ca, refuse_both
 from offpoll.document import Document
-from offpoll.exchange import Event, Fetch, Flow, NoAnswer, Reply, Response, Shown, Wait, trouble_in
+from offpoll.exchange import Event, Fetch, Flow, NoAnswer, Reply, Response, Shown, Trouble, Wait, trouble_in
 from offpoll.json_types import to_json
 from offpoll.ticket import Ticket
 
@@ -49,7 +49,7 @@ class AsyncClient:
         random: Callable[[], float] = uniform,
         on_request: Callable[[str, str, int], object] | None = None,
         on_wait: Callable[[float], object] | None = None,
-        on_trouble: Callable[[str], object] | None = None,
+        on_trouble: Callable[[Trouble], object] | None = None,
     ) -> None:
         self._guard = RequestGuard(base_url=api_address(base_url), auth=auth, headers=headers or {}, request_timeout=request_timeout)
         self._flows = Flows(base_url=self._guard.base_url, retry_timeout=retry_timeout, random=random, monotonic=_loop_time)

@@ -17,7 +17,7 @@ from offpoll.client.results import WaitArguments, WaitResult, result_reader
 from offpoll.client.schedule import WaitSchedule, capped
 from offpoll.client.transport import Ca, HttpTransport, Transport, refuse_both
 from offpoll.document import Document
-from offpoll.exchange import Event, Fetch, Flow, NoAnswer, Reply, Response, Shown, Wait, trouble_in
+from offpoll.exchange import Event, Fetch, Flow, NoAnswer, Reply, Response, Shown, Trouble, Wait, trouble_in
 from offpoll.json_types import to_json
 from offpoll.ticket import Ticket
 
@@ -48,7 +48,7 @@ class Client:
         random: returns numbers from 0 to 1, for jitter.
         sleep, monotonic: how this client waits, and its clock, seconds.
         on_request: called after every request with its method, its URL without the query, and the status (0 if no response came).
-        on_trouble: called with a sentence after every request that got no usable response, and that the client may repeat.
+        on_trouble: called with a `Trouble`, which is a sentence as `str`, after every request without a usable response.
         on_wait: called before every wait of `wait`, `poll` and retries with its length, seconds.
 
     Raises:
@@ -71,7 +71,7 @@ class Client:
         monotonic: Callable[[], float] = time.monotonic,
         on_request: Callable[[str, str, int], object] | None = None,
         on_wait: Callable[[float], object] | None = None,
-        on_trouble: Callable[[str], object] | None = None,
+        on_trouble: Callable[[Trouble], object] | None = None,
     ) -> None:
         self._guard = RequestGuard(base_url=api_address(base_url), auth=auth, headers=headers or {}, request_timeout=request_timeout)
         self._flows = Flows(base_url=self._guard.base_url, retry_timeout=retry_timeout, random=random, monotonic=monotonic)

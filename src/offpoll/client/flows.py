@@ -140,6 +140,8 @@ class Flows:
         if isinstance(found, StatusLink):
             return (yield from self._open(found))
         own = self._operation(found)
+        if own is None and "://" not in found:
+            raise ConfigurationError("this is no address of an operation: it ends in /{kind}/{id}, and an id is 32 lowercase hex digits")
         if own is None:
             return (yield from self._open(StatusLink(href=found, expires_at=_UNKNOWN)))
         response = yield from self._ask(Fetch(to="api", method="POST", url=f"{own.url}/status-link", headers=_JSON, body=b""))

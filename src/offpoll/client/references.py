@@ -49,8 +49,10 @@ def _in_text(text: str) -> Ticket | StatusLink | str:
     if text.startswith(("{", '"')):
         fields = json.loads(text)
         return _in_text(fields) if isinstance(fields, str) else _in_fields(fields)
-    if not text or any(each.isspace() for each in text):
-        raise ValueError("it is empty" if not text else "it has white space")
+    if not text:
+        raise ValueError("it is empty")
+    if "/" not in text or any(each.isspace() for each in text):
+        raise ValueError("it is neither JSON nor an address")
     return text
 
 

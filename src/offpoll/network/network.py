@@ -72,6 +72,7 @@ class _Network:
         self._idle: dict[tuple[str, str], list[_Connection]] = {}
         self._context: SSLContext | None = None
         self._process = os.getpid()
+        self._closed = False
 
     def _tls(self) -> SSLContext:
         """Return the context for https, made only once: it reads the system's authorities."""
@@ -94,7 +95,7 @@ class _Network:
         return None
 
     def _put_back(self, place: tuple[str, str], connection: _Connection, *, keep: bool) -> None:
-        if not keep:
+        if not keep or self._closed:
             connection.sock.close()
             return
         now = monotonic()
@@ -105,6 +106,7 @@ class _Network:
         idle.append(connection._replace(since=now))
 
     def _close(self) -> None:
+        self._closed = True
         for idle in self._idle.values():
             while idle:
                 idle.pop().sock.close()
@@ -143,7 +145,7 @@ class Network(_Network):
                 return response
 
     def close(self) -> None:
-        """Close the idle connections."""
+        """Close the idle connections. Requests still work, each over a connection of its own."""
         self._close()
 
     def _connect(self, to: Address, proxy: Proxy | None, until: float) -> _Connection:
