@@ -84,8 +84,9 @@ class _Network:
 
     def _kept(self, place: tuple[str, str]) -> _Connection | None:
         """Return the connection to a place that was used last and is still open. If that one is too old, so are all others."""
-        if self._process != os.getpid():  # the parent still uses these
-            self._idle, self._process = {}, os.getpid()
+        if self._process != os.getpid():  # the parent still uses these: TLS says no goodbye when a socket is merely closed
+            self._close()
+            self._process = os.getpid()
         idle = self._idle.get(place, [])
         while idle:
             connection = idle.pop()
@@ -106,7 +107,6 @@ class _Network:
         idle.append(connection._replace(since=now))
 
     def _close(self) -> None:
-        self._closed = True
         for idle in self._idle.values():
             while idle:
                 idle.pop().sock.close()
@@ -146,6 +146,7 @@ class Network(_Network):
 
     def close(self) -> None:
         """Close the idle connections. Requests still work, each over a connection of its own."""
+        self._closed = True
         self._close()
 
     def _connect(self, to: Address, proxy: Proxy | None, until: float) -> _Connection:
@@ -191,6 +192,7 @@ class AsyncNetwork(_Network):
 
     async def close(self) -> None:
         """Close the idle connections."""
+        self._closed = True
         self._close()
 
     async def __aenter__(self) -> Self:
@@ -287,5 +289,6 @@ def _unreached(error: BaseException, proxy: Proxy | None) -> BaseException:
     if isinstance(error, gaierror):
         return NetworkFailure(f"{whom}the host name is not known ({error.strerror})", sent=False)
     if isinstance(error, OSError | UnicodeError):
-        return NetworkFailure(f"{whom}{(getattr(error, 'strerror', None) or str(error)).lower()}", sent=False)
+        number = getattr(error, "errno", None)  # its own words may name an address
+        return NetworkFailure(f"{whom}{(os.strerror(number) if number else str(error)).lower()}", sent=False)
     return error
