@@ -32,6 +32,7 @@ from offpoll.errors import (
 from offpoll.exchange import MAX_STORE_BYTES, Event, Fetch, Flow, NoAnswer, Reply, Response, Wait, is_outage, operation_url, read_operation
 from offpoll.link import StatusLink
 from offpoll.operation import Status, is_kind, is_operation_id
+from offpoll.poll_plan import MAX_INTERVAL
 from offpoll.ticket import Ticket
 
 __all__ = ["Finished", "Flows", "advance", "api_of", "api_of_url", "new_key"]
@@ -249,7 +250,9 @@ class Flows:
         answered_at = reply.date if isinstance(reply, Response) else None
         if link.expires_at is _UNKNOWN:  # a refusal will show its end; until then assume the document's
             link = replace(link, expires_at=document.expires_at or document.updated_at)
-        return Ticket(document=document, link=link, location=url, retry_after=0, answered_at=answered_at, received=self.monotonic())
+        # Without a `Date` the plan cannot be placed in time; with one, `retry_after` plays no part.
+        pause = 0 if document.poll is None else int(min(MAX_INTERVAL, max(1.0, document.poll.interval)))
+        return Ticket(document=document, link=link, location=url, retry_after=pause, answered_at=answered_at, received=self.monotonic())
 
     def _result(self, document: Document, *, retried: frozenset[int]) -> Flow[bytes]:
         url = operation_url(document, "self", base_url=self.base_url)
