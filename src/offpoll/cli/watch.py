@@ -47,7 +47,7 @@ class Watch:
         self._console = console or Console(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
         self._lines = not self._console.is_terminal and not quiet
         self._progress: Progress | None = None
-        self._store = ""
+        self._store = self._whom = ""
         self._end_at: float | None = None
         self._poll_at: float | None = None
         self._news = False
@@ -101,14 +101,15 @@ class Watch:
         if not self._console.is_terminal:
             yield
             return
-        with Progress(_TextColumn(lambda: self._asking(whom)), console=self._console, transient=True, refresh_per_second=4) as progress:
+        self._whom, self._began_asking = whom, self._now()
+        with Progress(_TextColumn(self.asked), console=self._console, transient=True, refresh_per_second=4) as progress:
             progress.add_task("", total=None)
-            self._began_asking = self._now()
             yield
 
-    def _asking(self, whom: str) -> str:
+    def asked(self) -> str:
+        """Return what `asking` shows: nothing in the first second."""
         seconds = self._now() - self._began_asking
-        return f"waiting for {printable(whom)} … {_duration(seconds)}" if seconds >= PATIENCE else ""
+        return f"waiting for {printable(self._whom)} … {_duration(seconds)}" if seconds >= PATIENCE else ""
 
     def updated(self, document: Document) -> None:
         """Note a new document."""
