@@ -1,7 +1,8 @@
 """Measures the CPU time of a conditional S3 PUT, over http and https, and of an SQS send, against a stub server in another process.
 
-It compares offpoll's wire with boto3. Only this process's time counts, user and system, all threads: what a server pays for each call. Calls come 32 at a time, as on a server: from 32 coroutines to offpoll,
-which gathers sends into batches, and from 32 threads to boto3, which has no other way.
+It compares offpoll's wire with boto3. Only this process's time counts, user and system, all threads: what a server pays for each call.
+Calls come 32 at a time, as on a server: from 32 coroutines to offpoll, which gathers sends into batches, and from 32 threads to boto3,
+which has no other way.
 """
 
 from __future__ import annotations
