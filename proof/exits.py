@@ -90,9 +90,13 @@ class _Stub(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", 0)))
-        identifier = f"{next(self.numbers):032x}"
+        known = re.search(r"/([0-9a-f]{32})/status-link", self.path)
+        identifier = known[1] if known else f"{next(self.numbers):032x}"
         link = {"href": f"{self._base}/status/{identifier}?signature=x", "expires_at": "2099-01-01T00:00:00.000Z"}
-        self._answer(202, {**self._document(identifier, "queued"), "status_link": link})
+        if known:
+            self._answer(200, link)
+        else:
+            self._answer(202, {**self._document(identifier, "queued"), "status_link": link})
 
     def do_GET(self) -> None:
         _, folder, identifier = self.path.partition("?")[0].split("/")

@@ -36,7 +36,7 @@ _LEADS_UP = re.compile(r"(?:^|/|%2f)(?:\.|%2e){1,2}(?:/|%2f|;|#|$)", re.IGNORECA
 _OWN = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection", "idempotency-key", "if-none-match"})
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\u0100-\U0010ffff]*")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
