@@ -106,10 +106,13 @@ class RequestGuard:
         return None if again.headers == sent.headers else again
 
     def _refused(self, event: Fetch, reply: Reply) -> bool:
-        """Tell whether the API refused the credentials, and others may be had. Not every 403 is about them."""
+        """Tell whether the API refused the credentials, and others may be had.
+
+        A 403 of offpoll's own has a problem document, and is about what the caller may do. A gateway's may be about a token that has ended.
+        """
         if event.to == "store" or not callable(self.auth) or not isinstance(reply, Response):
             return False
-        return reply.status == 401 or (reply.status == 403 and "www-authenticate" in reply.headers)
+        return reply.status == 401 or (reply.status == 403 and ("www-authenticate" in reply.headers or not reply.problem))
 
     def _admit(self, fetch: Fetch, credentials: Mapping[str, str]) -> Fetch:
         timeout = min(self.request_timeout, fetch.timeout)
