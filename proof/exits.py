@@ -172,10 +172,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--runs", type=int, default=40, help="of each snippet")
     parser.add_argument("--python", default=sys.executable, help="the interpreter; it needs nothing installed")
+    parser.add_argument("--only", default="", metavar="TEXT", help="the snippets whose names contain this, such as 'client.md 2'")
     given = parser.parse_args()
     total: Counter[str] = Counter()
     with stub() as base:
-        for name, code in snippets().items():
+        for name, code in ((name, code) for name, code in snippets().items() if given.only in name):
             ended, words = run(code, base=base, python=given.python, runs=given.runs)
             total.update({_shown(code): times for code, times in ended.items()})
             print(f"{name}: {', '.join(f'{times} x {_shown(code)}' for code, times in sorted(ended.items()))}", flush=True)
