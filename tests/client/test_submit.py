@@ -107,7 +107,7 @@ class TestSubmit:
         """If no request can have reached the API, the error says that, and does not suggest to repeat anything."""
         refused = NoAnswer(reason="connection refused", sent=False)
         world.on("POST /order", refused)
-        with pytest.raises(ApiUnavailable, match="connection refused. Nothing was sent") as caught:
+        with pytest.raises(ApiUnavailable, match=r"connection refused\. Nothing was sent") as caught:
             make(retry_timeout=5.0).submit("order", {}, idempotency_key="mine")
         assert (caught.value.sent, "mine" in str(caught.value), len(world.seen) > 3) == (False, False, True)
         world.on("POST /order", refused, BROKEN, refused)
