@@ -12,18 +12,20 @@ JOBS ?= auto
 OPERATIONS ?= 100000
 SEED ?=
 MINUTES ?= 2
+RUNS ?= 100
 
-.PHONY: help setup demo test pythons bench explore simulate chaos lint scan docs clean
+.PHONY: help setup demo test pythons bench explore simulate chaos exits lint scan docs clean
 
 help:
 	@echo "make setup   create $(VENV) with everything for development"
 	@echo "make demo    an order goes in, its status is polled from object storage, the order comes out (ONCE=1: then end)"
-	@echo "make test    all tests but those that need Ceph, on all cores (ARGS=…: for pytest; JOBS=0: in one process)"
+	@echo "make test    all tests but those that need Ceph or nginx, on all cores (ARGS=…: for pytest; JOBS=0: in one process)"
 	@echo "make pythons   the unit tests on every other Python from 3.11 on that is here (ARGS=3.13: on that one)"
 	@echo "make bench   measure (QUICK=1: under 30 s each)"
 	@echo "make explore   the protocol in every order of its calls, with every fault at every call (about 3 minutes on two cores)"
 	@echo "make simulate  the whole system under faults, on virtual time (OPERATIONS=…, SEED=…)"
 	@echo "make chaos     real processes, killed and frozen at random (MINUTES=…)"
+	@echo "make exits     every documented client snippet, in many fresh interpreters (RUNS=…, ARGS=--python=…)"
 	@echo "make lint    linters, types, layers, prose"
 	@echo "make scan    the AWS template, by checkov (installs it once, 265 MB)"
 	@echo "make docs    write the generated tables and pictures into docs/"
@@ -56,7 +58,7 @@ demo: $(INSTALLED)
 # The quick ones first: what is broken shows in seconds. 5 is pytest's "ARGS selected none of these".
 test: $(DEVELOPED)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not ministack and not ceph' $(ARGS) || [ $$? -eq 5 ]
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'ministack and not ceph' $(ARGS) || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'ministack and not ceph and not nginx' $(ARGS) || [ $$? -eq 5 ]
 
 pythons: $(DEVELOPED)
 	$(BIN)/python .ci/pythons.py $(ARGS)
@@ -73,6 +75,9 @@ simulate: $(DEVELOPED)
 
 chaos: $(DEVELOPED)
 	@$(BIN)/python -m proof.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+exits: $(DEVELOPED)
+	@$(BIN)/python -m proof.exits --runs $(RUNS) $(ARGS)
 
 lint: $(DEVELOPED)
 	$(BIN)/ruff check .

@@ -27,7 +27,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 from textwrap import dedent, indent
-from typing import Any
+from typing import Any, ClassVar
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/client.md")
@@ -75,10 +75,7 @@ def snippets() -> dict[str, str]:
 def program(code: str, *, base: str, way: str, delay: float) -> str:
     """Return a program that runs a snippet in one of the `WAYS`."""
     code = _BASE.sub(base, code)
-    if "await " in code:
-        body = f"async def main():\n{indent(code, '    ')}\nasyncio.run(main())"
-    else:
-        body = code
+    body = f"async def main():\n{indent(code, '    ')}\nasyncio.run(main())" if "await " in code else code
     setting = "import asyncio, builtins, signal, threading, time\nbuiltins.print = lambda *_, **__: None"
     return f"{setting}\ndelay = {delay}\ndef use():\n{indent(body, '    ')}\n{dedent(WAYS[way])}"
 
@@ -89,7 +86,7 @@ class _Stub(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     numbers = count(1)
-    polled: Counter[str] = Counter()
+    polled: ClassVar[Counter[str]] = Counter()
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", 0)))
@@ -155,7 +152,7 @@ def run(code: str, *, base: str, python: str, runs: int) -> tuple[Counter[int], 
     for number in range(runs):
         way = list(WAYS)[number % len(WAYS)]
         text = program(code, base=base, way=way, delay=(number % 97) * 0.002)
-        done = subprocess.run([python, "-c", text], env=environ, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run([python, "-c", text], env=environ, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603 - our own
         ended[done.returncode] += 1
         if done.returncode:
             words = f"{way}: {done.stderr[-2000:]}"

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
 from offpoll.board import AsyncStatusBoard, Stored
 from offpoll.document import Document, Estimate, PollHint
 from offpoll.link import StatusLink
 from offpoll.lookup import Snapshot
 from offpoll.loop_thread import LoopThread
+from offpoll.object_json import NO_INPUT
 from offpoll.operation import PUBLIC, Progress, Status
 from offpoll.service import AsyncService
 from offpoll.ticket import Ticket
 
 __all__ = ["Service", "StatusBoard"]
+
+T = TypeVar("T")
 
 
 class Service(LoopThread):
@@ -24,20 +27,28 @@ class Service(LoopThread):
 
     Args:
         service: used only here, since its connections belong to one event loop.
+
+    Attributes:
+        settings: what it is connected with.
     """
 
     def __init__(self, service: AsyncService) -> None:
         super().__init__()
         self._service = service
+        self.settings = service.settings
         self._start()
 
     async def _enter(self) -> None:
         await self._stack.enter_async_context(self._service.running())
 
+    def run(self, call: Callable[[AsyncService], Coroutine[Any, Any, T]]) -> T:
+        """Wait for a coroutine of yours on this service's own loop. `call` makes it, given the async service."""
+        return self._wait(call(self._service))
+
     def submit(
         self,
         kind: str,
-        input: object,
+        input: object = NO_INPUT,
         *,
         owner: str = PUBLIC,
         idempotency_key: str | None = None,

@@ -22,7 +22,10 @@ from offpoll.frozen import quick
 from offpoll.instant import from_http_date, retry_after
 from offpoll.operation import Status, is_kind, is_operation_id
 
-__all__ = ["Event", "Fetch", "Flow", "NoAnswer", "Reply", "Response", "Shown", "Wait", "is_outage", "operation_url", "read_operation"]
+__all__ = [
+    "Event", "Fetch", "Flow", "NoAnswer", "Reply", "Response", "Shown", "Trouble", "Wait", "is_outage", "operation_url", "read_operation",
+    "trouble_in",
+]  # fmt: skip
 
 #: Most bytes to read of a response: the API's may hold a result, the store's holds 4 KiB or is no status document.
 MAX_API_BYTES = 16 * 2**20
@@ -108,6 +111,22 @@ class NoAnswer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Trouble:
+    """A request that got no usable response, in words that name no path.
+
+    Attributes:
+        text: who gave none, and why.
+        sent: as in `NoAnswer`.
+    """
+
+    text: str
+    sent: bool
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Fetch:
     """A request to send.
 
@@ -187,3 +206,12 @@ def read_operation(response: Response, *, document: Document) -> Document | None
 def is_outage(status: int) -> bool:
     """Tell whether this status code says nothing about the request: the server is overloaded or broken, for now."""
     return status >= 500 or status in (408, 429)
+
+
+def trouble_in(fetch: Fetch, reply: Response | NoAnswer) -> Trouble | None:
+    """Say what went wrong with a request that may be repeated; None if nothing did."""
+    if isinstance(reply, Response) and not is_outage(reply.status):
+        return None
+    whom = "/".join(fetch.url.split("/")[:3]) if fetch.to == "api" else "the store"  # no path: a link may be a secret
+    why = reply.reason if isinstance(reply, NoAnswer) else f"answered {reply.status}"
+    return Trouble(text=f"{whom}: {why}", sent=isinstance(reply, Response) or reply.sent)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from offpoll.aws.connections import CONNECT_TIMEOUT, Unreachable, Unsendable
+from offpoll.errors import ConfigurationError
 from offpoll.network import failure
 from offpoll.network.address import address
 from offpoll.network.http1 import MAX_BODY, Response
@@ -27,13 +28,16 @@ def client(*, direct: bool, proxy: str | None = None, certificates: bytes | None
     Raises:
         ConfigurationError: the proxy's URL cannot be used.
     """
-    return AsyncNetwork(user_agent="offpoll", proxy=proxy, direct=direct, certificates=certificates, connect_timeout=CONNECT_TIMEOUT)
+    try:
+        return AsyncNetwork(user_agent="offpoll", proxy=proxy, direct=direct, certificates=certificates, connect_timeout=CONNECT_TIMEOUT)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"HTTPS_PROXY, HTTP_PROXY or ALL_PROXY cannot be used: {error}") from None
 
 
 class ByProxy:
-    """Sends to one origin through a proxy, by default the one that the environment names. The twin of `connections.Connections`."""
+    """Sends to one origin through a proxy. The twin of `connections.Connections`."""
 
-    def __init__(self, origin: str, *, proxy: str | None = None, certificates: bytes | None = None) -> None:
+    def __init__(self, origin: str, *, proxy: str, certificates: bytes | None = None) -> None:
         self._origin = origin
         self._client = client(direct=False, proxy=proxy, certificates=certificates)
 

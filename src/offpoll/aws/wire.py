@@ -10,14 +10,16 @@ call ─► sign ─► send ─┬─ a response ──────────
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import ssl
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
 
 from offpoll.aws.connections import Connections, Unreachable, Unsendable, tls_context
 from offpoll.aws.credentials import Credentials, CredentialsProvider
@@ -25,7 +27,8 @@ from offpoll.aws.retry import EXPIRED, MAX_ATTEMPTS, delay, is_throttle, is_tran
 from offpoll.aws.service import AwsResponse, AwsService
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.instant import utc_now
-from offpoll.loops import HomeLoop, leave_to_the_parent
+from offpoll.loops import HomeLoop
+from offpoll.proxies import proxy_for
 
 if TYPE_CHECKING:
     from offpoll.aws.transport import ByProxy
@@ -39,7 +42,7 @@ DEADLINE = 10.0
 TRY_TIMEOUT = 5.0
 
 #: Error statuses that adapters handle: neither a retry nor new credentials would change them.
-_FINAL = frozenset({404, 409, 412})
+_FINAL = frozenset({404, 412})
 
 
 class Wire:
@@ -51,7 +54,9 @@ class Wire:
         monotonic: seconds, for deadlines and for the store's time.
         random: numbers from 0 to 1, for backoffs; tests pass one that returns 0, and do not wait.
         certificates: PEM of authorities to trust beside the system's.
-        proxied: whether the environment names a proxy. Calls to this machine bypass it.
+        proxied: whether the environment names a proxy. Calls to this machine, and to what NO_PROXY lists, bypass it.
+        environ: names the proxy.
+        attempts: tries of one call, the first included.
     """
 
     def __init__(
@@ -63,6 +68,8 @@ class Wire:
         random: Callable[[], float] = random.random,
         certificates: bytes | None = None,
         proxied: bool = False,
+        environ: Mapping[str, str] = os.environ,
+        attempts: int = MAX_ATTEMPTS,
     ) -> None:
         self.credentials = credentials
         self.clock = clock
@@ -70,10 +77,11 @@ class Wire:
         self._random = random
         self._certificates = certificates
         self._proxied = proxied
+        self._environ = environ
+        self._attempts = attempts
         self._connections: dict[str, Connections | ByProxy] = {}
         self._context: ssl.SSLContext | None = None
         self._home = HomeLoop()
-        self._closing: AsyncGenerator[None, None] | None = None
 
     async def call(
         self,
@@ -91,13 +99,10 @@ class Wire:
 
         Args:
             service: the service to call.
-            method: as `PUT`.
-            path: quoted.
-            headers: names in lower case; all of them are signed.
-            body: the whole body.
+            method, path: as `PUT`; quoted.
+            headers, body: names in lower case, all of them signed; the whole body.
             query: quoted and sorted.
-            deadline: seconds for all tries and the pauses between them.
-            try_timeout: seconds for one try.
+            deadline, try_timeout: seconds for all tries and the pauses between them; for one try.
 
         Returns:
             The response, including an error that repeating would not cure.
@@ -121,30 +126,43 @@ class Wire:
             failures += 1
             spent = await self._pause(request, outcome, failures)
 
+    async def back_off(
+        self, service: AwsService, *, failures: int, throttled: bool, end: float, stated: float = 0.0, timed_out: bool = False
+    ) -> int:
+        """Wait before another try.
+
+        Args:
+            service: pays for the try from its budget.
+            failures: tries that failed so far.
+            throttled, timed_out: why the last one did.
+            end: when the call must have ended, monotonic.
+            stated: how long the service asks to wait, seconds.
+
+        Returns:
+            The tokens that the try costs; 0, at once, if too many tries failed, or no time or tokens are left.
+        """
+        pause = max(stated, delay(failures, throttled=throttled, random=self._random))
+        if failures >= self._attempts or self.monotonic() + pause >= end:
+            return 0
+        spent = service.budget.spend(timed_out=timed_out)
+        if spent:
+            await asyncio.sleep(pause)
+        return spent
+
     async def close(self) -> None:
         """Close all connections. The wire can still be used: it opens new ones."""
         connections, self._connections = list(self._connections.values()), {}
-        if self._home.inherited:
-            return leave_to_the_parent(connections)
-        for each in connections:
+        for each in self._home.own(connections):
             await each.close()
 
     async def _move(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Belong to another event loop, with new connections. Whoever runs that ends its async generators first: then close them."""
+        """Belong to another event loop, with new connections, which close with it."""
         left = list(self._connections.values())
-        ours = self._home.move(loop, left=(left, self._closing))
-        self._connections = {}
-        for each in left if ours else ():
+        ended, self._connections = left if self._home.move(loop, left=left) else [], {}
+        for each in ended:
             with suppress(RuntimeError):  # the loop that they were open on is closed
                 await each.close()
-        self._closing = self._closed_at_the_end()
-        await anext(self._closing)
-
-    async def _closed_at_the_end(self) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            await self.close()
+        await self._home.close_with_it(self.close)
 
     async def _try(self, request: _Request, *, renew: bool) -> AwsResponse | _Failure:
         """Try once. Return the response to hand to the caller, or why another try may help."""
@@ -160,7 +178,7 @@ class Wire:
             return _Failure(why=f"gave no answer: {error}", timed_out=error.timed_out, cause=error)
         response = AwsResponse(*received, sent, self.monotonic())
         if response.status < 400 or response.status in _FINAL:
-            return response
+            return _damage(request, response) or response
         code = response.fault.code
         if code in EXPIRED and renew:
             self.credentials.expire(credentials)
@@ -184,12 +202,16 @@ class Wire:
         Raises:
             DependencyUnavailable: there is no next try: too many failures, or no time or tokens left.
         """
-        pause = max(failure.stated, delay(failures, throttled=failure.throttled, random=self._random))
-        if failures < MAX_ATTEMPTS and self.monotonic() + pause < request.end:
-            spent = request.service.budget.spend(timed_out=failure.timed_out)
-            if spent:
-                await asyncio.sleep(pause)
-                return spent
+        spent = await self.back_off(
+            request.service,
+            failures=failures,
+            throttled=failure.throttled,
+            stated=failure.stated,
+            timed_out=failure.timed_out,
+            end=request.end,
+        )
+        if spent:
+            return spent
         tries = "1 try" if failures == 1 else f"{failures} tries"
         text = f"{request.service.endpoint.origin} {failure.why} ({tries})"
         raise DependencyUnavailable(request.service.label, text, retry_after=max(1.0, failure.stated)) from failure.cause
@@ -198,10 +220,11 @@ class Wire:
         """Make and keep the connections to a service."""
         origin = service.endpoint.origin
         found: Connections | ByProxy
-        if self._proxied and not service.direct:
+        proxy = proxy_for(origin, self._environ) if self._proxied and not service.direct else None
+        if proxy is not None:
             from offpoll.aws.transport import ByProxy  # noqa: PLC0415 - rarely needed, and it would slow every cold start
 
-            found = ByProxy(origin, certificates=self._certificates)
+            found = ByProxy(origin, proxy=proxy, certificates=self._certificates)
         else:
             found = Connections(origin, host=service.endpoint.host, tls=self._tls)
         self._connections[origin] = found
@@ -212,6 +235,10 @@ class Wire:
         if self._context is None:
             self._context = tls_context(self._certificates)
         return self._context
+
+
+#: DynamoDB's checksum of the body.
+_CRC32 = "x-amz-crc32"
 
 
 class _Request(NamedTuple):
@@ -250,6 +277,16 @@ class _Failure:
     stated: float = 0.0
     renewed: bool = False
     cause: Exception | None = None
+
+
+def _damage(request: _Request, response: AwsResponse) -> _Failure | None:
+    """Return what is wrong with a response that says it is none: S3 may end a slow PUT with an error although its head said 200."""
+    checksum = response.headers.get(_CRC32)
+    if checksum is not None and checksum.isdigit() and int(checksum) != crc32(response.body):
+        return _Failure(why="sent a damaged response")
+    if response.body and request.method == "PUT" and response.status == 200 and response.fault.code:
+        return _failure(response)
+    return None
 
 
 def _failure(response: AwsResponse) -> _Failure:

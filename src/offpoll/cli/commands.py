@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from offpoll import __version__
+from offpoll.cli.cancel import cancel
 from offpoll.cli.config import config
 from offpoll.cli.deploy import deploy
 from offpoll.cli.destroy import destroy
@@ -32,7 +33,7 @@ app = typer.Typer(
     help=(
         "Moves status polling from asynchronous HTTP APIs to object storage.\n\n"
         "Start with `offpoll dev orders:app`: everything runs on this machine, AWS included.\n\n"
-        "Exit codes: 0 done, 1 failed, 2 usage or configuration. `submit` and `wait` have more."
+        "Exit codes: 0 done, 1 failed, 2 usage or configuration, 6 no response. docs/operations.md has all of them."
     ),
 )
 
@@ -48,5 +49,5 @@ def _offpoll(version: Annotated[bool, typer.Option("--version", callback=_show, 
     """Read the options that stand before a command."""
 
 
-for command in (new, dev, submit, wait, serve, work, inspect, resubmit, stats, config, deploy, destroy):
+for command in (new, dev, submit, wait, cancel, serve, work, inspect, resubmit, stats, config, deploy, destroy):
     app.command()(command)

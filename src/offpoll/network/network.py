@@ -72,6 +72,7 @@ class _Network:
         self._idle: dict[tuple[str, str], list[_Connection]] = {}
         self._context: SSLContext | None = None
         self._process = os.getpid()
+        self._closed = False
 
     def _tls(self) -> SSLContext:
         """Return the context for https, made only once: it reads the system's authorities."""
@@ -83,9 +84,9 @@ class _Network:
 
     def _kept(self, place: tuple[str, str]) -> _Connection | None:
         """Return the connection to a place that was used last and is still open. If that one is too old, so are all others."""
-        if self._process != os.getpid():  # the parent still uses these; this closes only our copies
+        if self._process != os.getpid():  # the parent still uses these: TLS says no goodbye when a socket is merely closed
             self._close()
-            self._idle, self._process = {}, os.getpid()
+            self._process = os.getpid()
         idle = self._idle.get(place, [])
         while idle:
             connection = idle.pop()
@@ -95,7 +96,7 @@ class _Network:
         return None
 
     def _put_back(self, place: tuple[str, str], connection: _Connection, *, keep: bool) -> None:
-        if not keep:
+        if not keep or self._closed:
             connection.sock.close()
             return
         now = monotonic()
@@ -144,7 +145,8 @@ class Network(_Network):
                 return response
 
     def close(self) -> None:
-        """Close the idle connections."""
+        """Close the idle connections. Requests still work, each over a connection of its own."""
+        self._closed = True
         self._close()
 
     def _connect(self, to: Address, proxy: Proxy | None, until: float) -> _Connection:
@@ -190,6 +192,7 @@ class AsyncNetwork(_Network):
 
     async def close(self) -> None:
         """Close the idle connections."""
+        self._closed = True
         self._close()
 
     async def __aenter__(self) -> Self:
@@ -286,5 +289,6 @@ def _unreached(error: BaseException, proxy: Proxy | None) -> BaseException:
     if isinstance(error, gaierror):
         return NetworkFailure(f"{whom}the host name is not known ({error.strerror})", sent=False)
     if isinstance(error, OSError | UnicodeError):
-        return NetworkFailure(f"{whom}{(getattr(error, 'strerror', None) or str(error)).lower()}", sent=False)
+        number = getattr(error, "errno", None)  # its own words may name an address
+        return NetworkFailure(f"{whom}{(os.strerror(number) if number else str(error)).lower()}", sent=False)
     return error
