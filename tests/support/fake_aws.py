@@ -63,6 +63,10 @@ class FakeAws:
         if target.endswith("SendMessage"):
             self.sent.append(json.loads(body))
             return 200, {}, b'{"MessageId":"m"}'
+        if target.endswith("SendMessageBatch"):
+            self.sent += json.loads(body)["Entries"]
+            ids = [{"Id": entry["Id"], "MessageId": "m"} for entry in json.loads(body)["Entries"]]
+            return 200, {}, json.dumps({"Successful": ids}).encode()
         if target:
             return 200, {}, b"{}"
         path = path.partition("?")[0]
@@ -103,7 +107,7 @@ def fake_aws() -> Iterator[FakeAws]:
     server.daemon_threads = True
     fake.origin = f"http://127.0.0.1:{server.server_address[1]}"
     fake.api.base = f"{fake.origin}/api"
-    serving = threading.Thread(target=server.serve_forever, daemon=True)
+    serving = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     serving.start()
     try:
         yield fake
