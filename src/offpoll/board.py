@@ -219,6 +219,7 @@ class AsyncStatusBoard:
         estimate: Estimate | None = None,
         poll: PollHint | None = None,
         show_result: bool = False,
+        at: datetime | None = None,
     ) -> Stored | None:
         """Publish a record: one conditional write, repeated while others write in between.
 
@@ -230,6 +231,7 @@ class AsyncStatusBoard:
             held: the document as this caller last saw it, which saves a read.
             progress, estimate, poll: what a document shows beside the record, while it is not done.
             show_result: whether to publish the result; if not, readers find it at `links.self` only.
+            at: the time that the document shows; by default the board's clock says.
 
         Returns:
             The stored document; None if there is none and none was created.
@@ -239,8 +241,7 @@ class AsyncStatusBoard:
             DependencyUnavailable, DependencyRefused: by the store.
         """
         key = record.submission.status_key
-        current = held or await self.read(key)
-        looks = 0
+        current, looks = held or await self.read(key), 0
         for _ in range(ROUNDS):
             if current is None and not record.done:
                 return None
@@ -252,7 +253,7 @@ class AsyncStatusBoard:
             document = project(
                 record,
                 before=None if current is None else current.document,
-                updated_at=to_milliseconds(self.clock()),
+                updated_at=to_milliseconds(at or self.clock()),
                 progress=progress,
                 estimate=estimate,
                 poll=poll,

@@ -14,10 +14,11 @@ from offpoll.client.flows import Finished, Flows, advance, new_key
 from offpoll.client.references import Reference
 from offpoll.client.request_guard import AsyncAuth, RequestGuard, api_address, without_query
 from offpoll.client.results import WaitArguments, WaitResult, result_reader
-from offpoll.client.schedule import WaitSchedule, capped
+from offpoll.client.schedule import WaitSchedule, capped, refuse_if
 from offpoll.client.transport import AsyncHttpTransport, AsyncTransport, Ca, refuse_both
 from offpoll.document import Document
 from offpoll.exchange import Event, Fetch, Flow, NoAnswer, Reply, Response, Shown, Trouble, Wait, trouble_in
+from offpoll.freezes import NAP, THIS_PROCESS
 from offpoll.object_json import NO_INPUT, to_json
 from offpoll.ticket import Ticket
 
@@ -52,11 +53,14 @@ class AsyncClient:
         on_trouble: Callable[[Trouble], object] | None = None,
     ) -> None:
         self._guard = RequestGuard(base_url=api_address(base_url), auth=auth, headers=headers or {}, request_timeout=request_timeout)
-        self._flows = Flows(base_url=self._guard.base_url, retry_timeout=retry_timeout, random=random, monotonic=_loop_time)
+        self._flows = Flows(
+            base_url=self._guard.base_url, retry_timeout=retry_timeout, random=random, monotonic=_loop_time, missed=THIS_PROCESS.missed
+        )
         refuse_both(transport, proxy=proxy, ca=ca)
         self._owned = AsyncHttpTransport(proxy=proxy, ca=ca) if transport is None else None
         self._transport: AsyncTransport = transport or cast(AsyncTransport, self._owned)
         self._on_request, self._on_wait, self._on_trouble = on_request, on_wait, on_trouble
+        self._closed = False
 
     async def submit(self, kind: str, input: Any = NO_INPUT, *, idempotency_key: str | None = None) -> Ticket:
         """Submit an operation; see `Client.submit`."""
@@ -161,11 +165,13 @@ class AsyncClient:
         return await self._run(self._flows.cancel(ticket))
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; see `Client.close`."""
+        self._closed = True
         if self._owned is not None:
             await self._owned.close()
 
     async def __aenter__(self) -> Self:
+        refuse_if(self._closed)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
@@ -180,10 +186,12 @@ class AsyncClient:
         return event.value
 
     async def _perform(self, event: Event) -> Reply:
+        if not isinstance(event, Shown):
+            refuse_if(self._closed)
         if isinstance(event, Wait):
             if self._on_wait is not None:
                 self._on_wait(event.seconds)
-            await asyncio.sleep(event.seconds)
+            await _sleep(event.seconds)
         elif isinstance(event, Fetch):
             fetch = await self._guard.complete_async(event)
             reply = await self._send(fetch)
@@ -202,8 +210,22 @@ class AsyncClient:
     def _drive(
         self, schedule: WaitSchedule[Any], *, on_update: OnUpdate | None, max_in_flight: int, news: asyncio.Event | None = None
     ) -> Coroutine[Any, Any, None]:
+        refuse_if(self._closed)
         return drive(schedule, perform=self._perform, on_update=on_update, max_in_flight=capped(max_in_flight), news=news)
 
 
 def _loop_time() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _elapsed() -> float:
+    return _loop_time() + THIS_PROCESS.missed()
+
+
+async def _sleep(seconds: float) -> None:
+    """Sleep in parts: the loop's timers do not count the time for which the machine is suspended."""
+    until = _elapsed() + seconds
+    while seconds > NAP:
+        await asyncio.sleep(NAP)
+        seconds = until - _elapsed()
+    await asyncio.sleep(max(0.0, seconds))

@@ -14,10 +14,11 @@ from offpoll.client.flows import Finished, Flows, advance, new_key
 from offpoll.client.references import Reference
 from offpoll.client.request_guard import Auth, RequestGuard, api_address, without_query
 from offpoll.client.results import WaitArguments, WaitResult, result_reader
-from offpoll.client.schedule import WaitSchedule, capped
+from offpoll.client.schedule import WaitSchedule, capped, refuse_if
 from offpoll.client.transport import Ca, HttpTransport, Transport, refuse_both
 from offpoll.document import Document
 from offpoll.exchange import Event, Fetch, Flow, NoAnswer, Reply, Response, Shown, Trouble, Wait, trouble_in
+from offpoll.freezes import THIS_PROCESS, sleep
 from offpoll.object_json import NO_INPUT, to_json
 from offpoll.ticket import Ticket
 
@@ -46,7 +47,7 @@ class Client:
         request_timeout: longest time for one request, seconds.
         retry_timeout: how long to repeat a request while the API is unavailable, seconds.
         random: returns numbers from 0 to 1, for jitter.
-        sleep, monotonic: how this client waits, and its clock, seconds.
+        sleep, monotonic: how this client waits, and its clock, seconds. By default both notice if the machine was suspended.
         on_request: called after every request with its method, its URL without the query, and the status (0 if no response came).
         on_trouble: called with a `Trouble`, which is a sentence as `str`, after every request without a usable response.
         on_wait: called before every wait of `wait`, `poll` and retries with its length, seconds.
@@ -67,18 +68,20 @@ class Client:
         request_timeout: float = 10.0,
         retry_timeout: float = 60.0,
         random: Callable[[], float] = uniform,
-        sleep: Callable[[float], object] = time.sleep,
+        sleep: Callable[[float], object] = sleep,
         monotonic: Callable[[], float] = time.monotonic,
         on_request: Callable[[str, str, int], object] | None = None,
         on_wait: Callable[[float], object] | None = None,
         on_trouble: Callable[[Trouble], object] | None = None,
     ) -> None:
         self._guard = RequestGuard(base_url=api_address(base_url), auth=auth, headers=headers or {}, request_timeout=request_timeout)
-        self._flows = Flows(base_url=self._guard.base_url, retry_timeout=retry_timeout, random=random, monotonic=monotonic)
+        missed = THIS_PROCESS.missed if monotonic is time.monotonic else float
+        self._flows = Flows(base_url=self._guard.base_url, retry_timeout=retry_timeout, random=random, monotonic=monotonic, missed=missed)
         refuse_both(transport, proxy=proxy, ca=ca)
         self._owned = HttpTransport(proxy=proxy, ca=ca) if transport is None else None
         self._transport: Transport = transport or cast(Transport, self._owned)
         self._sleep, self._on_request, self._on_wait, self._on_trouble = sleep, on_request, on_wait, on_trouble
+        self._closed = False
 
     def submit(self, kind: str, input: Any = NO_INPUT, *, idempotency_key: str | None = None) -> Ticket:
         """Submit an operation.
@@ -228,11 +231,13 @@ class Client:
         return self._run(self._flows.cancel(ticket))
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections. Every later call raises ConfigurationError, and a wait under way at its next step."""
+        self._closed = True
         if self._owned is not None:
             self._owned.close()
 
     def __enter__(self) -> Self:
+        refuse_if(self._closed)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
@@ -247,6 +252,8 @@ class Client:
         return event.value
 
     def _perform(self, event: Event) -> Reply:
+        if not isinstance(event, Shown):
+            refuse_if(self._closed)
         if isinstance(event, Wait):
             if self._on_wait is not None:
                 self._on_wait(event.seconds)
@@ -259,6 +266,7 @@ class Client:
         return None
 
     def _noted(self, fetch: Fetch, reply: Response | NoAnswer) -> Response | NoAnswer:
+        refuse_if(self._closed)
         if self._on_request is not None:
             self._on_request(fetch.method, without_query(fetch.url), reply.status if isinstance(reply, Response) else 0)
         if self._on_trouble is not None and (trouble := trouble_in(fetch, reply)):
@@ -274,6 +282,7 @@ class Client:
         result_type: Any,
         max_in_flight: int,
     ) -> Iterator[tuple[int, WaitResult[Any]]]:
+        refuse_if(self._closed)
         schedule = WaitSchedule.of(self._flows, tickets, timeout=timeout, result_type=result_type)
         most = capped(max_in_flight)
         threads = most if self._owned is not None else 0  # the caller's transport need not be thread-safe

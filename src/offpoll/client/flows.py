@@ -81,6 +81,10 @@ def new_key() -> str:
 class Flows:
     """The operations of one client. Arguments are those of `Client`.
 
+    Args:
+        monotonic: for retries: a request is repeated for so long of the time in which this machine runs.
+        missed: what that clock missed while the machine was suspended, seconds; waits count it too.
+
     Raises:
         ConfigurationError: `retry_timeout` is negative or infinite.
     """
@@ -89,10 +93,15 @@ class Flows:
     retry_timeout: float
     random: Callable[[], float]
     monotonic: Callable[[], float]
+    missed: Callable[[], float] = float
 
     def __post_init__(self) -> None:
         if not 0 <= self.retry_timeout < inf:
             raise ConfigurationError(f"retry_timeout is seconds, at least 0 and finite, not {self.retry_timeout}")
+
+    def elapsed(self) -> float:
+        """Return the time that waits go by."""
+        return self.monotonic() + self.missed()
 
     def submit(self, kind: str, body: bytes, *, key: str) -> Flow[Ticket]:
         """Submit an operation. A repeated request has the same key and body, so it cannot become a second operation.
@@ -110,7 +119,7 @@ class Flows:
             if error.sent:
                 raise ApiUnavailable(f"{error}. The operation may have been accepted: repeat it with idempotency_key={key!r}") from None
             raise ApiUnavailable(f"{error}. Nothing was sent", sent=False) from None
-        return Ticket.from_answer(status=response.status, headers=response.headers, body=response.body, received=self.monotonic())
+        return Ticket.from_answer(status=response.status, headers=response.headers, body=response.body, received=self.elapsed())
 
     def resume(self, reference: Reference) -> Flow[Ticket]:
         """Look an operation up, and return a ticket for it.
@@ -147,14 +156,14 @@ class Flows:
         if timeout is not None and not timeout >= 0:
             raise ConfigurationError(f"timeout is seconds, at least 0, or None for no limit, not {timeout}")
         ticket = yield from self._ticket(reference)
-        start = self.monotonic()
+        start = self.elapsed()
         deadline = None if timeout is None else start + timeout
         polling = Polling(ticket=ticket, base_url=self.base_url, random=self.random)
         steps = polling.run(elapsed=0.0 if ticket.received is None else max(0.0, start - ticket.received))
         reply: Reply = None
         last = False
         while not isinstance(event := advance(steps, reply), Finished):
-            left = None if deadline is None else deadline - self.monotonic()
+            left = None if deadline is None else deadline - self.elapsed()
             if left is not None and isinstance(event, Fetch):
                 event = replace(event, timeout=min(event.timeout, max(LAST_LOOK, left)))
             elif left is not None and isinstance(event, Wait) and event.seconds >= left:
@@ -239,7 +248,7 @@ class Flows:
             link = replace(link, expires_at=document.expires_at or document.updated_at)
         # Without a `Date` the plan cannot be placed in time; with one, `retry_after` plays no part.
         pause = 0 if document.poll is None else int(min(MAX_INTERVAL, max(1.0, document.poll.interval)))
-        return Ticket(document=document, link=link, location=url, retry_after=pause, answered_at=answered_at, received=self.monotonic())
+        return Ticket(document=document, link=link, location=url, retry_after=pause, answered_at=answered_at, received=self.elapsed())
 
     def _result(self, document: Document, *, retried: frozenset[int]) -> Flow[bytes]:
         url = operation_url(document, "self", base_url=self.base_url)

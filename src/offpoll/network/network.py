@@ -13,18 +13,18 @@ from math import inf
 from socket import MSG_PEEK, gaierror, socket
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from offpoll.network.address import Address
-from offpoll.network.channel import CHUNK, Channel, Steps
+from offpoll.network.channel import Channel
 from offpoll.network.conversation import Request, ask, open_channel, write
 from offpoll.network.dial import dial, dial_async
+from offpoll.network.driving import run, run_async
 from offpoll.network.failure import NetworkFailure, Stale
 from offpoll.network.http1 import Received
 from offpoll.network.proxies import Proxies, Proxy
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
     from ssl import SSLContext
 
 __all__ = ["AsyncNetwork", "Network"]
@@ -133,7 +133,7 @@ class Network(_Network):
             connection = kept or self._connect(to, proxy, min(until, monotonic() + self._connect_timeout), sent=stale)
             try:
                 steps = ask(connection.channel, sent, limit=limit, reused=kept is not None, proxied=proxy is not None)
-                response, keep = _run(steps, connection.sock, until)
+                response, keep = run(steps, connection.sock, until)
             except Stale:
                 stale = True
                 connection.sock.close()
@@ -154,7 +154,7 @@ class Network(_Network):
         sock: socket | None = None
         try:
             sock = dial(*_peer(to, proxy), until=until)
-            channel = _run(open_channel(to, proxy=proxy, context=self._tls), sock, until)
+            channel = run(open_channel(to, proxy=proxy, context=self._tls), sock, until)
         except BaseException as error:
             if sock is not None:
                 sock.close()
@@ -183,7 +183,7 @@ class AsyncNetwork(_Network):
             try:
                 async with asyncio.timeout_at(until):
                     steps = ask(connection.channel, sent, limit=limit, reused=kept is not None, proxied=proxy is not None)
-                    response, keep = await _run_async(steps, connection.sock, loop)
+                    response, keep = await run_async(steps, connection.sock, loop)
             except Stale:
                 stale = True
                 connection.sock.close()
@@ -215,7 +215,7 @@ class AsyncNetwork(_Network):
         try:
             async with asyncio.timeout_at(until):
                 sock = await dial_async(*_peer(to, proxy))
-                channel = await _run_async(open_channel(to, proxy=proxy, context=self._tls), sock, asyncio.get_running_loop())
+                channel = await run_async(open_channel(to, proxy=proxy, context=self._tls), sock, asyncio.get_running_loop())
         except BaseException as error:
             if sock is not None:
                 sock.close()
@@ -233,48 +233,6 @@ def _popped(idle: list[_Connection]) -> _Connection | None:
         return idle.pop()
     except IndexError:
         return None
-
-
-def _run(steps: Steps[T], sock: socket, until: float) -> T:
-    """Run a conversation on a socket."""
-    try:
-        step = next(steps)
-        while True:
-            try:
-                left = until - monotonic()
-                if left <= 0:
-                    raise TimeoutError("none came in time")
-                sock.settimeout(left)
-                received = b""
-                if step is None:
-                    received = sock.recv(CHUNK)
-                else:
-                    sock.sendall(step)
-            except OSError as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(received)
-    except StopIteration as end:
-        return cast(T, end.value)
-
-
-async def _run_async(steps: Steps[T], sock: socket, loop: AbstractEventLoop) -> T:
-    """Run a conversation on a socket, awaited."""
-    try:
-        step = next(steps)
-        while True:
-            try:
-                received = b""
-                if step is None:
-                    received = await loop.sock_recv(sock, CHUNK)
-                else:
-                    await loop.sock_sendall(sock, step)
-            except OSError as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(received)
-    except StopIteration as end:
-        return cast(T, end.value)
 
 
 def _place(to: Address, proxy: Proxy | None) -> tuple[str, str]:
