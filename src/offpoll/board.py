@@ -241,8 +241,7 @@ class AsyncStatusBoard:
             DependencyUnavailable, DependencyRefused: by the store.
         """
         key = record.submission.status_key
-        current = held or await self.read(key)
-        looks = 0
+        current, looks = held or await self.read(key), 0
         for _ in range(ROUNDS):
             if current is None and not record.done:
                 return None

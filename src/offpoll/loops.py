@@ -9,14 +9,17 @@ another loop, while the first still runs   ConfigurationError: connections canno
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from offpoll.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
 __all__ = ["HomeLoop", "leave_to_the_parent"]
+
+T = TypeVar("T")
 
 #: What a forked child inherited and must never end. An event loop of the parent would take its sockets off the kernel's list, which both
 #: processes share, and the parent would wait for ever.
@@ -30,11 +33,12 @@ class HomeLoop:
         loop: the one that used it last; None before the first use. Compare it with the running loop, and call `move` if it differs.
     """
 
-    __slots__ = ("_process", "loop")
+    __slots__ = ("_closing", "_process", "loop")
 
     def __init__(self) -> None:
         self.loop: AbstractEventLoop | None = None
         self._process = 0
+        self._closing: AsyncGenerator[None, None] | None = None
 
     @property
     def inherited(self) -> bool:
@@ -45,6 +49,13 @@ class HomeLoop:
     def lives(self) -> bool:
         """Whether that loop still runs, in this process."""
         return self.loop is not None and not self.inherited and self.loop.is_running()
+
+    def own(self, things: list[T]) -> list[T]:
+        """Return what this process may end of what belongs to the loop: all, or nothing."""
+        if self.inherited:
+            leave_to_the_parent(things)
+            return []
+        return things
 
     def move(self, loop: AbstractEventLoop, *, left: object = None) -> bool:
         """Belong to another loop.
@@ -66,9 +77,21 @@ class HomeLoop:
             )
         ours = self.loop is not None and not self.inherited
         if self.inherited:
-            leave_to_the_parent((self.loop, left))
+            leave_to_the_parent((self.loop, self._closing, left))
         self.loop, self._process = loop, os.getpid()
         return ours
+
+    async def close_with_it(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Call `close` before the running loop is closed: whoever runs it ends its async generators first."""
+        self._closing = self._at_the_end(close, self.loop)
+        await anext(self._closing)
+
+    async def _at_the_end(self, close: Callable[[], Awaitable[None]], loop: AbstractEventLoop | None) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            if self.loop is loop:
+                await close()
 
 
 def leave_to_the_parent(inherited: object) -> None:

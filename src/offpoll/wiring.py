@@ -48,7 +48,7 @@ NEEDED = ("bucket", "queue_url", "dead_letter_queue_url", "parking_queue_url", "
 def connect(app: Offpoll, *, environ: Mapping[str, str] | None = None, **settings: Unpack[SettingsArguments]) -> Service:
     """Connect an app to its stores, for code that does not await. Use it as a context manager, or `close` it.
 
-    It starts a thread and enters the app's lifespan: call it after a fork, not before.
+    It starts a thread and enters the app's lifespan. A forked child does so again, with its first call.
 
     Args:
         app: the app.
@@ -77,7 +77,7 @@ def async_connect(app: Offpoll, *, environ: Mapping[str, str] | None = None, **s
 def status_board(*, environ: Mapping[str, str] | None = None, **settings: Unpack[SettingsArguments]) -> StatusBoard:
     """Make a status board alone, for your own API and workers, in code that does not await. It needs a bucket and nothing else.
 
-    It starts a thread: call it after a fork, not before. Arguments are those of `connect`.
+    It starts a thread with its first call, in each process. Arguments are those of `connect`.
 
     Raises:
         ConfigurationError: no bucket or no region is set, or a setting is unknown or out of range.

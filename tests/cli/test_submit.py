@@ -79,7 +79,6 @@ def test_waiting_at_once(offpoll: Run, api: StubApi) -> None:
         ("-d", "1", "-H", "X: a\nb"),
         ("-d", "1", "--ca", "nothing.pem"),
         ("-d", "1", "--proxy", "nonsense"),
-        (),
     ],
 )
 def test_usage(offpoll: Run, api: StubApi, arguments: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ import os
 import random
 import ssl
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +27,7 @@ from offpoll.aws.retry import EXPIRED, MAX_ATTEMPTS, delay, is_throttle, is_tran
 from offpoll.aws.service import AwsResponse, AwsService
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.instant import utc_now
-from offpoll.loops import HomeLoop, leave_to_the_parent
+from offpoll.loops import HomeLoop
 from offpoll.proxies import proxy_for
 
 if TYPE_CHECKING:
@@ -82,7 +82,6 @@ class Wire:
         self._connections: dict[str, Connections | ByProxy] = {}
         self._context: ssl.SSLContext | None = None
         self._home = HomeLoop()
-        self._closing: AsyncGenerator[None, None] | None = None
 
     async def call(
         self,
@@ -100,13 +99,10 @@ class Wire:
 
         Args:
             service: the service to call.
-            method: as `PUT`.
-            path: quoted.
-            headers: names in lower case; all of them are signed.
-            body: the whole body.
+            method, path: as `PUT`; quoted.
+            headers, body: names in lower case, all of them signed; the whole body.
             query: quoted and sorted.
-            deadline: seconds for all tries and the pauses between them.
-            try_timeout: seconds for one try.
+            deadline, try_timeout: seconds for all tries and the pauses between them; for one try.
 
         Returns:
             The response, including an error that repeating would not cure.
@@ -156,27 +152,17 @@ class Wire:
     async def close(self) -> None:
         """Close all connections. The wire can still be used: it opens new ones."""
         connections, self._connections = list(self._connections.values()), {}
-        if self._home.inherited:
-            return leave_to_the_parent(connections)
-        for each in connections:
+        for each in self._home.own(connections):
             await each.close()
 
     async def _move(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Belong to another event loop, with new connections. Whoever runs that ends its async generators first: then close them."""
+        """Belong to another event loop, with new connections, which close with it."""
         left = list(self._connections.values())
-        ours = self._home.move(loop, left=(left, self._closing))
-        self._connections = {}
-        for each in left if ours else ():
+        ended, self._connections = left if self._home.move(loop, left=left) else [], {}
+        for each in ended:
             with suppress(RuntimeError):  # the loop that they were open on is closed
                 await each.close()
-        self._closing = self._closed_at_the_end()
-        await anext(self._closing)
-
-    async def _closed_at_the_end(self) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            await self.close()
+        await self._home.close_with_it(self.close)
 
     async def _try(self, request: _Request, *, renew: bool) -> AwsResponse | _Failure:
         """Try once. Return the response to hand to the caller, or why another try may help."""

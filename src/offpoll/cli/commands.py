@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from offpoll import __version__
+from offpoll.cli.cancel import cancel
 from offpoll.cli.config import config
 from offpoll.cli.deploy import deploy
 from offpoll.cli.destroy import destroy
@@ -48,5 +49,5 @@ def _offpoll(version: Annotated[bool, typer.Option("--version", callback=_show, 
     """Read the options that stand before a command."""
 
 
-for command in (new, dev, submit, wait, serve, work, inspect, resubmit, stats, config, deploy, destroy):
+for command in (new, dev, submit, wait, cancel, serve, work, inspect, resubmit, stats, config, deploy, destroy):
     app.command()(command)

@@ -18,9 +18,13 @@ from rich.text import Text
 
 from offpoll.client.request_guard import without_query
 from offpoll.document import Document
+from offpoll.exchange import Trouble
 from offpoll.ticket import Ticket
 
 __all__ = ["Watch", "printable"]
+
+#: Seconds after which a terminal shows that a request is under way.
+PATIENCE = 1.0
 
 
 class Watch:
@@ -33,19 +37,22 @@ class Watch:
 
     Attributes:
         document: the newest; None until there is one.
+        maybe_sent: False while every request so far certainly did not reach the API.
     """
 
     def __init__(self, *, quiet: bool = False, now: Callable[[], float] = monotonic, console: Console | None = None) -> None:
         self.document: Document | None = None
         self._asked: Counter[str] = Counter()
-        self._now, self._began = now, now()
+        self._now, self._began, self._began_asking = now, now(), now()
         self._console = console or Console(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
         self._lines = not self._console.is_terminal and not quiet
         self._progress: Progress | None = None
-        self._store = ""
+        self._store = self._whom = ""
         self._end_at: float | None = None
         self._poll_at: float | None = None
         self._news = False
+        self._troubles: set[str] = set()
+        self.maybe_sent = True
 
     @property
     def seconds(self) -> float:
@@ -80,6 +87,29 @@ class Watch:
     def requested(self, method: str, url: str, status: int) -> None:
         """Count a request."""
         self._asked[url] += 1
+
+    def trouble(self, trouble: Trouble) -> None:
+        """Show why a request got no response, once for each reason, even if quiet: who waits should not have to guess."""
+        self.maybe_sent = trouble.sent or (self.maybe_sent and bool(self._troubles))
+        if trouble.text not in self._troubles:
+            self._troubles.add(trouble.text)
+            self._console.print(Text(printable(f"offpoll: {trouble.text}. Trying again")))
+
+    @contextmanager
+    def asking(self, whom: str) -> Iterator[None]:
+        """Show on a terminal that a request is under way, once it has taken a second."""
+        if not self._console.is_terminal:
+            yield
+            return
+        self._whom, self._began_asking = whom, self._now()
+        with Progress(_TextColumn(self.asked), console=self._console, transient=True, refresh_per_second=4) as progress:
+            progress.add_task("", total=None)
+            yield
+
+    def asked(self) -> str:
+        """Return what `asking` shows: nothing in the first second."""
+        seconds = self._now() - self._began_asking
+        return f"waiting for {printable(self._whom)} … {_duration(seconds)}" if seconds >= PATIENCE else ""
 
     def updated(self, document: Document) -> None:
         """Note a new document."""

@@ -101,13 +101,11 @@ class Polling:
     random: Callable[[], float]
 
     def __post_init__(self) -> None:
-        self.document: Document = self.ticket.document
-        self.link: StatusLink = self.ticket.link
-        self.trouble = ""
-        self.falls_back = False
+        self.document, self.link = self.ticket.document, self.ticket.link
+        self.trouble, self.falls_back = "", False
         self._hint: PollHint | None = self.document.poll
         self._etag: str | None = None
-        self._written_at: datetime | None = None  # the document that the etag names, in the store's time
+        self._written_at: datetime | None = None  # when the store wrote what the etag names
         self._troubles = self._silences = 0
         self._retry_after = 0  # seconds, from an outage's response
         self._reply: Response | NoAnswer | None = None
@@ -264,8 +262,14 @@ class Polling:
         return True
 
     def _first_pause(self, elapsed: float) -> float:
-        """Return the seconds until the first poll: as the ticket asks, less the time since it came."""
+        """Return the seconds until the first poll: as the ticket asks, less the time since it came.
+
+        A saved ticket does not tell how old it is. Its first poll is at a random time within one interval: it joins the schedule somewhere,
+        and the crowd of a restarted fleet is spread as the plan would have spread it.
+        """
         date = self.ticket.answered_at
+        if date is None and self.ticket.received is None and not self.ticket.retry_after:
+            return min(MAX_PAUSE, self.random() * (DEFAULT_INTERVAL if self._hint is None else max(0.0, self._hint.interval)))
         planned = min(MAX_PAUSE, float(self.ticket.retry_after)) if date is None or self._hint is None else self._spread(date)
         return max(0.0, planned - elapsed)
 

@@ -17,7 +17,7 @@ from offpoll.errors import ClientError, ConfigurationError
 from offpoll.exchange import Fetch, Flow, Reply, Shown, Wait
 from offpoll.ticket import Ticket
 
-__all__ = ["WaitSchedule", "capped"]
+__all__ = ["WaitSchedule", "capped", "refuse_if"]
 
 #: Most turns in a row: beginning ten thousand waits takes a good part of a second, and other tasks share the driver's loop.
 AT_A_TIME = 100
@@ -120,3 +120,13 @@ def capped(max_in_flight: Any) -> int:
     if not isinstance(max_in_flight, int) or max_in_flight < 1:
         raise ConfigurationError(f"max_in_flight is a whole number, at least 1, not {max_in_flight!r}")
     return max_in_flight
+
+
+def refuse_if(closed: bool) -> None:
+    """Refuse a step of a closed client. An operation that it waits for goes on, and another client can wait for it.
+
+    Raises:
+        ConfigurationError: `closed`.
+    """
+    if closed:
+        raise ConfigurationError("this client was closed; make another one, and wait again with the ticket")
