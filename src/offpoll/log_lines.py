@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from io import TextIOBase
 from typing import TextIO
 
 from offpoll.instant import to_wire
@@ -50,7 +51,7 @@ class AboutFilter(logging.Filter):
         return True
 
 
-def handler(stream: TextIO, *, form: str, text: str = _TEXT) -> logging.Handler:
+def handler(stream: TextIO | TextIOBase, *, form: str, text: str = _TEXT) -> logging.Handler:
     """Return a handler that writes to a stream.
 
     Args:

@@ -22,8 +22,8 @@ from tests.support.compose_file import environment, interpolate, read_variables
 from tests.support.dockerfile import Stage, parse
 
 from offpoll import Settings
+from offpoll.cli.api_processes import GRACE
 from offpoll.cli.health import INTERVAL
-from offpoll.cli.serve import GRACE
 from offpoll.cli.work import STOPPING
 from offpoll.wiring import NEEDED
 
@@ -220,7 +220,7 @@ def _seconds(text: str) -> float:
 
 
 def test_the_deployment_for_kubernetes() -> None:
-    """The Deployment of docs/containers.md asks the port that the worker opens, at an address that the kubelet reaches. It lets it drain."""
+    """The Deployment of docs/containers.md asks the port that the worker opens, at an address that the kubelet reaches."""
     text = (ROOT / "docs/containers.md").read_text().partition("```yaml\n")[2].partition("```")[0]
     pod = yaml.safe_load(text)["spec"]["template"]["spec"]
     (worker,) = pod["containers"]

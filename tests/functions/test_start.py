@@ -66,7 +66,7 @@ AWS = '''if True:
         def get_remaining_time_in_millis(self):
             return 300_000
 
-    heavy = {"boto3", "botocore", "fastapi", "starlette", "mangum", "pydantic", "pydantic_core", "pyreqwest", "typer", "rich"}
+    heavy = {"boto3", "botocore", "fastapi", "starlette", "mangum", "pydantic", "pydantic_core", "typer", "rich"}
 
     def loaded():
         return sorted(heavy & set(sys.modules))

@@ -73,7 +73,7 @@ def test_real_time() -> None:
 def test_an_invalid_handler() -> None:
     """An invalid handler is refused as by `@app.operation`."""
     with pytest.raises(ConfigurationError):
-        run(lambda: None, 1)
+        run(lambda one, two: None, 1)
 
 
 def test_the_kind_of_a_lone_handler() -> None:

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 
+from offpoll.cli.unblocked import unblocked_text
 from offpoll.log_lines import handler
 
 __all__ = ["LEVELS", "configure", "form"]
@@ -20,7 +21,7 @@ def form() -> str:
 
 def configure(level: str) -> None:
     """Set up logging, unless the program has done so itself."""
-    logging.basicConfig(level=level.upper(), handlers=[handler(sys.stderr, form=form())])
+    logging.basicConfig(level=level.upper(), handlers=[handler(unblocked_text(sys.stderr), form=form())])
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
     for chatty in ("boto3", "botocore"):  # at info they log where each client found its credentials
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from offpoll.kind import RESERVED, Kind
+from offpoll.object_json import NO_INPUT
 from offpoll.operation import PUBLIC, Operation, Outcome, Progress, Status, is_kind
 from offpoll.testing.virtual import START, run_virtual
 from offpoll.work.handle import Ended, perform
@@ -50,7 +51,7 @@ class Run:
 
 def run(
     handler: Callable[..., Any],
-    input: Any,
+    input: Any = NO_INPUT,
     *,
     kind: str = "",
     operation_id: str = "0" * 32,
@@ -64,7 +65,7 @@ def run(
 
     Args:
         handler: the plain function.
-        input: an object of its input type, or the JSON form of one.
+        input: an object of its input type, its JSON form, or JSON as bytes; nothing for a handler without input.
         kind, operation_id, owner, attempt, created_at: of the Operation that the handler gets. The kind is named after the handler
             unless you name it.
         state: what the lifespan would yield.
@@ -72,7 +73,7 @@ def run(
 
     Raises:
         ConfigurationError: it is not a handler.
-        InvalidInput: the input has no JSON form.
+        InvalidInput: the input has no JSON form, or would reach the handler as another object.
     """
     one = Kind.of(kind or _named_after(handler), handler)
     raised: list[BaseException] = []
