@@ -36,7 +36,8 @@ log = logging.getLogger("offpoll.work")
 #: The beginning of the log line that says that the worker receives.
 READY = "working on"
 
-#: How long a stopped worker may take to give back its operations, seconds. A plain function ends at its next `progress()`, or never.
+#: How long a stopped worker may take to give back its operations, seconds; longer where long polls are longer than LONG_POLL. A plain
+#: function ends at its next `progress()`, or never.
 STOPPING = 10.0
 
 #: How long an abandoned thread may delay the end of the process, seconds.
@@ -133,7 +134,7 @@ async def _work(
                 dead_letters=dead_letters,
                 long_poll=long_poll,
             )
-            with _signals(worker):
+            with _signals(worker, patience=STOPPING + max(0.0, long_poll - LONG_POLL)):
                 settle()
                 started.worker = worker
                 log.info("%s %s: up to %d at once", READY, kinds, settings.concurrency)
@@ -166,8 +167,8 @@ async def _here(app: Offpoll, settings: Settings) -> AsyncIterator[HandlerRunner
 
 
 @contextmanager
-def _signals(worker: Worker) -> Iterator[None]:
-    """Drain at the first signal, stop at the second."""
+def _signals(worker: Worker, *, patience: float) -> Iterator[None]:
+    """Drain at the first signal, stop at the second. Then the worker gets `patience` seconds: its last receives take a part of them."""
     loop = asyncio.get_running_loop()
     received = 0
 
@@ -181,7 +182,7 @@ def _signals(worker: Worker) -> Iterator[None]:
         else:
             log.info("stopping: operations that run go to another worker")
             worker.stop()
-            _leave_after(STOPPING, code=1)
+            _leave_after(patience, code=1)
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     for number in numbers:
