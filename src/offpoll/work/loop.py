@@ -109,6 +109,8 @@ class Loop:
                 break
             try:
                 deliveries = await self._receive(draining)
+                if self.failing:
+                    log.warning("%s: received again", self.name)
                 pause, self.failing = FIRST_PAUSE, False
             except DependencyError as error:
                 self.failing = True
