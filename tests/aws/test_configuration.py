@@ -290,6 +290,7 @@ def test_the_old_global_host_of_sts_is_refused_where_it_is_needed(home: Path) ->
 def test_attempts(variables: Mapping[str, str], attempts: int | None) -> None:
     """AWS_MAX_ATTEMPTS counts the first try too; the mode `legacy` has botocore's five."""
     assert Configuration(environ=variables).attempts == attempts
+    assert LOADER.load_data("_retry")["retry"]["__default__"]["max_attempts"] == 5
 
 
 @pytest.mark.parametrize("written", ["0", "-1", "three", "1.5", "²"])
