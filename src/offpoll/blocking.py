@@ -14,6 +14,7 @@ from offpoll.document import Document, Estimate, PollHint
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.link import StatusLink
 from offpoll.lookup import Snapshot
+from offpoll.object_json import NO_INPUT
 from offpoll.operation import PUBLIC, Progress, Status
 from offpoll.service import AsyncService
 from offpoll.ticket import Ticket
@@ -127,7 +128,7 @@ class Service(_Blocking):
     def submit(
         self,
         kind: str,
-        input: object,
+        input: object = NO_INPUT,
         *,
         owner: str = PUBLIC,
         idempotency_key: str | None = None,

@@ -262,7 +262,9 @@ def _end_with_parent() -> None:
 def _server(make: Make, started: Callable[[], None], options: dict[str, Any]) -> uvicorn.Server:
     import uvicorn
 
-    fixed: dict[str, Any] = {"interface": "asgi3", "http": "httptools", "access_log": False, "log_config": None, "server_header": False}
+    from offpoll.http.direct import DirectProtocol
+
+    fixed: dict[str, Any] = {"interface": "asgi3", "http": DirectProtocol, "access_log": False, "log_config": None, "server_header": False}
     return uvicorn.Server(
         uvicorn.Config(partial(make, started), factory=True, proxy_headers=False, timeout_graceful_shutdown=GRACE, **fixed, **options)
     )

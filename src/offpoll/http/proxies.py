@@ -80,19 +80,24 @@ class BehindProxies:
     """
 
     def __init__(self, app: AsgiApp, *, trusted: TrustedProxies, root_path: str = "") -> None:
-        self._app, self._trusted, self._root_path = app, trusted, root_path
+        self.app, self.root_path = app, root_path
+        self._trusted = trusted
 
     def __call__(self, scope: Scope, receive: Any, send: Any) -> Awaitable[None]:
         """Answer a request."""
         if scope["type"] == "http":
-            if self._root_path:
-                scope["root_path"] = self._root_path
-            client = scope.get("client")
-            if (client[0] if client else "") in self._trusted:
-                said = [each for each in scope["headers"] if each[0] in _NAMES]
-                if said:
-                    self._believe(said, scope)
-        return self._app(scope, receive, send)
+            self.see(scope)
+        return self.app(scope, receive, send)
+
+    def see(self, scope: Scope) -> None:
+        """Change a request to what the client sent."""
+        if self.root_path:
+            scope["root_path"] = self.root_path
+        client = scope.get("client")
+        if (client[0] if client else "") in self._trusted:
+            said = [each for each in scope["headers"] if each[0] in _NAMES]
+            if said:
+                self._believe(said, scope)
 
     def _believe(self, said: list[tuple[bytes, bytes]], scope: Scope) -> None:
         values = dict(said)
