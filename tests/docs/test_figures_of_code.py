@@ -29,6 +29,7 @@ from offpoll.aws import connections, dynamodb_service_times, s3, sts
 from offpoll.cli import api_processes, serve
 from offpoll.client import asynchronous, blocking, flows, polling
 from offpoll.estimate import capacity, histogram, history, remaining, wait
+from offpoll.http import direct
 from offpoll.lateness import read_weight
 from offpoll.testing.contracts import running
 from offpoll.work import batch, dead_letters, delivery, heartbeat, job, outage, publish
@@ -177,6 +178,7 @@ FIGURES = {
     "docs/proxies.md": [
         f"whether bucket, queue and table answer, at most every {cached.READY_AGE:g} s",
         f"A check that takes longer than {cached.READY_PATIENCE:g} s does not hold up the probe",
+        f"arrives on an idle connection within {says(direct.LINGER, 0.5, 'half a second')}",
         f"{serve.KEEP_ALIVE} s, the default of `offpoll serve`",
         f"`uvicorn --timeout-keep-alive {serve.KEEP_ALIVE}`; `gunicorn --keep-alive {serve.KEEP_ALIVE}",
     ],
