@@ -17,7 +17,7 @@ from offpoll.aws.dynamodb import DynamoRecords
 from offpoll.aws.dynamodb_service_times import DynamoServiceTimes
 from offpoll.aws.endpoints import AwsEndpoint, Endpoints, ca_bundle
 from offpoll.aws.retry import MAX_ATTEMPTS
-from offpoll.aws.s3 import S3DocumentStore
+from offpoll.aws.s3 import S3DocumentStore, encryption_headers
 from offpoll.aws.sqs import SqsQueue
 from offpoll.aws.sts import assumed_role
 from offpoll.aws.wire import Wire
@@ -169,7 +169,7 @@ class _Connection:
     """AWS's endpoints, and a wire that signs with our credentials, for one event loop."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        given = Configuration.load(environ)
+        self.given = given = Configuration.load(environ)
         self.endpoints = Endpoints.of(given)
         self.wire = Wire(
             find_credentials(environ, endpoints=self.endpoints),
@@ -198,6 +198,11 @@ def _board(connection: _Connection, settings: Settings, *, links: bool = True) -
         style=settings.addressing_style if settings.addressing_style != "auto" else connection.endpoints.bucket_style,
         signer=_signer(connection, settings.signer_role_arn) if links and settings.signer_role_arn else None,
         prefix=settings.prefix,
+        encryption=encryption_headers(
+            settings.server_side_encryption, kms_key_id=settings.sse_kms_key_id, bucket_key=settings.sse_bucket_key
+        ),
+        owner=settings.expected_bucket_owner,
+        checksums=connection.given.checksums,
     )
     measured: DocumentStore = store if metrics is None else MeasuredStore(store, metrics=metrics)
     return AsyncStatusBoard.of(settings, store=measured), store
