@@ -17,6 +17,7 @@ from math import inf
 from typing import Generic, TypeVar
 
 from offpoll.client.polling import Polling
+from offpoll.client.results import shows_result
 from offpoll.document import Document
 from offpoll.errors import (
     ApiError,
@@ -170,16 +171,17 @@ class Flows:
         """Poll until the operation is done, and return its result as JSON."""
         document = yield from self.poll(ticket, timeout=timeout)
         _raise_for_end(document)
-        # A board without an API: only the document has the result, which may be null. Our API gives every document a digest, and leaves the
-        # links out only if its address is too long for them. A document without an end is not the store's: an API told the client of it.
-        alone = document.digest is None and document.finished_at is not None
-        if "self" not in document.links and (alone or document.result is not None):
+        if shows_result(document):
             return json.dumps(document.result).encode()
         # The document is made from the record, so the API cannot know less. But one read of the record may lag behind (202).
         return (yield from self._result(document, retried=RETRIED | {202}))
 
     def result(self, ticket: Ticket) -> Flow[bytes]:
         """Return an operation's result as JSON, without waiting for it."""
+        document = ticket.document
+        if document.done and shows_result(document):
+            _raise_for_end(document)
+            return json.dumps(document.result).encode()
         return (yield from self._result(ticket.document, retried=RETRIED))
 
     def cancel(self, ticket: Ticket) -> Flow[Document]:
