@@ -145,11 +145,9 @@ class Kind:
             InvalidJSON, InvalidInput: it does not.
         """
         if self.input_parameter is None:
-            body = body.strip() or b"null"
-        text, value = _canonical(body)
-        if self.input_parameter is None:
-            self.parse(text)
+            self._nothing(_canonical(body.strip() or NO_INPUT)[0])
             return NO_INPUT.decode()
+        text, value = _canonical(body)
         if not (isinstance(self.input_type, Plain) and self.input_type.has(value, text)):
             self.parse(text)
         return text
