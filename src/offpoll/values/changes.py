@@ -25,13 +25,13 @@ class Change:
 
     Attributes:
         at: where, as in `lines.0.price`; empty for the whole.
-        what: a `class` that another took the place of, a `secret` that was masked, a `number` (NaN, Infinity) that became null, or another
-            `value`.
+        what: a `subclass` that its base took the place of, a `class` that any other did, a `secret` that was masked, a `number` (NaN,
+            Infinity) that became null, or another `value`.
         words: what happened, without the value.
     """
 
     at: str
-    what: Literal["class", "secret", "number", "value"]
+    what: Literal["subclass", "class", "secret", "number", "value"]
     words: str
 
     def __str__(self) -> str:
@@ -94,7 +94,8 @@ def _of_types(before: Any, after: Any, at: str) -> Iterator[Change]:
     elif isinstance(before, float) and after is None:
         yield Change(at=at, what="number", words="NaN and Infinity are not JSON, and become null")
     elif fields_of(before) is not None and fields_of(after) is not None:
-        yield Change(at=at, what="class", words=f"{_a(before)} is read as {_a(after)}")
+        what: Literal["subclass", "class"] = "subclass" if isinstance(before, type(after)) else "class"
+        yield Change(at=at, what=what, words=f"{_a(before)} is read as {_a(after)}")
     elif not (isinstance(before, str | int | float | dict) and not isinstance(before, bool) and _equal(before, after)):
         yield Change(at=at, what="value", words=f"{_a(before)} is read as {_a(after)}")
 
