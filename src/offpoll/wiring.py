@@ -7,28 +7,29 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from offpoll.app import Offpoll
 from offpoll.aws.chain import find_credentials
+from offpoll.aws.configuration import Configuration
 from offpoll.aws.credentials import CredentialsProvider
 from offpoll.aws.dynamodb import DynamoRecords
 from offpoll.aws.dynamodb_service_times import DynamoServiceTimes
-from offpoll.aws.endpoints import AwsEndpoint, Endpoints, ca_bundle, names_a_proxy
-from offpoll.aws.profiles import find_region
-from offpoll.aws.s3 import S3DocumentStore
+from offpoll.aws.endpoints import AwsEndpoint, Endpoints, ca_bundle
+from offpoll.aws.retry import MAX_ATTEMPTS
+from offpoll.aws.s3 import S3DocumentStore, encryption_headers
 from offpoll.aws.sqs import SqsQueue
 from offpoll.aws.sts import assumed_role
 from offpoll.aws.wire import Wire
 from offpoll.board import AsyncStatusBoard
 from offpoll.dependencies import Dependencies
 from offpoll.document_store import DocumentStore
-from offpoll.errors import ConfigurationError, DependencyUnavailable
+from offpoll.errors import DependencyUnavailable, PartialOutage
 from offpoll.measured import MeasuredRecords, MeasuredStore
 from offpoll.metrics import EmfMetrics, Metrics, NoMetrics
+from offpoll.proxies import names_a_proxy
 from offpoll.records import Records
+from offpoll.reference import load_app
 from offpoll.service import AsyncService
 from offpoll.setting_ranges import PREFIX
 from offpoll.settings import Settings, SettingsArguments
@@ -143,8 +144,15 @@ async def _check_all(*checks: Awaitable[None]) -> None:
     """
     results = await asyncio.gather(*checks, return_exceptions=True)
     errors = [each for each in results if isinstance(each, BaseException)]
-    for error in sorted(errors, key=lambda each: isinstance(each, DependencyUnavailable)):
-        raise error
+    outages = [each for each in errors if isinstance(each, DependencyUnavailable)]
+    for error in errors:
+        if not isinstance(error, DependencyUnavailable):
+            raise error
+    if 0 < len(outages) < len(results):
+        services = ", ".join(sorted({each.service for each in outages}))
+        raise PartialOutage(services, str(outages[0]).removeprefix(f"{services}: "), retry_after=outages[0].retry_after)
+    if outages:
+        raise outages[0]
 
 
 def _metrics(settings: Settings) -> Metrics | None:
@@ -161,9 +169,15 @@ class _Connection:
     """AWS's endpoints, and a wire that signs with our credentials, for one event loop."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self.endpoints = Endpoints.from_environment(environ, region=find_region(environ))
-        credentials = find_credentials(environ, endpoints=self.endpoints)
-        self.wire = Wire(credentials, certificates=ca_bundle(environ), proxied=names_a_proxy(environ))
+        self.given = given = Configuration.load(environ)
+        self.endpoints = Endpoints.of(given)
+        self.wire = Wire(
+            find_credentials(environ, endpoints=self.endpoints),
+            certificates=ca_bundle(environ),
+            proxied=names_a_proxy(environ),
+            environ=environ,
+            attempts=given.attempts or MAX_ATTEMPTS,
+        )
 
 
 def _signer(connection: _Connection, role_arn: str) -> CredentialsProvider:
@@ -181,9 +195,14 @@ def _board(connection: _Connection, settings: Settings, *, links: bool = True) -
         bucket=settings.bucket,
         region=connection.endpoints.region,
         public_endpoint=AwsEndpoint.parse(public) if public else None,
-        style=settings.addressing_style,
+        style=settings.addressing_style if settings.addressing_style != "auto" else connection.endpoints.bucket_style,
         signer=_signer(connection, settings.signer_role_arn) if links and settings.signer_role_arn else None,
         prefix=settings.prefix,
+        encryption=encryption_headers(
+            settings.server_side_encryption, kms_key_id=settings.sse_kms_key_id, bucket_key=settings.sse_bucket_key
+        ),
+        owner=settings.expected_bucket_owner,
+        checksums=connection.given.checksums,
     )
     measured: DocumentStore = store if metrics is None else MeasuredStore(store, metrics=metrics)
     return AsyncStatusBoard.of(settings, store=measured), store
@@ -197,9 +216,11 @@ def make_worker(
     runner: HandlerRunner,
     environ: Mapping[str, str],
     dead_letters: bool = True,
+    long_poll: float | None = None,
 ) -> Worker:
-    """Make a worker whose heartbeat has its own thread, with its own connections."""
+    """Make a worker whose heartbeat has its own thread, with its own connections. `long_poll`: seconds, unless as usual."""
     from offpoll.work.heartbeat import HeartbeatThread  # noqa: PLC0415 - an API's cold start needs no worker
+    from offpoll.work.loop import LONG_POLL  # noqa: PLC0415 - the same
     from offpoll.work.worker import Worker  # noqa: PLC0415 - the same
 
     kinds = app.kinds(settings)
@@ -220,31 +241,5 @@ def make_worker(
         heartbeat=HeartbeatThread(),
         runner=runner,
         dead_letters=dead_letters,
+        long_poll=long_poll or LONG_POLL,
     )
-
-
-def load_app(reference: str) -> Offpoll:
-    """Import an app by `module:attribute`, from the current folder too.
-
-    Raises:
-        ConfigurationError: there is no such module or attribute, it fails to import, or it is not an Offpoll.
-    """
-    name, _, attribute = reference.partition(":")
-    if not name or not attribute:
-        raise ConfigurationError(f"{reference!r} does not name an app: write module:attribute, for example orders:app")
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        module = import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
-            raise ConfigurationError(f"there is no module {name!r} in {folder} or among the installed packages") from error
-        raise ConfigurationError(f"{name} cannot be imported: {error}") from error
-    except Exception as error:
-        raise ConfigurationError(f"{name} cannot be imported: {type(error).__name__}: {error}") from error
-    app = getattr(module, attribute, None)
-    if not isinstance(app, Offpoll):
-        found = "nothing" if app is None else f"a {type(app).__name__}"
-        raise ConfigurationError(f"{reference} is {found}, not an Offpoll: in {name} write {attribute} = Offpoll()")
-    return app

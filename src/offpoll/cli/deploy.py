@@ -78,7 +78,7 @@ def deploy(
 
     The outputs go to stdout, everything else to stderr. Exit codes: 0 deployed, or nothing to do; 1 failed (the message names the resource
     and the cause), you said no, or another process is changing the stack; 2 refused before any change: a parameter, an app, credentials, a
-    stack that is stuck; 130 interrupted: the message says what continues.
+    stack that is stuck; 6 AWS does not respond; 130 interrupted: the message says what continues.
 
     Example: `offpoll deploy orders:app --stack orders --region eu-west-1`
     """

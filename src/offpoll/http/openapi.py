@@ -74,7 +74,7 @@ def describe(kind: Kind) -> dict[str, dict[str, Any]]:
                 f"Accept: {name}",
                 {
                     "202": _json("Accepted; poll `status_link.href`, not before `poll.not_before`", ticket, _headers()),
-                    **_problems("400", "413", "422", "503"),
+                    **_problems("400", "413", "415", "422", "503"),
                 },
                 parameters=[_KEY],
                 requestBody=_request_body(kind),
