@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import subprocess
+import sys
 import threading
 import uuid
 from collections import deque
@@ -747,3 +749,35 @@ def test_types_without_a_json_form(type_: Any) -> None:
         kind_of(type_)
     with pytest.raises(ConfigurationError, match="order"):
         Kind.of("order", returning(type_, None))
+
+
+def test_a_client_without_pydantic() -> None:
+    """A client needs no pydantic: JSON values do not load it, and where it is missing, a dataclass is written field by field."""
+    code = """if True:
+        import sys
+        from dataclasses import dataclass
+        from offpoll.client.results import result_reader
+        from offpoll.errors import ConfigurationError
+        from offpoll.object_json import to_json
+        assert to_json({"a": [1]}) == '{"a":[1]}' and "pydantic" not in sys.modules and "msgspec" not in sys.modules
+        sys.modules["pydantic"] = None
+        @dataclass
+        class Inner:
+            number: int
+        @dataclass
+        class Order:
+            inners: list[Inner]
+        assert to_json(Order([Inner(1)])) == '{"inners":[{"number":1}]}'
+        try:
+            result_reader(Order)
+        except ConfigurationError as error:
+            assert "needs pydantic" in str(error)
+        else:
+            raise AssertionError
+        import msgspec
+        class Struct(msgspec.Struct):
+            number: int
+        assert result_reader(Struct)(b'{"number":1}') == Struct(1) and to_json(Struct(1)) == '{"number":1}'
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
