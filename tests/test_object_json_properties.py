@@ -47,7 +47,7 @@ def test_nothing_arrives_changed(made: Made) -> None:
 
 
 @few
-@given(lossy(described=True))
+@given(lossy())
 def test_every_type_has_an_example(made: Made) -> None:
     """The example that is made for a type is valid for it, and the same each time."""
     kind = kind_of(made.model)

@@ -16,9 +16,6 @@ from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, Secr
 __all__ = ["Made", "lossless", "lossy"]
 
 
-_Aliases = list[Callable[[str], dict[str, Any]]]
-
-
 class Size(enum.Enum):
     SMALL = 1
     LARGE = "large"
@@ -67,20 +64,16 @@ LOSSY = (
 
 _NAMES = st.sampled_from(["one", "two_words", "three", "Four", "class_"])
 
-_PLAIN_ALIASES: list[Callable[[str], dict[str, Any]]] = [
+_ALIASES: st.SearchStrategy[Callable[[str], dict[str, Any]]] = st.sampled_from([
     lambda name: {},
     lambda name: {"alias": f"{name}-alias"},
     lambda name: {"validation_alias": f"{name}-read"},
     lambda name: {"serialization_alias": f"{name}-written"},
     lambda name: {"validation_alias": f"{name}-read", "serialization_alias": f"{name}-written"},
     lambda name: {"validation_alias": AliasChoices(f"{name}-first", f"{name}-second")},
-]
-
-#: Pydantic's JSON Schema describes these as fields of their first name.
-_PATHS: list[Callable[[str], dict[str, Any]]] = [
     lambda name: {"validation_alias": AliasPath("shared", name)},
     lambda name: {"validation_alias": AliasChoices(AliasPath(f"{name}-list", 1), f"{name}-else")},
-]
+])  # fmt: skip
 
 _CONFIGS = st.fixed_dictionaries(
     {},
@@ -116,18 +109,18 @@ def _wrapped(inner: Typed) -> st.SearchStrategy[Typed]:
     return st.sampled_from(choices)
 
 
-def _types(leaves: tuple[Typed, ...], config: st.SearchStrategy[dict[str, Any]], aliases: _Aliases) -> st.SearchStrategy[Typed]:
+def _types(leaves: tuple[Typed, ...], config: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[Typed]:
     leaf = st.sampled_from(leaves)
-    nested = _models(leaf | leaf.flatmap(_wrapped), config, aliases)
+    nested = _models(leaf | leaf.flatmap(_wrapped), config)
     return leaf | leaf.flatmap(_wrapped) | nested | nested.flatmap(_wrapped)
 
 
 @st.composite
-def _models(draw: st.DrawFn, types: st.SearchStrategy[Typed], configs: st.SearchStrategy[dict[str, Any]], aliases: _Aliases) -> Typed:
+def _models(draw: st.DrawFn, types: st.SearchStrategy[Typed], configs: st.SearchStrategy[dict[str, Any]]) -> Typed:
     fields, values = {}, {}
     for name in draw(st.lists(_NAMES, max_size=4, unique=True)):
         typed = draw(types)
-        extra = draw(st.sampled_from(aliases))(name)
+        extra = draw(_ALIASES)(name)
         default = {} if draw(st.booleans()) else {"default": draw(typed.values)}
         fields[name] = (typed.type, Field(**default, **extra))
         values[name] = typed.values if not default else typed.values | st.just(_LEFT_OUT)
@@ -143,17 +136,16 @@ _LEFT_OUT = object()
 
 
 @st.composite
-def _made(draw: st.DrawFn, leaves: tuple[Typed, ...], config: st.SearchStrategy[dict[str, Any]], aliases: _Aliases) -> Made:
-    typed = draw(_models(_types(leaves, config, aliases), config, aliases))
+def _made(draw: st.DrawFn, leaves: tuple[Typed, ...], config: st.SearchStrategy[dict[str, Any]]) -> Made:
+    typed = draw(_models(_types(leaves, config), config))
     return Made(model=typed.type, value=draw(typed.values))
 
 
 def lossless() -> st.SearchStrategy[Made]:
     """Return a strategy for objects that JSON holds completely."""
-    return _made(LOSSLESS, _CONFIGS, _PLAIN_ALIASES + _PATHS)
+    return _made(LOSSLESS, _CONFIGS)
 
 
-def lossy(*, described: bool = False) -> st.SearchStrategy[Made]:
-    """Return a strategy for objects of which JSON may lose something; `described`: of types whose JSON Schema is right."""
-    config = st.tuples(_CONFIGS, _LOSSY_CONFIGS).map(lambda both: {**both[0], **both[1]})
-    return _made(LOSSLESS + LOSSY, config, _PLAIN_ALIASES if described else _PLAIN_ALIASES + _PATHS)
+def lossy() -> st.SearchStrategy[Made]:
+    """Return a strategy for objects of which JSON may lose something."""
+    return _made(LOSSLESS + LOSSY, st.tuples(_CONFIGS, _LOSSY_CONFIGS).map(lambda both: {**both[0], **both[1]}))
