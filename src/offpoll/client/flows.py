@@ -19,6 +19,7 @@ from offpoll.client.addresses import OperationAddress, operation_at
 from offpoll.client.answers import document_in, raise_for_end, unread, unseen, words_of
 from offpoll.client.polling import Polling
 from offpoll.client.references import Reference, referred
+from offpoll.client.results import shows_result
 from offpoll.document import Document
 from offpoll.errors import (
     ApiError,
@@ -177,17 +178,18 @@ class Flows:
         """Poll until the operation is done, and return its result as JSON."""
         document = yield from self.poll(reference, timeout=timeout)
         raise_for_end(document)
-        # A board without an API: only the document has the result, which may be null. Our API gives every document a digest, and leaves the
-        # links out only if its address is too long for them. A document without an end is not the store's: an API told the client of it.
-        alone = document.digest is None and document.finished_at is not None
-        if "self" not in document.links and (alone or document.result is not None):
+        if shows_result(document):
             return json.dumps(document.result).encode()
         # The document is made from the record, so the API cannot know less. But one read of the record may lag behind (202).
         return (yield from self._result(document, retried=RETRIED | {202}))
 
     def result(self, reference: Reference) -> Flow[bytes]:
         """Return an operation's result as JSON, without waiting for it."""
-        return (yield from self._result((yield from self._named(reference)), retried=RETRIED))
+        document = yield from self._named(reference)
+        if document.done and shows_result(document):
+            raise_for_end(document)
+            return json.dumps(document.result).encode()
+        return (yield from self._result(document, retried=RETRIED))
 
     def cancel(self, reference: Reference) -> Flow[Document]:
         """Cancel an operation and return its document."""
