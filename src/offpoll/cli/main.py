@@ -17,6 +17,7 @@ __all__ = ["main", "run"]
 
 #: The extra that installs each optional module.
 _EXTRAS = {
+    "a2wsgi": "dev",
     "boto3": "dev",
     "botocore": "aws",
     "fastapi": "server",
@@ -28,6 +29,7 @@ _EXTRAS = {
     "starlette": "server",
     "typer": "cli",
     "uvicorn": "server",
+    "watchfiles": "dev",
     "yaml": "aws",
 }
 
