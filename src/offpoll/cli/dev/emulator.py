@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from offpoll.cli.dev.children import Children
+from offpoll.cli.options import free_port
 from offpoll.errors import OffpollError
 
 __all__ = ["REGION", "ROOT", "require", "start_emulator"]
@@ -42,12 +43,13 @@ def require(*, reload: bool) -> None:
             raise ModuleNotFoundError(name, name=name)
 
 
-async def start_emulator(children: Children, data: Path, *, port: int) -> str:
-    """Start the embedded AWS on a port, and return its address once it listens.
+async def start_emulator(children: Children, data: Path, *, port: int = 0) -> str:
+    """Start the embedded AWS on this port, or on a free one, and return its address once it listens.
 
     Raises:
         OffpollError: it did not listen in time.
     """
+    port = port or free_port("127.0.0.1", 0)
     log, scratch = data / "emulator.log", data / "tmp"
     shutil.rmtree(scratch, ignore_errors=True)  # holds the pid file of one that was killed
     scratch.mkdir(exist_ok=True)
