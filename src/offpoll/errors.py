@@ -12,10 +12,12 @@ OffpollError
 │   ├── NotCancelable           409
 │   ├── NotResubmittable        409
 │   ├── InputTooLarge           413
+│   ├── UnsupportedEncoding     415
 │   ├── InvalidInput            422
 │   └── KeyReused               422
 ├── DependencyError             a store, a queue or a table
 │   ├── DependencyUnavailable   an outage: the call may or may not have taken effect
+│   │   └── PartialOutage       some of the dependencies answer
 │   └── DependencyRefused       it refused: a permission, a name, a key; retrying does not help
 ├── Conflict                    the protocol's own signals, handled inside offpoll
 │   ├── DocumentExists          create found one
@@ -46,7 +48,7 @@ __all__ = [
     "DependencyUnavailable", "DigestMismatch", "DocumentChanged", "DocumentExists", "Fail", "Forbidden", "HandlerStopped",
     "InputTooLarge", "InvalidIdempotencyKey", "InvalidInput", "InvalidJSON", "KeyReused", "MalformedDocument", "MalformedMessage",
     "MessageError", "MethodNotAllowed", "NotCancelable", "NotResubmittable", "OffpollError", "OperationCanceled", "OperationFailed",
-    "OperationNotFound", "RequestError", "Unauthorized", "UnsupportedMessage", "WaitTimeout",
+    "OperationNotFound", "PartialOutage", "RequestError", "Unauthorized", "UnsupportedEncoding", "UnsupportedMessage", "WaitTimeout",
 ]  # fmt: skip
 
 
@@ -117,6 +119,10 @@ class InputTooLarge(RequestError, status=413, code="input_too_large", title="The
     """The body is over the limit."""
 
 
+class UnsupportedEncoding(RequestError, status=415, code="unsupported_encoding", title="The body's encoding is not supported"):
+    """The body is compressed."""
+
+
 class InvalidInput(RequestError, status=422, code="invalid_input", title="The input is not valid"):
     """The body is JSON, but not what this kind of operation takes."""
 
@@ -147,6 +153,10 @@ class DependencyUnavailable(DependencyError):
     def __init__(self, service: str, message: str, *, retry_after: float = 1.0) -> None:
         super().__init__(service, message)
         self.retry_after = retry_after
+
+
+class PartialOutage(DependencyUnavailable):
+    """Some dependencies do not answer and others do: the fault is probably theirs, and other processes see the same."""
 
 
 class DependencyRefused(DependencyError):

@@ -94,13 +94,17 @@ class Response:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoAnswer:
-    """A request without an answer: no connection, a broken one, or a timeout. Whether it took effect is unknown.
+    """A request without an answer: no connection, a broken one, or a timeout.
 
     Attributes:
         reason: what happened, for people. It names no URL: a status link is a secret.
+        sent: whether the server may have received the request. If so, nobody knows whether it took effect.
+        hopeless: whether repeating it cannot help: the other side is not trusted, or speaks another protocol.
     """
 
     reason: str
+    sent: bool = True
+    hopeless: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

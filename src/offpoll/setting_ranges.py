@@ -60,7 +60,14 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 #: of the 1,024 bytes of an S3 key; owner and id need 98.
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "addressing_style": (re.compile("auto|path|virtual"), "one of auto, path, virtual"),
+    "log_format": (re.compile("json|text"), "one of json, text"),
     "metrics": (re.compile("emf|log"), "one of emf, log"),
+    "server_side_encryption": (re.compile("|AES256|aws:kms|aws:kms:dsse"), "one of AES256, aws:kms, aws:kms:dsse"),
+    "sse_kms_key_id": (
+        re.compile(r"|(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/|alias/)?[A-Za-z0-9:/_-]{1,256}"),
+        "such as arn:aws:kms:eu-west-1:123456789012:key/…, a key's id or alias/name",
+    ),
+    "expected_bucket_owner": (re.compile("|[0-9]{12}"), "an account's id, twelve digits"),
     "prefix": (
         re.compile(r"(?=.{1,512}$)[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*"),
         "letters, digits, . _ -, in parts with a / between, at most 512",
@@ -98,6 +105,11 @@ def check(values: Mapping[str, Any]) -> None:
             f"the windows must grow: message ({message:g} s) < record ({record:g} s) < document ({document:g} s). "
             "A worker would handle a message again if it outlived its record"
         )
+    encryption, key = values["server_side_encryption"], values["sse_kms_key_id"]
+    if key and not encryption.startswith("aws:kms"):
+        raise ConfigurationError(f"{PREFIX}SSE_KMS_KEY_ID={key} needs {PREFIX}SERVER_SIDE_ENCRYPTION=aws:kms or aws:kms:dsse")
+    if values["sse_bucket_key"] and encryption != "aws:kms":
+        raise ConfigurationError(f"{PREFIX}SSE_BUCKET_KEY needs {PREFIX}SERVER_SIDE_ENCRYPTION=aws:kms")
     floor, cap = values["link_lifetime_floor"], values["link_lifetime_cap"]
     if floor > cap:
         raise ConfigurationError(f"{PREFIX}LINK_LIFETIME_FLOOR={floor:g} is over {PREFIX}LINK_LIFETIME_CAP={cap:g}")

@@ -11,21 +11,23 @@ from typing import TYPE_CHECKING, Unpack
 
 from offpoll.app import Offpoll
 from offpoll.aws.chain import find_credentials
+from offpoll.aws.configuration import Configuration
 from offpoll.aws.credentials import CredentialsProvider
 from offpoll.aws.dynamodb import DynamoRecords
 from offpoll.aws.dynamodb_service_times import DynamoServiceTimes
-from offpoll.aws.endpoints import AwsEndpoint, Endpoints, ca_bundle, names_a_proxy
-from offpoll.aws.profiles import find_region
-from offpoll.aws.s3 import S3DocumentStore
+from offpoll.aws.endpoints import AwsEndpoint, Endpoints, ca_bundle
+from offpoll.aws.retry import MAX_ATTEMPTS
+from offpoll.aws.s3 import S3DocumentStore, encryption_headers
 from offpoll.aws.sqs import SqsQueue
 from offpoll.aws.sts import assumed_role
 from offpoll.aws.wire import Wire
 from offpoll.board import AsyncStatusBoard
 from offpoll.dependencies import Dependencies
 from offpoll.document_store import DocumentStore
-from offpoll.errors import DependencyUnavailable
+from offpoll.errors import DependencyUnavailable, PartialOutage
 from offpoll.measured import MeasuredRecords, MeasuredStore
 from offpoll.metrics import EmfMetrics, Metrics, NoMetrics
+from offpoll.proxies import names_a_proxy
 from offpoll.records import Records
 from offpoll.reference import load_app
 from offpoll.service import AsyncService
@@ -142,8 +144,15 @@ async def _check_all(*checks: Awaitable[None]) -> None:
     """
     results = await asyncio.gather(*checks, return_exceptions=True)
     errors = [each for each in results if isinstance(each, BaseException)]
-    for error in sorted(errors, key=lambda each: isinstance(each, DependencyUnavailable)):
-        raise error
+    outages = [each for each in errors if isinstance(each, DependencyUnavailable)]
+    for error in errors:
+        if not isinstance(error, DependencyUnavailable):
+            raise error
+    if 0 < len(outages) < len(results):
+        services = ", ".join(sorted({each.service for each in outages}))
+        raise PartialOutage(services, str(outages[0]).removeprefix(f"{services}: "), retry_after=outages[0].retry_after)
+    if outages:
+        raise outages[0]
 
 
 def _metrics(settings: Settings) -> Metrics | None:
@@ -160,9 +169,15 @@ class _Connection:
     """AWS's endpoints, and a wire that signs with our credentials, for one event loop."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self.endpoints = Endpoints.from_environment(environ, region=find_region(environ))
-        credentials = find_credentials(environ, endpoints=self.endpoints)
-        self.wire = Wire(credentials, certificates=ca_bundle(environ), proxied=names_a_proxy(environ))
+        self.given = given = Configuration.load(environ)
+        self.endpoints = Endpoints.of(given)
+        self.wire = Wire(
+            find_credentials(environ, endpoints=self.endpoints),
+            certificates=ca_bundle(environ),
+            proxied=names_a_proxy(environ),
+            environ=environ,
+            attempts=given.attempts or MAX_ATTEMPTS,
+        )
 
 
 def _signer(connection: _Connection, role_arn: str) -> CredentialsProvider:
@@ -180,9 +195,14 @@ def _board(connection: _Connection, settings: Settings, *, links: bool = True) -
         bucket=settings.bucket,
         region=connection.endpoints.region,
         public_endpoint=AwsEndpoint.parse(public) if public else None,
-        style=settings.addressing_style,
+        style=settings.addressing_style if settings.addressing_style != "auto" else connection.endpoints.bucket_style,
         signer=_signer(connection, settings.signer_role_arn) if links and settings.signer_role_arn else None,
         prefix=settings.prefix,
+        encryption=encryption_headers(
+            settings.server_side_encryption, kms_key_id=settings.sse_kms_key_id, bucket_key=settings.sse_bucket_key
+        ),
+        owner=settings.expected_bucket_owner,
+        checksums=connection.given.checksums,
     )
     measured: DocumentStore = store if metrics is None else MeasuredStore(store, metrics=metrics)
     return AsyncStatusBoard.of(settings, store=measured), store
@@ -196,9 +216,11 @@ def make_worker(
     runner: HandlerRunner,
     environ: Mapping[str, str],
     dead_letters: bool = True,
+    long_poll: float | None = None,
 ) -> Worker:
-    """Make a worker whose heartbeat has its own thread, with its own connections."""
+    """Make a worker whose heartbeat has its own thread, with its own connections. `long_poll`: seconds, unless as usual."""
     from offpoll.work.heartbeat import HeartbeatThread  # noqa: PLC0415 - an API's cold start needs no worker
+    from offpoll.work.loop import LONG_POLL  # noqa: PLC0415 - the same
     from offpoll.work.worker import Worker  # noqa: PLC0415 - the same
 
     kinds = app.kinds(settings)
@@ -219,4 +241,5 @@ def make_worker(
         heartbeat=HeartbeatThread(),
         runner=runner,
         dead_letters=dead_letters,
+        long_poll=long_poll or LONG_POLL,
     )

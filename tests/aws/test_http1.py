@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.http_peer import CLOSE, OK, Peer, ask
 
 from offpoll.aws.connections import Unreachable
-from offpoll.aws.http1 import Response, read_body, read_head
+from offpoll.network.http1 import Response, read_body, read_head
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -46,12 +46,12 @@ def test_bytes_after_a_body(body: bytes, rest: bytes) -> None:
 
 
 def test_the_head() -> None:
-    """Names become lower case, white space around values is dropped, and the last of two equal names wins."""
+    """Names become lower case, white space around values is dropped, and the first of two equal names wins."""
     found = read_head(b"HTTP/1.1 404 Not Found\r\nDate:  now \r\nX-A: 1\r\nx-a: 2\r\nempty:\r\nContent-Length: 0\r\n\r\n")
     assert found is not None
     head, rest = found
     assert (head.status, head.keep, head.size, rest) == (404, True, 0, b"")
-    assert head.headers == {"date": "now", "x-a": "2", "empty": "", "content-length": "0"}
+    assert head.headers == {"date": "now", "x-a": "1", "empty": "", "content-length": "0"}
 
 
 # --- over sockets ---------------------------------------------------------------------------------

@@ -95,12 +95,11 @@ def test_post(send, server, body):
     assert (method, headers["content-length"], received) == ("POST", str(len(body)), body)
 
 
-def test_a_header_that_is_not_ascii_is_skipped(send, server):
-    """A header that is not ASCII is skipped, so that a proxy's odd header does not end the polling."""
+def test_a_header_that_is_not_ascii(send, server):
+    """A header that is not ASCII, from some proxy, does not end the polling."""
     answer = send(Fetch(to="store", url=server.url + "/", timeout=5))
     assert isinstance(answer, Response)
     assert (answer.status, answer.headers["x-twice"]) == (200, "1")
-    assert "x-alphabet" not in answer.headers
 
 
 def test_redirects_are_not_followed(send, server):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from offpoll.aws.connections import Connections, tls_context
-from offpoll.aws.http1 import Response
+from offpoll.network.http1 import Response
 
 CLOSE = b""
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -18,9 +18,9 @@ from collections.abc import Callable, Mapping
 from typing import cast
 from urllib.parse import urlsplit
 
-from offpoll.aws.http1 import Head, Response, read_body, read_head
 from offpoll.aws.sigv4 import SignedHeaders, header_lines
 from offpoll.deadlines import Deadlines
+from offpoll.network.http1 import Head, Response, read_body, read_head
 
 __all__ = ["CONNECT_TIMEOUT", "POOL_IDLE", "Connections", "Unreachable", "Unsendable", "tls_context"]
 

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pyreqwest.client import Client
-
+from offpoll.aws.configuration import expanded
 from offpoll.aws.connections import Unreachable
 from offpoll.aws.credentials import Credentials, complete
 from offpoll.aws.endpoints import is_loopback
 from offpoll.aws.transport import ask, client
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.instant import from_wire
+from offpoll.network.network import AsyncNetwork
 
 __all__ = ["from_container", "from_instance"]
 
@@ -92,7 +92,7 @@ async def from_instance(environ: Mapping[str, str]) -> Credentials | None:
         return await _instance_role(http, origin.rstrip("/"), timeout)
 
 
-async def _instance_role(http: Client, origin: str, timeout: float) -> Credentials | None:
+async def _instance_role(http: AsyncNetwork, origin: str, timeout: float) -> Credentials | None:
     try:
         status, session = await ask(http, "PUT", f"{origin}/latest/api/token", headers=_SESSION, timeout=timeout)
     except Unreachable:
@@ -134,7 +134,7 @@ def _container_token(environ: Mapping[str, str]) -> str | None:
     token = environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN")
     if path:
         try:
-            token = Path(path).read_text()
+            token = Path(expanded(path, environ)).read_text()
         except OSError as error:
             raise ConfigurationError(f"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE={path}: {error.strerror}") from error
     token = token.strip() if token else None

@@ -5,10 +5,12 @@ Decides which conditional write each verb becomes, and what the responses mean.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+import base64
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from zlib import crc32
 
 from offpoll.aws.credentials import Credentials, CredentialsProvider
 from offpoll.aws.endpoints import AwsEndpoint, bucket_endpoint
@@ -16,15 +18,19 @@ from offpoll.aws.service import AwsResponse, AwsService
 from offpoll.aws.sigv4 import MAX_LIFETIME, Presigner, quote_key
 from offpoll.aws.wire import Wire
 from offpoll.errors import ConfigurationError, DependencyUnavailable, DocumentChanged, DocumentExists, OffpollError
+from offpoll.limits import quote
 from offpoll.link import StatusLink
 
-__all__ = ["S3DocumentStore"]
+__all__ = ["S3DocumentStore", "encryption_headers"]
 
 #: Links end this long before the credentials that sign them: clocks differ, and the last poll takes time.
 MARGIN = timedelta(seconds=60)
 
 _HEADERS = {"content-type": "application/json", "cache-control": "private, no-cache"}
-_CREATE = {**_HEADERS, "if-none-match": "*"}
+
+
+#: Codes of a 409: another write to the key was under way. The last is Ceph's.
+_CONFLICTS = frozenset({"ConditionalRequestConflict", "OperationAborted", "ConcurrentModification"})
 
 
 class S3DocumentStore:
@@ -40,6 +46,9 @@ class S3DocumentStore:
         signer: gives the credentials that sign links: a role that can only read documents; None: the wire's. Every verb that does I/O
             fetches them, so that `sign` finds them.
         prefix: the first part of the keys, for `check` and for the advice in errors.
+        encryption: headers of every PUT, from `encryption_headers`.
+        checksums: whether PUTs carry a CRC-32 beside the signature's SHA-256, as buckets with Object Lock demand.
+        owner: the account that must own the bucket, by its id; empty for any. Links do not say it: clients would have to send it too.
     """
 
     def __init__(
@@ -53,23 +62,33 @@ class S3DocumentStore:
         style: str = "auto",
         signer: CredentialsProvider | None = None,
         prefix: str = "status",
+        encryption: Mapping[str, str] | None = None,
+        owner: str = "",
+        checksums: bool = False,
     ) -> None:
         address, self._path = bucket_endpoint(endpoint, bucket=bucket, style=style)
         public, public_path = bucket_endpoint(public_endpoint or endpoint, bucket=bucket, style=style)
         self._wire = wire
         self._service = AwsService("S3", name="s3", region=region, endpoint=address)
         self._presigner = Presigner(region=region, origin=public.origin, host=public.host, path=public_path)
+        where = public.origin + public_path
+        self._escaped = quote(where) == f'"{where}"'  # all that follows in a link is percent-encoded
         self._signer = signer
         self._signing = signer or wire.credentials
+        self._always = {"x-amz-expected-bucket-owner": owner} if owner else {}
+        self._put = {**_HEADERS, **self._always, **(encryption or {})}
+        self._create = {**self._put, "if-none-match": "*"}
+        self._checksums = checksums
         self._probe = f"{prefix}/offpoll-check"
         self._remedies = {
             "NoSuchBucket": f"bucket {bucket} does not exist in region {region}: set OFFPOLL_BUCKET or create it",
-            "AccessDenied": f"grant s3:GetObject and s3:PutObject on arn:aws:s3:::{bucket}/{prefix}/*",
+            "AccessDenied": f"grant s3:GetObject and s3:PutObject on arn:aws:s3:::{bucket}/{prefix}/*; if the bucket's policy wants "
+            "encryption named, set OFFPOLL_SERVER_SIDE_ENCRYPTION",
             "AllAccessDisabled": f"bucket {bucket} is disabled: set OFFPOLL_BUCKET to another one",
         }
 
     async def create(self, key: str, body: bytes) -> str:
-        response = await self._call("PUT", key, headers=_CREATE, body=body)
+        response = await self._call("PUT", key, headers=self._create, body=body)
         if response.status == 200:
             return self._etag(response)
         if response.status == 412 or _is_conflict(response):
@@ -77,7 +96,7 @@ class S3DocumentStore:
         raise self._service.refusal(response, self._remedies)
 
     async def replace(self, key: str, body: bytes, *, etag: str) -> str:
-        response = await self._call("PUT", key, headers={**_HEADERS, "if-match": etag}, body=body)
+        response = await self._call("PUT", key, headers={**self._put, "if-match": etag}, body=body)
         if response.status == 200:
             return self._etag(response)
         if response.status == 412 or _is_conflict(response) or _is_missing(response):
@@ -85,7 +104,7 @@ class S3DocumentStore:
         raise self._service.refusal(response, self._remedies)
 
     async def read(self, key: str) -> tuple[bytes, str] | None:
-        response = await self._call("GET", key, headers={})
+        response = await self._call("GET", key, headers=self._always)
         if response.status == 200:
             return response.body, self._etag(response)
         if _is_missing(response) or (response.status == 403 and response.fault.code == "AccessDenied"):
@@ -105,7 +124,7 @@ class S3DocumentStore:
         if credentials.expires_at is not None:
             seconds = _shortened(seconds, credentials, credentials.expires_at, now)
         href, expires_at = self._presigner.presign(credentials, key, at=now, lifetime=seconds)
-        return StatusLink(href=href, expires_at=expires_at)
+        return StatusLink(href=href, expires_at=expires_at, escaped=self._escaped)
 
     async def check(self) -> None:
         """Read a key that does not exist, and fetch the signer's credentials.
@@ -123,6 +142,8 @@ class S3DocumentStore:
         path = self._path + quote_key(key)
         if "/." in path and any(part in {".", ".."} for part in path.split("/")):
             raise ConfigurationError(f"the key {key!r} has a part `.` or `..`; HTTP clients remove those from URLs: change OFFPOLL_PREFIX")
+        if self._checksums and method == "PUT":
+            headers = {**headers, **_checksum(body)}
         if self._signer is None:
             return self._wire.call(self._service, method, path, headers=headers, body=body)
         return self._with_signer(self._signer, partial(self._wire.call, self._service, method, path, headers=headers, body=body))
@@ -142,9 +163,24 @@ class S3DocumentStore:
         return etag.strip('"')
 
 
+def encryption_headers(encryption: str, *, kms_key_id: str = "", bucket_key: bool = False) -> Mapping[str, str]:
+    """Return the headers that ask S3 to encrypt an object; none if `encryption` is empty. `Settings` says what each value is."""
+    named = {
+        "x-amz-server-side-encryption": encryption,
+        "x-amz-server-side-encryption-aws-kms-key-id": kms_key_id,
+        "x-amz-server-side-encryption-bucket-key-enabled": "true" if bucket_key else "",
+    }
+    return {name: value for name, value in named.items() if value}
+
+
+def _checksum(body: bytes) -> Mapping[str, str]:
+    written = base64.b64encode(crc32(body).to_bytes(4, "big")).decode()
+    return {"x-amz-sdk-checksum-algorithm": "CRC32", "x-amz-checksum-crc32": written}
+
+
 def _is_conflict(response: AwsResponse) -> bool:
     """Tell whether another write to the key was under way."""
-    return response.status == 409 and response.fault.code in {"ConditionalRequestConflict", "OperationAborted"}
+    return response.status == 409 and response.fault.code in _CONFLICTS
 
 
 def _is_missing(response: AwsResponse) -> bool:

@@ -272,7 +272,7 @@ def _report(display: Display, plan: _Plan, outputs: Mapping[str, str]) -> None:
 
 def _show_call(display: Display, plan: _Plan, url: str) -> None:
     """Show how to try the deployment, with the first kind that has an example."""
-    from offpoll.cli.dev.example import example_input
+    from offpoll.example_input import example_input
 
     for name, kind in plan.kinds.items():
         value = example_input(kind)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from typing import NoReturn
@@ -49,11 +48,6 @@ def run() -> NoReturn:
     if failure is not None and code != failure.code:
         code = _unwritable(failure)
     code = signals.code(code if isinstance(code, int) else 0 if code is None else FAILED)
-    if "pyreqwest" in sys.modules:
-        # The library's threads outlive a closed client by a moment. If one releases an object while the interpreter shuts down, the process
-        # aborts although its work is done: "PyGILState_Release: thread state must be current when releasing".
-        sys.stderr.flush()
-        os._exit(code)
     sys.exit(code)
 
 

@@ -85,7 +85,9 @@ def test_a_child_that_dies_ends_all_of_it(start: Start, name: str) -> None:
 def test_an_app_without_an_example_is_told_how_to_add_one(start: Start, folder: Path) -> None:
     """Nothing is submitted, and with --once that is a failure, so that a script notices."""
     (folder / "shop.py").write_text(
-        "from offpoll import Offpoll\napp = Offpoll()\n@app.operation('order')\ndef order(value: int) -> int:\n    return value\n"
+        "from typing import Annotated\nfrom pydantic import AfterValidator\nfrom offpoll import Offpoll\napp = Offpoll()\n"
+        "def known(sku: str) -> str:\n    raise ValueError('there is no such sku')\n"
+        "@app.operation('order')\ndef order(value: Annotated[str, AfterValidator(known)]) -> str:\n    return value\n"
     )
     process = start("dev", "shop:app", "--once", "--port", "0")
     output = ProcessWatch().read_to_end(process)

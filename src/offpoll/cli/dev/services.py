@@ -56,7 +56,7 @@ class Services:
         started = [api]
         if self.reference:
             working = asyncio.Event()
-            worker = await self._start("the worker", _CLI, ["work", self.reference], self._from_worker(working))
+            worker = await self._start("the worker", _CLI, ["work", self.reference, "--long-poll", "1"], self._from_worker(working))
             ready.append(_unless_ended(worker, working.wait()))
             started.append(worker)
         await asyncio.gather(*ready)
