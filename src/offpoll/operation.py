@@ -64,19 +64,19 @@ _KIND = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _OWNER = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]{1,256}")
 
 
-def is_operation_id(text: str) -> bool:
+def is_operation_id(text: object) -> bool:
     """Tell whether this can be an operation id: 32 lowercase hex digits."""
-    return _OPERATION_ID.fullmatch(text) is not None
+    return isinstance(text, str) and _OPERATION_ID.fullmatch(text) is not None
 
 
-def is_kind(text: str) -> bool:
+def is_kind(text: object) -> bool:
     """Tell whether this can name a kind: a lowercase letter, then lowercase letters, digits, `_` or `-`, at most 64 in all."""
-    return _KIND.fullmatch(text) is not None
+    return isinstance(text, str) and _KIND.fullmatch(text) is not None
 
 
-def is_owner(text: str) -> bool:
+def is_owner(text: object) -> bool:
     """Tell whether this can be an owner: 1 to 256 printable characters."""
-    return _OWNER.fullmatch(text) is not None
+    return isinstance(text, str) and _OWNER.fullmatch(text) is not None
 
 
 @quick

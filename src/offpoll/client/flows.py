@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
-from math import inf
 from typing import Generic, TypeVar
 
+from offpoll.arguments import is_number, shown
 from offpoll.client.addresses import OperationAddress, operation_at
 from offpoll.client.answers import document_in, raise_for_end, unread, unseen, words_of
 from offpoll.client.polling import Polling
@@ -97,8 +97,8 @@ class Flows:
     missed: Callable[[], float] = float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.retry_timeout < inf:
-            raise ConfigurationError(f"retry_timeout is seconds, at least 0 and finite, not {self.retry_timeout}")
+        if not is_number(self.retry_timeout, least=0):
+            raise ConfigurationError(f"retry_timeout is seconds, at least 0 and finite, not {shown(self.retry_timeout)}")
 
     def elapsed(self) -> float:
         """Return the time that waits go by."""
@@ -154,8 +154,8 @@ class Flows:
         Raises:
             ConfigurationError: `timeout` is negative, or not a number.
         """
-        if timeout is not None and not timeout >= 0:
-            raise ConfigurationError(f"timeout is seconds, at least 0, or None for no limit, not {timeout}")
+        if timeout is not None and not is_number(timeout, least=0, infinite=True):
+            raise ConfigurationError(f"timeout is seconds, at least 0, or None for no limit, not {shown(timeout)}")
         ticket = yield from self._ticket(reference)
         start = self.elapsed()
         deadline = None if timeout is None else start + timeout

@@ -27,6 +27,7 @@ from starlette.responses import Response as AsgiResponse
 from starlette.routing import Match
 
 from offpoll.app import Authorize
+from offpoll.arguments import need
 from offpoll.errors import RequestError
 from offpoll.http.endpoint import Endpoint, not_allowed, nothing_at
 from offpoll.http.fast_path import AsgiApp, FastPath, Receive, Route, Scope, Send, is_below, reader, request_of, routes_of
@@ -156,6 +157,7 @@ def router(service: AsyncService, *, authorize: Authorize | None = None) -> APIR
 
 
 def _routes(service: AsyncService, *, authorize: Authorize | None, raw: bool) -> APIRouter:
+    need(service, AsyncService, what="the API is made of an AsyncService: async_connect(app)")
     routes = APIRouter()
     texts = {kind.name: describe(kind) for kind in service.kinds.values()}
     for route in routes_of(Endpoint(service, authorize=authorize), service.kinds):
