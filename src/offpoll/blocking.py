@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from inspect import isawaitable
 from typing import Any, TypeVar
 
+from offpoll.arguments import need
 from offpoll.board import AsyncStatusBoard, Stored
 from offpoll.document import Document, Estimate, PollHint
+from offpoll.errors import ConfigurationError
 from offpoll.link import StatusLink
 from offpoll.lookup import Snapshot
 from offpoll.loop_thread import LoopThread
@@ -33,6 +36,7 @@ class Service(LoopThread):
     """
 
     def __init__(self, service: AsyncService) -> None:
+        need(service, AsyncService, what="a Service is made of an AsyncService, or by connect(app)")
         super().__init__()
         self._service = service
         self.settings = service.settings
@@ -43,7 +47,9 @@ class Service(LoopThread):
 
     def run(self, call: Callable[[AsyncService], Coroutine[Any, Any, T]]) -> T:
         """Wait for a coroutine of yours on this service's own loop. `call` makes it, given the async service."""
-        return self._wait(call(self._service))
+        if not callable(call) or not isawaitable(made := call(self._service)):
+            raise ConfigurationError("run takes a function that returns a coroutine, given the async service")
+        return self._wait(made)
 
     def submit(
         self,

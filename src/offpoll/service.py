@@ -132,6 +132,8 @@ class AsyncService:
         else:
             known.parse(body := known.dump_input(input))
         self._check(owner, body)
+        if not isinstance(base_url, str):
+            raise ConfigurationError("base_url is the API's address, or empty")
         base_url, base_path = _address(self.settings.public_url or base_url)  # before anything is created: it may raise
         traceparent, tracestate = carried(traceparent, tracestate)
         document, key = await self._submitter.submit(
@@ -186,7 +188,7 @@ class AsyncService:
         self._refuse_if_closed()
         try:
             return self.kinds[name]
-        except KeyError:
+        except (KeyError, TypeError):  # a list, say, is nobody's name
             raise OperationNotFound(f"There is no kind {name!r} here.") from None
 
     def _refuse_if_closed(self) -> None:

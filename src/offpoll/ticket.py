@@ -120,7 +120,7 @@ class Ticket:
         """
         try:
             fields = json.loads(text)
-        except (ValueError, RecursionError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"a saved ticket is JSON, this is not: {error}") from None  # the cause carries the text, and so the link
         return cls.from_dict(fields)
 

@@ -12,13 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
-from math import inf
 from typing import Generic, TypeVar
 
+from offpoll.arguments import is_number, shown
 from offpoll.client.addresses import OperationAddress, operation_at
 from offpoll.client.answers import document_in, raise_for_end, unread, unseen, words_of
 from offpoll.client.polling import Polling
 from offpoll.client.references import Reference, referred
+from offpoll.client.results import shows_result
 from offpoll.document import Document
 from offpoll.errors import (
     ApiError,
@@ -96,8 +97,8 @@ class Flows:
     missed: Callable[[], float] = float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.retry_timeout < inf:
-            raise ConfigurationError(f"retry_timeout is seconds, at least 0 and finite, not {self.retry_timeout}")
+        if not is_number(self.retry_timeout, least=0):
+            raise ConfigurationError(f"retry_timeout is seconds, at least 0 and finite, not {shown(self.retry_timeout)}")
 
     def elapsed(self) -> float:
         """Return the time that waits go by."""
@@ -153,8 +154,8 @@ class Flows:
         Raises:
             ConfigurationError: `timeout` is negative, or not a number.
         """
-        if timeout is not None and not timeout >= 0:
-            raise ConfigurationError(f"timeout is seconds, at least 0, or None for no limit, not {timeout}")
+        if timeout is not None and not is_number(timeout, least=0, infinite=True):
+            raise ConfigurationError(f"timeout is seconds, at least 0, or None for no limit, not {shown(timeout)}")
         ticket = yield from self._ticket(reference)
         start = self.elapsed()
         deadline = None if timeout is None else start + timeout
@@ -177,17 +178,18 @@ class Flows:
         """Poll until the operation is done, and return its result as JSON."""
         document = yield from self.poll(reference, timeout=timeout)
         raise_for_end(document)
-        # A board without an API: only the document has the result, which may be null. Our API gives every document a digest, and leaves the
-        # links out only if its address is too long for them. A document without an end is not the store's: an API told the client of it.
-        alone = document.digest is None and document.finished_at is not None
-        if "self" not in document.links and (alone or document.result is not None):
+        if shows_result(document):
             return json.dumps(document.result).encode()
         # The document is made from the record, so the API cannot know less. But one read of the record may lag behind (202).
         return (yield from self._result(document, retried=RETRIED | {202}))
 
     def result(self, reference: Reference) -> Flow[bytes]:
         """Return an operation's result as JSON, without waiting for it."""
-        return (yield from self._result((yield from self._named(reference)), retried=RETRIED))
+        document = yield from self._named(reference)
+        if document.done and shows_result(document):
+            raise_for_end(document)
+            return json.dumps(document.result).encode()
+        return (yield from self._result(document, retried=RETRIED))
 
     def cancel(self, reference: Reference) -> Flow[Document]:
         """Cancel an operation and return its document."""

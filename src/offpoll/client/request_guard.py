@@ -10,9 +10,9 @@ import re
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
-from math import inf
 from typing import Any, TypeAlias
 
+from offpoll.arguments import is_number, shown
 from offpoll.client.addresses import canonical
 from offpoll.errors import ApiError, ConfigurationError
 from offpoll.exchange import Fetch, Reply, Response
@@ -55,8 +55,8 @@ class RequestGuard:
     request_timeout: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.request_timeout < inf:
-            raise ConfigurationError(f"request_timeout is seconds, more than 0 and finite, not {self.request_timeout}")
+        if not is_number(self.request_timeout, least=0) or not self.request_timeout:
+            raise ConfigurationError(f"request_timeout is seconds, more than 0 and finite, not {shown(self.request_timeout)}")
         if self.auth is not None and not callable(self.auth):
             _headers_of(self.auth)
         for name in _checked(self.headers, "headers"):

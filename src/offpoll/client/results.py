@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypedDict, TypeVar, cast
 
+from offpoll.arguments import shown
 from offpoll.document import Document
 from offpoll.errors import ApiError, ClientError, ConfigurationError
 from offpoll.json_types import adapter_of
 from offpoll.ticket import Ticket
 from offpoll.values.structs import StructAdapter
 
-__all__ = ["WaitArguments", "WaitResult", "result_reader"]
+__all__ = ["WaitArguments", "WaitResult", "result_reader", "shows_result"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -53,6 +54,16 @@ class WaitResult(Generic[T_co]):
         return self._error
 
 
+def shows_result(document: Document) -> bool:
+    """Tell whether an ended operation's result is what its document shows, which may be null: without an API, nobody else has it.
+
+    Our API gives every document a digest, and leaves the links out only if its address is too long for them. A document without an end is
+    not the store's: an API told the client of it.
+    """
+    alone = document.digest is None and document.finished_at is not None
+    return "self" not in document.links and (alone or document.result is not None)
+
+
 def result_reader(result_type: Any) -> Callable[[bytes], Any]:
     """Return a function that reads a JSON result: as a type that pydantic or msgspec knows, or, without one, as plain JSON values.
 
@@ -64,13 +75,15 @@ def result_reader(result_type: Any) -> Callable[[bytes], Any]:
     if result_type is None:
         return json.loads
     try:
+        if isinstance(result_type, str):
+            raise TypeError("it is the name of a type; give the type itself")
         adapter = adapter_of(result_type)
         if not isinstance(adapter, StructAdapter):
             import pydantic  # noqa: F401, PLC0415 - an optional extra, and 128 ms of import; plain types need it to say what is wrong
     except ImportError as error:
         raise ConfigurationError("result_type needs pydantic: pip install 'offpoll[server]', or leave it out") from error
-    except TypeError as error:
-        raise ConfigurationError(f"no result can be read as {result_type!r}: {error}") from error
+    except Exception as error:  # whatever Python or pydantic makes of something that is no type
+        raise ConfigurationError(f"no result can be read as {shown(result_type)}: {error}") from error
 
     def read(body: bytes) -> Any:
         try:
