@@ -12,8 +12,9 @@ JOBS ?= auto
 OPERATIONS ?= 100000
 SEED ?=
 MINUTES ?= 2
+RUNS ?= 100
 
-.PHONY: help setup demo test pythons bench explore simulate chaos lint scan docs clean
+.PHONY: help setup demo test pythons bench explore simulate chaos exits lint scan docs clean
 
 help:
 	@echo "make setup   create $(VENV) with everything for development"
@@ -24,6 +25,7 @@ help:
 	@echo "make explore   the protocol in every order of its calls, with every fault at every call (about 3 minutes on two cores)"
 	@echo "make simulate  the whole system under faults, on virtual time (OPERATIONS=…, SEED=…)"
 	@echo "make chaos     real processes, killed and frozen at random (MINUTES=…)"
+	@echo "make exits     every documented client snippet, in many fresh interpreters (RUNS=…, ARGS=--python=…)"
 	@echo "make lint    linters, types, layers, prose"
 	@echo "make scan    the AWS template, by checkov (installs it once, 265 MB)"
 	@echo "make docs    write the generated tables and pictures into docs/"
@@ -73,6 +75,9 @@ simulate: $(DEVELOPED)
 
 chaos: $(DEVELOPED)
 	@$(BIN)/python -m proof.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+exits: $(DEVELOPED)
+	@$(BIN)/python -m proof.exits --runs $(RUNS) $(ARGS)
 
 lint: $(DEVELOPED)
 	$(BIN)/ruff check .

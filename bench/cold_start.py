@@ -22,7 +22,7 @@ from pathlib import Path
 from bench.report import finish, interpreter_cpu_seconds, measure_pairs, one_core, options, table
 
 FUNCTIONS = ("api", "worker", "dead_letters")
-HEAVY = frozenset({"boto3", "botocore", "fastapi", "starlette", "mangum", "pyreqwest", "typer", "rich", "uvicorn"})
+HEAVY = frozenset({"boto3", "botocore", "fastapi", "starlette", "mangum", "typer", "rich", "uvicorn"})
 WANTED = 3.0
 
 ENVIRON = {

@@ -1,8 +1,8 @@
 """Measures the CPU time of a conditional S3 PUT, over http and https, and of an SQS send, against a stub server in another process.
 
-It compares offpoll's wire with boto3, and with itself on pyreqwest's connections (docs/decisions/0010). Only this process's time counts,
-user and system, all threads: what a server pays for each call. Calls come 32 at a time, as on a server: from 32 coroutines to offpoll,
-which gathers sends into batches, and from 32 threads to boto3, which has no other way.
+It compares offpoll's wire with boto3. Only this process's time counts, user and system, all threads: what a server pays for each call.
+Calls come 32 at a time, as on a server: from 32 coroutines to offpoll, which gathers sends into batches, and from 32 threads to boto3,
+which has no other way.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ from bench.report import cpu_seconds, finish, measure_pairs, one_core, options, 
 from offpoll.aws.credentials import Credentials, StaticCredentials
 from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.s3 import S3DocumentStore
-from offpoll.aws.service import AwsService
 from offpoll.aws.sqs import SqsQueue
-from offpoll.aws.transport import ByProxy
 from offpoll.aws.wire import Wire
 from offpoll.queue import Envelope
 
@@ -51,15 +49,7 @@ def stub(*, server: str = "stub", chain: Path | None = None) -> Iterator[str]:
             process.terminate()
 
 
-class ByPyreqwest(Wire):
-    """The same wire on pyreqwest's connections."""
-
-    def _connect(self, service: AwsService) -> ByProxy:
-        found = self._connections[service.endpoint.origin] = ByProxy(service.endpoint.origin, certificates=self._certificates)
-        return found
-
-
-def ours(origin: str, *, verb: str, rounds: int, trusted: Path | None, make: type[Wire] = Wire) -> Callable[[], float]:
+def ours(origin: str, *, verb: str, rounds: int, trusted: Path | None) -> Callable[[], float]:
     """Return a measurement of offpoll: CPU seconds for one call."""
     credentials = StaticCredentials(Credentials(access_key=ACCESS_KEY, secret_key=SECRET_KEY, session_token=TOKEN))
     endpoint = AwsEndpoint.parse(origin)
@@ -67,7 +57,7 @@ def ours(origin: str, *, verb: str, rounds: int, trusted: Path | None, make: typ
     certificates = None if trusted is None else trusted.read_bytes()
 
     async def measure() -> float:
-        wire = make(credentials, certificates=certificates)
+        wire = Wire(credentials, certificates=certificates)
         store = S3DocumentStore(wire, endpoint=endpoint, bucket=BUCKET, region=REGION)
         queue = SqsQueue(wire, endpoint=endpoint, url=f"{origin}/123456789012/operations", region=REGION)
 
@@ -149,14 +139,11 @@ def main() -> None:
         http, https = stack.enter_context(stub()), stack.enter_context(stub(chain=chain))
         for name, origin, verb in (("S3 PUT, conditional", http, "put"), ("SQS send", http, "send"), ("S3 PUT by https", https, "put")):
             call: dict[str, Any] = {"origin": origin, "verb": verb, "trusted": trusted if origin is https else None}
-            peers = {"boto3": boto3(**call, rounds=slow), "pyreqwest": ours(**call, rounds=fast, make=ByPyreqwest)}
-            mine, theirs, ratios = measure_pairs(ours(**call, rounds=fast), peers, pairs=given.pick(7, 3))
-            rows.append(
-                (name, f"{mine * 1e6:.0f}", *(text for each in peers for text in (f"{theirs[each] * 1e6:.0f}", f"{ratios[each]:.1f}")))
-            )
+            mine, theirs, ratios = measure_pairs(ours(**call, rounds=fast), {"boto3": boto3(**call, rounds=slow)}, pairs=given.pick(7, 3))
+            rows.append((name, f"{mine * 1e6:.0f}", f"{theirs['boto3'] * 1e6:.0f}", f"{ratios['boto3']:.1f}"))
             where = ", https" if origin is https else ""
             worst |= {each + where: min(ratio, worst.get(each + where, ratio)) for each, ratio in ratios.items()}
-    table("CPU µs a call, user + system, one core", ("", "offpoll", "boto3", "times", "by pyreqwest", "times"), rows)
+    table("CPU µs a call, user + system, one core", ("", "offpoll", "boto3", "times"), rows)
     finish("wire", worst, given)
 
 

@@ -40,3 +40,19 @@ class TestPause:
         hint = PollHint(not_before=NOW + timedelta(seconds=2), interval=0.5)
         assert pause(hint, date=NOW, updated_at=NOW + timedelta(seconds=0.9), random=lambda: 0.0) == pytest.approx(1.1)
         assert pause(hint, date=NOW, updated_at=NOW + timedelta(seconds=1.2), random=lambda: 0.0) == pytest.approx(2.0)
+
+    @given(st.floats(2, 1e5), st.integers(0, 3000), st.integers(0, 600))
+    def test_a_writer_whose_clock_is_ahead(self, ahead, age, left):
+        """The store's date of writing shows how far the writer's clock is ahead, and the pause lasts as long as the writer meant."""
+        written_at = NOW - timedelta(seconds=age)
+        updated_at = written_at + timedelta(seconds=ahead)
+        hint = PollHint(not_before=updated_at + timedelta(seconds=age + left), interval=5.0)
+        waited = pause(hint, date=NOW, updated_at=updated_at, written_at=written_at, random=lambda: 0.0)
+        assert waited == pytest.approx(left if left >= 1 else 4.5, abs=1e-3)
+
+    @given(st.floats(2, 1e5), st.floats(1, 600))
+    def test_without_a_date_of_writing(self, ahead, first):
+        """A document that is newer than the answer counts as just written: the pause is never longer than the writer meant."""
+        updated_at = NOW + timedelta(seconds=ahead)
+        hint = PollHint(not_before=updated_at + timedelta(seconds=first), interval=5.0)
+        assert pause(hint, date=NOW, updated_at=updated_at, random=lambda: 0.0) == pytest.approx(first, abs=1e-3)

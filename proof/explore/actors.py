@@ -73,7 +73,7 @@ class Cast:
     def service(self, actor: str) -> AsyncService:
         """Return an API. The depth of the queue has no gate, because it is only a hint."""
         service = AsyncService(self._app, settings=SETTINGS, dependencies=self.dependencies(actor), clock=self.world.clock)
-        service._submitter.forecast._depth.get = lambda loop: NO_DEPTH  # type: ignore[method-assign]
+        service._submitter.forecast._depth.get = lambda loop, wall=None: NO_DEPTH  # type: ignore[method-assign]
         return service
 
     def worker(self, actor: str) -> WorkerActor:

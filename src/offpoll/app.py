@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from offpoll.arguments import need
 from offpoll.errors import ConfigurationError
 from offpoll.kind import Kind
 from offpoll.operation import Operation
@@ -81,7 +82,7 @@ class Offpoll:
         limits = {name: value for name, value in given.items() if value is not None}
 
         def register(handler: Handler) -> Handler:
-            if kind in self._kinds:
+            if isinstance(kind, str) and kind in self._kinds:
                 raise ConfigurationError(f"the kind {kind!r} has two handlers")
             self._kinds[kind] = Kind.of(kind, handler, **limits)
             return handler
@@ -93,6 +94,8 @@ class Offpoll:
 
         It takes the Operation and returns the object, or None. Without a hook the recorded result is the answer, until the record expires.
         """
+
+        need(kind, str, what="fetch takes the name of a kind")
 
         def register(hook: Handler) -> Handler:
             self._fetches[kind] = hook

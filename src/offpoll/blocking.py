@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from concurrent.futures import CancelledError, Future
-from contextlib import AsyncExitStack
-from typing import Any, Self, TypeVar
+from inspect import isawaitable
+from typing import Any, TypeVar
 
+from offpoll.arguments import need
 from offpoll.board import AsyncStatusBoard, Stored
 from offpoll.document import Document, Estimate, PollHint
-from offpoll.errors import ConfigurationError, DependencyUnavailable
+from offpoll.errors import ConfigurationError
 from offpoll.link import StatusLink
 from offpoll.lookup import Snapshot
+from offpoll.loop_thread import LoopThread
 from offpoll.object_json import NO_INPUT
 from offpoll.operation import PUBLIC, Progress, Status
 from offpoll.service import AsyncService
@@ -24,85 +23,10 @@ __all__ = ["Service", "StatusBoard"]
 T = TypeVar("T")
 
 
-class _Blocking:
-    """Runs async calls on an event loop in a separate thread. Threads may share it, but it does not survive a fork."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._stack = AsyncExitStack()
-        self._closed = False
-        self._scheduling, self._ending = threading.Lock(), threading.Lock()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="offpoll-blocking", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Close the connections and end the thread. Calls under way are cancelled; a second close waits for the first."""
-        with self._ending:
-            with self._scheduling:
-                if self._closed:
-                    return
-                self._closed = True  # what was scheduled before is cancelled by `_end`, and nothing is scheduled after it
-            try:
-                self._result(asyncio.run_coroutine_threadsafe(_caught(self._end()), self._loop))
-            finally:
-                self._loop.call_soon_threadsafe(self._loop.stop)
-                self._thread.join()
-                self._loop.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def _end(self) -> None:
-        """Leave the contexts, then cancel what still runs here, as `asyncio.run` does: a read of the counters, say, that nobody awaits."""
-        try:
-            await self._stack.aclose()
-        finally:
-            while left := asyncio.all_tasks() - {asyncio.current_task()}:
-                for task in left:
-                    task.cancel()
-                await asyncio.gather(*left, return_exceptions=True)
-            await asyncio.sleep(0)  # dropped connections tell their protocols in the loop's next round
-
-    def _wait(self, call: Coroutine[Any, Any, T]) -> T:
-        with self._scheduling:
-            if self._closed:
-                call.close()
-                raise ConfigurationError("this was closed; make another one")
-            future = asyncio.run_coroutine_threadsafe(_caught(call), self._loop)
-        return self._result(future)
-
-    @staticmethod
-    def _result(future: Future[T | _Exit]) -> T:
-        try:
-            result = future.result()
-        except CancelledError:
-            raise DependencyUnavailable("offpoll", "it was closed during the call, whose effect is unknown") from None
-        if isinstance(result, _Exit):
-            raise result.error
-        return result
-
-
-class _Exit:
-    """An order to leave the process, which belongs to the caller's thread: raised on the loop, it would end that."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-
-async def _caught(call: Coroutine[Any, Any, T]) -> T | _Exit:
-    try:
-        return await call
-    except (SystemExit, KeyboardInterrupt) as error:
-        return _Exit(error)
-
-
-class Service(_Blocking):
+class Service(LoopThread):
     """An app connected to its stores, with calls that block. Make one with `offpoll.connect(app)`.
 
-    It starts a thread and enters the app's lifespan at once; `close` ends both.
+    It starts a thread and enters the app's lifespan at once; `close` ends both. A forked child does the same with its first call.
 
     Args:
         service: used only here, since its connections belong to one event loop.
@@ -112,18 +36,20 @@ class Service(_Blocking):
     """
 
     def __init__(self, service: AsyncService) -> None:
+        need(service, AsyncService, what="a Service is made of an AsyncService, or by connect(app)")
         super().__init__()
         self._service = service
         self.settings = service.settings
-        try:
-            self._wait(self._stack.enter_async_context(service.running()))
-        except BaseException:
-            self.close()
-            raise
+        self._start()
+
+    async def _enter(self) -> None:
+        await self._stack.enter_async_context(self._service.running())
 
     def run(self, call: Callable[[AsyncService], Coroutine[Any, Any, T]]) -> T:
         """Wait for a coroutine of yours on this service's own loop. `call` makes it, given the async service."""
-        return self._wait(call(self._service))
+        if not callable(call) or not isawaitable(made := call(self._service)):
+            raise ConfigurationError("run takes a function that returns a coroutine, given the async service")
+        return self._wait(made)
 
     def submit(
         self,
@@ -165,8 +91,10 @@ class Service(_Blocking):
         return self._wait(self._service.resubmit(operation_id, owner=owner))
 
 
-class StatusBoard(_Blocking):
+class StatusBoard(LoopThread):
     """A status board with calls that block. Make one with `offpoll.status_board()`.
+
+    It starts a thread with its first call, in each process; `close` ends that.
 
     Args:
         board: used only here, since its connections belong to one event loop.
@@ -175,8 +103,10 @@ class StatusBoard(_Blocking):
 
     def __init__(self, board: AsyncStatusBoard, close: Callable[[], Awaitable[None]]) -> None:
         super().__init__()
-        self._board = board
-        self._stack.push_async_callback(close)
+        self._board, self._close_connections = board, close
+
+    async def _enter(self) -> None:
+        self._stack.push_async_callback(self._close_connections)
 
     def open(
         self,
@@ -194,6 +124,7 @@ class StatusBoard(_Blocking):
 
     def key(self, operation_id: str, *, owner: str = PUBLIC) -> str:
         """Return the key of an operation's document; see `AsyncStatusBoard.key`."""
+        self._refuse_if_closed()
         return self._board.key(operation_id, owner=owner)
 
     def link(self, key: str, *, estimate: Estimate | None = None) -> StatusLink:

@@ -6,14 +6,12 @@ Decides the key of a document, and holds the one rule of publishing: a document'
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from offpoll.arguments import is_number, need
 from offpoll.document import Document, Estimate, PollHint, project, queued
 from offpoll.document_store import DocumentStore
 from offpoll.errors import ConfigurationError, DependencyUnavailable, DigestMismatch, DocumentChanged, DocumentExists, InvalidInput
@@ -23,6 +21,8 @@ from offpoll.limits import MAX_RESULT_BYTES, json_error, result_fits
 from offpoll.link import LinkLifetime, StatusLink
 from offpoll.object_json import result_to_json
 from offpoll.operation import PUBLIC, TERMINAL, Outcome, Progress, Record, Status, Submission, is_kind, is_operation_id, is_owner
+from offpoll.owner_segment import segment
+from offpoll.poll_plan import MAX_ESTIMATE
 from offpoll.settings import Settings
 
 __all__ = ["AsyncStatusBoard", "Stored"]
@@ -33,8 +33,6 @@ ROUNDS = 16
 #: Seconds between reads of a document that exists but cannot be read. S3 answers a create with 409 while another create runs; that one
 #: may still fail, and takes as long as a PUT.
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
-
-_PLAIN_OWNER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @quick
@@ -76,6 +74,8 @@ class AsyncStatusBoard:
 
     def link(self, key: str, *, estimate: Estimate | None = None) -> StatusLink:
         """Return a fresh link to a document. The document's estimate decides how long it works."""
+        if not isinstance(key, str) or not (estimate is None or isinstance(estimate, Estimate)):
+            raise ConfigurationError("link takes a document's key, `board.key(operation_id, owner=…)`, and its estimate or None")
         return self.store.sign(key, lifetime=self.link_lifetime.covering(estimate, now=self.clock()))
 
     async def read(self, key: str) -> Stored | None:
@@ -84,6 +84,7 @@ class AsyncStatusBoard:
         Raises:
             MalformedDocument: the stored object is not a status document.
         """
+        need(key, str, what="a document's key is `board.key(operation_id, owner=…)`")
         found = await self.store.read(key)
         return None if found is None else Stored(document=Document.from_bytes(found[0]), etag=found[1])
 
@@ -123,6 +124,8 @@ class AsyncStatusBoard:
                 "an operation id is 32 hex digits, an owner 1 to 256 printable characters, a kind lowercase letters, digits, - _: "
                 f"{operation_id!r}, {owner!r}, {kind!r}"
             )
+        if not is_number(mean, least=0) or mean > MAX_ESTIMATE or not is_number(interval, least=0) or not isinstance(base_url, str):
+            raise ConfigurationError("mean and interval are seconds, at least 0, and base_url is the API's address or empty")
         now = to_milliseconds(self.clock())
         submission = Submission(
             operation_id=operation_id,
@@ -160,7 +163,7 @@ class AsyncStatusBoard:
             MalformedDocument: the stored object is not a status document.
             DependencyUnavailable, DependencyRefused: by the store.
         """
-        if status not in {Status.RUNNING, *TERMINAL} or type(attempt) is not int or attempt < 1:
+        if not isinstance(status, str) or status not in {Status.RUNNING, *TERMINAL} or type(attempt) is not int or attempt < 1:
             raise ConfigurationError(f"a worker publishes running or a terminal status, of attempt 1 or later: {status!r}, {attempt}")
         stored = await self.read(self.key(operation_id, owner=owner))
         if stored is None:
@@ -219,6 +222,7 @@ class AsyncStatusBoard:
         estimate: Estimate | None = None,
         poll: PollHint | None = None,
         show_result: bool = False,
+        at: datetime | None = None,
     ) -> Stored | None:
         """Publish a record: one conditional write, repeated while others write in between.
 
@@ -230,6 +234,7 @@ class AsyncStatusBoard:
             held: the document as this caller last saw it, which saves a read.
             progress, estimate, poll: what a document shows beside the record, while it is not done.
             show_result: whether to publish the result; if not, readers find it at `links.self` only.
+            at: the time that the document shows; by default the board's clock says.
 
         Returns:
             The stored document; None if there is none and none was created.
@@ -239,8 +244,7 @@ class AsyncStatusBoard:
             DependencyUnavailable, DependencyRefused: by the store.
         """
         key = record.submission.status_key
-        current = held or await self.read(key)
-        looks = 0
+        current, looks = held or await self.read(key), 0
         for _ in range(ROUNDS):
             if current is None and not record.done:
                 return None
@@ -252,7 +256,7 @@ class AsyncStatusBoard:
             document = project(
                 record,
                 before=None if current is None else current.document,
-                updated_at=to_milliseconds(self.clock()),
+                updated_at=to_milliseconds(at or self.clock()),
                 progress=progress,
                 estimate=estimate,
                 poll=poll,
@@ -290,10 +294,3 @@ def _result_text(result: object) -> str:
         return result_to_json(result)
     except InvalidInput as error:
         raise ConfigurationError(f"the result cannot be published: {error}") from error
-
-
-def segment(owner: str) -> str:
-    """Return the owner's part of a key: the owner if plain, else a digest of it, marked by a dot."""
-    if _PLAIN_OWNER.fullmatch(owner):
-        return owner
-    return "." + base64.urlsafe_b64encode(hashlib.sha256(owner.encode()).digest()).decode().rstrip("=")

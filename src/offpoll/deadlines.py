@@ -13,6 +13,8 @@ import asyncio
 from types import TracebackType
 from typing import Protocol, Self
 
+from offpoll.loops import HomeLoop
+
 __all__ = ["Deadlines", "TimeLimit"]
 
 
@@ -26,15 +28,23 @@ class Waiting(Protocol):
 class Deadlines:
     """The deadlines of those who wait, all of them on one event loop at a time."""
 
-    __slots__ = ("_due", "_timer", "_until")
+    __slots__ = ("_due", "_home", "_timer", "_until")
 
     def __init__(self) -> None:
+        self._home = HomeLoop()
         self._until: dict[Waiting, float] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
 
     def add(self, waiting: Waiting, *, until: float, loop: asyncio.AbstractEventLoop) -> None:
-        """Tell somebody at `until`, seconds of the running loop's time, unless they are discarded before."""
+        """Tell somebody at `until`, seconds of the running loop's time, unless they are discarded before.
+
+        Raises:
+            ConfigurationError: others wait on another event loop.
+        """
+        if self._home.loop is not loop:
+            self._home.move(loop, left=(self._timer, self._until))
+            self._timer, self._until = None, {}
         self._until[waiting] = until
         if self._timer is None or until < self._due:
             self._arm(until, loop)

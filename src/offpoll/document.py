@@ -183,7 +183,7 @@ def project(
         attempt=record.attempt,
         created_at=submission.created_at,
         started_at=started_at,
-        updated_at=max(updated_at, finished_at or submission.created_at),
+        updated_at=max(updated_at, finished_at or submission.created_at, submission.created_at if before is None else before.updated_at),
         finished_at=finished_at,
         progress=None if record.done or progress is None else progress.fitted(),
         estimate=None if record.done else estimate,

@@ -52,19 +52,18 @@ class MemoryDocumentStore:
     clock: Callable[[], datetime] = utc_now
     origin: str = "https://store.invalid"
     _objects: dict[str, bytes] = field(default_factory=dict)
+    _written_at: dict[str, datetime] = field(default_factory=dict)
     _secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     async def create(self, key: str, body: bytes) -> str:
         if key in self._objects:
             raise DocumentExists(key)
-        self._objects[key] = body
-        return _etag(body)
+        return self._write(key, body)
 
     async def replace(self, key: str, body: bytes, *, etag: str) -> str:
         if key not in self._objects or _etag(self._objects[key]) != etag:
             raise DocumentChanged(key)
-        self._objects[key] = body
-        return _etag(body)
+        return self._write(key, body)
 
     async def read(self, key: str) -> tuple[bytes, str] | None:
         body = self._objects.get(key)
@@ -88,10 +87,19 @@ class MemoryDocumentStore:
         if body is None:
             return self._refusal(403, "AccessDenied", "Access Denied")
         etag = _etag(body)
-        fields = {"date": _http_date(now.replace(microsecond=0)), "etag": f'"{etag}"', "content-type": "application/json"}
+        fields = {
+            "date": _http_date(now.replace(microsecond=0)),
+            "last-modified": _http_date(self._written_at.get(key, now).replace(microsecond=0)),
+            "etag": f'"{etag}"',
+            "content-type": "application/json",
+        }
         if headers.get("if-none-match", "").strip('"') == etag:
             return 304, fields, b""
         return 200, fields, body
+
+    def _write(self, key: str, body: bytes) -> str:
+        self._objects[key], self._written_at[key] = body, self.clock()
+        return _etag(body)
 
     def _refusal(self, status: int, code: str, message: str) -> tuple[int, dict[str, str], bytes]:
         date = _http_date(self.clock().replace(microsecond=0))

@@ -253,7 +253,15 @@ class ApiError(ClientError):
 
 
 class ApiUnavailable(ClientError):
-    """The API did not answer, after retries. A submit may have been accepted: repeat it with the same key."""
+    """The API did not answer, after retries.
+
+    Attributes:
+        sent: whether the API may have received the request. Then a submit may have been accepted: repeat it with the same key.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 class OperationFailed(ClientError):

@@ -10,6 +10,7 @@ Decides how to read `Date`, `Retry-After` and problem documents. Knows no HTTP l
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -22,11 +23,17 @@ from offpoll.frozen import quick
 from offpoll.instant import from_http_date, retry_after
 from offpoll.operation import Status, is_kind, is_operation_id
 
-__all__ = ["Event", "Fetch", "Flow", "NoAnswer", "Reply", "Response", "Shown", "Wait", "is_outage", "operation_url", "read_operation"]
+__all__ = [
+    "Event", "Fetch", "Flow", "NoAnswer", "Reply", "Response", "Shown", "Trouble", "Wait", "is_outage", "operation_url", "read_operation",
+    "trouble_in",
+]  # fmt: skip
 
 #: Most bytes to read of a response: the API's may hold a result, the store's holds 4 KiB or is no status document.
 MAX_API_BYTES = 16 * 2**20
 MAX_STORE_BYTES = 64 * 2**10
+
+#: What nginx, Apache and Go say to http on a port for https.
+_ONLY_HTTPS = re.compile(rb"(?:plain HTTP request was sent to HTTPS|plain HTTP to an SSL|HTTP request to an HTTPS)", re.IGNORECASE)
 
 T = TypeVar("T")
 
@@ -87,6 +94,8 @@ class Response:
         problem = self.problem
         words = ": ".join(str(problem[name]) for name in ("title", "detail") if problem.get(name))
         text = f"{words} ({self.status})" if words else f"the API answered {self.status}, and not as offpoll does: check its address"
+        if self.status == 400 and not words and _ONLY_HTTPS.search(self.body[:4096]):
+            text = "the server takes only https on this port: use https:// instead of http:// (400)"
         if 300 <= self.status < 400 and (location := self.headers.get("location", "")):
             text += f". It redirects to {location.partition('?')[0]!r}, which is not followed"
         return ApiError(text, status=self.status, problem=problem)
@@ -105,6 +114,22 @@ class NoAnswer:
     reason: str
     sent: bool = True
     hopeless: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trouble:
+    """A request that got no usable response, in words that name no path.
+
+    Attributes:
+        text: who gave none, and why.
+        sent: as in `NoAnswer`.
+    """
+
+    text: str
+    sent: bool
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,3 +212,12 @@ def read_operation(response: Response, *, document: Document) -> Document | None
 def is_outage(status: int) -> bool:
     """Tell whether this status code says nothing about the request: the server is overloaded or broken, for now."""
     return status >= 500 or status in (408, 429)
+
+
+def trouble_in(fetch: Fetch, reply: Response | NoAnswer) -> Trouble | None:
+    """Say what went wrong with a request that may be repeated; None if nothing did."""
+    if isinstance(reply, Response) and not is_outage(reply.status):
+        return None
+    whom = "/".join(fetch.url.split("/")[:3]) if fetch.to == "api" else "the store"  # no path: a link may be a secret
+    why = reply.reason if isinstance(reply, NoAnswer) else f"answered {reply.status}"
+    return Trouble(text=f"{whom}: {why}", sent=isinstance(reply, Response) or reply.sent)

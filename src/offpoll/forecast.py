@@ -94,9 +94,10 @@ class Forecast:
     def __post_init__(self) -> None:
         self._kinds = set(self.kinds)
         self._capacity = Capacity(configured=self.concurrency)
-        self._depth = Cached(Depth(), self._read_depth, max_age=MAX_AGE)
+        self._depth = Cached(Depth(), self._read_depth, max_age=MAX_AGE, clock=self.clock)
         self._guess = exponential(self.expected_service_time)
-        self._measured = Cached(_Measured(by_kind={}, mixed=self._guess, total=0.0, spans=()), self._read_measured, max_age=MAX_AGE)
+        nothing = _Measured(by_kind={}, mixed=self._guess, total=0.0, spans=())
+        self._measured = Cached(nothing, self._read_measured, max_age=MAX_AGE, clock=self.clock)
 
     @classmethod
     def of(
@@ -115,8 +116,8 @@ class Forecast:
     def accepted(self, kind: str, *, now: datetime, lateness_weight: Weight, loop: asyncio.AbstractEventLoop) -> tuple[Estimate, PollHint]:
         """Forecast an operation enqueued now, to the millisecond. `loop` is the running one."""
         self._kinds.add(kind)
-        depth, measured = self._depth.get(loop), self._measured.get(loop)
-        age_steps = int(min(OLDEST, self._depth.age(loop.time())) / (2 * MAX_AGE))
+        depth, measured = self._depth.get(loop, now), self._measured.get(loop, now)
+        age_steps = int(min(OLDEST, self._depth.age(loop.time(), now)) / (2 * MAX_AGE))
         known = self._accepted.get(kind)
         if (
             known is None
@@ -152,7 +153,7 @@ class Forecast:
         """
         self._kinds.add(kind)
         now, due = to_milliseconds(now), to_milliseconds(due)
-        times = self._histogram(kind, self._measured.get(asyncio.get_running_loop()))
+        times = self._histogram(kind, self._measured.get(asyncio.get_running_loop(), now))
         rest = _bounded(of_running(times, elapsed=elapsed, fraction=fraction, since=since))
         passed = (due - now).total_seconds()
         after = plan(

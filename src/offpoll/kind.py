@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from offpoll.arguments import is_number, shown
 from offpoll.errors import ConfigurationError, InvalidInput, InvalidJSON
 from offpoll.json_types import Adapter, Plain, faults, refuse_constant, refuse_json_text
 from offpoll.lateness import Weight, read_weight
@@ -238,15 +240,15 @@ def _check_name(name: str) -> None:
 
 
 def _check_limits(name: str, *, timeout: Any = 1.0, attempts: Any = 1, show_result: Any = False, **_: Any) -> None:
-    if not isinstance(timeout, int | float) or not isinstance(attempts, int) or not isinstance(show_result, bool):
-        given = f"{timeout!r}, {attempts!r}, {show_result!r}"
+    if not is_number(timeout, least=-math.inf, infinite=True) or not isinstance(attempts, int) or not isinstance(show_result, bool):
+        given = f"{shown(timeout)}, {shown(attempts)}, {shown(show_result)}"
         raise ConfigurationError(f"{name!r} needs a timeout in seconds, a whole number of attempts, show_result True or False: {given}")
     if not 0 < timeout <= MAX_TIMEOUT:
         raise ConfigurationError(
             f"the timeout of {name!r} is {timeout:g} s; SQS hides a message for at most 12 h, so: more than 0, up to {MAX_TIMEOUT:g} s"
         )
     if not 1 <= attempts <= MAX_ATTEMPTS:
-        raise ConfigurationError(f"{name!r} needs 1 to {MAX_ATTEMPTS} attempts, not {attempts}")
+        raise ConfigurationError(f"{name!r} needs 1 to {MAX_ATTEMPTS} attempts, not {shown(attempts)}")
 
 
 def _with_weight(name: str, limits: dict[str, Any]) -> dict[str, Any]:

@@ -64,19 +64,19 @@ _KIND = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _OWNER = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]{1,256}")
 
 
-def is_operation_id(text: str) -> bool:
+def is_operation_id(text: object) -> bool:
     """Tell whether this can be an operation id: 32 lowercase hex digits."""
-    return _OPERATION_ID.fullmatch(text) is not None
+    return isinstance(text, str) and _OPERATION_ID.fullmatch(text) is not None
 
 
-def is_kind(text: str) -> bool:
+def is_kind(text: object) -> bool:
     """Tell whether this can name a kind: a lowercase letter, then lowercase letters, digits, `_` or `-`, at most 64 in all."""
-    return _KIND.fullmatch(text) is not None
+    return isinstance(text, str) and _KIND.fullmatch(text) is not None
 
 
-def is_owner(text: str) -> bool:
+def is_owner(text: object) -> bool:
     """Tell whether this can be an owner: 1 to 256 printable characters."""
-    return _OWNER.fullmatch(text) is not None
+    return isinstance(text, str) and _OWNER.fullmatch(text) is not None
 
 
 @quick
@@ -174,9 +174,15 @@ class Progress:
     message: str | None = None
 
     def fitted(self) -> Progress:
-        """Return the progress as a document shows it: the fraction with four digits, and as much of the message as fits."""
-        fraction = None if self.fraction is None else round(min(1.0, max(0.0, self.fraction)), 4)
-        return Progress(fraction=fraction, message=None if self.message is None else cut(self.message, MAX_MESSAGE))
+        """Return the progress as a document shows it: the fraction with four digits, and as much of the message as fits.
+
+        Like `Operation.progress`, it leaves out what cannot be shown.
+        """
+        known, wrong = (None, "") if self.fraction is None else read_fraction(self.fraction)
+        text, unreadable = (None, "") if self.message is None else read_message(self.message)
+        if wrong or unreadable:
+            log.warning("progress is left out: %s", wrong or unreadable)
+        return Progress(fraction=None if known is None else round(known, 4), message=None if text is None else cut(text, MAX_MESSAGE))
 
 
 def _ignore(progress: Progress) -> None:

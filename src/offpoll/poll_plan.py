@@ -40,6 +40,11 @@ DEFAULT_INTERVAL = 2.0
 #: Share of an interval by which polls are spread, so that clients that started together drift apart.
 JITTER = 0.1
 
+#: Clocks that differ by less count as the same: dates are cut to the second, and any clock is off by a fraction of one.
+AGREEING = timedelta(seconds=2)
+
+_NOTHING, _SECOND = timedelta(0), timedelta(seconds=1)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PollPlan:
@@ -76,7 +81,14 @@ def plan(*, earliest: float, mean: float, lateness_weight: Weight, age: float = 
     return PollPlan(first=earliest + interval, interval=interval)
 
 
-def pause(hint: PollHint | None, *, date: datetime | None, updated_at: datetime, random: Callable[[], float]) -> float:
+def pause(
+    hint: PollHint | None,
+    *,
+    date: datetime | None,
+    updated_at: datetime,
+    written_at: datetime | None = None,
+    random: Callable[[], float],
+) -> float:
     """Return the seconds from an answer to the next poll, with jitter, between `MIN_INTERVAL` and `MAX_PAUSE`.
 
     The pause lasts until `not_before` if that is ahead, else one interval. The worker writes shortly before `not_before`, so there jitter
@@ -85,16 +97,23 @@ def pause(hint: PollHint | None, *, date: datetime | None, updated_at: datetime,
     `Date` is cut to a whole second. A `not_before` within that second counts as reached: otherwise the answer to a poll made right then
     would seem to come from before it, and one more poll would follow in the same second.
 
+    Whoever wrote the hint may have a clock that is ahead. A document that is newer than the answer, or than its own writing, shows by how
+    much at least, and the hint counts from there.
+
     Args:
         hint: the newest that a document gave, or None.
         date: the answer's `Date`, whole seconds of the server's time; None if it had none.
         updated_at: of the newest document: more exact than `date` if both fall into the same second.
+        written_at: when the store wrote the document, whole seconds of its time (`Last-Modified`); None if that is unknown.
         random: returns numbers from 0 to 1.
     """
     interval = _bounded(DEFAULT_INTERVAL if hint is None else hint.interval)
     if hint is not None and date is not None:
-        exact = timedelta(0) < updated_at - date < timedelta(seconds=1)
-        due = (hint.not_before - (updated_at if exact else date)).total_seconds()
+        ahead = updated_at - (date if written_at is None else min(date, written_at))
+        if ahead < AGREEING:
+            ahead = _NOTHING
+        exact = _NOTHING < updated_at - ahead - date < _SECOND
+        due = (hint.not_before - ahead - (updated_at if exact else date)).total_seconds()
         if due > 0 if exact else due >= 1:
             return _bounded(due + JITTER * random() * min(due, interval))
     return _bounded(interval * (1 + JITTER * (2 * random() - 1)))

@@ -20,7 +20,8 @@ def names_a_proxy(environ: Mapping[str, str]) -> bool:
 def proxy_for(url: str, environ: Mapping[str, str]) -> str | None:
     """Return the proxy's URL for a request to `url`; None if the request goes directly.
 
-    `NO_PROXY` lists hosts and domains, each with or without a port, and networks (`10.0.0.0/8`); `*` stands for all.
+    `NO_PROXY` lists hosts and domains, each with or without a port, and networks (`10.0.0.0/8`); `*` stands for all. Commas or white space
+    separate them.
     """
     parts = urlsplit(url)
     named = _named(environ)
@@ -42,7 +43,7 @@ def _is_exempt(name: str, port: int, listed: str) -> bool:
     if listed.strip() == "*":
         return True
     names = [f"{name}:{port}", name] if ":" not in name else [f"[{name}]:{port}", f"[{name}]", name]
-    entries = [entry.strip().lstrip(".").lower() for entry in listed.split(",")]
+    entries = [entry.lstrip(".").lower() for entry in listed.replace(",", " ").split()]
     if any(each == entry or each.endswith(f".{entry}") for entry in entries if entry for each in names):
         return True
     try:

@@ -295,6 +295,6 @@ _TRACESTATE = re.compile(r"[ -~]{1,512}")
 
 def carried(traceparent: str, tracestate: str) -> tuple[str, str]:
     """Return `traceparent` and `tracestate` as they travel with an operation; empty if the standard does not allow them."""
-    if not _TRACEPARENT.fullmatch(traceparent):
+    if not isinstance(traceparent, str) or not isinstance(tracestate, str) or not _TRACEPARENT.fullmatch(traceparent):
         return "", ""
     return traceparent, tracestate if _TRACESTATE.fullmatch(tracestate) else ""

@@ -64,9 +64,10 @@ class AsyncService:
         self.dependencies = dependencies
         self.kinds = app.kinds(settings)
         self.state: Any = None
+        self._closed = False
         self._make_ticket = Ticket
         self._clock = clock
-        self._readiness = Readiness()
+        self._readiness = Readiness(clock=clock)
         board, records, lived = dependencies.board, dependencies.records, record_lifetime(settings, self.kinds)
         forecast = Forecast.of(settings, queue=dependencies.queue, service_times=dependencies.service_times, kinds=self.kinds, clock=clock)
         self._submitter = Submitter(
@@ -85,11 +86,13 @@ class AsyncService:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[AsyncService]:
-        """Enter the app's lifespan; close the connections at the end."""
+        """Enter the app's lifespan; close the connections at the end. Calls after that are refused, unless this is entered again."""
+        self._closed = False
         try:
             async with self.app.running() as self.state:
                 yield self
         finally:
+            self._closed = True
             await self.dependencies.close()
 
     async def submit(
@@ -129,6 +132,8 @@ class AsyncService:
         else:
             known.parse(body := known.dump_input(input))
         self._check(owner, body)
+        if not isinstance(base_url, str):
+            raise ConfigurationError("base_url is the API's address, or empty")
         base_url, base_path = _address(self.settings.public_url or base_url)  # before anything is created: it may raise
         traceparent, tracestate = carried(traceparent, tracestate)
         document, key = await self._submitter.submit(
@@ -170,24 +175,32 @@ class AsyncService:
 
     async def resubmit(self, operation_id: str, *, owner: str = PUBLIC) -> Document:
         """Submit a failed operation's input again, as a new operation. See `Resubmitter.resubmit`."""
+        self._refuse_if_closed()
         return await self._resubmitter.resubmit(operation_id, owner=owner)
 
     async def ready(self) -> None:
         """Ask store, queue and records a cheap question, at most every few seconds. Raises the first thing that is wrong."""
+        self._refuse_if_closed()
         await self._readiness.ask(self.dependencies.check)
 
     def kind(self, name: str) -> Kind:
         """Return a kind by its name, or raise OperationNotFound."""
+        self._refuse_if_closed()
         try:
             return self.kinds[name]
-        except KeyError:
+        except (KeyError, TypeError):  # a list, say, is nobody's name
             raise OperationNotFound(f"There is no kind {name!r} here.") from None
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise ConfigurationError("this service was closed at the end of `running()`; enter that again, or make another service")
 
     def retry_after(self, document: Document) -> int:
         """Return whole seconds until the first poll is worth it; 0 if it is done."""
         if document.done or document.poll is None:
             return 0 if document.done else 1
-        wait = (document.poll.not_before - self._clock()).total_seconds()
+        now = max(self._clock(), document.updated_at)  # a document from the future: its writer's clock is ahead of ours
+        wait = (document.poll.not_before - now).total_seconds()
         return max(1, math.ceil(min(MAX_PAUSE, wait if wait > 0 else document.poll.interval)))
 
     def _check(self, owner: str, body: str) -> None:

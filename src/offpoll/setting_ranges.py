@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from offpoll.errors import ConfigurationError
 from offpoll.lateness import read_weight
@@ -80,6 +81,13 @@ _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
 }
 
 
+def _brief(value: float) -> str:
+    try:
+        return f"{value:g}"
+    except OverflowError:
+        return "(a number beyond all limits)"
+
+
 def check(values: Mapping[str, Any]) -> None:
     """Refuse values that are out of range, malformed, or contradict each other.
 
@@ -91,10 +99,14 @@ def check(values: Mapping[str, Any]) -> None:
     """
     for name, (low, high) in _RANGES.items():
         if not low <= values[name] <= high:
-            raise ConfigurationError(f"{PREFIX}{name.upper()}={values[name]:g} is out of range: {low:g} to {high:g}")
+            raise ConfigurationError(f"{PREFIX}{name.upper()}={_brief(values[name])} is out of range: {low:g} to {high:g}")
     for name, (form, words) in _FORMS.items():
         if not form.fullmatch(values[name]):
             raise ConfigurationError(f"{PREFIX}{name.upper()}={shown_url(values[name])!r}: {words}")
+    try:
+        _ = urlsplit(values["public_url"]).port
+    except ValueError as error:
+        raise ConfigurationError(f"{PREFIX}PUBLIC_URL={shown_url(values['public_url'])!r} is no URL: {error}") from None
     try:
         read_weight(values["lateness_weight"])
     except ValueError as error:
@@ -113,5 +125,9 @@ def check(values: Mapping[str, Any]) -> None:
     floor, cap = values["link_lifetime_floor"], values["link_lifetime_cap"]
     if floor > cap:
         raise ConfigurationError(f"{PREFIX}LINK_LIFETIME_FLOOR={floor:g} is over {PREFIX}LINK_LIFETIME_CAP={cap:g}")
-    if values["secret"] and len(values["secret"].encode()) < MIN_SECRET_BYTES:
+    try:
+        size = len(values["secret"].encode())
+    except UnicodeEncodeError:
+        raise ConfigurationError(f"{PREFIX}SECRET has characters that UTF-8 has not") from None
+    if values["secret"] and size < MIN_SECRET_BYTES:
         raise ConfigurationError(f"{PREFIX}SECRET is too short: at least {MIN_SECRET_BYTES} bytes, for example from `openssl rand -hex 32`")

@@ -54,7 +54,10 @@ def _hints(name: str, handler: Callable[..., Any]) -> dict[str, Any]:
 
 def _parameters(name: str, handler: Callable[..., Any], hints: dict[str, Any]) -> tuple[str | None, str | None]:
     """Return the names of the handler's input and of its Operation, None for one that it does not have."""
-    parameters = list(inspect.signature(handler).parameters.values())
+    try:
+        parameters = list(inspect.signature(handler).parameters.values())
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"the handler of {name!r} has no signature that can be read; make it a function: {error}") from error
     operations = [each.name for each in parameters if hints.get(each.name) is Operation]
     inputs = [each.name for each in parameters if each.name not in operations and each.default is each.empty]
     unnamed = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.VAR_POSITIONAL, each.VAR_KEYWORD)]

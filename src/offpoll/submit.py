@@ -134,7 +134,7 @@ def operation_id_of(secret: KeyedHash, owner: str, kind: str, key: str) -> str:
     Raises:
         InvalidIdempotencyKey: the key is empty, too long, or not printable ASCII.
     """
-    if not 0 < len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
+    if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
         raise InvalidIdempotencyKey(f"An Idempotency-Key is 1 to {MAX_KEY} printable ASCII characters.")
     return _mac(secret, owner, kind, key)[:32]
 

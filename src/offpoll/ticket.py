@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from offpoll.document import SPEC as DOCUMENT_SPEC
 from offpoll.document import Document
 from offpoll.errors import ApiError, MalformedDocument
 from offpoll.exchange import Response
@@ -112,16 +113,31 @@ class Ticket:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Ticket:
-        """Read a saved ticket. Its age is unknown, so a wait polls at once.
+        """Read a saved ticket, or the body of a 202 answer. Its age is unknown, so a wait polls within one interval of its plan.
 
         Raises:
             ValueError: this is not a saved ticket, or one of another version.
         """
         try:
             fields = json.loads(text)
-        except (ValueError, RecursionError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"a saved ticket is JSON, this is not: {error}") from None  # the cause carries the text, and so the link
+        return cls.from_dict(fields)
+
+    @classmethod
+    def from_dict(cls, fields: Any) -> Ticket:
+        """Read the JSON object of a saved ticket, or of a 202 answer.
+
+        Raises:
+            ValueError: as `from_json`.
+        """
         spec = fields.get("spec") if isinstance(fields, dict) else None
+        if spec == DOCUMENT_SPEC and "status_link" in fields:  # as curl stored it
+            try:
+                document, link = _read(fields)
+            except (MalformedDocument, ValueError, ArithmeticError) as error:
+                raise ValueError(f"the 202 answer is not whole: {error}") from None
+            return cls(document=document, link=link, location=document.links.get("self", ""), retry_after=0)
         if spec != SPEC:
             if isinstance(spec, str) and spec.startswith(SPEC.partition("/")[0] + "/"):
                 raise ValueError(f"this ticket was saved as {spec}, by another version of offpoll; this one reads {SPEC}")

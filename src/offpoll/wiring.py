@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Unpack
 
 from offpoll.app import Offpoll
+from offpoll.arguments import need
 from offpoll.aws.chain import find_credentials
 from offpoll.aws.configuration import Configuration
 from offpoll.aws.credentials import CredentialsProvider
@@ -48,7 +49,7 @@ NEEDED = ("bucket", "queue_url", "dead_letter_queue_url", "parking_queue_url", "
 def connect(app: Offpoll, *, environ: Mapping[str, str] | None = None, **settings: Unpack[SettingsArguments]) -> Service:
     """Connect an app to its stores, for code that does not await. Use it as a context manager, or `close` it.
 
-    It starts a thread and enters the app's lifespan: call it after a fork, not before.
+    It starts a thread and enters the app's lifespan. A forked child does so again, with its first call.
 
     Args:
         app: the app.
@@ -68,8 +69,9 @@ def async_connect(app: Offpoll, *, environ: Mapping[str, str] | None = None, **s
 
     Arguments and errors are those of `connect`.
     """
-    environ = os.environ if environ is None else environ
+    environ = _variables(environ)
     known = Settings.load(environ=environ, **settings)
+    need(app, Offpoll, what="connect takes an Offpoll, such as `app` of `from orders import app`")
     known.need("secret", *NEEDED)
     return AsyncService(app, settings=known, dependencies=dependencies(known, environ=environ))
 
@@ -77,7 +79,7 @@ def async_connect(app: Offpoll, *, environ: Mapping[str, str] | None = None, **s
 def status_board(*, environ: Mapping[str, str] | None = None, **settings: Unpack[SettingsArguments]) -> StatusBoard:
     """Make a status board alone, for your own API and workers, in code that does not await. It needs a bucket and nothing else.
 
-    It starts a thread: call it after a fork, not before. Arguments are those of `connect`.
+    It starts a thread with its first call, in each process. Arguments are those of `connect`.
 
     Raises:
         ConfigurationError: no bucket or no region is set, or a setting is unknown or out of range.
@@ -92,9 +94,19 @@ def async_status_board(*, environ: Mapping[str, str] | None = None, **settings: 
     return _lone_board(environ, settings)[0]
 
 
+def _variables(environ: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Return the variables to read; the process's for None."""
+    if environ is None:
+        return os.environ
+    need(environ, Mapping, what="environ is a mapping of variables")
+    for each in (*environ, *environ.values()):
+        need(each, str, what="environ's names and values are text")
+    return environ
+
+
 def _lone_board(environ: Mapping[str, str] | None, settings: SettingsArguments) -> tuple[AsyncStatusBoard, Callable[[], Awaitable[None]]]:
     """Return a board, and a function that closes its connections."""
-    environ = os.environ if environ is None else environ
+    environ = _variables(environ)
     known, connection = Settings.load(environ=environ, **settings), _Connection(environ)
     return _board(connection, known)[0], connection.wire.close
 

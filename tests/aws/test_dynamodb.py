@@ -16,6 +16,7 @@ from offpoll.aws.credentials import Credentials, StaticCredentials
 from offpoll.aws.dynamodb import DynamoRecords
 from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.items import epoch, from_item, ttl
+from offpoll.aws.store_clock import DRIFT
 from offpoll.aws.wire import Wire
 from offpoll.errors import DependencyRefused, DependencyUnavailable, OffpollError
 from offpoll.operation import Outcome, Record, Status, Submission
@@ -40,9 +41,12 @@ ITEM = {
 }
 
 
+CREDENTIALS = Credentials(access_key="AKIA", secret_key="s")
+
+
 async def table(replies: Sequence[Reply], use: Callable[[DynamoRecords], Coroutine[Any, Any, Any]]) -> tuple[Any, list[Asked]]:
     async with Scripted(replies) as server:
-        wire = Wire(StaticCredentials(Credentials(access_key="AKIA", secret_key="s")), random=lambda: 0.0)
+        wire = Wire(StaticCredentials(CREDENTIALS), random=lambda: 0.0)
         records = DynamoRecords(wire, endpoint=AwsEndpoint.parse(server.origin), table="records", region="eu-west-1")
         try:
             return await use(records), server.asked
@@ -84,6 +88,36 @@ def test_leases_are_in_the_stores_time(run: Run) -> None:
     written = float(values[":lease_until"]["N"]) - DATE.timestamp()
     assert 60.0 < written < 75.0
     assert 0.0 <= float(values[":now"]["N"]) - DATE.timestamp() < 15.0
+
+
+@pytest.mark.parametrize("frozen", [0.0, 2.0, 1200.0, 86_400.0])
+@pytest.mark.parametrize("verb", ["claim", "renew", "release"])
+def test_leases_after_a_freeze(run: Run, verb: str, frozen: float) -> None:
+    """A lease that is written after a freeze which only the wall clock counts is as long as any, in the store's time."""
+    missed = [0.0]
+
+    async def calls() -> list[Asked]:
+        read, written = Reply(200, b"{}"), Reply(200, json.dumps({"Attributes": ITEM}).encode())
+        async with Scripted([read, written]) as server:
+            clock = lambda: DATE + timedelta(seconds=10.0 + missed[0])  # noqa: E731
+            wire = Wire(StaticCredentials(CREDENTIALS), random=lambda: 0.0, clock=clock, monotonic=lambda: 10.0)
+            records = DynamoRecords(wire, endpoint=AwsEndpoint.parse(server.origin), table="records", region="eu-west-1")
+            await records.get("1" * 32)
+            missed[0] = frozen
+            held = Claim(attempt=1, token="t")
+            if verb == "claim":
+                await records.claim(SUBMISSION, seen=1, token="t", lease=60.0, expires_at=DATE + timedelta(days=14))
+            elif verb == "renew":
+                await records.renew("0" * 32, held=held, lease=60.0)
+            else:
+                await records.release("0" * 32, held=held, backoff=60.0)
+            await wire.close()
+            return server.asked
+
+    values = json.loads(run(calls())[1].body)["ExpressionAttributeValues"]
+    left = float(values[":lease_until"]["N"]) - (DATE.timestamp() + frozen)
+    assert 60.0 <= left < 62.0 + DRIFT * frozen
+    assert float(values[":now"]["N"]) <= DATE.timestamp() + frozen
 
 
 def after(item: dict[str, Any], asked: Asked) -> dict[str, Any]:

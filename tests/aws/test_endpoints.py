@@ -16,6 +16,12 @@ from offpoll.errors import ConfigurationError
 from offpoll.wiring import async_status_board
 
 
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A developer's own profile is no part of the tests."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
 def test_region_variables() -> None:
     """An argument beats AWS_REGION, which beats AWS_DEFAULT_REGION. Without any, the error says what to set."""
     both = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "us-east-1"}

@@ -50,3 +50,28 @@ def test_a_clock_that_was_set() -> None:
     clock.learn(DATE, sent=19.0, received=19.0)
     clock.learn(DATE + timedelta(hours=1), sent=20.0, received=20.0)
     assert clock.earliest() >= DATE + timedelta(minutes=59)
+
+
+@pytest.mark.parametrize("frozen", [1.5, 60.0, 1200.0, 1e6])
+@pytest.mark.parametrize("when", ["before the request", "before the Date", "after the Date", "after the response"])
+def test_bounds_hold_over_a_freeze(when: str, frozen: float) -> None:
+    """A freeze that the monotonic clock misses leaves the store's time between the bounds, wherever in an exchange it falls."""
+    now, missed = [10.0], [0.0]
+    clock = StoreClock(lambda: now[0], clock=lambda: DATE + timedelta(seconds=now[0] + missed[0]))
+
+    def stage(name: str, seconds: float) -> float:
+        now[0] += seconds
+        if name == when:
+            missed[0] = frozen
+        return now[0] + missed[0]
+
+    stage("before the request", 1.0)
+    clock.look()
+    sent = now[0]
+    written = stage("before the Date", 0.2)
+    date = DATE + timedelta(seconds=written // 1)
+    stage("after the Date", 0.2)
+    clock.learn(date, sent=sent, received=now[0])
+    for later in (0.0, 5.0, 100.0):
+        true = DATE + timedelta(seconds=stage("after the response", later))
+        assert clock.earliest() <= true <= clock.latest()

@@ -80,6 +80,19 @@ def test_settings_match_the_resources() -> None:
     assert properties("Secret")["GenerateSecretString"]["PasswordLength"] >= 32
 
 
+def test_documents_name_the_buckets_own_encryption() -> None:
+    """A policy that refuses a PUT without encryption, or with another than the bucket's, lets the functions write."""
+    key = "arn:aws:kms:eu-west-1:123456789012:key/0f5c1a9e-1234-4321-9876-0123456789ab"
+    for name in ("ApiFunction", "WorkerFunction", "DeadLettersFunction"):
+        for parameters, named in (({}, ("AES256", "", False)), ({"KmsKeyArn": key}, ("aws:kms", key, True))):
+            settings = settings_of(name, **parameters)
+            assert (settings.server_side_encryption, settings.sse_kms_key_id, settings.sse_bucket_key) == named
+            assert settings.expected_bucket_owner == "123456789012"
+            (rule,) = properties("Documents", **parameters)["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+            assert rule["ServerSideEncryptionByDefault"].get("SSEAlgorithm") == named[0]
+            assert rule.get("BucketKeyEnabled", False) is named[2]
+
+
 def test_parameters_become_settings() -> None:
     """The lateness weight, link lifetime, concurrency and API name reach the settings."""
     changed = {"LatenessWeight": 0.5, "LinkLifetime": 600, "WorkerConcurrency": 25, **EVERYTHING}

@@ -33,6 +33,16 @@ def test_the_table_is_for_people(offpoll: Run) -> None:
     assert "environment" in line
 
 
+def test_a_pipe_gets_a_line_for_each_setting(offpoll: Run) -> None:
+    """Nothing wraps there, whatever the width: `grep` finds a setting with its value, its source and its meaning."""
+    bucket = "b" * 63
+    for columns in ("20", "80"):
+        shown = offpoll("config", OFFPOLL_BUCKET=bucket, COLUMNS=columns).out.splitlines()
+        assert len(shown) == 1 + len(fields(Settings))
+        (line,) = (line for line in shown if line.startswith("OFFPOLL_BUCKET "))
+        assert line.split(maxsplit=3)[:3] == ["OFFPOLL_BUCKET", bucket, "environment"]
+
+
 def test_the_secret_is_masked(offpoll: Run) -> None:
     """The output shows that the secret is set, and never its value."""
     secret = "sssshhhhsssshhhhsssshhhhsssshhhh"

@@ -89,3 +89,13 @@ def test_a_missing_extra_is_named(folder: Path, missing: str, arguments: tuple[s
     assert ended.returncode == 2
     assert f'pip install "{extras}"' in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_the_end_of_the_process() -> None:
+    """The interpreter is taken down as always: no library's threads forbid that. All output is flushed, and the exit code kept."""
+    program = "import atexit\natexit.register(print, 'taken down')\nfrom offpoll.cli.main import run\nrun()\n"
+    for argument, code in (("--version", 0), ("--nonsense", 2)):
+        ended = subprocess.run([sys.executable, "-c", program, argument], capture_output=True, text=True, check=False)
+        assert ended.returncode == code
+        assert "taken down" in ended.stdout
+        assert len(ended.stdout + ended.stderr) > 5

@@ -52,6 +52,19 @@ class TestForms:
         assert (ended.code, json.loads(ended.out)) == (0, ORDER)
         assert api.asked() == [f"GET /store/{ID}", f"GET /order/{ID}"]
 
+    def test_a_file_by_curl(self, offpoll: Run, api: StubApi, folder: Path) -> None:
+        """The API's 202 answer, as curl stored it: its body, or with `-i` the headers too; and a file with the address alone."""
+        body = json.dumps({**api.document("queued").to_dict(), "status_link": api.link()})
+        for text in (body, f"HTTP/1.1 202 Accepted\nLocation: /order/{ID}\n\n{body}", own(api) + "\n", json.dumps(own(api))):
+            (folder / "ticket.json").write_text(text)
+            ended = offpoll("wait", "ticket.json")
+            assert (ended.code, json.loads(ended.out)) == (0, ORDER)
+
+    def test_a_path(self, offpoll: Run, api: StubApi) -> None:
+        """The `Location` of the 202 answer is a path: the command line has to name the API."""
+        assert json.loads(offpoll("wait", f"/order/{ID}", "--api", api.base).out) == ORDER
+        assert offpoll("wait", f"/order/{ID}").code == 2
+
     def test_standard_input(self, offpoll: Run, api: StubApi, monkeypatch: pytest.MonkeyPatch) -> None:
         """A ticket on stdin."""
         monkeypatch.setattr(sys, "stdin", io.StringIO(saved(api)))
@@ -145,9 +158,9 @@ class TestEnds:
     @pytest.mark.parametrize(
         ("text", "words"),
         [
-            ("", "is JSON"),
-            ("<html>", "is JSON"),
-            ("{}", "not a saved ticket"),
+            ("", "is empty"),
+            ("<html>", "neither JSON nor an address"),
+            ("{}", "neither `status_link`"),
             ('{"spec":"offpoll-ticket/2"}', "another version"),
             ('{"spec":"offpoll-ticket/1"}', "not whole"),
         ],

@@ -10,7 +10,7 @@ from tests.support.client_world import BROKEN, ID, unavailable
 
 from offpoll import Client, Offpoll
 from offpoll.errors import ApiError, ApiUnavailable, ConfigurationError, InvalidInput
-from offpoll.exchange import Response
+from offpoll.exchange import NoAnswer, Response
 from offpoll.object_json import to_json
 from offpoll.testing import system
 
@@ -43,19 +43,19 @@ class TestSubmit:
         assert keys[2] == "mine"
         assert len(set(keys)) == 3
 
-    def test_full_jitter(self, make, world):
-        """Each retry waits a random part of a limit, which starts at 0.2 s and doubles up to 10 s."""
+    def test_equal_jitter(self, make, world):
+        """Each retry waits at least half of a limit, which starts at 0.4 s and doubles up to 10 s, and a random part of the other half."""
         times = []
         world.on("POST /order", *[lambda: BROKEN] * 9, world.accepted())
         client = make(on_request=lambda *_: times.append(world.now))
         client.submit("order", {})
-        assert world.now == pytest.approx(0.5 * (0.2 + 0.4 + 0.8 + 1.6 + 3.2 + 6.4 + 10 + 10 + 10))
+        assert world.now == pytest.approx(0.75 * (0.4 + 0.8 + 1.6 + 3.2 + 6.4 + 10 + 10 + 10 + 10))
 
     def test_retry_after(self, make, world):
-        """The client waits as long as Retry-After says, and a little longer."""
+        """The client waits as long as Retry-After says, and up to a quarter longer: others were told the same."""
         world.on("POST /order", unavailable(**{"retry-after": "7"}), world.accepted())
         make().submit("order", {})
-        assert world.now == pytest.approx(7.1)
+        assert world.now == pytest.approx(7 * 1.125 + 0.3)
 
     @pytest.mark.parametrize("trouble", [BROKEN, unavailable(503), unavailable(**{"retry-after": "3600"})])
     def test_gives_up(self, make, world, trouble):
@@ -87,6 +87,50 @@ class TestSubmit:
         with pytest.raises(ApiError, match=r"not as offpoll|not offpoll's"):
             make().submit("order", {})
         assert len(world.seen) == 1
+
+    @pytest.mark.parametrize(
+        "page",
+        [
+            b"<center>The plain HTTP request was sent to HTTPS port</center>",
+            b"Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
+            b"Client sent an HTTP request to an HTTPS server.\n",
+        ],
+        ids=["nginx", "Apache", "Go"],
+    )
+    def test_http_to_a_port_for_https(self, make, world, page):
+        """A server that wants https says so in its own words; the error says what to write."""
+        world.on("POST /order", Response(status=400, headers={}, body=page))
+        with pytest.raises(ApiError, match="use https:// instead"):
+            make().submit("order", {})
+
+    def test_nothing_was_sent(self, make, world):
+        """If no request can have reached the API, the error says that, and does not suggest to repeat anything."""
+        refused = NoAnswer(reason="connection refused", sent=False)
+        world.on("POST /order", refused)
+        with pytest.raises(ApiUnavailable, match=r"connection refused\. Nothing was sent") as caught:
+            make(retry_timeout=5.0).submit("order", {}, idempotency_key="mine")
+        assert (caught.value.sent, "mine" in str(caught.value), len(world.seen) > 3) == (False, False, True)
+        world.on("POST /order", refused, BROKEN, refused)
+        with pytest.raises(ApiUnavailable, match="idempotency_key='mine'") as caught:
+            make(retry_timeout=5.0).submit("order", {}, idempotency_key="mine")
+        assert caught.value.sent
+
+    def test_hopeless(self, make, world):
+        """What cannot get better is not tried again."""
+        world.on("POST /order", NoAnswer(reason="the server's certificate is not trusted", sent=False, hopeless=True))
+        with pytest.raises(ApiUnavailable, match="not trusted"):
+            make().submit("order", {})
+        assert (len(world.seen), world.now) == (1, 0.0)
+
+    def test_troubles_are_told(self, make, world):
+        """`on_trouble` hears of each request without a usable response, in words that name no path."""
+        told = []
+        world.on("POST /order", NoAnswer(reason="connection refused", sent=False), unavailable(503), world.accepted())
+        make(on_trouble=told.append).submit("order", {})
+        assert [(str(each), each.sent) for each in told] == [
+            ("https://api.test: connection refused", False),
+            ("https://api.test: answered 503", True),
+        ]
 
     def test_models(self, make, world):
         """An input with `model_dump` is sent as `model_dump` returns it."""
@@ -142,10 +186,12 @@ def test_an_empty_key_is_not_replaced() -> None:
 
 def test_a_header_that_cannot_be_sent_is_not_repeated() -> None:
     """A token that still has its line end is an error at once, which names the header but not the token."""
-    with Client("http://127.0.0.1:9", auth={"Authorization": "Bearer S3CRET\n"}) as client, pytest.raises(ConfigurationError) as raised:
-        client.submit("order", 1)
-    assert "Authorization" in str(raised.value)
-    assert "S3CRET" not in "".join(traceback.format_exception(raised.value))
+    auth = {"Authorization": "Bearer S3CRET\n"}
+    for given in (auth, lambda: auth):
+        with pytest.raises(ConfigurationError) as raised, Client("http://127.0.0.1:9", auth=given) as client:
+            client.submit("order", 1)
+        assert "Authorization" in str(raised.value)
+        assert "S3CRET" not in "".join(traceback.format_exception(raised.value))
 
 
 def _echo() -> Offpoll:

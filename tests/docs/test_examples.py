@@ -11,6 +11,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from copy import copy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeAlias
@@ -66,8 +67,8 @@ def test_every_python_block_says_how_it_is_run() -> None:
 @how("run")
 def test_client_examples_run(block: Block, orders: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """The orders of docs/service.md answer them, in memory."""
-    monkeypatch.setattr(offpoll, "Client", lambda url: orders.client, raising=False)
-    monkeypatch.setattr(offpoll, "AsyncClient", lambda url: orders.async_client, raising=False)
+    monkeypatch.setattr(offpoll, "Client", lambda url: copy(orders.client), raising=False)  # each example closes its own
+    monkeypatch.setattr(offpoll, "AsyncClient", lambda url: copy(orders.async_client), raising=False)
     names: dict[str, Any] = {}
     block.run(names, loop=orders.run)
     assert names["order"]["quantity"] == 2

@@ -1,7 +1,7 @@
 """A worker that a test can freeze and resume, as SIGSTOP and SIGCONT do, on virtual time.
 
-While it is frozen, it sends no call, receives no answer, and its clocks stand still. When it resumes, its clocks jump. Whatever its handler
-awaits goes on meanwhile, and appears to have just ended.
+While it is frozen, it sends no call, receives no answer, and its clocks stand still. When it resumes, its clocks jump; the monotonic one
+does not if it is `uncounted`, as in a suspended machine. Whatever its handler awaits goes on meanwhile, and appears to have just ended.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ __all__ = ["FreezableProcess", "freezable_worker"]
 class FreezableProcess:
     """A process that can be frozen: its clocks, and its access to everything outside."""
 
-    def __init__(self, loop: VirtualLoop) -> None:
-        self._loop, self._frozen_at = loop, 0.0
+    def __init__(self, loop: VirtualLoop, *, uncounted: bool = False) -> None:
+        self._loop, self._frozen_at, self._uncounted, self._missed = loop, 0.0, uncounted, 0.0
         self._runs = asyncio.Event()
         self._runs.set()
 
@@ -40,13 +40,18 @@ class FreezableProcess:
 
     def resume(self) -> None:
         """Do as SIGCONT does."""
+        if self._uncounted and not self._runs.is_set():
+            self._missed += self._loop.time() - self._frozen_at
         self._runs.set()
 
     def monotonic(self) -> float:
-        return self._loop.time() if self._runs.is_set() else self._frozen_at
+        return self._time() - self._missed
 
     def clock(self) -> datetime:
-        return START + timedelta(seconds=self.monotonic())
+        return START + timedelta(seconds=self._time())
+
+    def _time(self) -> float:
+        return self._loop.time() if self._runs.is_set() else self._frozen_at
 
     def reaching(self, target: Any) -> Any:
         """Return a stand-in for something outside, which only a running process can reach."""
@@ -70,9 +75,9 @@ class FreezableProcess:
 
 
 @contextmanager
-def freezable_worker(one: Lab) -> Iterator[FreezableProcess]:
+def freezable_worker(one: Lab, *, uncounted: bool = False) -> Iterator[FreezableProcess]:
     """Start a worker in a freezable process. It resumes at the end, even if the test failed, so that the lab can end it."""
-    system, process = one.system, FreezableProcess(one.system.loop)
+    system, process = one.system, FreezableProcess(one.system.loop, uncounted=uncounted)
     system._workers.append((worker := _worker(one, process), system.loop.create_task(worker.run())))
     try:
         yield process

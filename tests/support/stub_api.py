@@ -223,8 +223,8 @@ def stub_api(tls: ssl.SSLContext | None = None) -> Iterator[StubApi]:
 
 
 @contextmanager
-def proxy() -> Iterator[tuple[str, list[str]]]:
+def proxy(tls: ssl.SSLContext | None = None) -> Iterator[tuple[str, list[str]]]:
     """Run a proxy. Yield its address, without user and password, and the list of its requests."""
     lines: list[str] = []
-    with _running(type("Own", (_Proxy,), {"lines": lines})) as port:
+    with _running(type("Own", (_Proxy,), {"lines": lines}), tls) as port:
         yield f"127.0.0.1:{port}", lines

@@ -226,7 +226,12 @@ def client_use() -> None:
             assert_type(waited.ticket, Ticket)
             assert_type(waited.result(), Confirmation)
             assert_type(waited.exception(), ClientError | None)
+        assert_type(client.wait(f"{URL}/order/0", result_type=Confirmation), Confirmation)
+        assert_type(client.wait(ticket.body), Any)
+        assert_type(client.cancel(ticket.to_json().encode()), Document)
     Client(URL, proxy="http://proxy.example.com:3128", ca="ca.pem").close()
+    Client(URL, auth="token", headers={"x-tenant": "7"}, on_trouble=print).close()
+    Client(URL, auth=lambda: ("user", "password")).close()
 
 
 async def async_client_use() -> None:

@@ -64,7 +64,7 @@ async def colours_are_not_mixed() -> None:
 def results_are_typed(client: Client, ticket: Ticket) -> None:
     number: int = client.wait(ticket, result_type=str)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     client.submit("order", number, idempotency_key=number)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    client.wait(ticket.to_json())  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    client.wait(7)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     client.wait(ticket, 300)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     client.wait_all(ticket)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     client.submit("order", {}, key="k")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -50,10 +50,11 @@ def attempt_of(one: Lab, operation_id: str) -> int:
     [(8, "ended", ["decide"]), (1000, "cancelled", ["renew", "replace"])],
     ids=["it has a result", "its handler still runs"],
 )
-def test_a_frozen_worker_wakes_up(seconds: float, end: str, tried: list[str]) -> None:
+@pytest.mark.parametrize("uncounted", [False, True], ids=["its clock counts the freeze", "only its wall clock does"])
+def test_a_frozen_worker_wakes_up(seconds: float, end: str, tried: list[str], *, uncounted: bool) -> None:
     """A worker that was taken over has its result refused, overwrites nothing, deletes nothing, and stops its handler."""
     handler = Attempts(seconds, 60)
-    with lab(single(handler.function()), workers=0) as one, freezable_worker(one) as worker:
+    with lab(single(handler.function()), workers=0) as one, freezable_worker(one, uncounted=uncounted) as worker:
         operation_id = one.submit()
         one.system.advance(5)
         worker.freeze()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.support.lab import lab, single
 
-from offpoll.document import PollHint, queued
+from offpoll.document import Document, PollHint, queued
 from offpoll.operation import Operation, Progress, Submission
 from offpoll.work.publish import LEAD, next_due
 
@@ -244,6 +244,11 @@ def test_progress_does_not_create_a_missing_document() -> None:
         assert one.document(operation_id).status == "succeeded"
 
 
+def written(*, at: datetime, poll: PollHint) -> Document:
+    submission = Submission(operation_id="a" * 32, kind="order", owner="public", status_key="k", digest="d", base_url="", created_at=at)
+    return queued(submission, estimate=None, poll=poll, expires_at=NOW)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("late", "interval", "due"),
     [(-5, 2, 5), (0, 2, 0), (1, 2, 1), (2, 2, 0), (2.5, 2, 1.5), (7, 0, 0), (7, float("nan"), 0), (7, 1e-300, 0), (7, float("inf"), 0),
@@ -251,7 +256,6 @@ def test_progress_does_not_create_a_missing_document() -> None:
 )  # fmt: skip
 def test_next_due(late: float, interval: float, due: float) -> None:
     """The next look is at `not_before`, then every interval; nonsense in a stored document means now, and raises nothing."""
-    submission = Submission(operation_id="a" * 32, kind="order", owner="public", status_key="k", digest="d", base_url="", created_at=NOW)
-    document = queued(submission, estimate=None, poll=PollHint(not_before=NOW, interval=interval), expires_at=NOW)  # type: ignore[arg-type]
+    document = written(at=NOW - timedelta(seconds=60), poll=PollHint(not_before=NOW, interval=interval))
     now = NOW + timedelta(seconds=late)
     assert next_due(document, now) == now + timedelta(seconds=due)

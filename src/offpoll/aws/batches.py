@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from offpoll.loops import HomeLoop
+
 __all__ = ["Batcher"]
 
 Item = TypeVar("Item")
@@ -22,7 +24,7 @@ Result = TypeVar("Result")
 
 
 class Batcher(Generic[Item, Result]):
-    """Batches the calls of one verb, in one event loop.
+    """Batches the calls of one verb, in one event loop at a time.
 
     Args:
         one: makes a lone call.
@@ -46,6 +48,7 @@ class Batcher(Generic[Item, Result]):
         self._limit = limit
         self._limit_bytes = limit_bytes
         self._size = size
+        self._home = HomeLoop()
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._under_way = 0
         self._loop: asyncio.AbstractEventLoop | None = None  # while calls are under way, the one they run on
@@ -53,18 +56,25 @@ class Batcher(Generic[Item, Result]):
 
     async def call(self, item: Item) -> Result:
         """Make one call, alone or in a batch. Raises the call's own error, or the whole batch's."""
+        if self._home.loop is not (loop := asyncio.get_running_loop()):
+            self._move(loop)
         if self._loop is not None:
             future: asyncio.Future[Result] = self._loop.create_future()
             self._waiting.append((item, future))
             if len(self._waiting) >= self._limit:
                 self._start(self._loop)
             return await future
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._under_way += 1
         try:
             return await self._one(item)
         finally:
             self._end()
+
+    def _move(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Belong to another event loop. What the last one had under way never ends here."""
+        self._home.move(loop, left=(self._waiting, self._tasks))
+        self._waiting, self._under_way, self._loop, self._tasks = deque(), 0, None, set()
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._under_way += 1

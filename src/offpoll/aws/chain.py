@@ -62,9 +62,8 @@ def _from_environment(environ: Mapping[str, str]) -> Credentials | None:
         expires_at = from_wire(written) if written else None
     except ValueError as error:
         raise ConfigurationError(f"AWS_CREDENTIAL_EXPIRATION={written} is not an instant") from error
-    return Credentials(
-        access_key=access_key, secret_key=secret_key, session_token=environ.get("AWS_SESSION_TOKEN") or None, expires_at=expires_at
-    )
+    token = environ.get("AWS_SECURITY_TOKEN") or environ.get("AWS_SESSION_TOKEN")  # the first is the old name, which botocore prefers
+    return Credentials(access_key=access_key, secret_key=secret_key, session_token=token or None, expires_at=expires_at)
 
 
 async def _from_web_identity(environ: Mapping[str, str], endpoints: Endpoints) -> Credentials | None:

@@ -7,13 +7,14 @@ rare calls through a proxy.
     idle ──► request written ──► head ──► body ──► idle, or closed if the peer asks for that
      │            │ the peer closed a kept connection before the first byte: it had died of age; sent again at once over another one
      │            └ closed otherwise, late, or not HTTP: Unreachable
-     └ idle for over 15 s: closed, not used
+     └ idle for over 15 s, by the loop's time or by the wall clock: closed, not used
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from typing import cast
 from urllib.parse import urlsplit
@@ -59,13 +60,14 @@ class Connections:
         origin: scheme, host and port.
         host: the `Host` header.
         tls: returns the context for https; not called for http.
+        wall: seconds of the wall clock. The loop's time may not count for how long the machine stood still.
     """
 
-    def __init__(self, origin: str, *, host: str, tls: Callable[[], ssl.SSLContext]) -> None:
+    def __init__(self, origin: str, *, host: str, tls: Callable[[], ssl.SSLContext], wall: Callable[[], float] = time.time) -> None:
         parts = urlsplit(origin)
         self._name, self._secure = parts.hostname or "", parts.scheme == "https"
         self._port = parts.port or (443 if self._secure else 80)
-        self._tls = tls
+        self._tls, self._wall = tls, wall
         self._common = f" HTTP/1.1\r\nhost: {host}\r\nuser-agent: offpoll\r\n"
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
@@ -118,7 +120,7 @@ class Connections:
         """Return the idle connection that was used last. If that one is too old, so are all others."""
         while self._idle:
             connection = self._idle.pop()
-            if now - connection.idle_since < POOL_IDLE:
+            if now - connection.idle_since < POOL_IDLE and self._wall() - connection.idle_since_wall < POOL_IDLE:
                 return connection
             connection.drop()
         return None
@@ -127,7 +129,7 @@ class Connections:
         try:
             async with asyncio.timeout(min(CONNECT_TIMEOUT, timeout)):
                 context = self._tls() if self._secure else None
-                make = lambda: _Connection(self._idle, self._open, self._deadlines, loop)  # noqa: E731 - used only here
+                make = lambda: _Connection(self._idle, self._open, self._deadlines, loop, self._wall)  # noqa: E731 - used only here
                 _, connection = await loop.create_connection(make, self._name, self._port, ssl=context)
         except TimeoutError as error:
             raise Unreachable("no connection in time", timed_out=True) from error
@@ -143,16 +145,36 @@ class _Stale(Exception):  # noqa: N818 - expected of old connections, not an err
 class _Connection(asyncio.Protocol):
     """One connection, which carries one request at a time."""
 
-    __slots__ = ("_all", "_buffer", "_deadlines", "_head", "_idle", "_reused", "_transport", "_waiter", "idle_since", "loop")
+    __slots__ = (
+        "_all",
+        "_buffer",
+        "_deadlines",
+        "_head",
+        "_idle",
+        "_reused",
+        "_transport",
+        "_waiter",
+        "_wall",
+        "idle_since",
+        "idle_since_wall",
+        "loop",
+    )
 
-    def __init__(self, idle: list[_Connection], all_: set[_Connection], deadlines: Deadlines, loop: asyncio.AbstractEventLoop) -> None:
-        self._idle, self._all, self._deadlines, self.loop = idle, all_, deadlines, loop
+    def __init__(
+        self,
+        idle: list[_Connection],
+        all_: set[_Connection],
+        deadlines: Deadlines,
+        loop: asyncio.AbstractEventLoop,
+        wall: Callable[[], float],
+    ) -> None:
+        self._idle, self._all, self._deadlines, self.loop, self._wall = idle, all_, deadlines, loop, wall
         self._buffer = b""
         self._head: Head | None = None
         self._reused = False
         self._waiter: asyncio.Future[Response] | None = None
         self._transport: asyncio.Transport | None = None
-        self.idle_since = 0.0
+        self.idle_since = self.idle_since_wall = 0.0
 
     def ask(self, request: bytes, until: float) -> asyncio.Future[Response]:
         """Send a request and return the future of its response."""
@@ -222,7 +244,7 @@ class _Connection(asyncio.Protocol):
         waiter = self._release()
         if keep and self._transport is not None and not self._transport.is_closing():
             self._buffer, self._head, self._reused = b"", None, True
-            self.idle_since = self.loop.time()
+            self.idle_since, self.idle_since_wall = self.loop.time(), self._wall()
             self._idle.append(self)
         else:
             self.drop()

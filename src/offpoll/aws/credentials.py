@@ -56,7 +56,7 @@ class Credentials:
 
 
 class CredentialsProvider(Protocol):
-    """Gives credentials, if possible without waiting. One provider belongs to one event loop."""
+    """Gives credentials, if possible without waiting. One provider serves one event loop at a time."""
 
     async def get(self) -> Credentials:
         """Return working credentials; fetch or refresh them if needed.
@@ -143,8 +143,9 @@ class FetchedCredentials:
         return now >= last.expires_at or (now >= last.expires_at - REQUIRE_BEFORE and self._error is None)
 
     def _begin(self) -> asyncio.Task[None]:
-        if self._fetching is None or self._fetching.done():
-            self._fetching = asyncio.get_running_loop().create_task(self._refresh())
+        loop = asyncio.get_running_loop()
+        if self._fetching is None or self._fetching.done() or self._fetching.get_loop() is not loop:  # that loop's fetch is not ours
+            self._fetching = loop.create_task(self._refresh())
         return self._fetching
 
     async def _refresh(self) -> None:

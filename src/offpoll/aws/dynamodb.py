@@ -54,9 +54,10 @@ class DynamoRecords:
         self._table = table
         self._opening = f'{{"TableName":{quote(table)},'
         self._calls = table_calls(wire, endpoint=endpoint, table=table, region=region)
-        self._clock = StoreClock(wire.monotonic)
+        self._clock = StoreClock(wire.monotonic, clock=wire.clock)
 
     async def get(self, operation_id: str) -> Update:
+        self._clock.look()
         response = await self._calls.call_text("GetItem", f'{self._opening}"Key":{{"id":{text(operation_id)}}},"ConsistentRead":true}}')
         item = self._calls.accepted(response).get("Item")
         self._learn(response)

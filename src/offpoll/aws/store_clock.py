@@ -8,6 +8,9 @@ A `Date` D is cut to the second, and the store wrote it between the sending of t
 
 The bounds of several responses are intersected (after Marzullo), so after some traffic they are far less than a second apart.
 Judge another worker's lease by `earliest`, and write a lease from `latest`: both err late, never early.
+
+The monotonic clock may miss the time for which the machine was frozen, and the wall clock shows that. So look at it before each request. A
+freeze between that and the response was before the `Date` was written or after it: `earliest` takes it for before, `latest` for after.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from offpoll.instant import EPOCH
+from offpoll.freezes import FreezeCounter
+from offpoll.instant import EPOCH, utc_now
 
 __all__ = ["StoreClock"]
 
@@ -28,12 +32,13 @@ class StoreClock:
 
     Args:
         monotonic: seconds, from the clock that also timed the responses.
+        clock: the wall clock.
     """
 
-    __slots__ = ("_high", "_learned", "_low", "_monotonic")
+    __slots__ = ("_freezes", "_high", "_learned", "_low")
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
+    def __init__(self, monotonic: Callable[[], float], *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._freezes = FreezeCounter(monotonic=monotonic, clock=clock)
         self._learned: float | None = None
         self._low = self._high = 0.0
 
@@ -42,9 +47,14 @@ class StoreClock:
         """Whether any response has told the time yet."""
         return self._learned is not None
 
+    def look(self) -> None:
+        """Notice a freeze. Every reading of the time does that too."""
+        self._freezes.time()
+
     def learn(self, date: datetime, *, sent: float, received: float) -> None:
         """Learn from a response's `Date`, and from when its request was sent and it was received, in monotonic seconds."""
-        seconds = date.timestamp()
+        seconds, missed = date.timestamp(), self._freezes.missed_so_far
+        sent, received = sent + missed, received + self._freezes.missed()
         low, high = seconds - received, seconds + 1.0 - sent
         if self._learned is not None:
             drifted = DRIFT * max(0.0, received - self._learned)
@@ -55,12 +65,12 @@ class StoreClock:
 
     def earliest(self) -> datetime:
         """Return a time that the store's clock has reached, to the millisecond."""
-        now = self._monotonic()
+        now = self._freezes.time()
         return _instant(self._low + now - self._drift(now), up=False)
 
     def latest(self) -> datetime:
         """Return a time that the store's clock has not passed, to the millisecond."""
-        now = self._monotonic()
+        now = self._freezes.time()
         return _instant(self._high + now + self._drift(now), up=True)
 
     def _drift(self, now: float) -> float:

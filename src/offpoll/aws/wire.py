@@ -15,6 +15,7 @@ import random
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,6 +27,7 @@ from offpoll.aws.retry import EXPIRED, MAX_ATTEMPTS, delay, is_throttle, is_tran
 from offpoll.aws.service import AwsResponse, AwsService
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.instant import utc_now
+from offpoll.loops import HomeLoop
 from offpoll.proxies import proxy_for
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ _FINAL = frozenset({404, 412})
 
 
 class Wire:
-    """Makes signed calls. One wire belongs to one event loop.
+    """Makes signed calls. A wire belongs to one event loop at a time; when that ends, its connections are closed.
 
     Args:
         credentials: gives the credentials that sign.
@@ -79,6 +81,7 @@ class Wire:
         self._attempts = attempts
         self._connections: dict[str, Connections | ByProxy] = {}
         self._context: ssl.SSLContext | None = None
+        self._home = HomeLoop()
 
     async def call(
         self,
@@ -96,21 +99,20 @@ class Wire:
 
         Args:
             service: the service to call.
-            method: as `PUT`.
-            path: quoted.
-            headers: names in lower case; all of them are signed.
-            body: the whole body.
+            method, path: as `PUT`; quoted.
+            headers, body: names in lower case, all of them signed; the whole body.
             query: quoted and sorted.
-            deadline: seconds for all tries and the pauses between them.
-            try_timeout: seconds for one try.
+            deadline, try_timeout: seconds for all tries and the pauses between them; for one try.
 
         Returns:
             The response, including an error that repeating would not cure.
 
         Raises:
             DependencyUnavailable: no usable response came in time. The effect is unknown.
-            ConfigurationError: there are no credentials, or HTTP cannot express the request.
+            ConfigurationError: there are no credentials, HTTP cannot express the request, or the wire belongs to another event loop.
         """
+        if self._home.loop is not (loop := asyncio.get_running_loop()):
+            await self._move(loop)
         request = _Request(service, method, path, query, headers, body, try_timeout, self.monotonic() + deadline)
         failures, spent, renewed = 0, 0, False
         while True:
@@ -150,8 +152,17 @@ class Wire:
     async def close(self) -> None:
         """Close all connections. The wire can still be used: it opens new ones."""
         connections, self._connections = list(self._connections.values()), {}
-        for each in connections:
+        for each in self._home.own(connections):
             await each.close()
+
+    async def _move(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Belong to another event loop, with new connections, which close with it."""
+        left = list(self._connections.values())
+        ended, self._connections = left if self._home.move(loop, left=left) else [], {}
+        for each in ended:
+            with suppress(RuntimeError):  # the loop that they were open on is closed
+                await each.close()
+        await self._home.close_with_it(self.close)
 
     async def _try(self, request: _Request, *, renew: bool) -> AwsResponse | _Failure:
         """Try once. Return the response to hand to the caller, or why another try may help."""

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from offpoll import __version__
+from offpoll.cli.cancel import cancel
 from offpoll.cli.config import config
 from offpoll.cli.deploy import deploy
 from offpoll.cli.destroy import destroy
@@ -25,7 +26,6 @@ __all__ = ["app"]
 app = typer.Typer(
     name="offpoll",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -48,5 +48,5 @@ def _offpoll(version: Annotated[bool, typer.Option("--version", callback=_show, 
     """Read the options that stand before a command."""
 
 
-for command in (new, dev, submit, wait, serve, work, inspect, resubmit, stats, config, deploy, destroy):
+for command in (new, dev, submit, wait, cancel, serve, work, inspect, resubmit, stats, config, deploy, destroy):
     app.command()(command)

@@ -13,8 +13,15 @@ __all__ = ["submit"]
 
 
 def submit(
-    url: Annotated[str, typer.Argument(metavar="URL", help="The API's address, such as `https://api.example.com`.", show_default=False)],
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="The operation's kind, such as `order`.", show_default=False)],
+    url: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL",
+            help="The API's address, such as `https://api.example.com`. Leave it out where an `offpoll dev` runs.",
+            show_default=False,
+        ),
+    ],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="The operation's kind, such as `order`.", show_default=False)] = "",
     *,
     data: Annotated[
         str, typer.Option("--data", "-d", metavar="JSON", help="The input: JSON, `@FILE`, or `-` for standard input. A kind may take none.")
@@ -36,25 +43,36 @@ def submit(
     The ticket contains the status link, so keep it secret. With `--wait` it waits, and prints the same as `offpoll wait`.
 
     Exit codes: 0 accepted, with --wait succeeded; 1 failed; 2 usage or configuration; 3 canceled; 4 the time is up, the operation goes on;
-    5 the API refused; 6 no response, but the API may have accepted it: repeat it with the key that is shown; 130 interrupted.
+    5 the API refused; 6 no response. If the API may have accepted it, repeat it with the key that is shown; 130 interrupted.
 
     Example: `offpoll submit http://127.0.0.1:8000 order -d '{"sku": "A1", "quantity": 2}' --wait`
 
     Example: `offpoll submit $API order -d @order.json -H "Authorization: Bearer $TOKEN" --json > ticket.json`
     """
+    from offpoll.cli.dev.environment import running_api
     from offpoll.cli.waiting import Found, run, wait_for
     from offpoll.cli.watch import Watch
     from offpoll.client import AsyncClient
     from offpoll.client.flows import new_key
 
+    url, kind = (url, kind) if kind else (running_api(), url)
     key = new_key() if idempotency_key is None else idempotency_key
-    value, auth = json_of(data), headers_of(header)
+    value, headers = json_of(data), headers_of(header)
     watch = Watch(quiet=json_)
     found = Found(f"It may have been accepted: repeat it with --idempotency-key {key}")
 
     async def main() -> None:
-        async with AsyncClient(url, auth=auth, proxy=proxy, ca=ca, on_request=watch.requested, on_wait=watch.waiting) as client:
-            ticket = await client.submit(kind, value, idempotency_key=key)
+        async with AsyncClient(
+            url,
+            headers=headers,
+            proxy=proxy,
+            ca=ca,
+            on_request=watch.requested,
+            on_wait=watch.waiting,
+            on_trouble=watch.trouble,
+        ) as client:
+            with watch.asking(url):
+                ticket = await client.submit(kind, value, idempotency_key=key)
             own = f"{url.rstrip('/')}/{ticket.kind}/{ticket.operation_id}"
             found.ticket, found.again = ticket, f"Wait on with: offpoll wait {own}"
             if wait:

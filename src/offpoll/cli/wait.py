@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-
-import typer
-
-from offpoll.cli.client_options import AsJson, Ca, Headers, Proxy, Timeout, headers_of, text_of
-from offpoll.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from offpoll.ticket import Ticket
+from offpoll.cli.client_options import AsJson, Ca, Headers, Proxy, Timeout, headers_of
+from offpoll.cli.references import Api, Operation, Subject
 
 __all__ = ["wait"]
 
 
 def wait(
-    operation: Annotated[
-        str,
-        typer.Argument(
-            metavar="TICKET|URL",
-            help="A ticket's file, `-` for one on standard input, the operation's address, or a status link (in quotes).",
-            show_default=False,
-        ),
-    ],
+    operation: Operation,
     *,
-    api: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="The API's address, if the operation names another.", show_default=False),
-    ] = None,
+    api: Api = None,
     header: Headers = None,
     timeout: Timeout = 300.0,
     proxy: Proxy = None,
@@ -52,54 +35,36 @@ def wait(
 
     Example: `offpoll wait http://127.0.0.1:8000/order/5f2b0c8e9d3a47618c1f0e6b7a92d450 --json | jq .result`
     """
+    import asyncio
+
     from offpoll.cli.waiting import Found, run, wait_for
     from offpoll.cli.watch import Watch
-    from offpoll.client import AsyncClient
-    from offpoll.client.flows import api_of, api_of_url
+    from offpoll.client import AsyncClient, Ticket
 
-    auth = headers_of(header)
+    subject = Subject.of(operation, api=api, headers=headers_of(header))
     watch = Watch(quiet=json_)
     found = Found("Wait on with the same command")
-    is_url = operation.startswith(("http://", "https://"))
-    saved = None if is_url else _saved(operation)
-    named = api or (api_of_url(operation) if is_url else None)
-    if auth is not None and named is None:
-        of = None if saved is None else api_of(saved.document)
-        example = "" if of is None else f"; the ticket is of {of}"
-        raise ConfigurationError(f"credentials go only to the API that the command line names: add --api URL{example}")
-
-    def client(base_url: str) -> AsyncClient:
-        own = auth if named is not None else None
-        return AsyncClient(base_url, auth=own, proxy=proxy, ca=ca, on_request=watch.requested, on_wait=watch.waiting)
 
     async def main() -> None:
-        ticket = saved
+        reference = subject.known_now(asyncio.get_running_loop().time())
+        ticket = reference if isinstance(reference, Ticket) else None
         if ticket is None:
-            async with client(named or _origin(operation)) as opening:
-                ticket = await opening.resume(operation)
-        base_url = named or api_of(ticket.document) or _origin(ticket.link.href)
-        shown = operation if saved is not None and operation != "-" else f"{base_url.rstrip('/')}/{ticket.kind}/{ticket.operation_id}"
-        found.again = f"Wait on with: offpoll wait {shown}"
-        async with client(base_url) as waiting:
+            async with client(subject.base_url) as opening:
+                with watch.asking(subject.base_url):
+                    ticket = await opening.resume(reference)
+        found.again = f"Wait on with: offpoll wait {subject.again(ticket)}"
+        async with client(subject.api_of(ticket)) as waiting:
             await wait_for(waiting, ticket, timeout=timeout, found=found, watch=watch, as_json=json_)
 
+    def client(base_url: str) -> AsyncClient:
+        return AsyncClient(
+            base_url,
+            headers=subject.headers,
+            proxy=proxy,
+            ca=ca,
+            on_request=watch.requested,
+            on_wait=watch.waiting,
+            on_trouble=watch.trouble,
+        )
+
     run(main, found=found, watch=watch, as_json=json_)
-
-
-def _saved(path: str) -> Ticket:
-    """Read a saved ticket.
-
-    Raises:
-        ConfigurationError: there is none, or another version saved it.
-    """
-    from offpoll.ticket import Ticket
-
-    try:
-        return Ticket.from_json(text_of(path))
-    except ValueError as error:
-        raise ConfigurationError(f"{'standard input' if path == '-' else path}: {error}") from error
-
-
-def _origin(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.partition('/')[0].partition('?')[0]}"

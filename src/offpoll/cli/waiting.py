@@ -54,7 +54,8 @@ def run(main: Callable[[], Coroutine[Any, Any, None]], *, found: Found, watch: W
     try:
         asyncio.run(main())
     except KeyboardInterrupt:
-        _say(f"interrupted; the operation goes on. {found.again}" if found.ticket is not None else f"interrupted. {found.again}")
+        again = found.again if watch.maybe_sent else "No request reached the API"
+        _say(f"interrupted; the operation goes on. {again}" if found.ticket is not None else f"interrupted. {again}")
         raise typer.Exit(INTERRUPTED) from None
     except Unwritable as error:
         error.add_note(found.again)

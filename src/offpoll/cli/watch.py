@@ -14,13 +14,24 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn
+from rich.table import Column
 from rich.text import Text
 
 from offpoll.client.request_guard import without_query
 from offpoll.document import Document
+from offpoll.exchange import Trouble
 from offpoll.ticket import Ticket
 
 __all__ = ["Watch", "printable"]
+
+#: Seconds after which a terminal shows that a request is under way.
+PATIENCE = 1.0
+
+#: Columns of the bar on a terminal that is at least WIDE, and on a narrower one.
+BAR, SHORT_BAR, WIDE = 30, 12, 100
+
+#: Columns of `100%`, of the spaces between the five parts, and those that a message gets before the times do.
+PERCENT, GAPS, SHORT_MESSAGE = 4, 5, 8
 
 
 class Watch:
@@ -33,19 +44,22 @@ class Watch:
 
     Attributes:
         document: the newest; None until there is one.
+        maybe_sent: False while every request so far certainly did not reach the API.
     """
 
     def __init__(self, *, quiet: bool = False, now: Callable[[], float] = monotonic, console: Console | None = None) -> None:
         self.document: Document | None = None
         self._asked: Counter[str] = Counter()
-        self._now, self._began = now, now()
+        self._now, self._began, self._began_asking = now, now(), now()
         self._console = console or Console(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
         self._lines = not self._console.is_terminal and not quiet
         self._progress: Progress | None = None
-        self._store = ""
+        self._store = self._whom = ""
         self._end_at: float | None = None
         self._poll_at: float | None = None
         self._news = False
+        self._troubles: set[str] = set()
+        self.maybe_sent = True
 
     @property
     def seconds(self) -> float:
@@ -67,8 +81,9 @@ class Watch:
         """Show the wait for this ticket while it lasts. The last state stays on the terminal."""
         self._store = without_query(ticket.link.href)
         if self._console.is_terminal:
-            texts = [_TextColumn(each) for each in (self._what, self._message, self._when)]
-            columns = (texts[0], BarColumn(bar_width=30), TaskProgressColumn(), *texts[1:])
+            bar = BAR if self._console.width >= WIDE else SHORT_BAR
+            texts = [_TextColumn(each) for each in (self._fitting_what, lambda: self._fitting_message(bar), self._fitting_when)]
+            columns = (texts[0], BarColumn(bar_width=bar), TaskProgressColumn(), *texts[1:])
             with Progress(*columns, console=self._console, refresh_per_second=4) as self._progress:
                 self._progress.add_task("", total=None)
                 self.updated(ticket.document)
@@ -80,6 +95,29 @@ class Watch:
     def requested(self, method: str, url: str, status: int) -> None:
         """Count a request."""
         self._asked[url] += 1
+
+    def trouble(self, trouble: Trouble) -> None:
+        """Show why a request got no response, once for each reason, even if quiet: who waits should not have to guess."""
+        self.maybe_sent = trouble.sent or (self.maybe_sent and bool(self._troubles))
+        if trouble.text not in self._troubles:
+            self._troubles.add(trouble.text)
+            self._console.print(Text(printable(f"offpoll: {trouble.text}. Trying again")))
+
+    @contextmanager
+    def asking(self, whom: str) -> Iterator[None]:
+        """Show on a terminal that a request is under way, once it has taken a second."""
+        if not self._console.is_terminal:
+            yield
+            return
+        self._whom, self._began_asking = whom, self._now()
+        with Progress(_TextColumn(self.asked), console=self._console, transient=True, refresh_per_second=4) as progress:
+            progress.add_task("", total=None)
+            yield
+
+    def asked(self) -> str:
+        """Return what `asking` shows: nothing in the first second."""
+        seconds = self._now() - self._began_asking
+        return f"waiting for {printable(self._whom)} … {_duration(seconds)}" if seconds >= PATIENCE else ""
 
     def updated(self, document: Document) -> None:
         """Note a new document."""
@@ -109,11 +147,30 @@ class Watch:
     def _what(self) -> str:
         return "" if self.document is None else printable(f"{self.document.kind} {self.document.status}")
 
+    def _fitting_what(self) -> str:
+        return _cut(self._what(), self._console.width // 3)
+
+    def _fitting_when(self) -> str:
+        """Return as much of it as a line of the terminal has room for."""
+        room = self._console.width - len(self._fitting_what()) - PERCENT - GAPS
+        parts = self._when_parts()
+        texts = (", ".join(parts), ", ".join(each for each in parts if not each.startswith("next poll")), parts[-1])
+        bars = (BAR if self._console.width >= WIDE else SHORT_BAR, SHORT_BAR, SHORT_BAR)
+        return next((text for text, bar in zip(texts, bars, strict=True) if len(text) <= room - bar - SHORT_MESSAGE), "")
+
+    def _fitting_message(self, bar: int) -> str:
+        """Return the message, cut to what the rest of the line leaves: a second line would move the whole screen."""
+        room = self._console.width - len(self._fitting_what()) - bar - PERCENT - len(self._fitting_when()) - GAPS
+        return _cut(self._message(), room)
+
     def _message(self) -> str:
         progress = None if self.document is None else self.document.progress
         return printable((progress.message if progress is not None else None) or "")
 
     def _when(self) -> str:
+        return ", ".join(self._when_parts())
+
+    def _when_parts(self) -> list[str]:
         parts = []
         if self._end_at is not None:
             left = self._end_at - self._now()
@@ -121,7 +178,7 @@ class Watch:
         if self._poll_at is not None:
             parts.append(f"next poll in {_duration(max(0.0, self._poll_at - self._now()))}")
         parts.append(f"{self.polls} poll{'' if self.polls == 1 else 's'}")
-        return ", ".join(parts)
+        return parts
 
 
 class _TextColumn(ProgressColumn):
@@ -130,12 +187,19 @@ class _TextColumn(ProgressColumn):
     max_refresh = None
 
     def __init__(self, text: Callable[[], str]) -> None:
-        super().__init__()
+        super().__init__(table_column=Column(no_wrap=True))
         self._text = text
 
     def render(self, task: Task) -> Text:
         """Render the current text."""
         return Text(self._text())
+
+
+def _cut(text: str, width: int) -> str:
+    """Return a text in at most this many columns of a terminal."""
+    cut = Text(text)
+    cut.truncate(max(0, width), overflow="ellipsis")
+    return cut.plain if width > 1 else ""
 
 
 def printable(text: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from operator import itemgetter
 from random import random as uniform
 from types import TracebackType
@@ -11,12 +11,14 @@ from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 from offpoll.client.driver_async import OnUpdate, drive, tell
 from offpoll.client.flows import Finished, Flows, advance, new_key
-from offpoll.client.request_guard import AsyncAuth, RequestGuard, without_query
+from offpoll.client.references import Reference
+from offpoll.client.request_guard import AsyncAuth, RequestGuard, api_address, without_query
 from offpoll.client.results import WaitArguments, WaitResult, result_reader
-from offpoll.client.schedule import WaitSchedule, capped
+from offpoll.client.schedule import WaitSchedule, capped, refuse_if
 from offpoll.client.transport import AsyncHttpTransport, AsyncTransport, Ca, refuse_both
 from offpoll.document import Document
-from offpoll.exchange import Event, Fetch, Flow, Reply, Response, Shown, Wait
+from offpoll.exchange import Event, Fetch, Flow, NoAnswer, Reply, Response, Shown, Trouble, Wait, trouble_in
+from offpoll.freezes import NAP, THIS_PROCESS
 from offpoll.object_json import NO_INPUT, to_json
 from offpoll.ticket import Ticket
 
@@ -39,6 +41,7 @@ class AsyncClient:
         base_url: str,
         *,
         auth: AsyncAuth | None = None,
+        headers: Mapping[str, str] | None = None,
         transport: AsyncTransport | None = None,
         proxy: str | None = None,
         ca: Ca | None = None,
@@ -47,13 +50,17 @@ class AsyncClient:
         random: Callable[[], float] = uniform,
         on_request: Callable[[str, str, int], object] | None = None,
         on_wait: Callable[[float], object] | None = None,
+        on_trouble: Callable[[Trouble], object] | None = None,
     ) -> None:
-        self._guard = RequestGuard(base_url=base_url.rstrip("/"), auth=auth, request_timeout=request_timeout)
-        self._flows = Flows(base_url=self._guard.base_url, retry_timeout=retry_timeout, random=random, monotonic=_loop_time)
+        self._guard = RequestGuard(base_url=api_address(base_url), auth=auth, headers=headers or {}, request_timeout=request_timeout)
+        self._flows = Flows(
+            base_url=self._guard.base_url, retry_timeout=retry_timeout, random=random, monotonic=_loop_time, missed=THIS_PROCESS.missed
+        )
         refuse_both(transport, proxy=proxy, ca=ca)
         self._owned = AsyncHttpTransport(proxy=proxy, ca=ca) if transport is None else None
         self._transport: AsyncTransport = transport or cast(AsyncTransport, self._owned)
-        self._on_request, self._on_wait = on_request, on_wait
+        self._on_request, self._on_wait, self._on_trouble = on_request, on_wait, on_trouble
+        self._closed = False
 
     async def submit(self, kind: str, input: Any = NO_INPUT, *, idempotency_key: str | None = None) -> Ticket:
         """Submit an operation; see `Client.submit`."""
@@ -61,20 +68,20 @@ class AsyncClient:
             self._flows.submit(kind, to_json(input).encode(), key=new_key() if idempotency_key is None else idempotency_key)
         )
 
-    async def resume(self, url: str) -> Ticket:
-        """Return a ticket for an operation's address or status link; see `Client.resume`."""
-        return await self._run(self._flows.resume(url))
+    async def resume(self, reference: Reference) -> Ticket:
+        """Look an operation up, and return a ticket for it; see `Client.resume`."""
+        return await self._run(self._flows.resume(reference))
 
     @overload
     async def wait(
-        self, ticket: Ticket, *, timeout: float | None = 300.0, on_update: OnUpdate | None = None, result_type: type[T]
+        self, ticket: Reference, *, timeout: float | None = 300.0, on_update: OnUpdate | None = None, result_type: type[T]
     ) -> T: ...
     @overload
     async def wait(
-        self, ticket: Ticket, *, timeout: float | None = 300.0, on_update: OnUpdate | None = None, result_type: Any = None
+        self, ticket: Reference, *, timeout: float | None = 300.0, on_update: OnUpdate | None = None, result_type: Any = None
     ) -> Any: ...
     async def wait(
-        self, ticket: Ticket, *, timeout: float | None = 300.0, on_update: OnUpdate | None = None, result_type: Any = None
+        self, ticket: Reference, *, timeout: float | None = 300.0, on_update: OnUpdate | None = None, result_type: Any = None
     ) -> Any:
         """Wait until the operation is done and return its result; see `Client.wait`. `on_update` may be async."""
         read = result_reader(result_type)
@@ -137,7 +144,7 @@ class AsyncClient:
             driving.cancel()
             await asyncio.gather(driving, return_exceptions=True)
 
-    async def poll(self, ticket: Ticket, *, timeout: float | None = 300.0) -> AsyncIterator[Document]:
+    async def poll(self, ticket: Reference, *, timeout: float | None = 300.0) -> AsyncIterator[Document]:
         """Yield every new status document until the operation is done; see `Client.poll`."""
         flow, reply = self._flows.poll(ticket, timeout=timeout), cast(Reply, None)
         while not isinstance(event := advance(flow, reply), Finished):
@@ -146,23 +153,25 @@ class AsyncClient:
                 yield event.document
 
     @overload
-    async def result(self, ticket: Ticket, *, result_type: type[T]) -> T: ...
+    async def result(self, ticket: Reference, *, result_type: type[T]) -> T: ...
     @overload
-    async def result(self, ticket: Ticket, *, result_type: Any = None) -> Any: ...
-    async def result(self, ticket: Ticket, *, result_type: Any = None) -> Any:
+    async def result(self, ticket: Reference, *, result_type: Any = None) -> Any: ...
+    async def result(self, ticket: Reference, *, result_type: Any = None) -> Any:
         """Return the result of a finished operation; see `Client.result`."""
         return result_reader(result_type)(await self._run(self._flows.result(ticket)))
 
-    async def cancel(self, ticket: Ticket) -> Document:
+    async def cancel(self, ticket: Reference) -> Document:
         """Cancel an operation and return its document; see `Client.cancel`."""
         return await self._run(self._flows.cancel(ticket))
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; see `Client.close`."""
+        self._closed = True
         if self._owned is not None:
             await self._owned.close()
 
     async def __aenter__(self) -> Self:
+        refuse_if(self._closed)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
@@ -177,23 +186,46 @@ class AsyncClient:
         return event.value
 
     async def _perform(self, event: Event) -> Reply:
+        if not isinstance(event, Shown):
+            refuse_if(self._closed)
         if isinstance(event, Wait):
             if self._on_wait is not None:
                 self._on_wait(event.seconds)
-            await asyncio.sleep(event.seconds)
+            await _sleep(event.seconds)
         elif isinstance(event, Fetch):
             fetch = await self._guard.complete_async(event)
-            reply = await self._transport.send(fetch)
-            if self._on_request is not None:
-                self._on_request(fetch.method, without_query(fetch.url), reply.status if isinstance(reply, Response) else 0)
-            return reply
+            reply = await self._send(fetch)
+            again = await self._guard.renewed_async(event, fetch, reply)
+            return reply if again is None else await self._send(again)
         return None
+
+    async def _send(self, fetch: Fetch) -> Response | NoAnswer:
+        reply = await self._transport.send(fetch)
+        if self._on_request is not None:
+            self._on_request(fetch.method, without_query(fetch.url), reply.status if isinstance(reply, Response) else 0)
+        if self._on_trouble is not None and (trouble := trouble_in(fetch, reply)):
+            self._on_trouble(trouble)
+        return reply
 
     def _drive(
         self, schedule: WaitSchedule[Any], *, on_update: OnUpdate | None, max_in_flight: int, news: asyncio.Event | None = None
     ) -> Coroutine[Any, Any, None]:
+        refuse_if(self._closed)
         return drive(schedule, perform=self._perform, on_update=on_update, max_in_flight=capped(max_in_flight), news=news)
 
 
 def _loop_time() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _elapsed() -> float:
+    return _loop_time() + THIS_PROCESS.missed()
+
+
+async def _sleep(seconds: float) -> None:
+    """Sleep in parts: the loop's timers do not count the time for which the machine is suspended."""
+    until = _elapsed() + seconds
+    while seconds > NAP:
+        await asyncio.sleep(NAP)
+        seconds = until - _elapsed()
+    await asyncio.sleep(max(0.0, seconds))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import itemgetter
 from random import random as uniform
 from types import TracebackType
@@ -11,12 +11,14 @@ from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 from offpoll.client.driver_blocking import OnUpdate, Sender, drive
 from offpoll.client.flows import Finished, Flows, advance, new_key
-from offpoll.client.request_guard import Auth, RequestGuard, without_query
+from offpoll.client.references import Reference
+from offpoll.client.request_guard import Auth, RequestGuard, api_address, without_query
 from offpoll.client.results import WaitArguments, WaitResult, result_reader
-from offpoll.client.schedule import WaitSchedule, capped
+from offpoll.client.schedule import WaitSchedule, capped, refuse_if
 from offpoll.client.transport import Ca, HttpTransport, Transport, refuse_both
 from offpoll.document import Document
-from offpoll.exchange import Event, Fetch, Flow, NoAnswer, Reply, Response, Shown, Wait
+from offpoll.exchange import Event, Fetch, Flow, NoAnswer, Reply, Response, Shown, Trouble, Wait, trouble_in
+from offpoll.freezes import THIS_PROCESS, sleep
 from offpoll.object_json import NO_INPUT, to_json
 from offpoll.ticket import Ticket
 
@@ -35,8 +37,9 @@ class Client:
 
     Args:
         base_url: the API's address, such as `https://api.example.com`.
-        auth: credentials for the API, never sent anywhere else: a mapping of headers, `(user, password)`, or a callable that returns
-            headers before every request.
+        auth: credentials for the API, never sent anywhere else: a bearer token, `(user, password)`, a mapping of headers, or a callable
+            that returns one of them. It is called before every request, and once more if the API refuses what it returned (401).
+        headers: further headers for the API, never sent anywhere else.
         transport: sends the requests; the network by default. The client does not close a transport that you pass.
         proxy: address of a proxy for every request, `http(s)://[user:password@]host[:port]`; None follows `HTTP_PROXY`, `HTTPS_PROXY` and
             `NO_PROXY`.
@@ -44,8 +47,9 @@ class Client:
         request_timeout: longest time for one request, seconds.
         retry_timeout: how long to repeat a request while the API is unavailable, seconds.
         random: returns numbers from 0 to 1, for jitter.
-        sleep, monotonic: how this client waits, and its clock, seconds.
+        sleep, monotonic: how this client waits, and its clock, seconds. By default both notice if the machine was suspended.
         on_request: called after every request with its method, its URL without the query, and the status (0 if no response came).
+        on_trouble: called with a `Trouble`, which is a sentence as `str`, after every request without a usable response.
         on_wait: called before every wait of `wait`, `poll` and retries with its length, seconds.
 
     Raises:
@@ -57,23 +61,27 @@ class Client:
         base_url: str,
         *,
         auth: Auth | None = None,
+        headers: Mapping[str, str] | None = None,
         transport: Transport | None = None,
         proxy: str | None = None,
         ca: Ca | None = None,
         request_timeout: float = 10.0,
         retry_timeout: float = 60.0,
         random: Callable[[], float] = uniform,
-        sleep: Callable[[float], object] = time.sleep,
+        sleep: Callable[[float], object] = sleep,
         monotonic: Callable[[], float] = time.monotonic,
         on_request: Callable[[str, str, int], object] | None = None,
         on_wait: Callable[[float], object] | None = None,
+        on_trouble: Callable[[Trouble], object] | None = None,
     ) -> None:
-        self._guard = RequestGuard(base_url=base_url.rstrip("/"), auth=auth, request_timeout=request_timeout)
-        self._flows = Flows(base_url=self._guard.base_url, retry_timeout=retry_timeout, random=random, monotonic=monotonic)
+        self._guard = RequestGuard(base_url=api_address(base_url), auth=auth, headers=headers or {}, request_timeout=request_timeout)
+        missed = THIS_PROCESS.missed if monotonic is time.monotonic else float
+        self._flows = Flows(base_url=self._guard.base_url, retry_timeout=retry_timeout, random=random, monotonic=monotonic, missed=missed)
         refuse_both(transport, proxy=proxy, ca=ca)
         self._owned = HttpTransport(proxy=proxy, ca=ca) if transport is None else None
         self._transport: Transport = transport or cast(Transport, self._owned)
-        self._sleep, self._on_request, self._on_wait = sleep, on_request, on_wait
+        self._sleep, self._on_request, self._on_wait, self._on_trouble = sleep, on_request, on_wait, on_trouble
+        self._closed = False
 
     def submit(self, kind: str, input: Any = NO_INPUT, *, idempotency_key: str | None = None) -> Ticket:
         """Submit an operation.
@@ -92,28 +100,31 @@ class Client:
         """
         return self._run(self._flows.submit(kind, to_json(input).encode(), key=new_key() if idempotency_key is None else idempotency_key))
 
-    def resume(self, url: str) -> Ticket:
-        """Return a ticket for an operation's address or status link. If you saved the ticket, use `Ticket.from_json` instead.
+    def resume(self, reference: Reference) -> Ticket:
+        """Look an operation up, and return a ticket for it.
 
         Args:
-            url: the operation's address, from its `links.self` or the 202's `Location`, or a status link.
+            reference: the operation's address, from its `links.self` or the 202's `Location`, relative or absolute; a status link; a
+                ticket; the API's 202 answer, as an object or as JSON.
 
         Raises:
             ApiError: the API knows no such operation, or the link has ended or leads elsewhere.
             ApiUnavailable: no response.
-            ConfigurationError: the operation is another API's.
+            ConfigurationError: the reference is none of these, or the operation is another API's.
         """
-        return self._run(self._flows.resume(url))
+        return self._run(self._flows.resume(reference))
 
     @overload
-    def wait(self, ticket: Ticket, *, timeout: float | None = 300.0, on_update: OnUpdate | None = None, result_type: type[T]) -> T: ...
+    def wait(self, ticket: Reference, *, timeout: float | None = 300.0, on_update: OnUpdate | None = None, result_type: type[T]) -> T: ...
     @overload
-    def wait(self, ticket: Ticket, *, timeout: float | None = 300.0, on_update: OnUpdate | None = None, result_type: Any = None) -> Any: ...
-    def wait(self, ticket: Ticket, *, timeout: float | None = 300.0, on_update: OnUpdate | None = None, result_type: Any = None) -> Any:
+    def wait(
+        self, ticket: Reference, *, timeout: float | None = 300.0, on_update: OnUpdate | None = None, result_type: Any = None
+    ) -> Any: ...
+    def wait(self, ticket: Reference, *, timeout: float | None = 300.0, on_update: OnUpdate | None = None, result_type: Any = None) -> Any:
         """Wait until the operation is done and return its result.
 
         Args:
-            ticket: the operation's.
+            ticket: the operation's, or anything that `resume` takes.
             timeout: seconds, None for no limit. When it is over, the client polls once more.
             on_update: called with every new status document, including the last.
             result_type: pydantic validates the result as this type; None for plain JSON.
@@ -184,7 +195,7 @@ class Client:
         for _, result in self._drive(tickets, timeout=timeout, on_update=on_update, result_type=result_type, max_in_flight=max_in_flight):
             yield result
 
-    def poll(self, ticket: Ticket, *, timeout: float | None = 300.0) -> Iterator[Document]:
+    def poll(self, ticket: Reference, *, timeout: float | None = 300.0) -> Iterator[Document]:
         """Yield every new status document until the operation is done. The last one is terminal, whatever its status.
 
         Raises:
@@ -197,10 +208,10 @@ class Client:
                 yield event.document
 
     @overload
-    def result(self, ticket: Ticket, *, result_type: type[T]) -> T: ...
+    def result(self, ticket: Reference, *, result_type: type[T]) -> T: ...
     @overload
-    def result(self, ticket: Ticket, *, result_type: Any = None) -> Any: ...
-    def result(self, ticket: Ticket, *, result_type: Any = None) -> Any:
+    def result(self, ticket: Reference, *, result_type: Any = None) -> Any: ...
+    def result(self, ticket: Reference, *, result_type: Any = None) -> Any:
         """Return the result of a finished operation.
 
         Raises:
@@ -210,7 +221,7 @@ class Client:
         """
         return result_reader(result_type)(self._run(self._flows.result(ticket)))
 
-    def cancel(self, ticket: Ticket) -> Document:
+    def cancel(self, ticket: Reference) -> Document:
         """Cancel an operation and return its document. `canceled` does not mean that it had no effect.
 
         Raises:
@@ -220,11 +231,13 @@ class Client:
         return self._run(self._flows.cancel(ticket))
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections. Every later call raises ConfigurationError, and a wait under way at its next step."""
+        self._closed = True
         if self._owned is not None:
             self._owned.close()
 
     def __enter__(self) -> Self:
+        refuse_if(self._closed)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
@@ -239,18 +252,25 @@ class Client:
         return event.value
 
     def _perform(self, event: Event) -> Reply:
+        if not isinstance(event, Shown):
+            refuse_if(self._closed)
         if isinstance(event, Wait):
             if self._on_wait is not None:
                 self._on_wait(event.seconds)
             self._sleep(event.seconds)
         elif isinstance(event, Fetch):
             fetch = self._guard.complete(event)
-            return self._noted(fetch, self._transport.send(fetch))
+            reply = self._noted(fetch, self._transport.send(fetch))
+            again = self._guard.renewed(event, fetch, reply)
+            return reply if again is None else self._noted(again, self._transport.send(again))
         return None
 
     def _noted(self, fetch: Fetch, reply: Response | NoAnswer) -> Response | NoAnswer:
+        refuse_if(self._closed)
         if self._on_request is not None:
             self._on_request(fetch.method, without_query(fetch.url), reply.status if isinstance(reply, Response) else 0)
+        if self._on_trouble is not None and (trouble := trouble_in(fetch, reply)):
+            self._on_trouble(trouble)
         return reply
 
     def _drive(
@@ -262,10 +282,9 @@ class Client:
         result_type: Any,
         max_in_flight: int,
     ) -> Iterator[tuple[int, WaitResult[Any]]]:
+        refuse_if(self._closed)
         schedule = WaitSchedule.of(self._flows, tickets, timeout=timeout, result_type=result_type)
         most = capped(max_in_flight)
         threads = most if self._owned is not None else 0  # the caller's transport need not be thread-safe
         with Sender(self._transport.send, threads=threads, sleep=self._sleep) as sender:
-            yield from drive(
-                schedule, sender=sender, complete=self._guard.complete, noted=self._noted, on_update=on_update, max_in_flight=threads or 1
-            )
+            yield from drive(schedule, sender=sender, guard=self._guard, noted=self._noted, on_update=on_update, max_in_flight=threads or 1)

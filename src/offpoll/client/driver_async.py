@@ -14,6 +14,7 @@ from offpoll.client.schedule import WaitSchedule
 from offpoll.document import Document
 from offpoll.errors import ClientError
 from offpoll.exchange import Event, Fetch, Reply, Shown
+from offpoll.freezes import NAP
 
 __all__ = ["OnUpdate", "drive", "tell"]
 
@@ -77,9 +78,9 @@ async def _serve(
 
 
 async def _first(moved: asyncio.Event, *, within: float | None) -> None:
-    """Wait until a task has ended, or the time is up."""
+    """Wait until a task has ended, or the time is up. Return early rather than sleep long: a timer does not count suspended time."""
     try:
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(None if within is None else min(NAP, within)):
             await moved.wait()
     except TimeoutError:
         pass  # a wait is due

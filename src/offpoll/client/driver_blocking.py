@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
+from offpoll.client.request_guard import RequestGuard
 from offpoll.client.results import WaitResult
 from offpoll.client.schedule import WaitSchedule
 from offpoll.document import Document
@@ -90,15 +91,16 @@ def drive(
     schedule: WaitSchedule[Any],
     *,
     sender: Sender,
-    complete: Callable[[Fetch], Fetch],
+    guard: RequestGuard,
     noted: Callable[[Fetch, Response | NoAnswer], Response | NoAnswer],
     on_update: OnUpdate | None,
     max_in_flight: int,
 ) -> Iterator[tuple[int, WaitResult[Any]]]:
     """Give every wait its turns, and yield each finished one with its number.
 
-    `complete` adds timeout and credentials to a request; `noted` notes it with its reply, and returns the reply.
+    `noted` notes a request with its reply, and returns the reply.
     """
+    asked: dict[int, Fetch] = {}  # the requests under way, without credentials
 
     def serve(number: int, event: Fetch | Shown | None) -> None:
         """Serve one wait until it has a request under way, or its turn is over."""
@@ -109,9 +111,23 @@ def drive(
         if event is None:
             return
         try:
-            sender.send(number, complete(event))
+            sender.send(number, guard.complete(event))
+            asked[number] = event
         except ClientError as error:
             schedule.fail(number, error)
+
+    def received(number: int, fetch: Fetch, reply: Response | NoAnswer) -> None:
+        """Go on with a wait, or send its request once more with fresh credentials."""
+        event = asked.pop(number, None)
+        try:
+            again = None if event is None else guard.renewed(event, fetch, reply)
+        except ClientError as error:
+            schedule.fail(number, error)
+            return
+        if again is None:
+            serve(number, schedule.go_on(number, reply))
+        else:
+            sender.send(number, again)
 
     while schedule.left:
         for number, event in islice(schedule.turns(), max_in_flight - sender.out):
@@ -120,7 +136,7 @@ def drive(
             yield schedule.ended.popleft()
         if schedule.left and (came := sender.receive(within=schedule.pause() if sender.out < max_in_flight else None)) is not None:
             number, fetch, reply = came
-            serve(number, schedule.go_on(number, noted(fetch, reply)))
+            received(number, fetch, noted(fetch, reply))
     yield from schedule.ended
 
 

@@ -8,46 +8,47 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
-from math import inf
 from typing import Generic, TypeVar
 
+from offpoll.arguments import is_number, shown
+from offpoll.client.addresses import OperationAddress, operation_at
+from offpoll.client.answers import document_in, raise_for_end, unread, unseen, words_of
 from offpoll.client.polling import Polling
+from offpoll.client.references import Reference, referred
 from offpoll.client.results import shows_result
 from offpoll.document import Document
 from offpoll.errors import (
     ApiError,
     ApiUnavailable,
-    ClientError,
     ConfigurationError,
     MalformedDocument,
-    OperationCanceled,
-    OperationFailed,
     WaitTimeout,
 )
-from offpoll.exchange import MAX_STORE_BYTES, Event, Fetch, Flow, NoAnswer, Reply, Response, Wait, is_outage, operation_url, read_operation
+from offpoll.exchange import MAX_STORE_BYTES, Event, Fetch, Flow, NoAnswer, Reply, Response, Wait, operation_url, read_operation
 from offpoll.link import StatusLink
-from offpoll.operation import Status, is_kind, is_operation_id
+from offpoll.operation import is_kind
+from offpoll.poll_plan import MAX_INTERVAL
 from offpoll.ticket import Ticket
 
-__all__ = ["Finished", "Flows", "advance", "api_of", "api_of_url", "new_key"]
+__all__ = ["Finished", "Flows", "advance", "new_key"]
 
 #: Statuses after which the client repeats the request: overloaded, or no server behind the proxy, for now.
 RETRIED = frozenset({429, 502, 503, 504})
 
-#: Full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter"): a random part of 0.2 s, doubled each time up to 10 s.
-FIRST_BACKOFF = 0.2
+#: Equal jitter (AWS Architecture Blog, "Exponential Backoff And Jitter"): half of 0.4 s and a random part of the other half, doubled each
+#: time up to 10 s. The fixed half is a floor: without it, part of a crowd would come back at once.
+FIRST_BACKOFF = 0.4
 MAX_BACKOFF = 10.0
+
+#: By how much of a `Retry-After` a retry may be later than that, so that those who were told the same do not come back together.
+RETRY_AFTER_JITTER = 0.25
 
 #: The least time that the last poll of a wait gets, seconds: a shorter one would often fail.
 LAST_LOOK = 1.0
-
-#: An operation's address: the API's address, the kind, the id. A status link is different: its query holds a signature.
-_OPERATION_URL = re.compile(r"(https?://[^?#]*?)/([a-z][a-z0-9_-]{0,63})/([0-9a-f]{32})")
 
 #: The expiry of a link whose end is unknown.
 _UNKNOWN = datetime.max.replace(tzinfo=UTC)
@@ -72,17 +73,6 @@ def advance(flow: Flow[T], reply: Reply) -> Event | Finished[T]:
         return Finished(value=end.value)
 
 
-def api_of_url(url: str) -> str | None:
-    """Return the API's address in an operation's address; None for any other URL, such as a status link."""
-    own = _OPERATION_URL.fullmatch(url)
-    return None if own is None else own[1]
-
-
-def api_of(document: Document) -> str | None:
-    """Return the API's address that a document names, or None."""
-    return api_of_url(document.links.get("self", ""))
-
-
 def new_key() -> str:
     """Return a new idempotency key: 128 random bits in hex. They come from the system, so that no program's seed can repeat a key."""
     return os.urandom(16).hex()
@@ -92,6 +82,10 @@ def new_key() -> str:
 class Flows:
     """The operations of one client. Arguments are those of `Client`.
 
+    Args:
+        monotonic: for retries: a request is repeated for so long of the time in which this machine runs.
+        missed: what that clock missed while the machine was suspended, seconds; waits count it too.
+
     Raises:
         ConfigurationError: `retry_timeout` is negative or infinite.
     """
@@ -100,10 +94,15 @@ class Flows:
     retry_timeout: float
     random: Callable[[], float]
     monotonic: Callable[[], float]
+    missed: Callable[[], float] = float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.retry_timeout < inf:
-            raise ConfigurationError(f"retry_timeout is seconds, at least 0 and finite, not {self.retry_timeout}")
+        if not is_number(self.retry_timeout, least=0):
+            raise ConfigurationError(f"retry_timeout is seconds, at least 0 and finite, not {shown(self.retry_timeout)}")
+
+    def elapsed(self) -> float:
+        """Return the time that waits go by."""
+        return self.monotonic() + self.missed()
 
     def submit(self, kind: str, body: bytes, *, key: str) -> Flow[Ticket]:
         """Submit an operation. A repeated request has the same key and body, so it cannot become a second operation.
@@ -118,46 +117,54 @@ class Flows:
         try:
             response = yield from self._ask(fetch)
         except ApiUnavailable as error:
-            raise ApiUnavailable(f"{error}. The operation may have been accepted: repeat it with idempotency_key={key!r}") from None
-        return Ticket.from_answer(status=response.status, headers=response.headers, body=response.body, received=self.monotonic())
+            if error.sent:
+                raise ApiUnavailable(f"{error}. The operation may have been accepted: repeat it with idempotency_key={key!r}") from None
+            raise ApiUnavailable(f"{error}. Nothing was sent", sent=False) from None
+        return Ticket.from_answer(status=response.status, headers=response.headers, body=response.body, received=self.elapsed())
 
-    def resume(self, url: str) -> Flow[Ticket]:
-        """Return a ticket for an operation's address or status link.
+    def resume(self, reference: Reference) -> Flow[Ticket]:
+        """Look an operation up, and return a ticket for it.
 
         Raises:
             ApiError: neither API nor store knows the operation, or the link has ended.
-            ConfigurationError: the address is another API's.
+            ConfigurationError: the reference is none, or names another API.
         """
-        own = _OPERATION_URL.fullmatch(url)
+        found = referred(reference)
+        if isinstance(found, Ticket):
+            return (yield from self._open(found.link, url=found.document.links.get("self", ""), of=found.document))
+        if isinstance(found, StatusLink):
+            return (yield from self._open(found))
+        own = self._operation(found)
+        if own is None and "://" not in found:
+            raise ConfigurationError("this is no address of an operation: it ends in /{kind}/{id}, and an id is 32 lowercase hex digits")
         if own is None:
-            return (yield from self._open(StatusLink(href=url, expires_at=_UNKNOWN)))
-        if own[1] != self.base_url:
-            raise ConfigurationError(f"{url} is not an operation of {self.base_url}: make a client for {own[1]}")
-        response = yield from self._ask(Fetch(to="api", method="POST", url=f"{url}/status-link", headers=_JSON, body=b""))
+            return (yield from self._open(StatusLink(href=found, expires_at=_UNKNOWN)))
+        response = yield from self._ask(Fetch(to="api", method="POST", url=f"{own.url}/status-link", headers=_JSON, body=b""))
         if response.status != 200:
             raise response.refusal()
         try:
             link = StatusLink.from_dict(response.json())
         except (ValueError, ArithmeticError) as error:
             raise ApiError(f"the API's response is not offpoll's: {error}", status=response.status) from error
-        return (yield from self._open(link, url=url, kind=own[2], operation_id=own[3]))
+        return (yield from self._open(link, url=own.url, of=unseen(own, link.expires_at)))
 
-    def poll(self, ticket: Ticket, *, timeout: float | None) -> Flow[Document]:
+    def poll(self, reference: Reference, *, timeout: float | None) -> Flow[Document]:
         """Poll until the operation is done or the time is up, and poll once more before giving up.
 
         Raises:
             ConfigurationError: `timeout` is negative, or not a number.
         """
-        if timeout is not None and not timeout >= 0:
-            raise ConfigurationError(f"timeout is seconds, at least 0, or None for no limit, not {timeout}")
-        start = self.monotonic()
+        if timeout is not None and not is_number(timeout, least=0, infinite=True):
+            raise ConfigurationError(f"timeout is seconds, at least 0, or None for no limit, not {shown(timeout)}")
+        ticket = yield from self._ticket(reference)
+        start = self.elapsed()
         deadline = None if timeout is None else start + timeout
         polling = Polling(ticket=ticket, base_url=self.base_url, random=self.random)
         steps = polling.run(elapsed=0.0 if ticket.received is None else max(0.0, start - ticket.received))
         reply: Reply = None
         last = False
         while not isinstance(event := advance(steps, reply), Finished):
-            left = None if deadline is None else deadline - self.monotonic()
+            left = None if deadline is None else deadline - self.elapsed()
             if left is not None and isinstance(event, Fetch):
                 event = replace(event, timeout=min(event.timeout, max(LAST_LOOK, left)))
             elif left is not None and isinstance(event, Wait) and event.seconds >= left:
@@ -167,26 +174,27 @@ class Flows:
             reply = yield event
         return event.value
 
-    def wait(self, ticket: Ticket, *, timeout: float | None) -> Flow[bytes]:
+    def wait(self, reference: Reference, *, timeout: float | None) -> Flow[bytes]:
         """Poll until the operation is done, and return its result as JSON."""
-        document = yield from self.poll(ticket, timeout=timeout)
-        _raise_for_end(document)
+        document = yield from self.poll(reference, timeout=timeout)
+        raise_for_end(document)
         if shows_result(document):
             return json.dumps(document.result).encode()
         # The document is made from the record, so the API cannot know less. But one read of the record may lag behind (202).
         return (yield from self._result(document, retried=RETRIED | {202}))
 
-    def result(self, ticket: Ticket) -> Flow[bytes]:
+    def result(self, reference: Reference) -> Flow[bytes]:
         """Return an operation's result as JSON, without waiting for it."""
-        document = ticket.document
+        document = yield from self._named(reference)
         if document.done and shows_result(document):
-            _raise_for_end(document)
+            raise_for_end(document)
             return json.dumps(document.result).encode()
-        return (yield from self._result(ticket.document, retried=RETRIED))
+        return (yield from self._result(document, retried=RETRIED))
 
-    def cancel(self, ticket: Ticket) -> Flow[Document]:
+    def cancel(self, reference: Reference) -> Flow[Document]:
         """Cancel an operation and return its document."""
-        url = operation_url(ticket.document, "cancel", base_url=self.base_url)
+        named = yield from self._named(reference)
+        url = operation_url(named, "cancel", base_url=self.base_url)
         response = yield from self._ask(Fetch(to="api", method="POST", url=url, headers=_JSON, body=b""))
         if response.status != 202:
             raise response.refusal()
@@ -194,31 +202,62 @@ class Flows:
             document = Document.from_bytes(response.body)
         except (MalformedDocument, ArithmeticError) as error:
             raise ApiError(f"the API's response is not offpoll's: {error}", status=response.status) from error
-        if document.id != ticket.operation_id:
+        if document.id != named.id:
             raise ApiError(f"the API answered for another operation: {document.id}", status=response.status)
         return document
 
-    def _open(self, link: StatusLink, *, url: str = "", kind: str = "", operation_id: str = "") -> Flow[Ticket]:
-        """Read a link's document and make a ticket of both. If the store has no document, ask the API at `url`, if that is known."""
+    def _operation(self, address: str) -> OperationAddress | None:
+        """Return the operation of this API that an address names; None for a status link.
+
+        Raises:
+            ConfigurationError: it is no address, or another API's.
+        """
+        try:
+            own = operation_at(address, base_url=self.base_url)
+        except ValueError as error:
+            raise ConfigurationError(f"this is no address of an operation, and no status link: {error}") from None
+        if own is not None and own.api != self.base_url:
+            raise ConfigurationError(f"{own.url} is not an operation of {self.base_url}: make a client for {own.api}")
+        return own
+
+    def _ticket(self, reference: Reference) -> Flow[Ticket]:
+        found = referred(reference)
+        return found if isinstance(found, Ticket) else (yield from self.resume(reference))
+
+    def _named(self, reference: Reference) -> Flow[Document]:
+        """Return a document of the operation, which need not be its newest one: the API is asked next."""
+        found = referred(reference)
+        own = self._operation(found) if isinstance(found, str) else None
+        return (yield from self._ticket(reference)).document if own is None else unseen(own, _UNKNOWN)
+
+    def _open(self, link: StatusLink, *, url: str = "", of: Document | None = None) -> Flow[Ticket]:
+        """Read a link's document and make a ticket of both. If the store has no document, ask the API at `url`, if that is known.
+
+        `of`: the operation, as far as it is known.
+        """
+        operation_id = "" if of is None else of.id
         reply = yield Fetch(to="store", url=link.href, max_bytes=MAX_STORE_BYTES)
-        document = _document_in(reply, operation_id=operation_id)
-        if document is None and url:
+        document = document_in(reply, operation_id=operation_id)
+        if document is None and url and of is not None:
             reply = yield from self._ask(Fetch(to="api", url=url, headers=_JSON))
-            seen_at = reply.date or link.expires_at
-            unseen = Document(id=operation_id, kind=kind, status="", revision=0, created_at=seen_at, updated_at=seen_at)
-            document = read_operation(reply, document=unseen) or _document_in(reply, operation_id=operation_id, status=202)
+            document = read_operation(reply, document=of) or document_in(reply, operation_id=operation_id, status=202)
         if document is None:
-            raise _unread(reply, api=bool(url))
+            raise unread(reply, api=bool(url))
+        if of is not None and document.links != of.links:  # a writer of documents must not redirect credentials
+            document = replace(document, links=of.links)
+        answered_at = reply.date if isinstance(reply, Response) else None
         if link.expires_at is _UNKNOWN:  # a refusal will show its end; until then assume the document's
             link = replace(link, expires_at=document.expires_at or document.updated_at)
-        return Ticket(document=document, link=link, location=url, retry_after=0)
+        # Without a `Date` the plan cannot be placed in time; with one, `retry_after` plays no part.
+        pause = 0 if document.poll is None else int(min(MAX_INTERVAL, max(1.0, document.poll.interval)))
+        return Ticket(document=document, link=link, location=url, retry_after=pause, answered_at=answered_at, received=self.elapsed())
 
     def _result(self, document: Document, *, retried: frozenset[int]) -> Flow[bytes]:
         url = operation_url(document, "self", base_url=self.base_url)
         response = yield from self._ask(Fetch(to="api", url=url, headers=_JSON), retried=retried)
         ended = read_operation(response, document=document)
         if ended is not None:
-            _raise_for_end(ended)
+            raise_for_end(ended)
             return response.body
         if response.status == 202:
             raise ApiError(f"operation {document.id} is not done yet: wait for it", status=202)
@@ -229,57 +268,28 @@ class Flows:
     def _ask(self, fetch: Fetch, *, retried: frozenset[int] = RETRIED) -> Flow[Response]:
         """Send a repeatable request until the API responds or `retry_timeout` is over."""
         deadline = self.monotonic() + self.retry_timeout
+        sent = False
         for attempt in count():
             reply = yield fetch
             if isinstance(reply, Response) and reply.status not in retried:
                 return reply
-            backoff = self.random() * min(MAX_BACKOFF, FIRST_BACKOFF * 2 ** min(attempt, 16))
-            if isinstance(reply, Response):
-                backoff += reply.retry_after or 0
+            sent = sent or not isinstance(reply, NoAnswer) or reply.sent
+            if isinstance(reply, NoAnswer) and reply.hopeless:
+                raise ApiUnavailable(f"{self.base_url}: {reply.reason}", sent=sent)
+            backoff = (0.5 + 0.5 * self.random()) * min(MAX_BACKOFF, FIRST_BACKOFF * 2 ** min(attempt, 16))
+            if isinstance(reply, Response) and reply.retry_after:
+                backoff += reply.retry_after * (1 + RETRY_AFTER_JITTER * self.random())  # a whole crowd was told the same
             if self.monotonic() + backoff > deadline:
-                raise ApiUnavailable(f"the API did not answer usefully within {self.retry_timeout:g} s; at last, {_words(reply)}")
+                words = f"the API at {self.base_url} did not answer usefully within {self.retry_timeout:g} s; at last, {words_of(reply)}"
+                raise ApiUnavailable(words, sent=sent)
             yield Wait(seconds=backoff)
         raise AssertionError("count() does not end")
 
 
-def _document_in(reply: Reply, *, operation_id: str, status: int = 200) -> Document | None:
-    """Return the document in a response; None if there is none, or another operation's."""
-    if not isinstance(reply, Response) or reply.status != status:
-        return None
-    try:
-        document = Document.from_bytes(reply.body)
-    except (MalformedDocument, ArithmeticError):
-        return None
-    return document if is_operation_id(document.id) and document.id == (operation_id or document.id) else None
-
-
-def _unread(reply: Reply, *, api: bool) -> ClientError:
-    if api and isinstance(reply, Response):
-        return reply.refusal()
-    if not isinstance(reply, Response) or is_outage(reply.status):
-        words = f"answered {reply.status}" if isinstance(reply, Response) else f"gave no answer: {reply.reason if reply else ''}"
-        return ApiUnavailable(f"the store {words}. Try again, or use the operation's own address")
-    why = "the link has ended, or leads to no status document"
-    return ApiError(f"{why} (the store answered {reply.status}). Use the operation's own address", status=reply.status)
-
-
-def _raise_for_end(document: Document) -> None:
-    if document.status == Status.FAILED:
-        raise OperationFailed(document.id, document.error)
-    if document.status == Status.CANCELED:
-        raise OperationCanceled(document.id)
-
-
 def _timed_out(polling: Polling, timeout: float) -> WaitTimeout:
-    """Return the error of a wait whose time is up. Its ticket has the newest document and link; a wait with that polls at once."""
-    ticket = replace(polling.ticket, document=polling.document, link=polling.link, retry_after=0, answered_at=None)
+    """Return the error of a wait whose time is up. Its ticket has the newest document and link, and counts as a saved one."""
+    ticket = replace(polling.ticket, document=polling.document, link=polling.link, retry_after=0, answered_at=None, received=None)
     error = WaitTimeout(ticket, timeout)
     if polling.trouble:
         error.add_note(f"the last poll: {polling.trouble}")
     return error
-
-
-def _words(reply: Reply) -> str:
-    if isinstance(reply, NoAnswer):
-        return f"it gave no answer: {reply.reason}"
-    return str(reply.refusal()) if reply else ""

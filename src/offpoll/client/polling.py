@@ -46,6 +46,7 @@ from offpoll.exchange import (
     operation_url,
     read_operation,
 )
+from offpoll.instant import from_http_date
 from offpoll.link import StatusLink
 from offpoll.poll_plan import DEFAULT_INTERVAL, MAX_PAUSE, pause
 from offpoll.ticket import Ticket
@@ -100,12 +101,11 @@ class Polling:
     random: Callable[[], float]
 
     def __post_init__(self) -> None:
-        self.document: Document = self.ticket.document
-        self.link: StatusLink = self.ticket.link
-        self.trouble = ""
-        self.falls_back = False
+        self.document, self.link = self.ticket.document, self.ticket.link
+        self.trouble, self.falls_back = "", False
         self._hint: PollHint | None = self.document.poll
         self._etag: str | None = None
+        self._written_at: datetime | None = None  # when the store wrote what the etag names
         self._troubles = self._silences = 0
         self._retry_after = 0  # seconds, from an outage's response
         self._reply: Response | NoAnswer | None = None
@@ -195,6 +195,7 @@ class Polling:
             return _Finding.KNOWN
         if reply.status == 200 and self._adopt(reply):
             self._etag = reply.headers.get("etag")
+            self._written_at = from_http_date(reply.headers.get("last-modified"))
             return _Finding.KNOWN
         if reply.status in (400, 403) and self._is_expired(reply):
             return _Finding.EXPIRED
@@ -232,6 +233,7 @@ class Polling:
             return False
         self._reply = reply
         if reply.status == 202:
+            self._written_at = None
             return self._adopt(reply)
         ended = read_operation(reply, document=self.document)
         if ended is not None:
@@ -260,8 +262,14 @@ class Polling:
         return True
 
     def _first_pause(self, elapsed: float) -> float:
-        """Return the seconds until the first poll: as the ticket asks, less the time since it came."""
+        """Return the seconds until the first poll: as the ticket asks, less the time since it came.
+
+        A saved ticket does not tell how old it is. Its first poll is at a random time within one interval: it joins the schedule somewhere,
+        and the crowd of a restarted fleet is spread as the plan would have spread it.
+        """
         date = self.ticket.answered_at
+        if date is None and self.ticket.received is None and not self.ticket.retry_after:
+            return min(MAX_PAUSE, self.random() * (DEFAULT_INTERVAL if self._hint is None else max(0.0, self._hint.interval)))
         planned = min(MAX_PAUSE, float(self.ticket.retry_after)) if date is None or self._hint is None else self._spread(date)
         return max(0.0, planned - elapsed)
 
@@ -277,7 +285,7 @@ class Polling:
         return pause(PollHint(not_before=updated_at, interval=interval), date=None, updated_at=updated_at, random=self.random)
 
     def _spread(self, date: datetime | None) -> float:
-        return pause(self._hint, date=date, updated_at=self.document.updated_at, random=self.random)
+        return pause(self._hint, date=date, updated_at=self.document.updated_at, written_at=self._written_at, random=self.random)
 
 
 def _error_code(body: bytes) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypedDict, TypeVar, cast
 
+from offpoll.arguments import shown
 from offpoll.document import Document
 from offpoll.errors import ApiError, ClientError, ConfigurationError
 from offpoll.json_types import adapter_of
@@ -74,13 +75,15 @@ def result_reader(result_type: Any) -> Callable[[bytes], Any]:
     if result_type is None:
         return json.loads
     try:
+        if isinstance(result_type, str):
+            raise TypeError("it is the name of a type; give the type itself")
         adapter = adapter_of(result_type)
         if not isinstance(adapter, StructAdapter):
             import pydantic  # noqa: F401, PLC0415 - an optional extra, and 128 ms of import; plain types need it to say what is wrong
     except ImportError as error:
         raise ConfigurationError("result_type needs pydantic: pip install 'offpoll[server]', or leave it out") from error
-    except TypeError as error:
-        raise ConfigurationError(f"no result can be read as {result_type!r}: {error}") from error
+    except Exception as error:  # whatever Python or pydantic makes of something that is no type
+        raise ConfigurationError(f"no result can be read as {shown(result_type)}: {error}") from error
 
     def read(body: bytes) -> Any:
         try:

@@ -11,16 +11,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from typing import Any, Generic, TypeVar
 
+from offpoll.arguments import is_number, need, shown
 from offpoll.client.flows import Flows
 from offpoll.client.results import WaitResult, result_reader
 from offpoll.errors import ClientError, ConfigurationError
 from offpoll.exchange import Fetch, Flow, Reply, Shown, Wait
 from offpoll.ticket import Ticket
 
-__all__ = ["WaitSchedule", "capped"]
+__all__ = ["WaitSchedule", "capped", "refuse_if"]
 
 #: Most turns in a row: beginning ten thousand waits takes a good part of a second, and other tasks share the driver's loop.
 AT_A_TIME = 100
+
+#: No wait needs more requests at once, whatever number a caller gives.
+MOST = 1_000_000
 
 T = TypeVar("T")
 
@@ -54,12 +58,17 @@ class WaitSchedule(Generic[T]):
 
     @classmethod
     def of(cls, flows: Flows, tickets: Iterable[Ticket], *, timeout: float | None, result_type: Any) -> WaitSchedule[Any]:
-        """Return a schedule of one `flows.wait` for each ticket."""
+        """Return a schedule of one `flows.wait` for each ticket.
+
+        Raises:
+            ConfigurationError: there are no tickets to go through, or an argument is unusable.
+        """
+        need(tickets, Iterable, what="tickets is a list of tickets, or of what a wait takes instead")
         return WaitSchedule(
             list(tickets),
             begin=lambda ticket: flows.wait(ticket, timeout=timeout),
             read=result_reader(result_type),
-            monotonic=flows.monotonic,
+            monotonic=flows.elapsed,
         )
 
     def pause(self) -> float | None:
@@ -117,6 +126,16 @@ def capped(max_in_flight: Any) -> int:
     Raises:
         ConfigurationError: it is not a whole number, or less than 1.
     """
-    if not isinstance(max_in_flight, int) or max_in_flight < 1:
-        raise ConfigurationError(f"max_in_flight is a whole number, at least 1, not {max_in_flight!r}")
-    return max_in_flight
+    if not isinstance(max_in_flight, int) or not is_number(max_in_flight, least=1):
+        raise ConfigurationError(f"max_in_flight is a whole number, at least 1, not {shown(max_in_flight)}")
+    return min(max_in_flight, MOST)
+
+
+def refuse_if(closed: bool) -> None:
+    """Refuse a step of a closed client. An operation that it waits for goes on, and another client can wait for it.
+
+    Raises:
+        ConfigurationError: `closed`.
+    """
+    if closed:
+        raise ConfigurationError("this client was closed; make another one, and wait again with the ticket")

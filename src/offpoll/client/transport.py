@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from offpoll.arguments import need
 from offpoll.errors import ConfigurationError
 from offpoll.exchange import Fetch, NoAnswer, Response
 from offpoll.network.address import address
@@ -118,6 +119,8 @@ def refuse_both(transport: object | None, *, proxy: str | None, ca: Ca | None) -
     """
     if transport is not None and (proxy is not None or ca is not None):
         raise ConfigurationError("proxy= and ca= configure the client's default transport: pass them to your own transport instead")
+    if proxy is not None:
+        need(proxy, str, what="proxy is an address, such as http://proxy.example.com:3128")
 
 
 def _certificates(ca: Ca | None) -> bytes | None:
@@ -128,6 +131,7 @@ def _certificates(ca: Ca | None) -> bytes | None:
     """
     if ca is None:
         return None
+    need(ca, str, bytes, PathLike, what="ca is the path of a PEM file, or its bytes")
     from ssl import SSLError  # noqa: PLC0415 - without https nobody pays for ssl
 
     from offpoll.network.tls import tls_context  # noqa: PLC0415 - the same
@@ -146,8 +150,8 @@ def _certificates(ca: Ca | None) -> bytes | None:
 def _file(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"ca={path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # a path may be one that no file can have
+        raise ConfigurationError(f"ca={str(path)!r}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _unsendable(fetch: Fetch) -> ConfigurationError:

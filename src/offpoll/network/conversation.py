@@ -93,17 +93,19 @@ def ask(channel: Channel, sent: bytes, *, limit: int, reused: bool, proxied: boo
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         if reused and not reader.begun and not isinstance(error, TimeoutError):
             raise Stale from error
-        raise _broken(error, secure=not isinstance(channel, Plain)) from error
+        raise _broken(error, plain=isinstance(channel, Plain) and not proxied, begun=reader.begun) from error
     response = reader.response
     if proxied and response.status == 407:
         raise NetworkFailure("the proxy asks for a user and a password (407)", sent=False)
     return response, reader.keep
 
 
-def _broken(error: Exception, *, secure: bool) -> NetworkFailure:
+def _broken(error: Exception, *, plain: bool, begun: bool) -> NetworkFailure:
     words = str(error) if isinstance(error, ValueError) else (getattr(error, "strerror", None) or str(error)).lower()
-    if not secure and "speaks TLS" in words:
+    if plain and "speaks TLS" in words:
         return NetworkFailure(f"{words}: use https:// instead of http://", sent=False, hopeless=True)
+    if plain and not begun and not isinstance(error, TimeoutError):  # many servers say nothing to http on a port for https
+        words += " before a response. Does the server expect https?"
     return NetworkFailure(words, timed_out=isinstance(error, TimeoutError))
 
 

@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 from offpoll.board import Stored
 from offpoll.document import Estimate
 from offpoll.errors import HandlerStopped
+from offpoll.freezes import FreezeCounter
 from offpoll.instant import utc_now
 from offpoll.kind import Kind
 from offpoll.operation import Operation, Progress, Record
@@ -43,7 +44,7 @@ class Ambient:
 
     Attributes:
         clock: the wall clock, for documents.
-        monotonic: the clock of leases, seconds.
+        monotonic: the clock of leases, seconds; freezes that it misses are counted by the wall clock.
         random: returns numbers from 0 to 1.
         token: returns a fresh claim token. By default it also names this process, for people.
     """
@@ -52,6 +53,9 @@ class Ambient:
     monotonic: Callable[[], float] = time.monotonic
     random: Callable[[], float] = random.random
     token: Callable[[], str] = field(default_factory=lambda: partial(claim_token, f"{socket.gethostname()[:MAX_HOST]}:{os.getpid()}"))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "monotonic", FreezeCounter(monotonic=self.monotonic, clock=self.clock).time)
 
 
 def claim_token(holder: str) -> str:
@@ -91,6 +95,7 @@ class Job:
         progress: the newest that the handler reported.
         progress_seen: when the heartbeat first saw `progress`.
         shown: the document as last read or published.
+        ahead: how far the clock of the document's writer is ahead of ours, at least.
         promised: the estimate that the submitter got, if the heartbeat found the document still queued.
         closed: the processor has finished with the job, and the heartbeat must leave it alone.
         beating: the heartbeat is in the middle of a beat.
@@ -115,6 +120,7 @@ class Job:
     progress: Progress | None = None
     progress_seen: float = 0.0
     shown: Stored | None = None
+    ahead: timedelta = timedelta(0)
     promised: Estimate | None = None
     closed: bool = False
     beating: bool = False

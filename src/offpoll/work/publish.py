@@ -58,7 +58,7 @@ class Publisher:
             return True
         if shown.document.done or shown.document.revision > self.max_updates:
             return False
-        wall = self.clock()
+        wall = self.clock() + job.ahead
         if not self._new(shown.document, record, job.progress) and not _overrun(shown.document, wall):
             return False
         due = next_due(shown.document, wall)
@@ -78,28 +78,47 @@ class Publisher:
         if record is None:
             return
         if shown is None:
-            job.shown = await self.board.read(record.submission.status_key)
-            if job.shown is not None and job.shown.document.status == Status.QUEUED:
-                job.promised = job.shown.document.estimate
+            await self._first_look(job, record)
             return
-        wall = self.clock()
+        wall = self.clock() + job.ahead
         estimate, poll = self.forecast.running(
             record.submission.kind,
             now=wall,
             due=next_due(shown.document, wall) or wall,
-            created_at=record.submission.created_at,
+            created_at=_created_at(job, record, wall, ran=now - job.run_began),
             elapsed=now - job.run_began,
             fraction=None if job.progress is None else job.progress.fraction,
             since=now - job.progress_seen,
             lateness_weight=job.kind.lateness_weight,
         )
-        job.shown = await self.board.show(record, held=shown, progress=job.progress, estimate=estimate, poll=poll) or shown
+        job.shown = await self.board.show(record, held=shown, progress=job.progress, estimate=estimate, poll=poll, at=wall) or shown
+
+    async def _first_look(self, job: Job, record: Record) -> None:
+        """Read a job's document. If its writer's clock is ahead of ours, keep its time from now on: readers judge hints by one clock."""
+        shown = await self.board.read(record.submission.status_key)
+        if shown is not None:
+            job.ahead = max(timedelta(0), shown.document.updated_at - self.clock())
+            if shown.document.status == Status.QUEUED:
+                job.promised = shown.document.estimate
+        job.shown = shown
 
     @staticmethod
     def _new(document: Document, record: Record, progress: Progress | None) -> bool:
         if document.status != Status.RUNNING or document.attempt != record.attempt:
             return True
         return progress is not None and progress.fitted() != document.progress
+
+
+def _created_at(job: Job, record: Record, wall: datetime, *, ran: float) -> datetime:
+    """Return when the operation was created: before its handler began, but no longer before than its submitter was told to expect.
+
+    `created_at` is by the API's clock, the promise a difference on that clock. So an API whose clock is hours behind does not make every
+    operation hours old, and its polls rare.
+    """
+    created_at, promised, began_at = record.submission.created_at, job.promised, wall - timedelta(seconds=ran)
+    if promised is not None and promised.latest is not None:
+        created_at = max(created_at, began_at - (promised.latest - created_at))
+    return min(created_at, began_at)
 
 
 def _overrun(document: Document, now: datetime) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.http_peer import CLOSE, OK, Peer, ask
 
 from offpoll.aws.connections import Unreachable
-from offpoll.network.http1 import Response, read_body, read_head
+from offpoll.network.http1 import Response, ResponseReader, read_body, read_head
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -142,3 +142,67 @@ def test_half_a_response(run: Run, begun: bytes) -> None:
     assert isinstance(found, Unreachable)
     assert "closed" in str(found)
     assert not found.timed_out
+
+
+class TestReader:
+    """`ResponseReader`, in pieces of any size."""
+
+    def read(self, *pieces: bytes, limit: int = 1000) -> tuple[int, bytes, bool, bool]:
+        reader = ResponseReader(limit=limit)
+        for number, piece in enumerate(pieces):
+            if reader.feed(piece):
+                assert number == len(pieces) - 1, "it was ready before"
+                return reader.response.status, reader.response.body, reader.response.complete, reader.keep
+        raise AssertionError("not ready")
+
+    @pytest.mark.parametrize(
+        ("head", "body", "content"),
+        [
+            (b"Content-Length: 5", b"hello", b"hello"),
+            (b"Content-Length: 0", b"", b""),
+            (b"Transfer-Encoding: chunked", b"2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nTrailer: 1\r\n\r\n", b"hello"),
+            (b"Transfer-Encoding: chunked", b"0\r\n\r\n", b""),
+        ],
+    )
+    def test_however_it_is_cut(self, head: bytes, body: bytes, content: bytes) -> None:
+        """The response is ready with its last byte and not before, however it was cut; the connection may be kept."""
+        whole = b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n" + body
+        for cut in range(1, len(whole)):
+            assert self.read(whole[:cut], whole[cut:]) == (200, content, True, True)
+        assert self.read(*(whole[at : at + 1] for at in range(len(whole)))) == (200, content, True, True)
+
+    def test_until_the_end(self) -> None:
+        """Without a length, the body ends with the connection."""
+        assert self.read(b"HTTP/1.1 200 OK\r\n\r\nhel", b"lo", b"") == (200, b"hello", True, False)
+
+    @pytest.mark.parametrize(
+        "body", [b"Content-Length: 5\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", b"\r\nhello"]
+    )
+    def test_a_limit(self, body: bytes) -> None:
+        """A longer body is cut, and the connection not kept: the rest is still to come."""
+        assert self.read(b"HTTP/1.1 200 OK\r\n" + body, limit=3) == (200, b"hel", False, False)
+
+    @pytest.mark.parametrize(
+        ("pieces", "why"),
+        [
+            ((b"",), "closed"),
+            ((b"HTTP/1.1 200 OK\r\n", b""), "before the end"),
+            ((b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", b""), "before the end"),
+            ((b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", b""), "before the end"),
+            ((b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",), "without a size"),
+            ((b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n",), "without an end"),
+            ((b"SSH-2.0-OpenSSH_9.6\r\n",), "no head"),
+            ((b"\x15\x03\x01\x00\x02\x02\x46",), "speaks TLS"),
+        ],
+    )
+    def test_no_response(self, pieces: tuple[bytes, ...], why: str) -> None:
+        """What is not HTTP, or not all of it, is an error that says so."""
+        with pytest.raises(ValueError, match=why):
+            self.read(*pieces)
+
+    def test_a_kept_connection(self) -> None:
+        """A connection is not kept if the peer closes it, or sent more than a response."""
+        assert self.read(b"HTTP/1.1 304 Not Modified\r\n\r\n") == (304, b"", True, True)
+        assert self.read(b"HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n") == (304, b"", True, False)
+        assert self.read(b"HTTP/1.1 304 Not Modified\r\n\r\nHTTP/1.1 200") == (304, b"", True, False)
+        assert self.read(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n") == (200, b"", True, False)
