@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Unpack
 
 from offpoll.app import Offpoll
 from offpoll.aws.chain import find_credentials
+from offpoll.aws.configuration import Configuration
 from offpoll.aws.credentials import CredentialsProvider
 from offpoll.aws.dynamodb import DynamoRecords
 from offpoll.aws.dynamodb_service_times import DynamoServiceTimes
-from offpoll.aws.endpoints import AwsEndpoint, Endpoints, ca_bundle, names_a_proxy
-from offpoll.aws.profiles import find_region
+from offpoll.aws.endpoints import AwsEndpoint, Endpoints, ca_bundle
+from offpoll.aws.retry import MAX_ATTEMPTS
 from offpoll.aws.s3 import S3DocumentStore
 from offpoll.aws.sqs import SqsQueue
 from offpoll.aws.sts import assumed_role
@@ -28,6 +29,7 @@ from offpoll.document_store import DocumentStore
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.measured import MeasuredRecords, MeasuredStore
 from offpoll.metrics import EmfMetrics, Metrics, NoMetrics
+from offpoll.proxies import names_a_proxy
 from offpoll.records import Records
 from offpoll.service import AsyncService
 from offpoll.setting_ranges import PREFIX
@@ -161,9 +163,15 @@ class _Connection:
     """AWS's endpoints, and a wire that signs with our credentials, for one event loop."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self.endpoints = Endpoints.from_environment(environ, region=find_region(environ))
-        credentials = find_credentials(environ, endpoints=self.endpoints)
-        self.wire = Wire(credentials, certificates=ca_bundle(environ), proxied=names_a_proxy(environ))
+        given = Configuration.load(environ)
+        self.endpoints = Endpoints.of(given)
+        self.wire = Wire(
+            find_credentials(environ, endpoints=self.endpoints),
+            certificates=ca_bundle(environ),
+            proxied=names_a_proxy(environ),
+            environ=environ,
+            attempts=given.attempts or MAX_ATTEMPTS,
+        )
 
 
 def _signer(connection: _Connection, role_arn: str) -> CredentialsProvider:
@@ -181,7 +189,7 @@ def _board(connection: _Connection, settings: Settings, *, links: bool = True) -
         bucket=settings.bucket,
         region=connection.endpoints.region,
         public_endpoint=AwsEndpoint.parse(public) if public else None,
-        style=settings.addressing_style,
+        style=settings.addressing_style if settings.addressing_style != "auto" else connection.endpoints.bucket_style,
         signer=_signer(connection, settings.signer_role_arn) if links and settings.signer_role_arn else None,
         prefix=settings.prefix,
     )

@@ -1,29 +1,19 @@
-"""Endpoints, region and proxy, as the environment gives them."""
+"""Endpoints and region, as the environment gives them. `test_configuration` and `test_partitions` compare them with botocore's."""
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
-import botocore.session
 import pytest
-from botocore.config import Config
+from botocore.endpoint_provider import EndpointProvider
+from botocore.loaders import Loader
 
-from offpoll.aws.endpoints import AwsEndpoint, Endpoints, bucket_endpoint, ca_bundle, is_loopback, names_a_proxy
+from offpoll.aws.endpoints import AwsEndpoint, Endpoints, bucket_endpoint, ca_bundle, is_loopback
 from offpoll.aws.profiles import find_region
 from offpoll.errors import ConfigurationError
 from offpoll.wiring import async_status_board
-
-
-@pytest.mark.parametrize("service", ["s3", "sqs", "dynamodb", "sts"])
-@pytest.mark.parametrize("region", ["eu-west-1", "us-east-1", "cn-north-1", "us-gov-west-1", "ap-southeast-3"])
-def test_standard_hosts_equal_botocores(service: str, region: str) -> None:
-    """Without settings every service is where botocore would look for it."""
-    config = Config(s3={"us_east_1_regional_endpoint": "regional"})
-    client = botocore.session.Session().create_client(
-        service, region_name=region, aws_access_key_id="a", aws_secret_access_key="b", config=config
-    )
-    assert Endpoints(region=region, overrides={}).service(service).origin == client.meta.endpoint_url
 
 
 def test_region_variables() -> None:
@@ -39,7 +29,7 @@ def test_region_variables() -> None:
 
 
 def test_the_profiles_region(tmp_path: Path) -> None:
-    """If no variable gives the region, the profile does, as in every SDK; without a file botocore is not asked."""
+    """If no variable gives the region, the profile does, as in every SDK."""
     (tmp_path / "config").write_text("[default]\nregion = eu-north-1\n[profile dev]\nregion = sa-east-1\n[profile bare]\noutput = json\n")
     files = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none")}
     assert find_region(files) == "eu-north-1"
@@ -52,15 +42,13 @@ def test_the_profiles_region(tmp_path: Path) -> None:
 
 
 def test_connecting_reads_the_profiles_region(tmp_path: Path) -> None:
-    """A service in a shell with a profile and no AWS_REGION finds its region; without botocore the error says what to set."""
+    """A service in a shell with a profile and no AWS_REGION finds its region, with or without botocore."""
     (tmp_path / "config").write_text("[default]\nregion = eu-north-1\n")
     environ = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "HOME": str(tmp_path), "OFFPOLL_BUCKET": "docs", "AWS_ACCESS_KEY_ID": "A"}
-    board = async_status_board(environ={**environ, "AWS_SECRET_ACCESS_KEY": "s"})
-    assert "docs.s3.eu-north-1.amazonaws.com" in board.link("status/public/x").href
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "botocore.session", None)
-        with pytest.raises(ConfigurationError, match="set AWS_REGION"):
-            async_status_board(environ={**environ, "AWS_SECRET_ACCESS_KEY": "s"})
+        patch.setitem(sys.modules, "botocore", None)
+        board = async_status_board(environ={**environ, "AWS_SECRET_ACCESS_KEY": "s"})
+    assert "docs.s3.eu-north-1.amazonaws.com" in board.link("status/public/x").href
 
 
 def test_endpoint_variables() -> None:
@@ -111,17 +99,37 @@ def test_addressing_styles() -> None:
             bucket_endpoint(endpoint, bucket=bucket, style=style)
 
 
+@pytest.mark.parametrize(
+    "bucket", ["offpoll", "off.poll", "Off-Poll", "off_poll", "a..b", "a.-b", "192.168.0.1", "o" * 63, "off-poll-1", "-ab", "ab-", "ab."]
+)
+@pytest.mark.parametrize("url", [None, "http://storage.example", "https://storage.example:9000"])
+@pytest.mark.parametrize("style", ["auto", "path", "virtual"])
+def test_buckets_are_addressed_as_botocore_does(bucket: str, url: str | None, style: str) -> None:
+    """A bucket is in the host only if botocore puts it there: a certificate for `*.s3.…` covers no dots, and http needs none."""
+    endpoints = Endpoints(region="eu-west-1", overrides={"s3": url} if url else {})
+    address, path = bucket_endpoint(endpoints.service("s3"), bucket=bucket, style=style)
+    rules = EndpointProvider(Loader().load_service_model("s3", "endpoint-rule-set-1"), Loader().load_data("partitions"))
+    force = style != "virtual" if url else style == "path"
+    endpoint = {"Endpoint": url} if url else {}
+    found = rules.resolve_endpoint(
+        Region="eu-west-1", Bucket=bucket, ForcePathStyle=force, Accelerate=False, UseGlobalEndpoint=False, **endpoint
+    )
+    assert f"{address.origin}{path}".rstrip("/") == found.url
+
+
+@pytest.mark.parametrize(
+    "bucket", ["docs--use1-az4--x-s3", "docs--ol-s3", "docs--op-s3", "arn:aws:s3:eu-west-1:123456789012:accesspoint:docs"]
+)
+def test_buckets_of_other_kinds(bucket: str) -> None:
+    """Directory buckets, aliases and ARNs have other hosts, which would be missed silently."""
+    with pytest.raises(ConfigurationError, match=re.escape(bucket)):
+        bucket_endpoint(Endpoints(region="eu-west-1", overrides={}).service("s3"), bucket=bucket)
+
+
 def test_loopback() -> None:
     """This machine is reached directly, never through a proxy."""
     assert all(is_loopback(host) for host in ("127.0.0.1:4566", "localhost", "b.s3.localhost:80", "[::1]:80", "127.9.9.9"))
     assert not any(is_loopback(host) for host in ("169.254.169.254", "s3.amazonaws.com", "localhost.example.com", "10.0.0.1:80"))
-
-
-def test_names_a_proxy() -> None:
-    """Any of the three variables names a proxy, in either case, unless it is empty."""
-    assert names_a_proxy({"https_proxy": "http://p"})
-    assert names_a_proxy({"ALL_PROXY": "http://p"})
-    assert not names_a_proxy({"HTTP_PROXY": "", "NO_PROXY": "x"})
 
 
 def test_certificates(tmp_path: Path) -> None:
@@ -130,5 +138,9 @@ def test_certificates(tmp_path: Path) -> None:
     file.write_bytes(b"pem")
     assert ca_bundle({}) is None
     assert ca_bundle({"AWS_CA_BUNDLE": str(file)}) == b"pem"
+    assert ca_bundle({"AWS_CA_BUNDLE": "~/ca.pem", "HOME": str(tmp_path)}) == b"pem"
+    assert ca_bundle({"REQUESTS_CA_BUNDLE": "$HOME/ca.pem", "HOME": str(tmp_path)}) == b"pem"
+    (tmp_path / "config").write_text(f"[default]\nca_bundle = {file}\n")
+    assert ca_bundle({"AWS_CONFIG_FILE": str(tmp_path / "config"), "REQUESTS_CA_BUNDLE": "/none"}) == b"pem"
     with pytest.raises(ConfigurationError, match=r"AWS_CA_BUNDLE=.*No such file"):
         ca_bundle({"AWS_CA_BUNDLE": str(tmp_path / "none.pem")})

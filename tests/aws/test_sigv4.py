@@ -20,7 +20,7 @@ from botocore.credentials import ReadOnlyCredentials
 from offpoll.aws.credentials import Credentials, StaticCredentials
 from offpoll.aws.endpoints import AwsEndpoint, Endpoints, bucket_endpoint
 from offpoll.aws.s3 import S3DocumentStore
-from offpoll.aws.sigv4 import MAX_LIFETIME, HeaderSigner, Presigner
+from offpoll.aws.sigv4 import MAX_LIFETIME, MAX_SHAPES, HeaderSigner, Presigner, SignedHeaders
 from offpoll.aws.wire import Wire
 from offpoll.errors import ConfigurationError
 
@@ -189,3 +189,19 @@ def test_header_signatures_equal_botocores(service: str, set_oracle_time: Callab
         oracle = S3SigV4Auth(frozen, "s3", "eu-west-1") if service == "s3" else SigV4Auth(frozen, service, "eu-west-1")
         oracle.add_auth(request)
         assert sent == {name.lower(): value for name, value in request.headers.items()}
+        assert dict(line.split(": ", 1) for line in sent.lines.splitlines()) == sent
+
+
+def test_what_calls_of_one_second_share() -> None:
+    """However many etags a second has, each is signed as it would be alone, and few layouts are kept. No line is made of a broken value."""
+    at, credentials = datetime(2026, 11, 23, tzinfo=UTC), Credentials(access_key="AKIAEXAMPLE", secret_key="secret", session_token="t")
+
+    def signed(signer: HeaderSigner, etag: str) -> SignedHeaders:
+        return signer.sign(credentials, at=at, method="PUT", path="/b/k", headers={"if-match": etag}, body=b"{}")
+
+    busy = HeaderSigner(service="s3", region="eu-west-1", host="h")
+    for number in range(3 * MAX_SHAPES):
+        assert signed(busy, f"e{number}") == signed(HeaderSigner(service="s3", region="eu-west-1", host="h"), f"e{number}")
+    assert busy._now is not None
+    assert len(busy._now.shapes) <= MAX_SHAPES
+    assert signed(busy, "e\r\nx: y").lines == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -48,8 +49,10 @@ def test_entries_fail_one_by_one(run: Run) -> None:
         b'{"Successful":[{"Id":"0","MessageId":"m"}],"Failed":[{"Id":"1","SenderFault":true,"Code":"InvalidMessageContents","Message":"bad"},'
         b'{"Id":"2","SenderFault":false,"Code":"InternalError","Message":"oops"}]}'
     )
-    results, asked = run(queue([Reply(200, b'{"MessageId":"m"}'), Reply(200, body)], sends(5)))
-    assert [each.headers["x-amz-target"] for each in asked] == ["AmazonSQS.SendMessage", "AmazonSQS.SendMessageBatch"]
+    again = b'{"Failed":[{"Id":"0","SenderFault":false,"Code":"InternalError","Message":"oops"}]}'
+    results, asked = run(queue([Reply(200, b'{"MessageId":"m"}'), Reply(200, body), Reply(200, again)], sends(5)))
+    assert [each.headers["x-amz-target"] for each in asked] == ["AmazonSQS.SendMessage", *["AmazonSQS.SendMessageBatch"] * 3]
+    assert [len(json.loads(each.body)["Entries"]) for each in asked[1:]] == [4, 1, 1]
     assert results[:2] == [None, None]
     assert isinstance(results[2], DependencyRefused)
     assert isinstance(results[3], DependencyUnavailable)

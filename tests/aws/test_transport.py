@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from tests.support.scripted_aws import DROP, Reply, Scripted
@@ -62,6 +65,35 @@ def test_this_machine_is_reached_without_the_proxy(run: Run, monkeypatch: pytest
             assert proxy.asked == []
 
     run(use())
+
+
+@pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
+def test_what_no_proxy_lists_is_reached_without_the_proxy(run: Run, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """An endpoint that NO_PROXY lists, with its port too, is called directly."""
+
+    async def use() -> None:
+        async with Scripted([DROP]) as proxy, Scripted([Reply(200)]) as store:
+            host = socket.gethostname()
+            monkeypatch.setenv("HTTP_PROXY", proxy.origin)
+            monkeypatch.setenv(name, f"other,{host}:{urlsplit(store.origin).port}")
+            monkeypatch.setattr(socket, "getaddrinfo", partial(_here, socket.getaddrinfo, host))
+            assert (await call(store.origin.replace("127.0.0.1", host))).status == 200
+            assert proxy.asked == []
+
+    run(use())
+
+
+def _here(look_up: Callable[..., Any], name: str, host: Any, *arguments: Any, **options: Any) -> Any:
+    """Resolve `name` to this machine's loopback address, where the scripted servers listen."""
+    return look_up("127.0.0.1" if host == name else host, *arguments, **options)
+
+
+def test_a_proxy_that_cannot_be_used(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy's address that is none is an error that names the variables, and hides its password."""
+    monkeypatch.setenv("HTTP_PROXY", "http://user:secret@")
+    with pytest.raises(ConfigurationError, match="HTTP_PROXY") as raised:
+        run(call(AWAY))
+    assert "secret" not in str(raised.value)
 
 
 def test_a_proxy_that_hangs_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

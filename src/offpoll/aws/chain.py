@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
+from offpoll.aws.configuration import expanded
 from offpoll.aws.credentials import Credentials, CredentialsProvider, FetchedCredentials, StaticCredentials
 from offpoll.aws.endpoints import Endpoints, ca_bundle
 from offpoll.aws.profiles import from_profile
@@ -78,7 +79,7 @@ async def _from_web_identity(environ: Mapping[str, str], endpoints: Endpoints) -
         endpoint=endpoints.service("sts"),
         region=endpoints.region,
         role_arn=role_arn,
-        token=_read_token(path),
+        token=_read_token(expanded(path, environ)),
         session_name=environ.get("AWS_ROLE_SESSION_NAME") or "offpoll",
         certificates=ca_bundle(environ),
     )

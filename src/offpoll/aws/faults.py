@@ -20,8 +20,12 @@ _MAX_XML = 65_536
 
 _DOCTYPE = re.compile(rb"<!DOCTYPE", re.IGNORECASE)
 
+#: What some stores and proxies send before the document: spaces, line breaks, a byte order mark.
+_SPACE = b"\xef\xbb\xbf \t\r\n"
+
 _DENIED = "the role or user this process runs under lacks the permission"
 _KMS = "the role or user this process runs under may not use the KMS key: grant kms:Decrypt and kms:GenerateDataKey"
+_KEY = "the KMS key cannot be used: see that it exists in this region, is enabled, and encrypts"
 _EXPIRED = "the credentials have expired: renew them"
 _CLOCK = "the clock of this machine is wrong: synchronise it"
 _REGION = "it is in another region than AWS_REGION says"
@@ -49,6 +53,13 @@ _REMEDIES: Mapping[str, str] = {
     "AccessDeniedException": _DENIED,
     "KMSAccessDeniedException": _KMS,
     "KmsAccessDenied": _KMS,
+    "KMS.DisabledException": _KEY,
+    "KMS.NotFoundException": _KEY,
+    "KMS.KMSInvalidStateException": _KEY,
+    "KmsDisabled": _KEY,
+    "KmsInvalidState": _KEY,
+    "KmsNotFound": _KEY,
+    "KmsInvalidKeyUsage": _KEY,
     "OptInRequired": "the region or service is not enabled for this account",
 }
 
@@ -63,8 +74,9 @@ class Fault:
 
 
 def parse_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
-    """Read an error response, JSON (`__type`) or XML (`<Code>`). One that cannot be read gives a fault without a code."""
+    """Read an error response: JSON (`__type`), XML (`<Code>`), or a header. One that cannot be read gives a fault without a code."""
     region = headers.get("x-amz-bucket-region", "")
+    body = body.lstrip(_SPACE)
     start = body[:1]
     if start == b"{":
         code, message = _from_json(body)
@@ -72,6 +84,7 @@ def parse_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
         code, message = _from_xml(body)
     else:
         code, message = "", body[:MAX_MESSAGE].decode("utf-8", "replace").strip()
+    code = code or _name(headers.get("x-amzn-errortype", ""))
     if not code and status in {301, 307}:
         code = "PermanentRedirect" if status == 301 else "TemporaryRedirect"
     return Fault(code=code, message=message[:MAX_MESSAGE] or f"HTTP status {status}", region=region)
@@ -94,8 +107,12 @@ def _from_json(body: bytes) -> tuple[str, str]:
     if not isinstance(fields, dict):
         return "", ""
     code, message = fields.get("__type") or fields.get("code"), fields.get("message") or fields.get("Message")
-    name = code.rpartition("#")[2].partition(":")[0] if isinstance(code, str) else ""
-    return name, message if isinstance(message, str) else ""
+    return _name(code) if isinstance(code, str) else "", message if isinstance(message, str) else ""
+
+
+def _name(code: str) -> str:
+    """Return a code without its namespace and without an address: `com.amazon.coral#Name:http://…`."""
+    return code.partition(":")[0].rpartition("#")[2].strip()
 
 
 def _from_xml(body: bytes) -> tuple[str, str]:

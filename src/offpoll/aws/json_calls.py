@@ -23,8 +23,7 @@ class JsonCalls:
     """
 
     def __init__(self, wire: Wire, service: AwsService, *, target: str, remedies: Mapping[str, str]) -> None:
-        self.service, self.remedies = service, remedies
-        self._wire = wire
+        self.service, self.remedies, self.wire = service, remedies, wire
         self._target = target
         self._path = service.endpoint.path or "/"
         self._headers: dict[str, Mapping[str, str]] = {}
@@ -41,7 +40,7 @@ class JsonCalls:
         if headers is None:
             headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"{self._target}.{verb}"}
             self._headers[verb] = headers
-        return await self._wire.call(
+        return await self.wire.call(
             self.service, "POST", self._path, headers=headers, body=text.encode(), deadline=deadline, try_timeout=try_timeout
         )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from offpoll.aws.configuration import expanded
 from offpoll.aws.connections import Unreachable
 from offpoll.aws.credentials import Credentials, complete
 from offpoll.aws.endpoints import is_loopback
@@ -133,7 +134,7 @@ def _container_token(environ: Mapping[str, str]) -> str | None:
     token = environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN")
     if path:
         try:
-            token = Path(path).read_text()
+            token = Path(expanded(path, environ)).read_text()
         except OSError as error:
             raise ConfigurationError(f"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE={path}: {error.strerror}") from error
     token = token.strip() if token else None

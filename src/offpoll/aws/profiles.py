@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+from offpoll.aws.configuration import Configuration, has_shared_file, profile_name, shared_files
 from offpoll.aws.credentials import Credentials, complete
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 
@@ -30,8 +30,8 @@ async def from_profile(environ: Mapping[str, str]) -> Credentials | None:
         ConfigurationError: a profile is named, but botocore is not installed or cannot use the profile.
         DependencyUnavailable: a service that botocore asked did not respond.
     """
-    profile = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE")
-    if not profile and not any(path.is_file() for path in _shared_files(environ)):
+    profile = profile_name(environ) or None
+    if not profile and not has_shared_file(environ):
         return None
     try:
         import botocore.session  # noqa: PLC0415 - an optional extra, and 377 ms
@@ -39,7 +39,7 @@ async def from_profile(environ: Mapping[str, str]) -> Credentials | None:
         if profile:
             raise ConfigurationError(f"AWS_PROFILE={profile} needs botocore: pip install offpoll[aws]") from error
         return None
-    return await asyncio.to_thread(_ask_botocore, botocore.session, profile)
+    return await asyncio.to_thread(_ask_botocore, botocore.session, profile, shared_files(environ))
 
 
 def find_region(environ: Mapping[str, str]) -> str | None:
@@ -48,37 +48,17 @@ def find_region(environ: Mapping[str, str]) -> str | None:
     Raises:
         ConfigurationError: the named profile does not exist, or its file cannot be read.
     """
-    written = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
-    profile = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE")
-    files = _shared_files(environ)
-    if written or not any(path.is_file() for path in files):
-        return written
-    try:
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - see from_profile
-        from botocore.session import Session  # noqa: PLC0415 - see from_profile
-    except ImportError:
-        return None
-    session = Session(profile=profile)
-    for variable, path in zip(("credentials_file", "config_file"), files, strict=True):
-        session.set_config_variable(variable, str(path))
-    try:
-        return session.get_scoped_config().get("region")
-    except BotoCoreError as error:
-        raise ConfigurationError(f"profile {profile or 'default'} gives no region: {error}") from error
+    return Configuration.load(environ).region or None
 
 
-def _shared_files(environ: Mapping[str, str]) -> list[Path]:
-    home = Path(environ.get("HOME") or environ.get("USERPROFILE") or "/nonexistent")
-    named = (("AWS_SHARED_CREDENTIALS_FILE", "credentials"), ("AWS_CONFIG_FILE", "config"))
-    return [Path(environ.get(variable) or home / ".aws" / name) for variable, name in named]
-
-
-def _ask_botocore(session_module: Any, profile: str | None) -> Credentials | None:
+def _ask_botocore(session_module: Any, profile: str | None, files: tuple[str, str]) -> Credentials | None:
     """Run botocore's chain without the providers in `_OURS`."""
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError  # noqa: PLC0415 - see from_profile
 
     try:
         session = session_module.Session(profile=profile)
+        for variable, path in zip(("credentials_file", "config_file"), files, strict=True):
+            session.set_config_variable(variable, path)
         resolver = session.get_component("credential_provider")
         for name in _OURS:
             resolver.remove(name)

@@ -7,6 +7,7 @@ Source: docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html; fig
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 
@@ -24,27 +25,34 @@ BASE_THROTTLED = 1.0
 #: Longest backoff, seconds.
 MAX_BACKOFF = 20.0
 
-#: Statuses that are not the request's fault.
-_TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
+#: Statuses that are not the request's fault, besides those from 500 on: a slow network, too many requests, a client that hung up (MinIO).
+_TRANSIENT_STATUSES = frozenset({408, 429, 499})
+
+#: Statuses from 500 on that repeating does not cure: not implemented, and a version of HTTP that the peer does not speak.
+_FINAL_STATUSES = frozenset({501, 505})
+
+#: Errors that pass, by their codes without "Exception": of AWS itself, and of stores and queues with its protocols. The codes are those
+#: that botocore retries (`_retry.json`, `retries/standard.py`, `retryable` in its models), and those whose text says that it passes.
 _TRANSIENT_CODES = frozenset(
-    {"InternalError", "InternalFailure", "InternalServerError", "RequestTimeout", "RequestTimeoutException", "ServiceUnavailable"}
-)
-_THROTTLE_CODES = frozenset(
     {
-        "BandwidthLimitExceeded",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "SlowDown",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "TransactionInProgressException",
+        *("InternalError", "InternalFailure", "InternalServerError", "InternalServer", "InternalServiceError", "KMSInternal"),
+        *("RequestTimeout", "DependencyTimeout", "OperationTimedOut", "IDPCommunicationError"),
+        *("ServiceUnavailable", "KeyUnavailable", "TemporarilyUnavailable", "ServerNotInitialized", "XMinioServerNotInitialized"),
+        # the body came damaged or cut short
+        *("BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "ClientDisconnect", "ClientDisconnected"),
+        # another request has the item now
+        *("ReplicatedWriteConflict", "TransactionConflict", "TransactionInProgress"),
     }
 )
+
+#: Errors that ask for fewer calls, in the same form.
+_THROTTLE_CODES = frozenset(
+    {
+        *("BandwidthLimitExceeded", "PriorRequestNotComplete", "ProvisionedThroughputExceeded"),
+        *("LimitExceeded", "RequestLimitExceeded", "OverLimit", "RateExceeded", "ErrRequestBytesExceed"),
+    }
+)
+_THROTTLE = re.compile(r"throttl|slow.?down|too.?many.?requests?$|rate.?limit", re.IGNORECASE)
 
 #: Codes that mean that these credentials have ended. New ones may work.
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
@@ -52,12 +60,25 @@ EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequi
 
 def is_throttle(status: int, code: str) -> bool:
     """Tell whether the service asks for fewer calls."""
-    return status == 429 or code in _THROTTLE_CODES
+    bare = _bare(code)
+    return status == 429 or bare in _THROTTLE_CODES or _THROTTLE.search(bare) is not None
 
 
 def is_transient(status: int, code: str) -> bool:
-    """Tell whether the same request may succeed a moment later."""
-    return status in _TRANSIENT_STATUSES or code in _TRANSIENT_CODES or code in _THROTTLE_CODES
+    """Tell whether the same request may succeed a moment later.
+
+    Args:
+        status: the response's; 0 for an entry of a batch, which has none.
+        code: the error's, or nothing.
+    """
+    if status in _FINAL_STATUSES:
+        return False
+    return status >= 500 or status in _TRANSIENT_STATUSES or _bare(code) in _TRANSIENT_CODES or is_throttle(status, code)
+
+
+def _bare(code: str) -> str:
+    """Return a code without its namespace (`KMS.`, `AWS.SimpleQueueService.`) and without "Exception"."""
+    return code.rpartition(".")[2].removesuffix("Exception")
 
 
 def delay(failures: int, *, throttled: bool, random: Callable[[], float]) -> float:

@@ -16,6 +16,7 @@ from offpoll.aws.service import AwsResponse, AwsService
 from offpoll.aws.sigv4 import MAX_LIFETIME, Presigner, quote_key
 from offpoll.aws.wire import Wire
 from offpoll.errors import ConfigurationError, DependencyUnavailable, DocumentChanged, DocumentExists, OffpollError
+from offpoll.limits import quote
 from offpoll.link import StatusLink
 
 __all__ = ["S3DocumentStore"]
@@ -25,6 +26,10 @@ MARGIN = timedelta(seconds=60)
 
 _HEADERS = {"content-type": "application/json", "cache-control": "private, no-cache"}
 _CREATE = {**_HEADERS, "if-none-match": "*"}
+
+
+#: Codes of a 409: another write to the key was under way. The last is Ceph's.
+_CONFLICTS = frozenset({"ConditionalRequestConflict", "OperationAborted", "ConcurrentModification"})
 
 
 class S3DocumentStore:
@@ -59,6 +64,8 @@ class S3DocumentStore:
         self._wire = wire
         self._service = AwsService("S3", name="s3", region=region, endpoint=address)
         self._presigner = Presigner(region=region, origin=public.origin, host=public.host, path=public_path)
+        where = public.origin + public_path
+        self._escaped = quote(where) == f'"{where}"'  # all that follows in a link is percent-encoded
         self._signer = signer
         self._signing = signer or wire.credentials
         self._probe = f"{prefix}/offpoll-check"
@@ -105,7 +112,7 @@ class S3DocumentStore:
         if credentials.expires_at is not None:
             seconds = _shortened(seconds, credentials, credentials.expires_at, now)
         href, expires_at = self._presigner.presign(credentials, key, at=now, lifetime=seconds)
-        return StatusLink(href=href, expires_at=expires_at)
+        return StatusLink(href=href, expires_at=expires_at, escaped=self._escaped)
 
     async def check(self) -> None:
         """Read a key that does not exist, and fetch the signer's credentials.
@@ -144,7 +151,7 @@ class S3DocumentStore:
 
 def _is_conflict(response: AwsResponse) -> bool:
     """Tell whether another write to the key was under way."""
-    return response.status == 409 and response.fault.code in {"ConditionalRequestConflict", "OperationAborted"}
+    return response.status == 409 and response.fault.code in _CONFLICTS
 
 
 def _is_missing(response: AwsResponse) -> bool:

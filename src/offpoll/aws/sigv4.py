@@ -212,7 +212,7 @@ class _Stamp:
         signed = "&X-Amz-SignedHeaders=host"
         # The URL has botocore's order; the canonical query is sorted. They differ only in the place of the token.
         self.url_query = f"?{head}{signed}{token}&X-Amz-Signature="
-        self.hashed = f"\n{head}{token}{signed}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD"
+        self.hashed = f"\n{head}{token}{signed}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD".encode()
 
 
 class Presigner:
@@ -251,9 +251,10 @@ class Presigner:
             stamp = self._stamp = self._begin(credentials, at, lifetime)
         # quote_key tests this too; testing here saves the call for nearly every key.
         path = self._path + (key if _is_plain(key) else quote_key(key))
-        canonical = _sha256(f"GET\n{path}{stamp.hashed}".encode()).hexdigest()
+        canonical = _sha256(f"GET\n{path}".encode())
+        canonical.update(stamp.hashed)
         inner, outer = stamp.inner.copy(), stamp.outer.copy()
-        inner.update(canonical.encode())
+        inner.update(canonical.hexdigest().encode())
         outer.update(inner.digest())
         return f"{self._origin}{path}{stamp.url_query}{outer.hexdigest()}", stamp.expires_at
 

@@ -12,8 +12,9 @@ from typing import Any
 from offpoll.aws.batches import Batcher
 from offpoll.aws.endpoints import AwsEndpoint
 from offpoll.aws.json_calls import JsonCalls
+from offpoll.aws.retry import is_throttle, is_transient
 from offpoll.aws.service import AwsResponse, AwsService
-from offpoll.aws.wire import Wire
+from offpoll.aws.wire import DEADLINE, Wire
 from offpoll.errors import ConfigurationError, DependencyError, DependencyRefused, DependencyUnavailable
 from offpoll.limits import quote
 from offpoll.queue import MAX_DELAY, MAX_VISIBILITY, Delivery, Depth, Envelope
@@ -138,32 +139,58 @@ class SqsQueue:
             raise self._calls.refusal(response)
 
     async def _many(self, verb: str, items: Sequence[_Members]) -> Sequence[Exception | None]:
-        """Make a batch call and return each entry's result."""
-        entries = ",".join([f'{{"Id":"{number}",{item}}}' for number, item in enumerate(items)])
-        response = await self._calls.call_text(verb, f'{self._opening}"Entries":[{entries}]}}')
-        fields = self._calls.accepted(response)
+        """Make a batch call and return each entry's result. An entry is sent again if its failure passes, as a lone call is."""
+        wire, service = self._calls.wire, self._calls.service
+        end = wire.monotonic() + DEADLINE
         results: list[Exception | None] = [None] * len(items)
-        try:
-            reported = {int(entry["Id"]) for entry in fields.get("Successful") or ()}
-            for entry in fields.get("Failed") or ():
-                reported.add(number := int(entry["Id"]))
-                results[number] = self._failed(entry)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise self._calls.service.unreadable(response) from error
-        for number in range(len(items)):
-            if number not in reported:  # the response does not mention it: the effect is unknown
-                results[number] = self._calls.service.unreadable(response)
+        waiting, failures = list(range(len(items))), 0
+        while waiting:
+            try:
+                outcomes = await self._batch(verb, [items[number] for number in waiting], deadline=end - wire.monotonic())
+            except DependencyError:
+                if failures:
+                    break  # each of these entries has its own error already
+                raise
+            passing: dict[int, str] = {}
+            for number, (result, code) in zip(waiting, outcomes, strict=True):
+                results[number] = result
+                if code:
+                    passing[number] = code
+            waiting, failures = list(passing), failures + 1
+            throttled = any(is_throttle(0, code) for code in passing.values())
+            if not waiting or not await wire.back_off(service, failures=failures, throttled=throttled, end=end):
+                break
         return results
 
-    def _failed(self, entry: Mapping[str, Any]) -> DependencyError | None:
-        """Translate one failed entry of a batch; None if the message is gone, which counts as done."""
-        code, message = str(entry.get("Code", "")), str(entry.get("Message", ""))
-        if _is_gone(code, message):
-            return None
-        if entry.get("SenderFault"):
-            what = self._calls.remedies.get(code, "one message of a batch was refused")
-            return DependencyRefused("SQS", f"{what} ({code}: {message})", code=code)
-        return DependencyUnavailable("SQS", f"one message of a batch failed: {code}: {message}")
+    async def _batch(self, verb: str, items: Sequence[_Members], *, deadline: float) -> Sequence[tuple[Exception | None, str]]:
+        """Make one batch call. Return each entry's result, and its code if it failed for a reason that passes."""
+        entries = ",".join([f'{{"Id":"{number}",{item}}}' for number, item in enumerate(items)])
+        response = await self._calls.call_text(verb, f'{self._opening}"Entries":[{entries}]}}', deadline=deadline)
+        fields = self._calls.accepted(response)
+        # the response does not mention an entry: the effect is unknown
+        results: list[tuple[Exception | None, str]] = [(self._calls.service.unreadable(response), "")] * len(items)
+        try:
+            for entry in fields.get("Successful") or ():
+                results[int(entry["Id"])] = None, ""
+            for entry in fields.get("Failed") or ():
+                results[int(entry["Id"])] = _failed(entry, self._calls.remedies)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise self._calls.service.unreadable(response) from error
+        return results
+
+
+def _failed(entry: Mapping[str, Any], remedies: Mapping[str, str]) -> tuple[DependencyError | None, str]:
+    """Translate one failed entry of a batch: no error if the message is gone, which counts as done; its code if the reason passes.
+
+    SQS blames the sender for throttling too, so the code decides first.
+    """
+    code, message = str(entry.get("Code", "")), str(entry.get("Message", ""))
+    if _is_gone(code, message):
+        return None, ""
+    if entry.get("SenderFault") and not is_transient(0, code):
+        what = remedies.get(code, "one message of a batch was refused")
+        return DependencyRefused("SQS", f"{what} ({code}: {message})", code=code), ""
+    return DependencyUnavailable("SQS", f"one message of a batch failed: {code}: {message}"), code
 
 
 def _remedies(url: str, region: str, *, setting: str) -> Mapping[str, str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from offpoll.aws.connections import CONNECT_TIMEOUT, Unreachable, Unsendable
+from offpoll.errors import ConfigurationError
+from offpoll.limits import shown_url
 from offpoll.network import failure
 from offpoll.network.address import address
 from offpoll.network.http1 import MAX_BODY, Response
@@ -27,7 +29,13 @@ def client(*, direct: bool, proxy: str | None = None, certificates: bytes | None
     Raises:
         ConfigurationError: the proxy's URL cannot be used.
     """
-    return AsyncNetwork(user_agent="offpoll", proxy=proxy, direct=direct, certificates=certificates, connect_timeout=CONNECT_TIMEOUT)
+    try:
+        return AsyncNetwork(user_agent="offpoll", proxy=proxy, direct=direct, certificates=certificates, connect_timeout=CONNECT_TIMEOUT)
+    except ConfigurationError as error:
+        if proxy is None:
+            raise
+        why = f"the proxy {shown_url(proxy)} of HTTPS_PROXY, HTTP_PROXY or ALL_PROXY cannot be used: {error}"
+        raise ConfigurationError(why) from error
 
 
 class ByProxy:

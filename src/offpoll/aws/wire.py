@@ -10,6 +10,7 @@ call ─► sign ─► send ─┬─ a response ──────────
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import ssl
 import time
@@ -17,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
 
 from offpoll.aws.connections import Connections, Unreachable, Unsendable, tls_context
 from offpoll.aws.credentials import Credentials, CredentialsProvider
@@ -24,6 +26,7 @@ from offpoll.aws.retry import EXPIRED, MAX_ATTEMPTS, delay, is_throttle, is_tran
 from offpoll.aws.service import AwsResponse, AwsService
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.instant import utc_now
+from offpoll.proxies import proxy_for
 
 if TYPE_CHECKING:
     from offpoll.aws.transport import ByProxy
@@ -37,7 +40,7 @@ DEADLINE = 10.0
 TRY_TIMEOUT = 5.0
 
 #: Error statuses that adapters handle: neither a retry nor new credentials would change them.
-_FINAL = frozenset({404, 409, 412})
+_FINAL = frozenset({404, 412})
 
 
 class Wire:
@@ -49,7 +52,9 @@ class Wire:
         monotonic: seconds, for deadlines and for the store's time.
         random: numbers from 0 to 1, for backoffs; tests pass one that returns 0, and do not wait.
         certificates: PEM of authorities to trust beside the system's.
-        proxied: whether the environment names a proxy. Calls to this machine bypass it.
+        proxied: whether the environment names a proxy. Calls to this machine, and to what NO_PROXY lists, bypass it.
+        environ: names the proxy.
+        attempts: tries of one call, the first included.
     """
 
     def __init__(
@@ -61,6 +66,8 @@ class Wire:
         random: Callable[[], float] = random.random,
         certificates: bytes | None = None,
         proxied: bool = False,
+        environ: Mapping[str, str] = os.environ,
+        attempts: int = MAX_ATTEMPTS,
     ) -> None:
         self.credentials = credentials
         self.clock = clock
@@ -68,6 +75,8 @@ class Wire:
         self._random = random
         self._certificates = certificates
         self._proxied = proxied
+        self._environ = environ
+        self._attempts = attempts
         self._connections: dict[str, Connections | ByProxy] = {}
         self._context: ssl.SSLContext | None = None
 
@@ -115,6 +124,29 @@ class Wire:
             failures += 1
             spent = await self._pause(request, outcome, failures)
 
+    async def back_off(
+        self, service: AwsService, *, failures: int, throttled: bool, end: float, stated: float = 0.0, timed_out: bool = False
+    ) -> int:
+        """Wait before another try.
+
+        Args:
+            service: pays for the try from its budget.
+            failures: tries that failed so far.
+            throttled, timed_out: why the last one did.
+            end: when the call must have ended, monotonic.
+            stated: how long the service asks to wait, seconds.
+
+        Returns:
+            The tokens that the try costs; 0, at once, if too many tries failed, or no time or tokens are left.
+        """
+        pause = max(stated, delay(failures, throttled=throttled, random=self._random))
+        if failures >= self._attempts or self.monotonic() + pause >= end:
+            return 0
+        spent = service.budget.spend(timed_out=timed_out)
+        if spent:
+            await asyncio.sleep(pause)
+        return spent
+
     async def close(self) -> None:
         """Close all connections. The wire can still be used: it opens new ones."""
         connections, self._connections = list(self._connections.values()), {}
@@ -135,7 +167,7 @@ class Wire:
             return _Failure(why=f"gave no answer: {error}", timed_out=error.timed_out, cause=error)
         response = AwsResponse(*received, sent, self.monotonic())
         if response.status < 400 or response.status in _FINAL:
-            return response
+            return _damage(request, response) or response
         code = response.fault.code
         if code in EXPIRED and renew:
             self.credentials.expire(credentials)
@@ -159,12 +191,16 @@ class Wire:
         Raises:
             DependencyUnavailable: there is no next try: too many failures, or no time or tokens left.
         """
-        pause = max(failure.stated, delay(failures, throttled=failure.throttled, random=self._random))
-        if failures < MAX_ATTEMPTS and self.monotonic() + pause < request.end:
-            spent = request.service.budget.spend(timed_out=failure.timed_out)
-            if spent:
-                await asyncio.sleep(pause)
-                return spent
+        spent = await self.back_off(
+            request.service,
+            failures=failures,
+            throttled=failure.throttled,
+            stated=failure.stated,
+            timed_out=failure.timed_out,
+            end=request.end,
+        )
+        if spent:
+            return spent
         tries = "1 try" if failures == 1 else f"{failures} tries"
         text = f"{request.service.endpoint.origin} {failure.why} ({tries})"
         raise DependencyUnavailable(request.service.label, text, retry_after=max(1.0, failure.stated)) from failure.cause
@@ -173,10 +209,11 @@ class Wire:
         """Make and keep the connections to a service."""
         origin = service.endpoint.origin
         found: Connections | ByProxy
-        if self._proxied and not service.direct:
+        proxy = proxy_for(origin, self._environ) if self._proxied and not service.direct else None
+        if proxy is not None:
             from offpoll.aws.transport import ByProxy  # noqa: PLC0415 - rarely needed, and it would slow every cold start
 
-            found = ByProxy(origin, certificates=self._certificates)
+            found = ByProxy(origin, proxy=proxy, certificates=self._certificates)
         else:
             found = Connections(origin, host=service.endpoint.host, tls=self._tls)
         self._connections[origin] = found
@@ -187,6 +224,10 @@ class Wire:
         if self._context is None:
             self._context = tls_context(self._certificates)
         return self._context
+
+
+#: DynamoDB's checksum of the body.
+_CRC32 = "x-amz-crc32"
 
 
 class _Request(NamedTuple):
@@ -225,6 +266,16 @@ class _Failure:
     stated: float = 0.0
     renewed: bool = False
     cause: Exception | None = None
+
+
+def _damage(request: _Request, response: AwsResponse) -> _Failure | None:
+    """Return what is wrong with a response that says it is none: S3 may end a slow PUT with an error although its head said 200."""
+    checksum = response.headers.get(_CRC32)
+    if checksum is not None and checksum.isdigit() and int(checksum) != crc32(response.body):
+        return _Failure(why="sent a damaged response")
+    if response.body and request.method == "PUT" and response.status == 200 and response.fault.code:
+        return _failure(response)
+    return None
 
 
 def _failure(response: AwsResponse) -> _Failure:

@@ -47,6 +47,8 @@ def serve(
     """
     import uvicorn
 
+    from offpoll.http.direct import DirectProtocol
+
     configure(log_level)
     port = free_port(host, port)
     asyncio.run(_check(app))
@@ -59,7 +61,7 @@ def serve(
             "offpoll.cli.serve:make",
             factory=True,
             interface="asgi3",
-            http="httptools",
+            http=DirectProtocol,
             host=host,
             port=port,
             workers=workers,

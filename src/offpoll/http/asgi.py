@@ -26,7 +26,7 @@ from starlette.responses import Response as AsgiResponse
 from offpoll.app import Authorize
 from offpoll.errors import MethodNotAllowed, OperationNotFound, RequestError
 from offpoll.http.endpoint import Endpoint
-from offpoll.http.fast_path import AsgiApp, FastPath, Receive, Route, Scope, Send, request_of, routes_of
+from offpoll.http.fast_path import AsgiApp, FastPath, Receive, Route, Scope, Send, reader, request_of, routes_of
 from offpoll.http.openapi import describe
 from offpoll.http.problem import problem_of
 from offpoll.service import AsyncService
@@ -139,7 +139,7 @@ def _handler(route: Route) -> Callable[[AsgiRequest], Coroutine[Any, Any, AsgiRe
     async def handle(asgi: AsgiRequest) -> AsgiResponse:
         # By its name: the prefix that a router is included under may have parameters of its own.
         operation_id = asgi.path_params.get("operation_id", "")
-        answer = await route.respond(operation_id, request_of(asgi.scope, asgi.receive))
+        answer = await route.respond(operation_id, request_of(asgi.scope, reader(asgi.receive)))
         background = None if answer.afterwards is None else BackgroundTask(answer.afterwards)
         return AsgiResponse(content=answer.body, status_code=answer.status, headers=dict(answer.headers), background=background)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from offpoll.exchange import Response
 from offpoll.http.endpoint import CLIENT_GONE, ClientGone, Endpoint, Request, too_large
 
-__all__ = ["Answered", "AsgiApp", "FastPath", "Receive", "Route", "Scope", "Send", "request_of", "routes_of"]
+__all__ = ["Answered", "AsgiApp", "FastPath", "Receive", "Route", "Scope", "Send", "header_pairs", "reader", "request_of", "routes_of"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -49,21 +49,26 @@ class Route:
     kind: str = ""
     respond: Callable[[str, Request], Awaitable[Response]]
 
-    async def answer(self, operation_id: str, scope: Scope, receive: Receive, send: Send, *, answered: Answered | None = None) -> None:
+    def answer(
+        self, operation_id: str, scope: Scope, receive: Receive, send: Send, *, answered: Answered | None = None
+    ) -> Coroutine[Any, Any, None]:
+        """Answer an ASGI request."""
+        request = request_of(scope, reader(receive))
+        return self.run(operation_id, request, partial(_send, send), scope=scope, answered=answered)
+
+    async def run(
+        self, operation_id: str, request: Request, write: Callable[[Response], Awaitable[None]], *, scope: Scope, answered: Answered | None
+    ) -> None:
         """Answer a request, tell so, then do what is left to do."""
         started = time.perf_counter()
         try:
-            response = await self.respond(operation_id, request_of(scope, receive))
+            response = await self.respond(operation_id, request)
         except asyncio.CancelledError:  # the server ends: of errors, the endpoint makes answers
             if answered is not None:
                 answered(scope, CLIENT_GONE, "", time.perf_counter() - started)
             raise
         if response.status != CLIENT_GONE:
-            body, headers = response.body, [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
-            if response.status != 304:
-                headers.append((b"content-length", b"%d" % len(body)))
-            await send({"type": "http.response.start", "status": response.status, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            await write(response)
         if answered is not None:
             answered(scope, response.status, response.headers.get("location", ""), time.perf_counter() - started)
         if response.afterwards is not None:
@@ -98,24 +103,49 @@ class FastPath:
 
     def __init__(self, app: AsgiApp, routes: Iterable[Route], *, answered: Answered | None = None) -> None:
         self.app = app
-        self._answered = answered
+        self.answered = answered
         self._routes = {(route.method, *route.path.split("/")): route for route in routes}
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer a request."""
         if scope["type"] == "http" and not scope.get("root_path"):
-            parts = scope["path"].split("/")
-            operation_id = parts[2] if len(parts) > 2 else ""
-            if operation_id:
-                parts[2] = ID
-            route = self._routes.get((scope["method"], *parts))
-            if route is not None:
-                return route.answer(operation_id, scope, receive, send, answered=self._answered)
+            found = self.find(scope["method"], scope["path"])
+            if found is not None:
+                route, operation_id = found
+                return route.answer(operation_id, scope, receive, send, answered=self.answered)
         return self.app(scope, receive, send)
 
+    def find(self, method: str, path: str) -> tuple[Route, str] | None:
+        """Return the route for a request and the operation's id in its path, or None."""
+        parts = path.split("/")
+        operation_id = parts[2] if len(parts) > 2 else ""
+        if operation_id:
+            parts[2] = ID
+        route = self._routes.get((method, *parts))
+        return None if route is None else (route, operation_id)
 
-def request_of(scope: Scope, receive: Receive) -> Request:
-    """Return an ASGI request as the endpoint takes it."""
+
+def request_of(scope: Scope, read: Callable[[int], Awaitable[bytes]]) -> Request:
+    """Return a request as the endpoint takes it: from an ASGI scope, and what reads its body."""
+    # Reversed, so that of a name that came twice the first one stays.
+    # White space around a value is not part of it (RFC 9110, 5.5), and not every server takes it away.
+    headers = {name.decode("latin-1"): value.decode("latin-1").strip(" \t") for name, value in reversed(scope["headers"])}
+    raw_path = (scope.get("raw_path") or b"").decode("latin-1")  # optional in ASGI
+    return Request(
+        method=scope["method"], path=scope["path"], raw_path=raw_path, headers=headers, scheme=scope.get("scheme", "http"), read=read
+    )
+
+
+def header_pairs(response: Response) -> list[tuple[bytes, bytes]]:
+    """Return the headers to send, the body's length included."""
+    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
+    if response.status != 304:
+        pairs.append((b"content-length", b"%d" % len(response.body)))
+    return pairs
+
+
+def reader(receive: Receive) -> Callable[[int], Awaitable[bytes]]:
+    """Return what reads the body of an ASGI request."""
 
     async def read(limit: int) -> bytes:
         parts: list[bytes] = []
@@ -132,13 +162,12 @@ def request_of(scope: Scope, receive: Receive) -> Request:
             more = message.get("more_body", False)
         return b"".join(parts)
 
-    # Reversed, so that of a name that came twice the first one stays.
-    # White space around a value is not part of it (RFC 9110, 5.5), and not every server takes it away.
-    headers = {name.decode("latin-1"): value.decode("latin-1").strip(" \t") for name, value in reversed(scope["headers"])}
-    raw_path = (scope.get("raw_path") or b"").decode("latin-1")  # optional in ASGI
-    return Request(
-        method=scope["method"], path=scope["path"], raw_path=raw_path, headers=headers, scheme=scope.get("scheme", "http"), read=read
-    )
+    return read
+
+
+async def _send(send: Send, response: Response) -> None:
+    await send({"type": "http.response.start", "status": response.status, "headers": header_pairs(response)})
+    await send({"type": "http.response.body", "body": response.body})
 
 
 def _without_id(respond: Callable[[Request], Awaitable[Response]]) -> Callable[[str, Request], Awaitable[Response]]:

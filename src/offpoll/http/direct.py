@@ -1,0 +1,146 @@
+"""The fast path's routes under uvicorn, from its parser straight to the socket: their requests meet neither ASGI nor a framework.
+
+Decides which requests are answered here: those for a route, with a short body and nothing to negotiate, on a connection with no other
+request to answer. uvicorn answers all others by ASGI. It also keeps all that belongs to a connection: its time limits, pipelined requests,
+draining and closing.
+
+uvicorn's ASGI cycle and its two writes for each answer cost a tenth of what accepting an operation does (docs/decisions/0004).
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any, cast
+
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from offpoll.exchange import Response
+from offpoll.http.endpoint import CLIENT_GONE, Request, read_all
+from offpoll.http.fast_path import FastPath, Route, Scope, request_of
+
+__all__ = ["DirectProtocol"]
+
+log = logging.getLogger(__name__)
+
+
+class DirectProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, which answers a `FastPath`'s routes by itself: `uvicorn.run(fast_path, http=DirectProtocol)`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        app = self.app.app if isinstance(self.app, ProxyHeadersMiddleware) else self.app
+        self._direct = _Direct(self, app) if isinstance(app, FastPath) and not self.root_path else None
+
+    def on_headers_complete(self) -> None:
+        """Begin a request that is answered here, or let uvicorn begin it."""
+        direct, url = self._direct, self.url
+        free = self.cycle is None or self.cycle.response_complete
+        if direct is not None and free and url.isascii() and b"%" not in url and b"#" not in url and not self.expect_100_continue:
+            method, (raw_path, _, query) = self.parser.get_method().decode("ascii"), url.partition(b"?")
+            path = raw_path.decode("ascii")
+            found = direct.fast_path.find(method, path)
+            if found is not None and self._negotiates_nothing():
+                scope = cast(Scope, self.scope)
+                scope.update(method=method, path=path, raw_path=raw_path, query_string=query)
+                direct.begin(*found, scope)
+                self.cycle = cast(Any, direct)
+                return
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Answer a request that is here whole."""
+        direct = self._direct
+        if direct is None or direct is not cast(Any, self.cycle):
+            super().on_message_complete()
+            return
+        direct.whole = True
+        task = self.loop.create_task(direct.answer())
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell of a request that its client gave up, as its answer would have been told."""
+        direct, waiting = self._direct, cast(Any, self.cycle)
+        super().connection_lost(exc)
+        if direct is not None and direct is waiting and not direct.whole and direct.fast_path.answered is not None:
+            direct.fast_path.answered(direct.scope, CLIENT_GONE, "", 0.0)
+
+    def _negotiates_nothing(self) -> bool:
+        """Tell whether the request has a short body and leaves the connection as it is."""
+        parser = self.parser
+        if parser.get_http_version() != "1.1" or parser.should_upgrade() or not parser.should_keep_alive():
+            return False
+        headers = dict(self.headers)
+        return b"transfer-encoding" not in headers and int(headers.get(b"content-length", 0)) < HIGH_WATER_LIMIT
+
+
+class _NobodyWaits:
+    def set(self) -> None:
+        """Be the event of a request that begins when it is here whole."""
+
+
+class _Direct:
+    """The request that a connection answers here: the twin of uvicorn's `RequestResponseCycle`, as far as its protocol looks at that.
+
+    One for each connection, used again for each request.
+    """
+
+    message_event = _NobodyWaits()
+
+    def __init__(self, protocol: DirectProtocol, fast_path: FastPath) -> None:
+        self._protocol, self.fast_path = protocol, fast_path
+        self.disconnected, self.keep_alive = False, True
+
+    def begin(self, route: Route, operation_id: str, scope: Scope) -> None:
+        """Begin with a request, of which the body is still to come."""
+        self.route, self.operation_id, self.scope = route, operation_id, scope
+        self.body = b""
+        self.response_complete = self.whole = False
+
+    async def answer(self) -> None:
+        """Answer the request."""
+        scope = self.scope
+        try:
+            request = request_of(scope, read_all(self.body))
+            if "x-forwarded-for" in request.headers or "x-forwarded-proto" in request.headers:
+                request = await self._forwarded(request)
+            await self.route.run(self.operation_id, request, self.write, scope=scope, answered=self.fast_path.answered)
+        except Exception:
+            log.exception("a fault in offpoll: %s %s", scope["method"], scope["path"])
+            self._protocol.transport.close()
+
+    async def _forwarded(self, request: Request) -> Request:
+        """Believe a trusted proxy's headers as uvicorn does, if it was told to."""
+        if self._protocol.config.proxy_headers:
+            trusted = self._protocol.config.forwarded_allow_ips
+            await ProxyHeadersMiddleware(_nothing, trusted)(cast(Any, self.scope), _nothing, _nothing)
+        return replace(request, scheme=self.scope["scheme"])
+
+    async def write(self, response: Response) -> None:
+        """Write the whole answer at once."""
+        protocol, flow = self._protocol, self._protocol.flow
+        if flow.write_paused and not self.disconnected:
+            await flow.drain()
+        if self.disconnected:
+            return
+        lines = [f"{name}: {value}\r\n" for name, value in response.headers.items()]
+        if response.status != 304:
+            lines.append(f"content-length: {len(response.body)}\r\n")
+        if not self.keep_alive:
+            lines.append("connection: close\r\n")
+        head = "".join(lines)
+        if head.count("\n") != len(lines) or head.count("\r") != len(lines):
+            raise ValueError("a header holds a line break")
+        default = [b"%b: %b\r\n" % pair for pair in protocol.server_state.default_headers]
+        self.response_complete = True
+        protocol.transport.write(b"".join((STATUS_LINE[response.status], *default, head.encode("latin-1"), b"\r\n", response.body)))
+        if not self.keep_alive:
+            protocol.transport.close()
+        protocol.on_response_complete()
+
+
+async def _nothing(*_: object) -> Any:
+    """Be the application behind a middleware of which only the effect on the scope counts."""
