@@ -12,7 +12,8 @@ import trustme
 from tests.support.http_peer import CLOSE, OK, Peer, ask
 
 from offpoll.aws import connections as connections_module
-from offpoll.aws.connections import Connections, Unreachable, Unsendable, tls_context
+from offpoll.aws.connections import Connections, Unreachable, Unsendable
+from offpoll.network.tls import tls_context
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -126,6 +127,40 @@ def test_a_late_response(run: Run) -> None:
             return caught.value.timed_out, (await ask(connections)).body
 
     assert run(use()) == (True, b"ok")
+
+
+def test_kept_connections_that_went_silent(run: Run) -> None:
+    """If a kept connection keeps silent, all others are closed: what lies between has often forgotten all, and each would cost its time."""
+
+    async def use() -> tuple[set[bytes], int]:
+        peer = Peer([OK], [OK], [OK], [None], [OK])
+        async with peer as connections:
+            await asyncio.gather(*(ask(connections) for _ in range(3)))
+            with pytest.raises(Unreachable):
+                await ask(connections, timeout=0.05)
+            return {(await ask(connections)).body}, peer.connections
+
+    assert run(use()) == ({b"ok"}, 4)
+
+
+def test_a_cancelled_request_whose_response_came(run: Run) -> None:
+    """A request that is cancelled in the moment of its response does not break the connection for the next one, which may use it already."""
+
+    async def use() -> tuple[bool, int]:
+        async with (peer := Peer([OK])) as connections:
+            first = asyncio.create_task(ask(connections))
+            while not connections._idle:  # until the response is there; the task has not run yet
+                await asyncio.sleep(0)
+            kept = connections._idle[-1]
+            first.cancel()
+            await asyncio.wait({first})
+            return first.cancelled() and kept in connections._idle, (await ask(connections)).status
+
+    async def connected() -> None:
+        freed, status = await use()
+        assert (freed, status) == (True, 200)
+
+    run(connected())
 
 
 def test_many_at_once(run: Run) -> None:
