@@ -53,6 +53,7 @@ def test_all_is_pinned() -> None:
         "connect",
         "router",
         "status_board",
+        "wsgi_application",
     ]
 
 

@@ -56,6 +56,12 @@ def test_unknown_variable() -> None:
         ("LINK_LIFETIME_CAP", "604801"),
         ("LINK_LIFETIME_FLOOR", "21601"),
         ("ADDRESSING_STYLE", "dns"),
+        ("SERVER_SIDE_ENCRYPTION", "aes256"),
+        ("SERVER_SIDE_ENCRYPTION", "KMS"),
+        ("SSE_KMS_KEY_ID", "a key"),
+        ("SSE_KMS_KEY_ID", "alias/a"),
+        ("SSE_BUCKET_KEY", "true"),
+        ("EXPECTED_BUCKET_OWNER", "1234"),
         ("METRICS", "prometheus"),
         ("MESSAGE_WINDOW", "1209600"),
         ("RECORD_WINDOW", "864000"),
@@ -77,6 +83,31 @@ def test_wrong_values(variable: str, text: str) -> None:
     """A value of the wrong type or out of range is refused, and the error names the variable."""
     with pytest.raises(ConfigurationError, match=f"OFFPOLL_{variable}|windows must grow"):
         Settings.load(environ={f"OFFPOLL_{variable}": text})
+
+
+@pytest.mark.parametrize(
+    ("encryption", "key", "bucket_key"),
+    [
+        ("", "", False),
+        ("AES256", "", False),
+        ("aws:kms", "", False),
+        ("aws:kms", "alias/documents", True),
+        ("aws:kms", "arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/0f5c1a9e-1234-4321-9876-0123456789ab", True),
+        ("aws:kms:dsse", "mrk-0123456789abcdef0123456789abcdef", False),
+    ],
+)
+def test_encryption(encryption: str, key: str, bucket_key: bool) -> None:
+    """Every encryption that S3 knows can be asked for, with each form of a key."""
+    assert Settings(server_side_encryption=encryption, sse_kms_key_id=key, sse_bucket_key=bucket_key).sse_kms_key_id == key
+
+
+@pytest.mark.parametrize(
+    ("encryption", "key", "bucket_key"), [("AES256", "alias/a", False), ("AES256", "", True), ("aws:kms:dsse", "", True), ("", "", True)]
+)
+def test_encryption_that_contradicts_itself(encryption: str, key: str, bucket_key: bool) -> None:
+    """A key without KMS, or a bucket key for what has none, would fail at the first document: it is refused at the start."""
+    with pytest.raises(ConfigurationError, match="OFFPOLL_SERVER_SIDE_ENCRYPTION"):
+        Settings(server_side_encryption=encryption, sse_kms_key_id=key, sse_bucket_key=bucket_key)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from tests.support.scripted_aws import Reply, Scripted
 
 from offpoll import Settings
-from offpoll.errors import ConfigurationError, DependencyRefused
+from offpoll.errors import ConfigurationError, DependencyRefused, DependencyUnavailable
 from offpoll.instant import utc_now
 from offpoll.measured import MeasuredRecords, MeasuredStore
 from offpoll.wiring import async_status_board, dependencies, load_app
@@ -126,3 +126,35 @@ def test_a_separate_role_signs_links() -> None:
             await worker.close()
 
     asyncio.run(use())
+
+
+def test_settings_reach_the_store(tmp_path: Path) -> None:
+    """What the settings and the profile say of the store holds for its requests: encryption, owner, checksum, style, tries."""
+    (tmp_path / "config").write_text("[default]\nregion = eu-west-1\ns3 =\n  addressing_style = virtual\n")
+
+    async def use() -> list[dict[str, str]]:
+        async with Scripted([Reply(503)]) as server:
+            environ = {
+                **{name: ENVIRON[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")},
+                "AWS_CONFIG_FILE": str(tmp_path / "config"),
+                "AWS_ENDPOINT_URL_S3": server.origin.replace("127.0.0.1", "localhost"),
+                "AWS_MAX_ATTEMPTS": "1",
+                "AWS_REQUEST_CHECKSUM_CALCULATION": "when_supported",
+                "OFFPOLL_SERVER_SIDE_ENCRYPTION": "aws:kms",
+                "OFFPOLL_SSE_KMS_KEY_ID": "alias/documents",
+                "OFFPOLL_SSE_BUCKET_KEY": "true",
+                "OFFPOLL_EXPECTED_BUCKET_OWNER": "123456789012",
+            }
+            by_profile = async_status_board(environ=environ, bucket="documents")
+            assert by_profile.link("status/public/x").href.startswith("http://documents.localhost:")
+            board = async_status_board(environ=environ, bucket="documents", addressing_style="path")
+            with pytest.raises(DependencyUnavailable):
+                await board.open("0" * 32, kind="order")
+            return [dict(asked.headers) for asked in server.asked]
+
+    (headers,) = asyncio.run(use())
+    assert headers["x-amz-server-side-encryption"] == "aws:kms"
+    assert headers["x-amz-server-side-encryption-aws-kms-key-id"] == "alias/documents"
+    assert headers["x-amz-server-side-encryption-bucket-key-enabled"] == "true"
+    assert headers["x-amz-expected-bucket-owner"] == "123456789012"
+    assert headers["x-amz-checksum-crc32"]

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from offpoll.errors import WaitTimeout as WaitTimeout
     from offpoll.http.asgi import application as application
     from offpoll.http.asgi import router as router
+    from offpoll.http.wsgi import wsgi_application as wsgi_application
     from offpoll.lookup import Snapshot as Snapshot
     from offpoll.operation import Operation as Operation
     from offpoll.operation import Progress as Progress
@@ -56,6 +57,7 @@ __all__ = [
     # its API
     "application",
     "router",
+    "wsgi_application",
     "connect",
     "async_connect",
     "Service",
@@ -96,6 +98,7 @@ _HOME = {
     "offpoll.errors": "ApiError ApiUnavailable ConfigurationError Fail Forbidden InvalidInput OffpollError OperationCanceled "
     "OperationFailed Unauthorized WaitTimeout",
     "offpoll.http.asgi": "application router",
+    "offpoll.http.wsgi": "wsgi_application",
     "offpoll.lookup": "Snapshot",
     "offpoll.operation": "Operation Progress",
     "offpoll.service": "AsyncService",

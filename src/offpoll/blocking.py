@@ -14,6 +14,7 @@ from offpoll.document import Document, Estimate, PollHint
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.link import StatusLink
 from offpoll.lookup import Snapshot
+from offpoll.object_json import NO_INPUT
 from offpoll.operation import PUBLIC, Progress, Status
 from offpoll.service import AsyncService
 from offpoll.ticket import Ticket
@@ -105,21 +106,29 @@ class Service(_Blocking):
 
     Args:
         service: used only here, since its connections belong to one event loop.
+
+    Attributes:
+        settings: what it is connected with.
     """
 
     def __init__(self, service: AsyncService) -> None:
         super().__init__()
         self._service = service
+        self.settings = service.settings
         try:
             self._wait(self._stack.enter_async_context(service.running()))
         except BaseException:
             self.close()
             raise
 
+    def run(self, call: Callable[[AsyncService], Coroutine[Any, Any, T]]) -> T:
+        """Wait for a coroutine of yours on this service's own loop. `call` makes it, given the async service."""
+        return self._wait(call(self._service))
+
     def submit(
         self,
         kind: str,
-        input: object,
+        input: object = NO_INPUT,
         *,
         owner: str = PUBLIC,
         idempotency_key: str | None = None,

@@ -19,9 +19,9 @@ from offpoll.document_store import DocumentStore
 from offpoll.errors import ConfigurationError, DependencyUnavailable, DigestMismatch, DocumentChanged, DocumentExists, InvalidInput
 from offpoll.frozen import quick
 from offpoll.instant import to_milliseconds, utc_now
-from offpoll.json_types import to_json
-from offpoll.limits import json_error
+from offpoll.limits import MAX_RESULT_BYTES, json_error, result_fits
 from offpoll.link import LinkLifetime, StatusLink
+from offpoll.object_json import result_to_json
 from offpoll.operation import PUBLIC, TERMINAL, Outcome, Progress, Record, Status, Submission, is_kind, is_operation_id, is_owner
 from offpoll.settings import Settings
 
@@ -156,7 +156,7 @@ class AsyncStatusBoard:
 
         Raises:
             ConfigurationError: there is no document (`open` it first), a worker cannot have this status or attempt, or the result has no
-                JSON form.
+                JSON form, or is over 2 KiB and the document names no API.
             MalformedDocument: the stored object is not a status document.
             DependencyUnavailable, DependencyRefused: by the store.
         """
@@ -166,6 +166,11 @@ class AsyncStatusBoard:
         if stored is None:
             raise ConfigurationError(f"operation {operation_id} of {owner!r} has no status document: open it before publishing")
         text = None if result is None else _result_text(result)
+        if text is not None and not stored.document.links and not result_fits(text):
+            raise ConfigurationError(
+                f"the result has {len(text)} bytes as JSON, a document shows at most {MAX_RESULT_BYTES}, and this one names no API that "
+                "has the result: keep it elsewhere, and publish where"
+            )
         before, now, status = stored.document, to_milliseconds(self.clock()), Status(status)
         done = status in TERMINAL
         record = Record(
@@ -284,7 +289,7 @@ class AsyncStatusBoard:
 
 def _result_text(result: object) -> str:
     try:
-        return to_json(result)
+        return result_to_json(result)
     except InvalidInput as error:
         raise ConfigurationError(f"the result cannot be published: {error}") from error
 

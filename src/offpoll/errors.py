@@ -12,6 +12,7 @@ OffpollError
 │   ├── NotCancelable           409
 │   ├── NotResubmittable        409
 │   ├── InputTooLarge           413
+│   ├── UnsupportedEncoding     415
 │   ├── InvalidInput            422
 │   └── KeyReused               422
 ├── DependencyError             a store, a queue or a table
@@ -46,7 +47,7 @@ __all__ = [
     "DependencyUnavailable", "DigestMismatch", "DocumentChanged", "DocumentExists", "Fail", "Forbidden", "HandlerStopped",
     "InputTooLarge", "InvalidIdempotencyKey", "InvalidInput", "InvalidJSON", "KeyReused", "MalformedDocument", "MalformedMessage",
     "MessageError", "MethodNotAllowed", "NotCancelable", "NotResubmittable", "OffpollError", "OperationCanceled", "OperationFailed",
-    "OperationNotFound", "RequestError", "Unauthorized", "UnsupportedMessage", "WaitTimeout",
+    "OperationNotFound", "RequestError", "Unauthorized", "UnsupportedEncoding", "UnsupportedMessage", "WaitTimeout",
 ]  # fmt: skip
 
 
@@ -115,6 +116,10 @@ class NotResubmittable(RequestError, status=409, code="not_resubmittable", title
 
 class InputTooLarge(RequestError, status=413, code="input_too_large", title="The input is too large"):
     """The body is over the limit."""
+
+
+class UnsupportedEncoding(RequestError, status=415, code="unsupported_encoding", title="The body's encoding is not supported"):
+    """The body is compressed."""
 
 
 class InvalidInput(RequestError, status=422, code="invalid_input", title="The input is not valid"):

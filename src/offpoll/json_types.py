@@ -1,8 +1,8 @@
-"""Reads values of a type from JSON and writes them to it, by pydantic if the type or the value needs it.
+"""Reads values of a type from JSON and writes them to it, by pydantic or msgspec if the type or the value needs it.
 
 Decides which types are plain: JSON's own types, whose values need no conversion. An app whose kinds take and return nothing else
-starts without pydantic, which is a third of a function's cold start. Pydantic handles all other types and values. Both ways give the same
-values, and the same words in an error.
+starts without pydantic, which is a third of a function's cold start. A type with a msgspec Struct in it goes to msgspec, and all other
+types and values to pydantic. Plain types give the values that pydantic would give, and the same words in an error.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from offpoll.errors import InvalidInput
+from offpoll.values.structs import StructAdapter, faults_of_struct, has_struct
+from offpoll.values.typed_dicts import readable
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+    from pydantic import ConfigDict, TypeAdapter
 
-__all__ = ["Adapter", "Plain", "adapter_of", "faults", "refuse_constant", "refuse_json_text", "to_json"]
+__all__ = ["Adapter", "Plain", "adapter_of", "faults", "is_plain", "refuse_constant", "refuse_json_text", "schema_of"]
 
 #: Types whose values JSON has too, each with the Python type of its values; None: anything.
 _PLAIN: tuple[tuple[Any, type | None], ...] = (
@@ -38,7 +40,7 @@ DEEP = 100
 
 
 class Adapter(Protocol):
-    """Reads and writes values of a type, as `pydantic.TypeAdapter` does. Errors are pydantic's, which are ValueErrors; see `faults`."""
+    """Reads and writes values of a type, as `pydantic.TypeAdapter` does. Errors are the library's, which are ValueErrors; see `faults`."""
 
     def validate_json(self, text: str, /) -> Any:
         """Make a value from JSON text."""
@@ -46,7 +48,16 @@ class Adapter(Protocol):
     def validate_python(self, value: Any, /) -> Any:
         """Make a value from an object."""
 
-    def dump_python(self, value: Any, /, *, mode: Literal["json"], warnings: bool = True) -> Any:
+    def dump_python(
+        self,
+        value: Any,
+        /,
+        *,
+        mode: Literal["json", "python"],
+        by_alias: bool | None = None,
+        round_trip: bool = False,
+        warnings: bool | Literal["none", "warn", "error"] = True,
+    ) -> Any:
         """Return the JSON form of a value."""
 
     def json_schema(self, *, mode: Literal["validation", "serialization"] = "validation") -> dict[str, Any]:
@@ -57,20 +68,37 @@ def adapter_of(type_: Any) -> Adapter:
     """Return an adapter that reads and writes values of a type.
 
     Raises:
-        TypeError: the type has no JSON form that pydantic knows.
+        TypeError: the type has no JSON form that pydantic or msgspec knows.
     """
     for plain, expected in _PLAIN:
         if type_ == plain:
             return Plain(type_, expected)
-    return _by_pydantic(type_)
+    return StructAdapter(type_) if has_struct(type_) else _by_pydantic(type_)
+
+
+def schema_of(adapter: Adapter, *, mode: Literal["validation", "serialization"] = "validation") -> dict[str, Any]:
+    """Return the JSON Schema of an adapter's type; an empty one, which allows everything, if there is no schema for it."""
+    import warnings  # noqa: PLC0415 - only for descriptions, which no request asks for
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pydantic's, about defaults that have no JSON form
+            return adapter.json_schema(mode=mode)
+    except (ValueError, TypeError, RuntimeError):  # pydantic's PydanticInvalidForJsonSchema is a RuntimeError
+        return {}
 
 
 def faults(error: BaseException) -> list[dict[str, Any]] | None:
     """Return what is wrong with a value, without the value: `loc`, `msg` and `type` each. None if the error is not about a value."""
     if not isinstance(error, ValueError):
         return None
-    from pydantic import ValidationError  # noqa: PLC0415 - loaded already, if it raised the error
-
+    found = faults_of_struct(error)
+    if found is not None:
+        return found
+    try:
+        from pydantic import ValidationError  # noqa: PLC0415 - loaded already, if it raised the error
+    except ImportError:
+        return None
     if not isinstance(error, ValidationError):
         return None
     return [dict(each) for each in error.errors(include_url=False, include_input=False, include_context=False)]
@@ -95,28 +123,11 @@ def refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def to_json(value: object) -> str:
-    """Write a value as JSON. Bytes are taken as JSON, and an object with `model_dump` (a pydantic model) is written by it.
-
-    Raises:
-        InvalidInput: it has no JSON form, or is JSON text in a `str`.
-    """
-    refuse_json_text(value)
-    dump = getattr(value, "model_dump", None)
-    try:
-        if isinstance(value, bytes):
-            json.loads(value, parse_constant=refuse_constant)
-            return value.decode()
-        return json.dumps(value if dump is None else dump(mode="json"), separators=(",", ":"), allow_nan=False)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InvalidInput(f"A {type(value).__name__} cannot be written as JSON: {error}") from error
-
-
-def _by_pydantic(type_: Any) -> TypeAdapter[Any]:
+def _by_pydantic(type_: Any, config: ConfigDict | None = None) -> TypeAdapter[Any]:
     from pydantic import PydanticUserError, TypeAdapter  # noqa: PLC0415 - 128 ms of import
 
     try:
-        return TypeAdapter(type_)
+        return TypeAdapter(readable(type_), config=config)
     except PydanticUserError as error:
         raise TypeError(str(error)) from error
 
@@ -141,13 +152,13 @@ class Plain:
 
     def has(self, value: Any, text: str) -> bool:
         """Tell whether a value, decoded from this JSON text, is one of this type as it is."""
-        return self._fits(value) and (text.count("[") + text.count("{") <= DEEP or _is_plain(value))
+        return self._fits(value) and (text.count("[") + text.count("{") <= DEEP or is_plain(value))
 
     def validate_python(self, value: Any, /) -> Any:
-        return value if self._fits(value) and _is_plain(value) else self._full.validate_python(value)
+        return value if self._fits(value) and is_plain(value) else self._full.validate_python(value)
 
-    def dump_python(self, value: Any, /, *, mode: Literal["json"], warnings: bool = True) -> Any:
-        return value if self._fits(value) and _is_plain(value) else self._full.dump_python(value, mode=mode, warnings=warnings)
+    def dump_python(self, value: Any, /, *, mode: Literal["json", "python"], **options: Any) -> Any:
+        return value if self._fits(value) and is_plain(value) else self._full.dump_python(value, mode=mode, **options)
 
     def json_schema(self, *, mode: Literal["validation", "serialization"] = "validation") -> dict[str, Any]:
         return self._full.json_schema(mode=mode)
@@ -157,14 +168,16 @@ class Plain:
 
     @cached_property
     def _full(self) -> TypeAdapter[Any]:
-        return _by_pydantic(self._type)
+        from pydantic import ConfigDict  # noqa: PLC0415 - as in `_by_pydantic`
+
+        return _by_pydantic(self._type, ConfigDict(ser_json_inf_nan="constants"))  # else NaN would become null, without a word
 
 
-def _is_plain(value: Any, depth: int = 0) -> bool:
+def is_plain(value: Any, depth: int = 0) -> bool:
     """Tell whether an object is its own JSON form. An object of a subclass is not: it may have another form."""
     kind = type(value)
     if kind is dict:
-        return depth < DEEP and all(type(name) is str and _is_plain(each, depth + 1) for name, each in value.items())
+        return depth < DEEP and all(type(name) is str and is_plain(each, depth + 1) for name, each in value.items())
     if kind is list:
-        return depth < DEEP and all(_is_plain(each, depth + 1) for each in value)
+        return depth < DEEP and all(is_plain(each, depth + 1) for each in value)
     return kind in (str, int, bool, type(None)) or (kind is float and isfinite(value))

@@ -1,4 +1,4 @@
-"""A kind of operation: its handler, its types and its limits. Decides what a handler's signature means.
+"""A kind of operation: its handler, its types and its limits. Decides what is an input for it, and what its result is as JSON.
 
 Does not know how handlers run.
 """
@@ -10,15 +10,17 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, get_type_hints
+from typing import Any
 
 from offpoll.errors import ConfigurationError, InvalidInput, InvalidJSON
-from offpoll.json_types import Adapter, Plain, adapter_of, faults, refuse_constant, refuse_json_text
+from offpoll.json_types import Adapter, Plain, faults, refuse_constant, refuse_json_text
 from offpoll.lateness import Weight, read_weight
 from offpoll.limits import encoder
+from offpoll.object_json import NO_INPUT, input_form, result_form, to_json, why_unwritable
 from offpoll.operation import Operation, is_kind
 from offpoll.setting_ranges import MAX_ATTEMPTS, MAX_TIMEOUT
 from offpoll.settings import Settings
+from offpoll.signature import signature_of
 
 __all__ = ["RESERVED", "Kind", "record_lifetime"]
 
@@ -81,7 +83,7 @@ class Kind:
         handler: the user's function, unchanged.
         is_async: whether it is a coroutine function.
         input_type, output_type: adapters for what it takes and returns.
-        input_parameter, operation_parameter: the names of its parameters; the second may be missing.
+        input_parameter, operation_parameter: the names of its parameters, None for one that it does not have.
         timeout: seconds one attempt may take.
         attempts: how many there are.
         lateness_weight: how many polls it is worth to learn earlier that it is done.
@@ -95,7 +97,7 @@ class Kind:
     is_async: bool
     input_type: Adapter
     output_type: Adapter
-    input_parameter: str
+    input_parameter: str | None = None
     operation_parameter: str | None = None
     timeout: float = Settings.timeout
     attempts: int = Settings.attempts
@@ -109,20 +111,19 @@ class Kind:
         """Read a handler's signature. What `limits` leaves out is filled in from the settings, by `filled`.
 
         Raises:
-            ConfigurationError: the name or a limit cannot be used, or the handler does not take exactly one input.
+            ConfigurationError: the name or a limit cannot be used, the handler takes more than one input, or a type has no JSON form.
         """
         _check_name(name)
         _check_limits(name, **limits)
-        hints = _hints(name, handler)
-        input_parameter, operation_parameter = _parameters(name, handler, hints)
+        signature = signature_of(name, handler)
         return cls(
             name=name,
             handler=handler,
             is_async=inspect.iscoroutinefunction(handler),
-            input_type=_adapter(name, hints.get(input_parameter, Any)),
-            output_type=_adapter(name, hints.get("return", Any)),
-            input_parameter=input_parameter,
-            operation_parameter=operation_parameter,
+            input_type=signature.input_type,
+            output_type=signature.output_type,
+            input_parameter=signature.input_parameter,
+            operation_parameter=signature.operation_parameter,
             said=frozenset(limits),
             **_with_weight(name, limits),
         )
@@ -143,7 +144,12 @@ class Kind:
         Raises:
             InvalidJSON, InvalidInput: it does not.
         """
+        if self.input_parameter is None:
+            body = body.strip() or b"null"
         text, value = _canonical(body)
+        if self.input_parameter is None:
+            self.parse(text)
+            return NO_INPUT.decode()
         if not (isinstance(self.input_type, Plain) and self.input_type.has(value, text)):
             self.parse(text)
         return text
@@ -154,6 +160,8 @@ class Kind:
         Raises:
             InvalidInput: it is not what the handler takes; `errors` lists where and why, without repeating the values.
         """
+        if self.input_parameter is None:
+            return self._nothing(text)
         try:
             return self._validate_json(text)
         except ValueError as error:
@@ -172,26 +180,40 @@ class Kind:
         found: Callable[[str], Any] = getattr(self.input_type, "validator", self.input_type).validate_json
         return found
 
+    def _nothing(self, text: str) -> None:
+        if text.strip() not in ("{}", "null"):
+            message = f"{self.name!r} takes no input: send no body, {{}} or null."
+            raise InvalidInput(message, errors=[{"pointer": "", "detail": message, "type": "no_input"}])
+
     def dump_input(self, value: Any) -> str:
-        """Write an input given as an object as canonical JSON.
+        """Write an input given as an object of the input type, or as its JSON form, as canonical JSON. Bytes are JSON already.
 
         Raises:
-            InvalidInput: it has no JSON form, or is JSON text in a `str`.
+            InvalidInput: it has no JSON form, would reach the handler as another object, or is JSON text in a `str`.
+            InvalidJSON: the bytes are not JSON.
         """
+        if self.input_parameter is None:
+            return self.accept(value if isinstance(value, bytes) else to_json(value).encode())
+        if isinstance(value, bytes):
+            return _canonical(value)[0]
         refuse_json_text(value)
         try:
-            return _encode(self.input_type.dump_python(value, mode="json", warnings=False))
-        except (ValueError, TypeError, RecursionError) as error:
-            raise InvalidInput(f"The input for {self.name!r} has no JSON form: {error}") from error
+            return _encode(input_form(self.input_type, value))
+        except InvalidInput as error:
+            raise InvalidInput(f"The input for {self.name!r} was not sent: {error.detail}") from error
+        except Exception as error:  # your own serializer may raise anything
+            raise InvalidInput(f"The input for {self.name!r} has no JSON form: {why_unwritable(value, error)}.") from error
 
     def dump_result(self, value: Any) -> str:
-        """Write a result as canonical JSON.
+        """Write a result as canonical JSON, under the names that OpenAPI gives.
 
         Raises:
-            ValueError, TypeError, RecursionError: it is not what the handler says it returns, or has no JSON form.
+            InvalidInput: its JSON would not say what the object says.
+            Exception: it is not what the handler says it returns, or has no JSON form. Your own validators and serializers may raise
+                anything.
         """
         checked = self.output_type.validate_python(value)
-        return _encode(self.output_type.dump_python(checked, mode="json"))
+        return _encode(result_form(self.output_type, checked))
 
 
 def record_lifetime(settings: Settings, kinds: Mapping[str, Kind]) -> float:
@@ -239,40 +261,6 @@ def _with_weight(name: str, limits: dict[str, Any]) -> dict[str, Any]:
         raise ConfigurationError(f"the lateness_weight of {name!r} is {limits['lateness_weight']!r}; needed is {error}") from None
 
 
-def _hints(name: str, handler: Callable[..., Any]) -> dict[str, Any]:
-    try:
-        return get_type_hints(handler, include_extras=True)
-    except NameError as error:
-        raise ConfigurationError(
-            f"the handler of {name!r} has an annotation that cannot be resolved: {error}. Define the type at module level"
-        ) from error
-    except TypeError as error:
-        raise ConfigurationError(f"the handler of {name!r} has annotations that cannot be read; make it a function: {error}") from error
-
-
-def _parameters(name: str, handler: Callable[..., Any], hints: dict[str, Any]) -> tuple[str, str | None]:
-    """Return the names of the handler's input and, if it has one, of its Operation."""
-    parameters = list(inspect.signature(handler).parameters.values())
-    operations = [each.name for each in parameters if hints.get(each.name) is Operation]
-    inputs = [each.name for each in parameters if each.name not in operations and each.default is each.empty]
-    unnamed = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.VAR_POSITIONAL, each.VAR_KEYWORD)]
-    if len(inputs) != 1 or len(operations) > 1 or unnamed:
-        raise ConfigurationError(
-            f"the handler of {name!r} takes {', '.join(str(each) for each in parameters) or 'nothing'}; it must take one input, by name, "
-            "and may take one parameter of type offpoll.Operation"
-        )
-    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
-        raise ConfigurationError(f"the handler of {name!r} is a generator; it must return its result")
-    return inputs[0], operations[0] if operations else None
-
-
 def _pointer(location: tuple[int | str, ...]) -> str:
     """Return a JSON pointer (RFC 6901); the whole document's is empty."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
-
-
-def _adapter(name: str, type_: Any) -> Adapter:
-    try:
-        return adapter_of(type_)
-    except TypeError as error:
-        raise ConfigurationError(f"{type_!r} in the handler of {name!r} has no JSON form that pydantic knows: {error}") from error

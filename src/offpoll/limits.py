@@ -16,6 +16,7 @@ __all__ = [
     "MAX_BASE_URL",
     "MAX_BYTES",
     "MAX_MESSAGE",
+    "MAX_RESULT_BYTES",
     "base_url_that_fits",
     "cut",
     "encode",
@@ -23,6 +24,7 @@ __all__ = [
     "json_error",
     "number",
     "quote",
+    "result_fits",
     "result_that_fits",
     "shown_url",
     "well_formed",
@@ -126,7 +128,12 @@ def error_that_fits(error: Mapping[str, Any]) -> dict[str, Any]:
 
 def result_that_fits(result: str | None) -> Any:
     """Return a result, JSON text, as a document shows it; None if it is too large."""
-    return None if result is None or len(result) > MAX_RESULT_BYTES else json.loads(result)
+    return json.loads(result) if result is not None and result_fits(result) else None
+
+
+def result_fits(result: str) -> bool:
+    """Tell whether a document shows a result, JSON text, of this size."""
+    return len(result) <= MAX_RESULT_BYTES
 
 
 @lru_cache(maxsize=64)  # a service has few addresses, and asks for each operation

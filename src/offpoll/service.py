@@ -23,6 +23,7 @@ from offpoll.kind import Kind, record_lifetime
 from offpoll.limits import base_url_that_fits
 from offpoll.link import StatusLink
 from offpoll.metrics import OPERATIONS_ACCEPTED
+from offpoll.object_json import NO_INPUT
 from offpoll.operation import PUBLIC, is_owner
 from offpoll.poll_plan import MAX_PAUSE
 from offpoll.queue import carried
@@ -94,7 +95,7 @@ class AsyncService:
     async def submit(
         self,
         kind: str,
-        input: Any,
+        input: Any = NO_INPUT,
         *,
         owner: str = PUBLIC,
         idempotency_key: str | None = None,
@@ -106,7 +107,8 @@ class AsyncService:
 
         Args:
             kind: a registered kind.
-            input: bytes are JSON as a client sent it; anything else is an object of the handler's input type, or its JSON form.
+            input: bytes are JSON as a client sent it; anything else is an object of the handler's input type, or its JSON form. An object
+                that the handler would not get as it is, is refused. Nothing, for a handler without input.
             owner: whose it is, 1 to 256 printable characters.
             idempotency_key: the same key and input give the same operation.
             base_url: the API's own address, for links, none if it is longer than 400 characters; `public_url` beats it.

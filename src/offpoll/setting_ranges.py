@@ -9,6 +9,7 @@ from typing import Any
 from offpoll.errors import ConfigurationError
 from offpoll.lateness import read_weight
 from offpoll.limits import MAX_BASE_URL, shown_url
+from offpoll.setting_names import NAMES
 
 __all__ = ["MAX_ATTEMPTS", "MAX_INPUT_LIMIT", "MAX_LINK_LIFETIME", "MAX_RESULT_LIMIT", "MAX_TIMEOUT", "PREFIX", "check"]
 
@@ -61,6 +62,12 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "addressing_style": (re.compile("auto|path|virtual"), "one of auto, path, virtual"),
     "metrics": (re.compile("emf|log"), "one of emf, log"),
+    "server_side_encryption": (re.compile("|AES256|aws:kms|aws:kms:dsse"), "one of AES256, aws:kms, aws:kms:dsse"),
+    "sse_kms_key_id": (
+        re.compile(r"|(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/|alias/)?[A-Za-z0-9:/_-]{1,256}"),
+        "such as arn:aws:kms:eu-west-1:123456789012:key/…, a key's id or alias/name",
+    ),
+    "expected_bucket_owner": (re.compile("|[0-9]{12}"), "an account's id, twelve digits"),
     "prefix": (
         re.compile(r"(?=.{1,512}$)[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*"),
         "letters, digits, . _ -, in parts with a / between, at most 512",
@@ -69,7 +76,6 @@ _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
         re.compile(rf"|(?=.{{1,{MAX_BASE_URL}}}$)https?://[!-~]+"),
         f"such as https://api.example.com, at most {MAX_BASE_URL} long",
     ),
-    "signer_role_arn": (re.compile(r"|arn:[a-z-]+:iam::[0-9]*:role/[!-~]{1,512}"), "such as arn:aws:iam::123456789012:role/signer"),
 }
 
 
@@ -85,6 +91,11 @@ def check(values: Mapping[str, Any]) -> None:
     for name, (low, high) in _RANGES.items():
         if not low <= values[name] <= high:
             raise ConfigurationError(f"{PREFIX}{name.upper()}={values[name]:g} is out of range: {low:g} to {high:g}")
+    for name, wrong in NAMES.items():
+        problem = wrong(values[name]) if values[name] else ""
+        if problem:
+            shown = "" if name == "secret" else f"={shown_url(values[name])}"
+            raise ConfigurationError(f"{PREFIX}{name.upper()}{shown} cannot be used: {problem}")
     for name, (form, words) in _FORMS.items():
         if not form.fullmatch(values[name]):
             raise ConfigurationError(f"{PREFIX}{name.upper()}={shown_url(values[name])!r}: {words}")
@@ -92,12 +103,23 @@ def check(values: Mapping[str, Any]) -> None:
         read_weight(values["lateness_weight"])
     except ValueError as error:
         raise ConfigurationError(f"{PREFIX}LATENESS_WEIGHT={values['lateness_weight']!r}; needed is {error}") from None
+    queues = [values[f"{name}_url"] for name in ("queue", "dead_letter_queue", "parking_queue") if values[f"{name}_url"]]
+    if len(set(queues)) < len(queues):
+        raise ConfigurationError(
+            f"{PREFIX}QUEUE_URL, {PREFIX}DEAD_LETTER_QUEUE_URL and {PREFIX}PARKING_QUEUE_URL need three different queues: "
+            "a dead letter would come back as an operation, again and again"
+        )
     message, record, document = (values[f"{name}_window"] for name in ("message", "record", "document"))
     if not message < record < document:
         raise ConfigurationError(
             f"the windows must grow: message ({message:g} s) < record ({record:g} s) < document ({document:g} s). "
             "A worker would handle a message again if it outlived its record"
         )
+    encryption, key = values["server_side_encryption"], values["sse_kms_key_id"]
+    if key and not encryption.startswith("aws:kms"):
+        raise ConfigurationError(f"{PREFIX}SSE_KMS_KEY_ID={key} needs {PREFIX}SERVER_SIDE_ENCRYPTION=aws:kms or aws:kms:dsse")
+    if values["sse_bucket_key"] and encryption != "aws:kms":
+        raise ConfigurationError(f"{PREFIX}SSE_BUCKET_KEY needs {PREFIX}SERVER_SIDE_ENCRYPTION=aws:kms")
     floor, cap = values["link_lifetime_floor"], values["link_lifetime_cap"]
     if floor > cap:
         raise ConfigurationError(f"{PREFIX}LINK_LIFETIME_FLOOR={floor:g} is over {PREFIX}LINK_LIFETIME_CAP={cap:g}")

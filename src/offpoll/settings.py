@@ -47,6 +47,10 @@ class SettingsArguments(TypedDict, total=False):
     public_url: str
     public_store_endpoint: str
     addressing_style: str
+    server_side_encryption: str
+    sse_kms_key_id: str
+    sse_bucket_key: bool
+    expected_bucket_owner: str
     signer_role_arn: str
     link_lifetime_floor: float
     link_lifetime_cap: float
@@ -88,7 +92,17 @@ class Settings:
         "",
         "The object store's address in status links, if clients use another address than the servers.",
     )
-    addressing_style: str = _setting("auto", "How a URL names the bucket: `path`, `virtual`, or `auto` (virtual on AWS, path elsewhere).")
+    addressing_style: str = _setting(
+        "auto", "How a URL names the bucket: `path`, `virtual`, or `auto`: as the profile says, else virtual on AWS, path elsewhere."
+    )
+    server_side_encryption: str = _setting(
+        "",
+        "Encryption to ask for with each document: `AES256`, `aws:kms` or `aws:kms:dsse`. Default: the bucket's own, unsaid. "
+        "Some buckets' policies refuse documents that do not say it.",
+    )
+    sse_kms_key_id: str = _setting("", "KMS key for it: an ARN, an id or `alias/…`. Default: the account's key for S3.")
+    sse_bucket_key: bool = _setting(False, "Encrypt with a key of the bucket, which asks KMS less often. Only with `aws:kms`.")
+    expected_bucket_owner: str = _setting("", "The account that must own the bucket, twelve digits. S3 refuses our requests to another's.")
     signer_role_arn: str = _setting(
         "", "Role that signs status links; it may only read documents. Default: the API's own credentials sign them."
     )

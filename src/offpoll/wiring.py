@@ -7,8 +7,6 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from offpoll.app import Offpoll
@@ -18,19 +16,21 @@ from offpoll.aws.credentials import CredentialsProvider
 from offpoll.aws.dynamodb import DynamoRecords
 from offpoll.aws.dynamodb_service_times import DynamoServiceTimes
 from offpoll.aws.endpoints import AwsEndpoint, Endpoints, ca_bundle
+from offpoll.aws.names import check_bucket, check_queue, check_role, check_table
 from offpoll.aws.retry import MAX_ATTEMPTS
-from offpoll.aws.s3 import S3DocumentStore
+from offpoll.aws.s3 import S3DocumentStore, encryption_headers
 from offpoll.aws.sqs import SqsQueue
 from offpoll.aws.sts import assumed_role
 from offpoll.aws.wire import Wire
 from offpoll.board import AsyncStatusBoard
 from offpoll.dependencies import Dependencies
 from offpoll.document_store import DocumentStore
-from offpoll.errors import ConfigurationError, DependencyUnavailable
+from offpoll.errors import DependencyUnavailable
 from offpoll.measured import MeasuredRecords, MeasuredStore
 from offpoll.metrics import EmfMetrics, Metrics, NoMetrics
 from offpoll.proxies import names_a_proxy
 from offpoll.records import Records
+from offpoll.reference import load_app
 from offpoll.service import AsyncService
 from offpoll.setting_ranges import PREFIX
 from offpoll.settings import Settings, SettingsArguments
@@ -117,11 +117,15 @@ def dependencies(settings: Settings, *, environ: Mapping[str, str], links: bool 
 
     def queue(name: str) -> SqsQueue:
         setting = PREFIX + name.upper()
-        url = getattr(settings, name)
-        return SqsQueue(wire, endpoint=endpoints.service("sqs"), url=url, region=region, setting=setting, visibility=settings.lease)
+        url, endpoint = getattr(settings, name), endpoints.service("sqs")
+        if not endpoint.custom:
+            check_queue(url, region=region, setting=setting)
+        return SqsQueue(wire, endpoint=endpoint, url=url, region=region, setting=setting, visibility=settings.lease)
 
     operations, dead_letters, parking = (queue(name) for name in ("queue_url", "dead_letter_queue_url", "parking_queue_url"))
     table, dynamodb = settings.records_table, endpoints.service("dynamodb")
+    if not dynamodb.custom:
+        check_table(table, region=region)
     records = DynamoRecords(wire, endpoint=dynamodb, table=table, region=region)
     metrics = _metrics(settings)
     measured: Records = records if metrics is None else MeasuredRecords(records, metrics=metrics)
@@ -163,7 +167,7 @@ class _Connection:
     """AWS's endpoints, and a wire that signs with our credentials, for one event loop."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        given = Configuration.load(environ)
+        self.given = given = Configuration.load(environ)
         self.endpoints = Endpoints.of(given)
         self.wire = Wire(
             find_credentials(environ, endpoints=self.endpoints),
@@ -177,21 +181,32 @@ class _Connection:
 def _signer(connection: _Connection, role_arn: str) -> CredentialsProvider:
     """Return the credentials of the role that signs links. Their end is known, so a link states truly how long it works."""
     endpoints = connection.endpoints
-    return assumed_role(connection.wire, endpoint=endpoints.service("sts"), region=endpoints.region, role_arn=role_arn)
+    endpoint = endpoints.service("sts")
+    if not endpoint.custom:
+        check_role(role_arn)
+    return assumed_role(connection.wire, endpoint=endpoint, region=endpoints.region, role_arn=role_arn)
 
 
 def _board(connection: _Connection, settings: Settings, *, links: bool = True) -> tuple[AsyncStatusBoard, S3DocumentStore]:
     settings.need("bucket")
     public, metrics = settings.public_store_endpoint, _metrics(settings)
+    endpoint = connection.endpoints.service("s3")
+    if not endpoint.custom:
+        check_bucket(settings.bucket, region=connection.endpoints.region)
     store = S3DocumentStore(
         connection.wire,
-        endpoint=connection.endpoints.service("s3"),
+        endpoint=endpoint,
         bucket=settings.bucket,
         region=connection.endpoints.region,
         public_endpoint=AwsEndpoint.parse(public) if public else None,
         style=settings.addressing_style if settings.addressing_style != "auto" else connection.endpoints.bucket_style,
         signer=_signer(connection, settings.signer_role_arn) if links and settings.signer_role_arn else None,
         prefix=settings.prefix,
+        encryption=encryption_headers(
+            settings.server_side_encryption, kms_key_id=settings.sse_kms_key_id, bucket_key=settings.sse_bucket_key
+        ),
+        owner=settings.expected_bucket_owner,
+        checksums=connection.given.checksums,
     )
     measured: DocumentStore = store if metrics is None else MeasuredStore(store, metrics=metrics)
     return AsyncStatusBoard.of(settings, store=measured), store
@@ -229,30 +244,3 @@ def make_worker(
         runner=runner,
         dead_letters=dead_letters,
     )
-
-
-def load_app(reference: str) -> Offpoll:
-    """Import an app by `module:attribute`, from the current folder too.
-
-    Raises:
-        ConfigurationError: there is no such module or attribute, it fails to import, or it is not an Offpoll.
-    """
-    name, _, attribute = reference.partition(":")
-    if not name or not attribute:
-        raise ConfigurationError(f"{reference!r} does not name an app: write module:attribute, for example orders:app")
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        module = import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
-            raise ConfigurationError(f"there is no module {name!r} in {folder} or among the installed packages") from error
-        raise ConfigurationError(f"{name} cannot be imported: {error}") from error
-    except Exception as error:
-        raise ConfigurationError(f"{name} cannot be imported: {type(error).__name__}: {error}") from error
-    app = getattr(module, attribute, None)
-    if not isinstance(app, Offpoll):
-        found = "nothing" if app is None else f"a {type(app).__name__}"
-        raise ConfigurationError(f"{reference} is {found}, not an Offpoll: in {name} write {attribute} = Offpoll()")
-    return app

@@ -63,7 +63,7 @@ def test_half_of_a_key(name: str) -> None:
 def test_web_identity(run: Run, tmp_path: Path) -> None:
     """STS exchanges a token file and a role for credentials, in an unsigned request."""
     (tmp_path / "token").write_text("eyJ.token+/=\n")
-    environ = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"), "AWS_ROLE_ARN": "arn:aws:iam::1:role/r", **NO_METADATA}
+    environ = {"AWS_WEB_IDENTITY_TOKEN_FILE": "~/token", "HOME": str(tmp_path), "AWS_ROLE_ARN": "arn:aws:iam::1:role/r", **NO_METADATA}
     found, [asked] = run(chain(environ, Reply(200, STS.encode())))
     assert found == FOUND
     assert "authorization" not in asked.headers
@@ -95,7 +95,7 @@ def test_container_endpoint(run: Run, tmp_path: Path) -> None:
     found, [asked] = run(chain(environ, reply, variable="AWS_CONTAINER_CREDENTIALS_FULL_URI", path="/v2/credentials"))
     assert found == FOUND
     assert (asked.target, asked.headers["authorization"]) == ("/v2/credentials", "from the variable")
-    environ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"] = str(tmp_path / "token")
+    environ |= {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "$HOME/token", "HOME": str(tmp_path)}
     _, [asked] = run(chain(environ, reply, variable="AWS_CONTAINER_CREDENTIALS_FULL_URI"))
     assert asked.headers["authorization"] == "from the file"
 

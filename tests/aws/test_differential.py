@@ -20,7 +20,7 @@ from offpoll.aws.credentials import Credentials, StaticCredentials
 from offpoll.aws.dynamodb import DynamoRecords
 from offpoll.aws.dynamodb_service_times import DynamoServiceTimes
 from offpoll.aws.endpoints import AwsEndpoint
-from offpoll.aws.s3 import S3DocumentStore
+from offpoll.aws.s3 import S3DocumentStore, encryption_headers
 from offpoll.aws.sqs import SqsQueue
 from offpoll.aws.sts import assumed_role
 from offpoll.aws.wire import Wire
@@ -34,7 +34,19 @@ Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 #: The headers that define a call. Others belong to the transport, or to botocore alone: its agent, retry counts, an invocation id, and
 #: `x-amzn-query-mode`, which asks for the error codes of SQS's old protocol.
-COMPARED = ("content-type", "x-amz-target", "if-match", "if-none-match", "cache-control", "x-amz-content-sha256", "x-amz-security-token")
+COMPARED = (
+    *("x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id", "x-amz-server-side-encryption-bucket-key-enabled"),
+    *(
+        "x-amz-expected-bucket-owner",
+        "content-type",
+        "x-amz-target",
+        "if-match",
+        "if-none-match",
+        "cache-control",
+        "x-amz-content-sha256",
+        "x-amz-security-token",
+    ),
+)
 
 KEY = "status/ü b/+~%/k"
 URL = "http://127.0.0.1/1/operations"
@@ -58,7 +70,7 @@ class CaughtError(Exception):
     """Ends a botocore call before anything is sent."""
 
 
-def botocores(service: str, origin: str, verb: str, parameters: Mapping[str, Any]) -> Asked:
+def botocores(service: str, origin: str, verb: str, parameters: Mapping[str, Any], checksums: str = "when_required") -> Asked:
     """Return the request that botocore makes, without sending it."""
     session = botocore.session.Session()
     client = session.create_client(
@@ -70,7 +82,7 @@ def botocores(service: str, origin: str, verb: str, parameters: Mapping[str, Any
         aws_session_token="token",
         config=Config(
             s3={"addressing_style": "path"},
-            request_checksum_calculation="when_required",
+            request_checksum_calculation=checksums,
             signature_version="s3v4" if service == "s3" else None,
         ),
     )
@@ -106,8 +118,8 @@ async def ours(use: Callable[[Wire, AwsEndpoint], Coroutine[Any, Any, Any]]) -> 
         return server.origin, server.asked[-1]
 
 
-def s3(wire: Wire, endpoint: AwsEndpoint) -> S3DocumentStore:
-    return S3DocumentStore(wire, endpoint=endpoint, bucket="bucket", region="eu-west-1")
+def s3(wire: Wire, endpoint: AwsEndpoint, **options: Any) -> S3DocumentStore:
+    return S3DocumentStore(wire, endpoint=endpoint, bucket="bucket", region="eu-west-1", **options)
 
 
 def sqs(wire: Wire, endpoint: AwsEndpoint, visibility: float | None = None) -> SqsQueue:
@@ -147,6 +159,26 @@ _ENTRIES = [{"Id": "0", "ReceiptHandle": "r+/="}, {"Id": "1", "ReceiptHandle": "
     [
         ("s3", "put_object", {**_PUT, "IfNoneMatch": "*"}, lambda w, e: s3(w, e).create(KEY, b"{}")),
         ("s3", "put_object", {**_PUT, "IfMatch": "e0"}, lambda w, e: s3(w, e).replace(KEY, b"{}", etag="e0")),
+        (
+            "s3",
+            "put_object",
+            {**_PUT, "IfMatch": "e0", "ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/a", "BucketKeyEnabled": True},
+            lambda w, e: s3(w, e, encryption=encryption_headers("aws:kms", kms_key_id="alias/a", bucket_key=True)).replace(
+                KEY, b"{}", etag="e0"
+            ),
+        ),
+        (
+            "s3",
+            "put_object",
+            {**_PUT, "IfNoneMatch": "*", "ServerSideEncryption": "AES256", "ExpectedBucketOwner": "123456789012"},
+            lambda w, e: s3(w, e, encryption=encryption_headers("AES256"), owner="123456789012").create(KEY, b"{}"),
+        ),
+        (
+            "s3",
+            "get_object",
+            {"Bucket": "bucket", "Key": KEY, "ExpectedBucketOwner": "123456789012"},
+            lambda w, e: s3(w, e, owner="123456789012").read(KEY),
+        ),
         ("s3", "get_object", {"Bucket": "bucket", "Key": KEY}, lambda w, e: s3(w, e).read(KEY)),
         (
             "sqs",
@@ -200,6 +232,17 @@ def test_calls_equal_botocores(
     """The same verb with the same parameters gives the same request."""
     origin, asked = run(ours(use))
     compare(asked, botocores(service, origin, verb, parameters))
+
+
+@pytest.mark.parametrize("body", [b"{}", b"", b"\0\xff" * 99])
+def test_checksums_equal_botocores(run: Run, body: bytes) -> None:
+    """With AWS_REQUEST_CHECKSUM_CALCULATION=when_supported a PUT carries the checksum that botocore sends."""
+    origin, asked = run(ours(lambda w, e: s3(w, e, checksums=True).create(KEY, body)))
+    theirs = botocores("s3", origin, "put_object", {**_PUT, "Body": body, "IfNoneMatch": "*"}, "when_supported")
+    assert asked.headers["x-amz-checksum-crc32"] == theirs.headers["x-amz-checksum-crc32"]
+    assert asked.headers["x-amz-sdk-checksum-algorithm"] == theirs.headers["x-amz-sdk-checksum-algorithm"]
+    _, plain = run(ours(lambda w, e: s3(w, e, checksums=True).read(KEY)))
+    assert "x-amz-checksum-crc32" not in plain.headers
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,14 @@ def test_invalid_endpoints(url: str) -> None:
         AwsEndpoint.parse(url)
 
 
+def test_an_invalid_endpoint_is_named() -> None:
+    """The error says which settings may hold the URL."""
+    for variable in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS"):
+        endpoints = Endpoints.from_environment({"AWS_REGION": "eu-west-1", variable: "127.0.0.1:4566"})
+        with pytest.raises(ConfigurationError, match=rf"{variable}\b.*write it as"):
+            endpoints.service("sqs")
+
+
 @pytest.mark.parametrize(
     ("url", "origin", "host"),
     [

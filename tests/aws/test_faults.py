@@ -279,8 +279,36 @@ def test_a_batch_says_what_lasts(run: Run, verb: str, code: str) -> None:
     assert ([results[0], *results[2:]], requests) == ([None] * 3, 2)
 
 
+@pytest.mark.parametrize("verb", BATCHED)
+@pytest.mark.parametrize(
+    "code", ["BatchRequestTooLong", "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", "UnknownOperationException"]
+)
+def test_a_batch_that_another_queue_cannot_take(run: Run, verb: str, code: str) -> None:
+    """A queue with smaller limits, or without batches, gets the messages one by one: each of them alone is good."""
+    replies = [Reply(200, b'{"MessageId":"m"}'), json_error(400, code), Reply(200, b'{"MessageId":"m"}')]
+    results, requests = run(ask(replies, partial(_batched, BATCHED[verb])))
+    assert (results, requests) == ([None] * 4, 5)
+
+
+def test_an_entry_is_advised_as_a_lone_call_is(run: Run) -> None:
+    """An entry's refusal says what to do, in the words of the lone call's."""
+    denied = {"Code": "KmsAccessDenied", "SenderFault": True}
+    (_, refused, *_), _ = run(ask([Reply(200, b'{"MessageId":"m"}'), batch(denied)], partial(_batched, BATCHED["SendMessageBatch"])))
+    alone, _ = run(ask([json_error(400, "KmsAccessDenied")], LONE["SendMessage"][0]))
+    assert "grant kms:Decrypt" in str(alone)
+    assert "grant kms:Decrypt" in str(refused)
+
+
+def test_a_proxy_that_wants_a_password(run: Run) -> None:
+    """A proxy's own refusal names the variable that holds its address."""
+    result, requests = run(ask([Reply(407, b"<html>Proxy Authentication Required</html>")], LONE["GetObject"][0]))
+    assert isinstance(result, DependencyRefused)
+    assert "HTTPS_PROXY" in str(result)
+    assert requests == 1
+
+
 def test_an_error_behind_a_success(run: Run) -> None:
-    """S3 may begin a slow PUT's response with 200 and end it with an error, which passes or lasts as any other."""
+    """S3 may begin a slow PUT's response with 200 and end it with an error: it is sent again, as botocore does."""
     use, good = LONE["PutObject"]
     result, requests = run(ask([Reply(200, s3_error(503, "InternalError").body), good], use))
     assert (result, requests) == ("e", 2)

@@ -10,7 +10,7 @@ from tests.support.scripted_aws import DROP, Asked, Reply, Scripted, s3_error
 
 from offpoll.aws.credentials import Credentials, StaticCredentials
 from offpoll.aws.endpoints import AwsEndpoint
-from offpoll.aws.s3 import S3DocumentStore
+from offpoll.aws.s3 import S3DocumentStore, encryption_headers
 from offpoll.aws.wire import Wire
 from offpoll.errors import (
     ConfigurationError,
@@ -27,11 +27,13 @@ CREDENTIALS = Credentials(access_key="AKIAEXAMPLE", secret_key="secret")
 OK = Reply(200, b"{}", {"ETag": '"e1"'})
 
 
-async def store(replies: Sequence[Reply], use: Callable[[S3DocumentStore], Coroutine[Any, Any, Any]]) -> tuple[Any, list[Asked]]:
+async def store(
+    replies: Sequence[Reply], use: Callable[[S3DocumentStore], Coroutine[Any, Any, Any]], **options: Any
+) -> tuple[Any, list[Asked]]:
     """Use a document store against a script. Return its result or error, and the requests."""
     async with Scripted(replies) as server:
         wire = Wire(StaticCredentials(CREDENTIALS), random=lambda: 0.0)
-        documents = S3DocumentStore(wire, endpoint=AwsEndpoint.parse(server.origin), bucket="b", region="eu-west-1")
+        documents = S3DocumentStore(wire, endpoint=AwsEndpoint.parse(server.origin), bucket="b", region="eu-west-1", **options)
         try:
             return await use(documents), server.asked
         except OffpollError as error:
@@ -54,7 +56,10 @@ def test_lost_response_of_a_create(run: Run) -> None:
     assert len(asked) == 2
 
 
-@pytest.mark.parametrize(("status", "code"), [(412, "PreconditionFailed"), (409, "ConditionalRequestConflict"), (404, "NoSuchKey")])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(412, "PreconditionFailed"), (409, "ConditionalRequestConflict"), (409, "ConcurrentModification"), (404, "NoSuchKey")],
+)
 def test_replace_that_met_another_state(run: Run, status: int, code: str) -> None:
     """Another etag, a concurrent write and a deleted document all raise DocumentChanged."""
     result, asked = run(store([s3_error(status, code)], lambda s: s.replace("k", b"1", etag="e0")))
@@ -105,3 +110,39 @@ def test_etags_travel_without_quotes(run: Run) -> None:
     result, asked = run(store([OK], lambda s: s.create("k", b"1")))
     assert result == "e1"
     assert asked[0].headers["if-none-match"] == "*"
+
+
+KMS_DENIES = "User: arn:aws:sts::123456789012:assumed-role/api is not authorized to perform: kms:Decrypt on the resource"
+KMS_REPLY = Reply(403, f"<Error><Code>AccessDenied</Code><Message>{KMS_DENIES}</Message></Error>".encode())
+
+
+def test_a_key_that_may_not_be_used_is_no_missing_document(run: Run) -> None:
+    """A read that KMS refuses is said; without kms:Decrypt a document would otherwise look as if it were not there."""
+    result, _ = run(store([KMS_REPLY], lambda s: s.read("k")))
+    assert isinstance(result, DependencyRefused)
+    assert "grant kms:Decrypt" in str(result)
+
+
+def test_every_put_asks_for_the_encryption(run: Run) -> None:
+    """Creates and replaces name the encryption, reads do not, and all of them name the bucket's owner. Links name neither."""
+    headers = encryption_headers("aws:kms", kms_key_id="alias/documents", bucket_key=True)
+
+    async def use(documents: S3DocumentStore) -> str:
+        await documents.create("k", b"1")
+        await documents.replace("k", b"2", etag="e1")
+        await documents.read("k")
+        return documents.sign("k", lifetime=60.0).href
+
+    href, (created, replaced, read) = run(store([OK], use, encryption=headers, owner="123456789012"))
+    for asked in (created, replaced):
+        assert {name: asked.headers[name] for name in headers} == headers
+        assert set(headers) <= set(asked.headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";"))
+    assert not set(headers) & set(read.headers)
+    assert {asked.headers["x-amz-expected-bucket-owner"] for asked in (created, replaced, read)} == {"123456789012"}
+    assert "X-Amz-SignedHeaders=host&" in href
+
+
+def test_without_encryption_no_header_is_sent(run: Run) -> None:
+    """Stores that know no encryption see no trace of it."""
+    _, (created,) = run(store([OK], lambda s: s.create("k", b"1"), encryption=encryption_headers("")))
+    assert not [name for name in created.headers if name.startswith("x-amz-") and name not in {"x-amz-date", "x-amz-content-sha256"}]

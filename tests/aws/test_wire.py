@@ -222,3 +222,19 @@ def test_cancelled_call_leaves_the_wire_usable(run: Run) -> None:
             return response.status
 
     assert run(calls()) == 200
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 5])
+def test_attempts_are_a_setting(run: Run, attempts: int) -> None:
+    """AWS_MAX_ATTEMPTS counts all tries of a call."""
+
+    async def use() -> int:
+        async with Scripted([Reply(503)]) as server:
+            wire = Wire(StaticCredentials(CREDENTIALS), random=lambda: 0.0, attempts=attempts)
+            service = AwsService("S3", name="s3", region="eu-west-1", endpoint=AwsEndpoint.parse(server.origin))
+            with pytest.raises(DependencyUnavailable):
+                await wire.call(service, "GET", "/b/k", headers={})
+            await wire.close()
+            return len(server.asked)
+
+    assert run(use()) == attempts

@@ -80,10 +80,10 @@ class TestBeforeAnythingIsAsked:
         assert "a stack's name is a letter" in ended.err
 
     def test_no_response(self, offpoll: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A silent endpoint is a failure that may pass: exit code 1."""
+        """A silent endpoint is a failure that may pass: exit code 6."""
         monkeypatch.setattr(account, "CALLS", 1)
         ended = offpoll("destroy", "--stack", "shop", **NOBODY)
-        assert ended.code == 1
+        assert ended.code == 6
         assert "Could not connect to the endpoint" in ended.err
 
 

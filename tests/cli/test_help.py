@@ -56,7 +56,7 @@ def test_the_version_is_the_packages(offpoll: Run) -> None:
 
 def test_help_imports_no_server_and_no_aws() -> None:
     """A command imports what it needs when it runs."""
-    heavy = {"pydantic", "fastapi", "uvicorn", "uvloop", "boto3", "botocore", "ministack", "pyreqwest", "offpoll.wiring"}
+    heavy = {"pydantic", "fastapi", "uvicorn", "uvloop", "boto3", "botocore", "ministack", "offpoll.wiring"}
     code = f"import sys, offpoll.cli.commands; print(sorted({heavy!r} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
@@ -89,20 +89,3 @@ def test_a_missing_extra_is_named(folder: Path, missing: str, arguments: tuple[s
     assert ended.returncode == 2
     assert f'pip install "{extras}"' in ended.stderr
     assert "Traceback" not in ended.stderr
-
-
-@pytest.mark.parametrize("loaded", [True, False])
-def test_the_end_of_the_process(loaded: bool) -> None:
-    """While the HTTP library's threads run, the interpreter is not torn down under them. All output is flushed, and the exit code kept."""
-    program = (
-        "import atexit, sys, types\n"
-        f"if {loaded}: sys.modules['pyreqwest'] = types.ModuleType('pyreqwest')\n"
-        "atexit.register(print, 'taken down')\n"
-        "from offpoll.cli.main import run\n"
-        "run()\n"
-    )
-    for argument, code in (("--version", 0), ("--nonsense", 2)):
-        ended = subprocess.run([sys.executable, "-c", program, argument], capture_output=True, text=True, check=False)
-        assert ended.returncode == code
-        assert ("taken down" in ended.stdout) is not loaded
-        assert len(ended.stdout + ended.stderr) > 5

@@ -84,10 +84,10 @@ def test_an_unknown_id(offpoll: Run, resources: dict[str, str], form: tuple[str,
 
 @pytest.mark.parametrize(("service", "name"), [("DYNAMODB", "DynamoDB"), ("SQS", "SQS")])
 def test_an_outage(offpoll: Run, resources: dict[str, str], service: str, name: str) -> None:
-    """The rest is shown, and exit code 1 says that something is missing."""
+    """The rest is shown, and exit code 6 says that something is missing."""
     operation_id = submit(resources, {"sku": "A1"})
     ended = offpoll("inspect", operation_id, "--owner", "ada", **{**resources, f"AWS_ENDPOINT_URL_{service}": "http://127.0.0.1:9"})
-    assert ended.code == 1
+    assert ended.code == 6
     assert "queued, revision 1" in ended.out
     assert f"fault       {name}" in ended.out
 

@@ -72,10 +72,10 @@ def test_a_kind_that_the_app_lacks(offpoll: Run, resources: dict[str, str]) -> N
 
 @pytest.mark.parametrize("service", ["S3", "SQS", "DYNAMODB"])
 def test_an_outage(offpoll: Run, resources: dict[str, str], service: str) -> None:
-    """Exit code 1: the effect is unknown, so the user should repeat the command."""
+    """Exit code 6: the effect is unknown, so the user should repeat the command."""
     old = failed(resources)
     ended = offpoll("resubmit", old, "shop:app", "--owner", "ada", **{**resources, f"AWS_ENDPOINT_URL_{service}": "http://127.0.0.1:9"})
-    assert (ended.code, ended.out) == (1, "")
+    assert (ended.code, ended.out) == (6, "")
     assert offpoll("resubmit", old, "shop:app", "--owner", "ada", **resources).code == 0
 
 

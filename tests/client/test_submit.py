@@ -11,7 +11,7 @@ from tests.support.client_world import BROKEN, ID, unavailable
 from offpoll import Client, Offpoll
 from offpoll.errors import ApiError, ApiUnavailable, ConfigurationError, InvalidInput
 from offpoll.exchange import Response
-from offpoll.json_types import to_json
+from offpoll.object_json import to_json
 from offpoll.testing import system
 
 

@@ -16,10 +16,11 @@ from offpoll.aws.credentials import Credentials, StaticCredentials
 from offpoll.aws.dynamodb import DynamoRecords
 from offpoll.aws.dynamodb_service_times import DynamoServiceTimes
 from offpoll.aws.endpoints import AwsEndpoint
-from offpoll.aws.s3 import S3DocumentStore
+from offpoll.aws.s3 import S3DocumentStore, encryption_headers
 from offpoll.aws.sqs import SqsQueue
 from offpoll.aws.wire import Wire
 from offpoll.document_store import MemoryDocumentStore
+from offpoll.errors import DocumentChanged
 from offpoll.queue import MemoryQueue
 from offpoll.records import MemoryRecords
 from offpoll.service_times import MemoryServiceTimes
@@ -78,6 +79,56 @@ class TestCephDocumentStore(DocumentStoreContract):
         for wire in wire_to(ceph_server, loop):
             endpoint = AwsEndpoint.parse(ceph_server.origin)
             yield S3DocumentStore(wire, endpoint=endpoint, bucket=bucket(ceph_server), region=ceph_server.region)
+
+
+class TestEncryptedDocumentStore(DocumentStoreContract):
+    """Each document asks for SSE-KMS, as some buckets' policies demand."""
+
+    @pytest.fixture
+    def store(self, ministack_server: Server, loop: asyncio.AbstractEventLoop) -> Iterator[S3DocumentStore]:
+        name, headers = bucket(ministack_server), encryption_headers("aws:kms", kms_key_id="alias/documents", bucket_key=True)
+        for wire in wire_to(ministack_server, loop):
+            endpoint = AwsEndpoint.parse(ministack_server.origin)
+            yield S3DocumentStore(wire, endpoint=endpoint, bucket=name, region=ministack_server.region, encryption=headers)
+        client = admin("s3", ministack_server)
+        for listed in client.list_objects_v2(Bucket=name).get("Contents", ()):
+            found = client.head_object(Bucket=name, Key=listed["Key"])
+            assert (found["ServerSideEncryption"], found["SSEKMSKeyId"]) == ("aws:kms", "alias/documents")
+
+
+class TestDocumentStoreWithOpaqueEtags(DocumentStoreContract):
+    """Under SSE-KMS an etag is no digest: two writes of one body have two."""
+
+    @pytest.fixture
+    def store(self) -> MemoryDocumentStore:
+        return OpaqueEtags()
+
+
+class OpaqueEtags(MemoryDocumentStore):
+    """Documents in memory whose etags say nothing about them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._etags: dict[str, str] = {}
+
+    async def create(self, key: str, body: bytes) -> str:
+        await super().create(key, body)
+        return self._fresh(key)
+
+    async def replace(self, key: str, body: bytes, *, etag: str) -> str:
+        found = await super().read(key)
+        if found is None or self._etags[key] != etag:
+            raise DocumentChanged(key)
+        await super().replace(key, body, etag=found[1])
+        return self._fresh(key)
+
+    async def read(self, key: str) -> tuple[bytes, str] | None:
+        found = await super().read(key)
+        return None if found is None else (found[0], self._etags[key])
+
+    def _fresh(self, key: str) -> str:
+        self._etags[key] = secrets.token_hex(8)
+        return self._etags[key]
 
 
 class TestMemoryQueue(QueueContract):

@@ -26,7 +26,27 @@ def rest(path: str, **context: Any) -> dict[str, Any]:
     return http_1("POST", path, domainName=OWN, path=path, headers={"Host": OWN}, **context)
 
 
+def elb(method: str, path: str, **headers: str) -> dict[str, Any]:
+    """Return an event of an Application Load Balancer, which passes the path as it came."""
+    arn = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/orders/6d0ecf831eec9f09"
+    named = {"host": OWN, "x-forwarded-for": "72.12.164.125", "x-forwarded-port": "443", "x-forwarded-proto": "https", **headers}
+    return {
+        "requestContext": {"elb": {"targetGroupArn": arn}},
+        "httpMethod": method,
+        "path": path,
+        "queryStringParameters": {"query": "1234ABCD"},
+        "headers": named,
+        "body": "",
+        "isBase64Encoded": False,
+    }
+
+
 ADDRESSES = [
+    (elb("POST", "/order"), "/order", f"https://{OWN}"),
+    (elb("POST", "/v1/order/"), "/order", f"https://{OWN}/v1"),
+    (elb("POST", "/a%20b/order"), "/order", f"https://{OWN}/a%20b"),
+    (elb("POST", "/order", host=f"{OWN}:8443"), "/order", f"https://{OWN}:8443"),
+    (elb("POST", "/order", **{"x-forwarded-proto": "http"}), "/order", f"http://{OWN}"),
     (http_2("POST", "/order"), "/order", f"https://{HOST}"),
     (http_2("POST", "/prod/order", stage="prod"), "/order", f"https://{HOST}/prod"),
     (http_2("POST", f"/prod/order/{ID}/cancel", stage="prod"), f"/order/{ID}/cancel", f"https://{HOST}/prod"),
@@ -37,7 +57,7 @@ ADDRESSES = [
     (rest(f"/order/order/{ID}/cancel"), f"/order/{ID}/cancel", f"https://{OWN}/order"),
     (rest("/a/b%20c/order"), "/order", f"https://{OWN}/a/b%20c"),
     (rest("/v1/%6Frder"), "/order", f"https://{OWN}/v1"),
-    (rest("//v1//order/"), "/order", f"https://{OWN}/v1"),
+    (rest("/v1/order/"), "/order", f"https://{OWN}/v1"),
     # payload 2.0 on a custom domain has the stage, which the client did not send, and lacks the mapping, which it did send
     (http_2("POST", "/prod/order", stage="prod", domainName=OWN), "/order", f"https://{OWN}"),
     (http_2("POST", "/production/order", stage="prod", domainName=OWN), "/order", f"https://{OWN}/production"),
@@ -68,6 +88,9 @@ def test_addresses(event: dict[str, Any], path: str, base_url: str) -> None:
         ("GET", "", "/"),
         ("GET", "/prod/nothing/here", "/prod/nothing/here"),
         ("POST", "/nothing", "/nothing"),
+        ("POST", "//order", "//order"),
+        ("POST", "/v1//order/", "/v1//order"),
+        ("GET", f"/order/{ID}/", f"/order/{ID}"),
     ],
 )
 def test_routes(method: str, path: str, route: str) -> None:
@@ -101,6 +124,13 @@ def test_an_emulator_without_tls() -> None:
     """If X-Forwarded-Proto says that the client used http, links use http too."""
     request = request_of(http_2("POST", "/order", headers={"x-forwarded-proto": "http"}), kinds=KINDS)
     assert request.base_url("/order") == f"http://{HOST}"
+
+
+@pytest.mark.parametrize(("value", "scheme"), [("https,http", "https"), ("http, https", "http"), ("HTTP", "http"), ("", "https")])
+def test_several_proxies(value: str, scheme: str) -> None:
+    """Of a list of schemes the first counts: the one that the client used."""
+    request = request_of(http_2("POST", "/order", headers={"x-forwarded-proto": value}), kinds=KINDS)
+    assert request.base_url("/order") == f"{scheme}://{HOST}"
 
 
 def read(body: str, *, encoded: bool, limit: int = 100) -> bytes:
@@ -196,4 +226,17 @@ def test_links_start_with_the_address_that_the_client_used() -> None:
 def test_a_response() -> None:
     """A response becomes Lambda's form, with status, headers and the body as text."""
     response = Response(status=202, headers={"location": "/order/1"}, body='{"a":"ä"}'.encode())
-    assert response_of(response) == {"statusCode": 202, "headers": {"location": "/order/1"}, "body": '{"a":"ä"}', "isBase64Encoded": False}
+    expected = {"statusCode": 202, "headers": {"location": "/order/1"}, "body": '{"a":"ä"}', "isBase64Encoded": False}
+    assert response_of(response, http_2("POST", "/order")) == expected
+    assert response_of(response, http_1("POST", "/order")) == expected
+    assert response_of(response, elb("POST", "/order")) == expected
+
+
+def test_a_response_to_a_load_balancer_with_lists() -> None:
+    """A target group that sends headers as lists ignores any that do not come back as lists."""
+    event = elb("POST", "/order")
+    event["multiValueHeaders"] = {name: [value] for name, value in event.pop("headers").items()}
+    assert request_of(event, kinds=KINDS).base_url("/order") == f"https://{OWN}"
+    response = response_of(Response(status=202, headers={"location": "/order/1"}), event)
+    assert response["multiValueHeaders"] == {"location": ["/order/1"]}
+    assert "headers" not in response

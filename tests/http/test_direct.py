@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,10 +19,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from offpoll.cli.access_log import Lines
-from offpoll.cli.serve import serve as command
+from offpoll.cli.api_processes import _server
 from offpoll.exchange import Response
 from offpoll.http.direct import DirectProtocol
 from offpoll.http.fast_path import FastPath, Route
+from offpoll.http.proxies import BehindProxies, TrustedProxies
 from offpoll.testing import run_virtual
 
 
@@ -77,7 +77,7 @@ def serve(
     gone: bool = False,
     ends: bool = False,
     routes: Sequence[Route] | None = None,
-    **config: Any,
+    behind: Callable[[FastPath], Any] = lambda app: app,
 ) -> Served:
     """Serve one connection on which these bytes come. `gone`: then the client leaves; `ends`: the server ends with requests open."""
     stream, transport = io.BytesIO(), Transport()
@@ -86,7 +86,9 @@ def serve(
         world, lines = await World().fill(), Lines(stream)
         fast = by_serve(world.service, lines=lines)
         app = Counting(fast.app, fast._routes.values() if routes is None else routes, answered=fast.answered)
-        made = Config(app, http=http, interface="asgi3", access_log=False, log_config=None, server_header=False, **config)
+        made = Config(
+            behind(app), http=http, interface="asgi3", access_log=False, log_config=None, server_header=False, proxy_headers=False
+        )
         made.load()
         state = ServerState()
         state.default_headers = [(b"date", b"Tue, 01 Jan 2030 00:00:00 GMT")]
@@ -178,24 +180,29 @@ def test_what_is_left_to_uvicorn(name: str) -> None:
         assert len(after.text) > len(served.text)
 
 
-@pytest.mark.parametrize("headers", [
-    [(b"X-Forwarded-Proto", b"https")], [(b"X-Forwarded-For", b"203.0.113.9, 10.0.0.1")],
-    [(b"x-forwarded-for", b"203.0.113.9"), (b"x-forwarded-for", b"198.51.100.7:99"), (b"x-forwarded-proto", b"https")],
-    [(b"x-forwarded-proto", b"gopher")], [(b"x-forwarded-for", b"")],
-])  # fmt: skip
-@pytest.mark.parametrize("config", [{}, {"forwarded_allow_ips": "10.0.0.1"}, {"forwarded_allow_ips": "*"}, {"proxy_headers": False}])
-def test_a_proxys_headers(headers: Any, config: Any) -> None:
-    """A trusted proxy's headers decide the links' scheme and the client in the log, as uvicorn's middleware does; no other's do."""
-    served = alike([request("POST", "/order", GOOD, headers)], **config)
+PROXIES = {
+    "one": [(b"X-Forwarded-Proto", b"https")],
+    "several": [(b"x-forwarded-for", b"203.0.113.9"), (b"x-forwarded-for", b"198.51.100.7:99"), (b"x-forwarded-proto", b"https, http")],
+    "host": [(b"x-forwarded-host", b"shop.example"), (b"x-forwarded-proto", b"https")],
+    "Forwarded": [(b"Forwarded", b"for=203.0.113.9;proto=https")],
+    "nonsense": [(b"x-forwarded-proto", b"gopher"), (b"x-forwarded-for", b"")],
+}
+
+
+@pytest.mark.parametrize("said", PROXIES)
+@pytest.mark.parametrize("trusted", ["127.0.0.1", "10.0.0.1", "*", None])
+@pytest.mark.parametrize("root_path", ["", "/v1"])
+def test_a_proxys_headers(said: str, trusted: str | None, root_path: str) -> None:
+    """What a trusted proxy says decides the links and the client in the log, as it does by ASGI; no other's word does."""
+
+    def behind(app: FastPath) -> Any:
+        return app if trusted is None else BehindProxies(app, trusted=TrustedProxies(trusted), root_path=root_path)
+
+    below = alike([request("GET", "/v1/order/<queued>")], behind=behind)
+    assert below.calls == (0 if root_path and trusted else 1)
+    served = alike([request("POST", "/order", GOOD, PROXIES[said])], behind=behind)
     assert served.calls == 0
-    trusted = config in ({}, {"forwarded_allow_ips": "*"})
-    assert (b'"self":"https://' in served.text) is (trusted and (b"x-forwarded-proto", b"https") in [(n.lower(), v) for n, v in headers])
-
-
-def test_a_root_path_goes_by_asgi() -> None:
-    """A server with a root path answers by ASGI, which knows what it means."""
-    served = alike([SUBMIT], root_path="/v1")
-    assert served.calls == 1
+    assert (b'"self":"https://' in served.text) is (trusted in ("127.0.0.1", "*") and said != "nonsense")
 
 
 @given(data=st.data())
@@ -228,7 +235,7 @@ def test_an_idle_connection_is_closed() -> None:
 
     async def main(http: type[HttpToolsProtocol]) -> list[float]:
         loop, transport, world = asyncio.get_running_loop(), Transport(), await World().fill()
-        made = Config(by_serve(world.service), http=http, interface="asgi3", log_config=None, timeout_keep_alive=75)
+        made = Config(by_serve(world.service), http=http, interface="asgi3", log_config=None, timeout_keep_alive=75, proxy_headers=False)
         made.load()
         protocol = http(config=made, server_state=ServerState(), app_state={}, _loop=loop)
         protocol.connection_made(transport)
@@ -243,15 +250,9 @@ def test_an_idle_connection_is_closed() -> None:
     assert run_virtual(main(DirectProtocol)) == run_virtual(main(HttpToolsProtocol)) == [False, True]
 
 
-def test_offpoll_serve_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`offpoll serve` runs uvicorn with this protocol."""
-    given: dict[str, Any] = {}
-    monkeypatch.setattr("offpoll.cli.serve._check", lambda _: asyncio.sleep(0))
-    monkeypatch.setattr("signal.signal", lambda *_: None)
-    monkeypatch.setattr("uvicorn.run", lambda *_, **named: given.update(named))
-    monkeypatch.setattr("os.environ", dict(os.environ))
-    command("orders:app", port=0)
-    assert given["http"] is DirectProtocol
+def test_offpoll_serve_uses_it() -> None:
+    """The processes of `offpoll serve` run uvicorn with this protocol."""
+    assert _server(lambda _: None, lambda: None, {}).config.http is DirectProtocol
 
 
 @pytest.mark.parametrize("headers", [{"location": "/a\r\nset-cookie: b"}, {"x": "a\nb"}, {"x": "€"}])

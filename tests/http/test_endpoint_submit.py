@@ -43,9 +43,9 @@ def test_public_url_beats_the_request() -> None:
         assert headers["location"] == f"/v1/order/{fields['id']}"
 
 
-@pytest.mark.parametrize("path", ["/order", "/order/", "//order"])
+@pytest.mark.parametrize("path", ["/order", "/order/", "/order//"])
 def test_slashes(path: str) -> None:
-    """Extra slashes in the path do not get into the links."""
+    """Slashes at the end of the path do not get into the links."""
     with api(workers=0) as at:
         _, headers, fields = at("POST", path, GOOD)
         assert fields["links"]["self"] == f"{API}/order/{fields['id']}"

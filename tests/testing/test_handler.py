@@ -73,4 +73,4 @@ def test_real_time() -> None:
 def test_an_invalid_handler() -> None:
     """An invalid handler is refused as by `@app.operation`."""
     with pytest.raises(ConfigurationError):
-        run(lambda: None, 1)
+        run(lambda one, two: None, 1)

@@ -43,6 +43,7 @@ from offpoll import (
     connect,
     router,
     status_board,
+    wsgi_application,
 )
 from offpoll.board import Stored
 from offpoll.document import Estimate, PollHint
@@ -148,6 +149,10 @@ def blocking_api(environ: Mapping[str, str]) -> None:
         assert_type(service.status_link("order", ID), StatusLink)
         assert_type(service.cancel("order", ID), Document)
         assert_type(service.resubmit(ID), Document)
+        assert_type(service.run(lambda own: own.get("order", ID)), Snapshot)
+        assert_type(service.settings, Settings)
+        wsgi = wsgi_application(service, authorize=authorize, prefix="/v1")
+        assert_type(wsgi.answer({}).status, int)
     service.close()
 
 

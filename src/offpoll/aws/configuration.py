@@ -87,6 +87,16 @@ class Configuration:
             raise ConfigurationError(f"{self.shown(*setting)} cannot be used: write a whole number from 1")
         return int(written)
 
+    @property
+    def checksums(self) -> bool:
+        """Whether requests carry a checksum even where none is demanded.
+
+        Raises:
+            ConfigurationError: the setting has a value that it cannot have.
+        """
+        setting = ("AWS_REQUEST_CHECKSUM_CALCULATION", "request_checksum_calculation")
+        return self.choice(*setting, "when_supported", "when_required") == "when_supported"
+
     def text(self, variable: str, key: str) -> str:
         """Return the variable's value, else the key's (`a.b` is `b` below `a`), else nothing."""
         return self.environ.get(variable, "").strip() or self.key(key)

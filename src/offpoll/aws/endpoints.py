@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from offpoll.aws.configuration import Configuration, check_supported, expanded
+from offpoll.aws.names import check_region
 from offpoll.aws.partitions import aws_host
 from offpoll.errors import ConfigurationError
 from offpoll.limits import shown_url
@@ -33,7 +34,7 @@ _OTHER_BUCKETS = ("--x-s3", "--xa-s3", "--ol-s3", "--op-s3")
 _ACCOUNT = re.compile(r"[0-9]{12}")
 
 #: Variables and keys of settings that several lines need.
-_S3_GLOBAL = ("AWS_S3_US_EAST_1_REGIONAL_ENDPOINT", "s3.us_east_1_regional_endpoint")
+_S3_GLOBAL = ("AWS_S3_US_EAST_1_REGIONAL_ENDPOINT", "s3_us_east_1_regional_endpoint")
 _STS_GLOBAL = ("AWS_STS_REGIONAL_ENDPOINTS", "sts_regional_endpoints")
 _ACCOUNT_MODE = ("AWS_ACCOUNT_ID_ENDPOINT_MODE", "account_id_endpoint_mode")
 
@@ -115,15 +116,16 @@ class Endpoints:
             raise ConfigurationError("no AWS region is set: set AWS_REGION, for example to eu-west-1")
         if not _REGION.fullmatch(region) or _PSEUDO_REGION.search(region):
             advice = "; for FIPS endpoints set AWS_USE_FIPS_ENDPOINT=true" if "fips" in region else ""
-            raise ConfigurationError(f"AWS_REGION={region!r} is not a region{advice}")
+            raise ConfigurationError(f"AWS_REGION, AWS_DEFAULT_REGION or the profile's region: {region!r} is not a region{advice}")
         check_supported(given)
+        s3_global = _S3_GLOBAL if given.text(*_S3_GLOBAL) else ("", "s3.us_east_1_regional_endpoint")
         return cls(
             region=region,
             overrides=_overrides(given),
             fips=given.flag("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
             dualstack=given.flag("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"),
             s3_dualstack=given.flag("", "s3.use_dualstack_endpoint"),
-            s3_global=given.choice(*_S3_GLOBAL, "legacy", "regional") == "legacy",
+            s3_global=given.choice(*s3_global, "legacy", "regional") == "legacy",
             sts_global=given.shown(*_STS_GLOBAL) if given.choice(*_STS_GLOBAL, "legacy", "regional") == "legacy" else "",
             account_id=_account_id(given),
             bucket_style=given.choice("", "s3.addressing_style", "auto", "path", "virtual") or "auto",
@@ -137,7 +139,12 @@ class Endpoints:
         """
         override = self.overrides.get(name) or self.overrides.get("")
         if override:
-            return AwsEndpoint.parse(override)
+            try:
+                return AwsEndpoint.parse(override)
+            except ConfigurationError as error:
+                where = f"AWS_ENDPOINT_URL_{name.upper()}, AWS_ENDPOINT_URL or the profile's endpoint_url"
+                raise ConfigurationError(f"{where}: {error}") from error
+        check_region(self.region)
         if name == "sts" and self.sts_global:
             raise ConfigurationError(f"{self.sts_global} cannot be used: offpoll asks STS in its own region. Set it to regional")
         dualstack = self.dualstack or (name == "s3" and self.s3_dualstack)

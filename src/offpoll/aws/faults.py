@@ -60,6 +60,7 @@ _REMEDIES: Mapping[str, str] = {
     "KmsInvalidState": _KEY,
     "KmsNotFound": _KEY,
     "KmsInvalidKeyUsage": _KEY,
+    "ProxyAuthenticationRequired": "the proxy of HTTPS_PROXY or HTTP_PROXY wants a user and a password: write them into its URL",
     "OptInRequired": "the region or service is not enabled for this account",
 }
 
@@ -85,8 +86,12 @@ def parse_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     else:
         code, message = "", body[:MAX_MESSAGE].decode("utf-8", "replace").strip()
     code = code or _name(headers.get("x-amzn-errortype", ""))
+    if code == "AccessDenied" and " kms:" in message:  # S3 passes on what KMS said; the object's own permissions are in order
+        code = "KmsAccessDenied"
     if not code and status in {301, 307}:
         code = "PermanentRedirect" if status == 301 else "TemporaryRedirect"
+    if not code and status == 407:
+        code = "ProxyAuthenticationRequired"
     return Fault(code=code, message=message[:MAX_MESSAGE] or f"HTTP status {status}", region=region)
 
 

@@ -5,10 +5,12 @@ Decides which conditional write each verb becomes, and what the responses mean.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+import base64
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from zlib import crc32
 
 from offpoll.aws.credentials import Credentials, CredentialsProvider
 from offpoll.aws.endpoints import AwsEndpoint, bucket_endpoint
@@ -19,13 +21,12 @@ from offpoll.errors import ConfigurationError, DependencyUnavailable, DocumentCh
 from offpoll.limits import quote
 from offpoll.link import StatusLink
 
-__all__ = ["S3DocumentStore"]
+__all__ = ["S3DocumentStore", "encryption_headers"]
 
 #: Links end this long before the credentials that sign them: clocks differ, and the last poll takes time.
 MARGIN = timedelta(seconds=60)
 
 _HEADERS = {"content-type": "application/json", "cache-control": "private, no-cache"}
-_CREATE = {**_HEADERS, "if-none-match": "*"}
 
 
 #: Codes of a 409: another write to the key was under way. The last is Ceph's.
@@ -45,6 +46,9 @@ class S3DocumentStore:
         signer: gives the credentials that sign links: a role that can only read documents; None: the wire's. Every verb that does I/O
             fetches them, so that `sign` finds them.
         prefix: the first part of the keys, for `check` and for the advice in errors.
+        encryption: headers of every PUT, from `encryption_headers`.
+        checksums: whether PUTs carry a CRC-32 beside the signature's SHA-256, as buckets with Object Lock demand.
+        owner: the account that must own the bucket, by its id; empty for any. Links do not say it: clients would have to send it too.
     """
 
     def __init__(
@@ -58,6 +62,9 @@ class S3DocumentStore:
         style: str = "auto",
         signer: CredentialsProvider | None = None,
         prefix: str = "status",
+        encryption: Mapping[str, str] | None = None,
+        owner: str = "",
+        checksums: bool = False,
     ) -> None:
         address, self._path = bucket_endpoint(endpoint, bucket=bucket, style=style)
         public, public_path = bucket_endpoint(public_endpoint or endpoint, bucket=bucket, style=style)
@@ -68,15 +75,20 @@ class S3DocumentStore:
         self._escaped = quote(where) == f'"{where}"'  # all that follows in a link is percent-encoded
         self._signer = signer
         self._signing = signer or wire.credentials
+        self._always = {"x-amz-expected-bucket-owner": owner} if owner else {}
+        self._put = {**_HEADERS, **self._always, **(encryption or {})}
+        self._create = {**self._put, "if-none-match": "*"}
+        self._checksums = checksums
         self._probe = f"{prefix}/offpoll-check"
         self._remedies = {
             "NoSuchBucket": f"bucket {bucket} does not exist in region {region}: set OFFPOLL_BUCKET or create it",
-            "AccessDenied": f"grant s3:GetObject and s3:PutObject on arn:aws:s3:::{bucket}/{prefix}/*",
+            "AccessDenied": f"grant s3:GetObject and s3:PutObject on arn:aws:s3:::{bucket}/{prefix}/*; if the bucket's policy wants "
+            "encryption named, set OFFPOLL_SERVER_SIDE_ENCRYPTION",
             "AllAccessDisabled": f"bucket {bucket} is disabled: set OFFPOLL_BUCKET to another one",
         }
 
     async def create(self, key: str, body: bytes) -> str:
-        response = await self._call("PUT", key, headers=_CREATE, body=body)
+        response = await self._call("PUT", key, headers=self._create, body=body)
         if response.status == 200:
             return self._etag(response)
         if response.status == 412 or _is_conflict(response):
@@ -84,7 +96,7 @@ class S3DocumentStore:
         raise self._service.refusal(response, self._remedies)
 
     async def replace(self, key: str, body: bytes, *, etag: str) -> str:
-        response = await self._call("PUT", key, headers={**_HEADERS, "if-match": etag}, body=body)
+        response = await self._call("PUT", key, headers={**self._put, "if-match": etag}, body=body)
         if response.status == 200:
             return self._etag(response)
         if response.status == 412 or _is_conflict(response) or _is_missing(response):
@@ -92,7 +104,7 @@ class S3DocumentStore:
         raise self._service.refusal(response, self._remedies)
 
     async def read(self, key: str) -> tuple[bytes, str] | None:
-        response = await self._call("GET", key, headers={})
+        response = await self._call("GET", key, headers=self._always)
         if response.status == 200:
             return response.body, self._etag(response)
         if _is_missing(response) or (response.status == 403 and response.fault.code == "AccessDenied"):
@@ -130,6 +142,8 @@ class S3DocumentStore:
         path = self._path + quote_key(key)
         if "/." in path and any(part in {".", ".."} for part in path.split("/")):
             raise ConfigurationError(f"the key {key!r} has a part `.` or `..`; HTTP clients remove those from URLs: change OFFPOLL_PREFIX")
+        if self._checksums and method == "PUT":
+            headers = {**headers, **_checksum(body)}
         if self._signer is None:
             return self._wire.call(self._service, method, path, headers=headers, body=body)
         return self._with_signer(self._signer, partial(self._wire.call, self._service, method, path, headers=headers, body=body))
@@ -147,6 +161,21 @@ class S3DocumentStore:
         if not etag:
             raise DependencyUnavailable("S3", f"{self._service.endpoint.origin} answered without an ETag: it is not an S3 server")
         return etag.strip('"')
+
+
+def encryption_headers(encryption: str, *, kms_key_id: str = "", bucket_key: bool = False) -> Mapping[str, str]:
+    """Return the headers that ask S3 to encrypt an object; none if `encryption` is empty. `Settings` says what each value is."""
+    named = {
+        "x-amz-server-side-encryption": encryption,
+        "x-amz-server-side-encryption-aws-kms-key-id": kms_key_id,
+        "x-amz-server-side-encryption-bucket-key-enabled": "true" if bucket_key else "",
+    }
+    return {name: value for name, value in named.items() if value}
+
+
+def _checksum(body: bytes) -> Mapping[str, str]:
+    written = base64.b64encode(crc32(body).to_bytes(4, "big")).decode()
+    return {"x-amz-sdk-checksum-algorithm": "CRC32", "x-amz-checksum-crc32": written}
 
 
 def _is_conflict(response: AwsResponse) -> bool:

@@ -5,12 +5,14 @@ Decides which call each verb becomes, what goes into one batch, and which errors
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from offpoll.aws.batches import Batcher
 from offpoll.aws.endpoints import AwsEndpoint
+from offpoll.aws.faults import Fault, remedy
 from offpoll.aws.json_calls import JsonCalls
 from offpoll.aws.retry import is_throttle, is_transient
 from offpoll.aws.service import AwsResponse, AwsService
@@ -38,6 +40,9 @@ DEPTH_ATTRIBUTES = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesN
 
 #: Codes that mean that a message was deleted, or delivered again to another worker.
 _GONE = frozenset({"ReceiptHandleIsInvalid", "MessageNotInflight"})
+
+#: Codes that refuse a batch, but not its messages: other queues have smaller limits, or know no batches.
+_BATCH_ALONE = frozenset({"BatchRequestTooLong", "TooManyEntriesInBatchRequest", "InvalidAction", "UnknownOperationException"})
 
 #: The JSON members that differ between the messages of one verb: an entry of a batch, or most of a lone call.
 _Members = str
@@ -69,13 +74,21 @@ class SqsQueue:
         self._calls = JsonCalls(wire, service, target="AmazonSQS", remedies=_remedies(url, region, setting=setting))
         self._sends = Batcher(
             one=self._send_one,
-            many=lambda items: self._many("SendMessageBatch", items),
+            many=lambda items: self._many("SendMessageBatch", items, one=self._send_one),
             limit=MAX_ENTRIES,
             limit_bytes=MAX_BATCH_BYTES,
             size=len,  # the length of the JSON, which is at least as long as what SQS counts
         )
-        self._deletes = Batcher(one=self._delete_one, many=lambda items: self._many("DeleteMessageBatch", items), limit=MAX_ENTRIES)
-        self._hides = Batcher(one=self._hide_one, many=lambda items: self._many("ChangeMessageVisibilityBatch", items), limit=MAX_ENTRIES)
+        self._deletes = Batcher(
+            one=self._delete_one,
+            many=lambda items: self._many("DeleteMessageBatch", items, one=self._delete_one),
+            limit=MAX_ENTRIES,
+        )
+        self._hides = Batcher(
+            one=self._hide_one,
+            many=lambda items: self._many("ChangeMessageVisibilityBatch", items, one=self._hide_one),
+            limit=MAX_ENTRIES,
+        )
 
     async def send(self, envelope: Envelope, *, delay: float = 0.0) -> None:
         await self._sends.call(_message(envelope, delay))
@@ -138,7 +151,9 @@ class SqsQueue:
         if response.status != 200 and not _is_gone(response.fault.code, response.fault.message):
             raise self._calls.refusal(response)
 
-    async def _many(self, verb: str, items: Sequence[_Members]) -> Sequence[Exception | None]:
+    async def _many(
+        self, verb: str, items: Sequence[_Members], *, one: Callable[[_Members], Awaitable[None]]
+    ) -> Sequence[BaseException | None]:
         """Make a batch call and return each entry's result. An entry is sent again if its failure passes, as a lone call is."""
         wire, service = self._calls.wire, self._calls.service
         end = wire.monotonic() + DEADLINE
@@ -147,9 +162,11 @@ class SqsQueue:
         while waiting:
             try:
                 outcomes = await self._batch(verb, [items[number] for number in waiting], deadline=end - wire.monotonic())
-            except DependencyError:
+            except DependencyError as error:
                 if failures:
                     break  # each of these entries has its own error already
+                if isinstance(error, DependencyRefused) and error.code.rpartition(".")[2] in _BATCH_ALONE:
+                    return await asyncio.gather(*(one(item) for item in items), return_exceptions=True)
                 raise
             passing: dict[int, str] = {}
             for number, (result, code) in zip(waiting, outcomes, strict=True):
@@ -173,24 +190,23 @@ class SqsQueue:
             for entry in fields.get("Successful") or ():
                 results[int(entry["Id"])] = None, ""
             for entry in fields.get("Failed") or ():
-                results[int(entry["Id"])] = _failed(entry, self._calls.remedies)
+                results[int(entry["Id"])] = self._failed(entry)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise self._calls.service.unreadable(response) from error
         return results
 
+    def _failed(self, entry: Mapping[str, Any]) -> tuple[DependencyError | None, str]:
+        """Translate one failed entry of a batch: no error if the message is gone, which counts as done; its code if the reason passes.
 
-def _failed(entry: Mapping[str, Any], remedies: Mapping[str, str]) -> tuple[DependencyError | None, str]:
-    """Translate one failed entry of a batch: no error if the message is gone, which counts as done; its code if the reason passes.
-
-    SQS blames the sender for throttling too, so the code decides first.
-    """
-    code, message = str(entry.get("Code", "")), str(entry.get("Message", ""))
-    if _is_gone(code, message):
-        return None, ""
-    if entry.get("SenderFault") and not is_transient(0, code):
-        what = remedies.get(code, "one message of a batch was refused")
-        return DependencyRefused("SQS", f"{what} ({code}: {message})", code=code), ""
-    return DependencyUnavailable("SQS", f"one message of a batch failed: {code}: {message}"), code
+        SQS blames the sender for throttling too, so the code decides first.
+        """
+        code, message = str(entry.get("Code", "")), str(entry.get("Message", ""))
+        if _is_gone(code, message):
+            return None, ""
+        if entry.get("SenderFault") and not is_transient(0, code):
+            what = remedy(Fault(code=code, message=message), region=self._calls.service.region, remedies=self._calls.remedies)
+            return DependencyRefused("SQS", f"one message of a batch was refused: {what}", code=code), ""
+        return DependencyUnavailable("SQS", f"one message of a batch failed: {code}: {message}"), code
 
 
 def _remedies(url: str, region: str, *, setting: str) -> Mapping[str, str]:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 from offpoll.aws.connections import CONNECT_TIMEOUT, Unreachable, Unsendable
 from offpoll.errors import ConfigurationError
-from offpoll.limits import shown_url
 from offpoll.network import failure
 from offpoll.network.address import address
 from offpoll.network.http1 import MAX_BODY, Response
@@ -32,16 +31,13 @@ def client(*, direct: bool, proxy: str | None = None, certificates: bytes | None
     try:
         return AsyncNetwork(user_agent="offpoll", proxy=proxy, direct=direct, certificates=certificates, connect_timeout=CONNECT_TIMEOUT)
     except ConfigurationError as error:
-        if proxy is None:
-            raise
-        why = f"the proxy {shown_url(proxy)} of HTTPS_PROXY, HTTP_PROXY or ALL_PROXY cannot be used: {error}"
-        raise ConfigurationError(why) from error
+        raise ConfigurationError(f"HTTPS_PROXY, HTTP_PROXY or ALL_PROXY cannot be used: {error}") from None
 
 
 class ByProxy:
-    """Sends to one origin through a proxy, by default the one that the environment names. The twin of `connections.Connections`."""
+    """Sends to one origin through a proxy. The twin of `connections.Connections`."""
 
-    def __init__(self, origin: str, *, proxy: str | None = None, certificates: bytes | None = None) -> None:
+    def __init__(self, origin: str, *, proxy: str, certificates: bytes | None = None) -> None:
         self._origin = origin
         self._client = client(direct=False, proxy=proxy, certificates=certificates)
 

@@ -14,6 +14,9 @@ from string import ascii_letters, digits
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
+from offpoll.cli.unblocked import Unblocked, unblocked
+from offpoll.http.fast_path import AsgiApp, Receive, Scope, Send
+
 __all__ = ["AccessLog", "Lines"]
 
 #: In the log: the client went away before it was answered. Not an HTTP status, and not the service's fault.
@@ -29,11 +32,6 @@ BLOCK = 4096
 _SAFE = "/%:@!$&'()*+,;=~"
 _PLAIN = f"{ascii_letters}{digits}_.-{_SAFE}".encode()
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
-
 
 class AccessLog:
     """Wraps an ASGI application and writes one line a request, as soon as it is answered.
@@ -47,7 +45,7 @@ class AccessLog:
         lines: where the lines go, unless the program has set up the logger `offpoll.access`, by a handler or a level.
     """
 
-    def __init__(self, app: Asgi, lines: Lines) -> None:
+    def __init__(self, app: AsgiApp, lines: Lines) -> None:
         logger = logging.getLogger("offpoll.access")
         self._app, self._lines = app, lines
         self._write: Callable[[str], object] = logger.info if logger.handlers or logger.level > logging.INFO else lines.write
@@ -90,10 +88,10 @@ class AccessLog:
 
 
 class Lines:
-    """Writes lines with the time before them, in UTC. Belongs to one event loop."""
+    """Writes lines with the time before them, in UTC, and never waits for who reads them. Belongs to one event loop."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+        self._stream = unblocked(stream)
         self._held: list[bytes] = []
         self._size = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -113,9 +111,7 @@ class Lines:
             self._timer = asyncio.get_running_loop().call_later(DELAY, self.flush)
 
     def flush(self) -> None:
-        """Write what is held now."""
-        if not self._held:
-            return
+        """Write what is held now, as far as the reader takes it."""
         block, self._held, self._size = b"".join(self._held), [], 0
         if self._timer is not None:
             self._timer.cancel()
@@ -125,6 +121,8 @@ class Lines:
             self._stream.flush()
         except (OSError, ValueError):
             pass  # the stream is closed, or its reader is gone: nobody is left to be told
+        if isinstance(self._stream, Unblocked) and self._stream.is_behind:
+            self._timer = asyncio.get_running_loop().call_later(DELAY, self.flush)
 
 
 def _location(headers: Iterable[tuple[bytes, bytes]]) -> str:

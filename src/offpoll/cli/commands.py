@@ -32,7 +32,7 @@ app = typer.Typer(
     help=(
         "Moves status polling from asynchronous HTTP APIs to object storage.\n\n"
         "Start with `offpoll dev orders:app`: everything runs on this machine, AWS included.\n\n"
-        "Exit codes: 0 done, 1 failed, 2 usage or configuration. `submit` and `wait` have more."
+        "Exit codes: 0 done, 1 failed, 2 usage or configuration, 6 no response. docs/operations.md has all of them."
     ),
 )
 

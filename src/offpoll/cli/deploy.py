@@ -78,7 +78,7 @@ def deploy(
 
     The outputs go to stdout, everything else to stderr. Exit codes: 0 deployed, or nothing to do; 1 failed (the message names the resource
     and the cause), you said no, or another process is changing the stack; 2 refused before any change: a parameter, an app, credentials, a
-    stack that is stuck; 130 interrupted: the message says what continues.
+    stack that is stuck; 6 AWS does not respond; 130 interrupted: the message says what continues.
 
     Example: `offpoll deploy orders:app --stack orders --region eu-west-1`
     """
@@ -272,7 +272,7 @@ def _report(display: Display, plan: _Plan, outputs: Mapping[str, str]) -> None:
 
 def _show_call(display: Display, plan: _Plan, url: str) -> None:
     """Show how to try the deployment, with the first kind that has an example."""
-    from offpoll.cli.dev.example import example_input
+    from offpoll.example_input import example_input
 
     for name, kind in plan.kinds.items():
         value = example_input(kind)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from offpoll.cli.exit_codes import FAILED, MISUSED
+from offpoll.cli.exit_codes import FAILED, MISUSED, UNAVAILABLE
 from offpoll.cli.options import OperationId, Owner
 from offpoll.errors import DependencyRefused
 from offpoll.operation import PUBLIC
@@ -47,8 +47,8 @@ def inspect(
 
     It needs a worker's settings (see `offpoll config`) and permissions, and no secret.
 
-    Exit codes: 0 found, and document and record agree or were repaired; 1 they disagree, there is neither, or a dependency does not
-    respond; 2 usage or configuration, also if a dependency refuses.
+    Exit codes: 0 found, and document and record agree or were repaired; 1 they disagree, or there is neither; 2 usage or configuration,
+    also if a dependency refuses; 6 a dependency does not respond.
 
     Example: `offpoll inspect 5f2b0c8e9d3a47618c1f0e6b7a92d450 --owner ada --json | jq .waits_for`
     """
@@ -82,7 +82,9 @@ async def _inspect(operation_id: str, *, reference: str | None, owner: str, repa
 def _code(found: Inspection) -> int:
     if any(isinstance(each, DependencyRefused) for each in found.faults):
         return MISUSED
-    return 0 if not found.faults and found.agreement is not None and found.agreement.agree else FAILED
+    if found.faults:
+        return UNAVAILABLE
+    return 0 if found.agreement is not None and found.agreement.agree else FAILED
 
 
 def _fields(found: Inspection, *, show_result: bool) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+from offpoll.cli.unblocked import unblocked_text
 from offpoll.log_lines import AboutFilter
 
 __all__ = ["LEVELS", "configure"]
@@ -16,7 +17,8 @@ LEVELS = ("debug", "info", "warning", "error")
 
 def configure(level: str) -> None:
     """Set up logging, unless the program has done so itself."""
-    logging.basicConfig(level=level.upper(), handlers=[_handler(sys.stderr, "%(asctime)s %(levelname)s %(name)s: %(message)s")])
+    handler = _handler(unblocked_text(sys.stderr), "%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
     for chatty in ("boto3", "botocore"):  # at info they log where each client found its credentials
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -20,7 +20,11 @@ log = logging.getLogger("offpoll.start")
 
 Reference: TypeAlias = Annotated[
     str,
-    typer.Argument(metavar="MODULE:APP", help="The app, such as `orders:app`. Python looks in the current folder too.", show_default=False),
+    typer.Argument(
+        metavar="MODULE:APP",
+        help="The app, `orders:app`, or a function that makes it, `orders:create_app`. Python looks in the current folder too.",
+        show_default=False,
+    ),
 ]
 Host: TypeAlias = Annotated[str, typer.Option(help="Address to listen on; `0.0.0.0` in a container.")]
 Port: TypeAlias = Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")]

@@ -34,7 +34,7 @@ def resubmit(
     command sends its message again, which is harmless. The failed operation's submitter does not learn of the new one: tell them its id.
 
     Prints the new id. Exit codes: 0 submitted, now or before; 1 refused (unknown, not failed, no input kept, or an input that the kind
-    does not accept), or a dependency does not respond: repeat it; 2 usage or configuration, also if MODULE:APP lacks the kind.
+    does not accept); 2 usage or configuration, also if MODULE:APP lacks the kind; 6 a dependency does not respond: repeat it.
 
     Example: `offpoll resubmit 5f2b0c8e9d3a47618c1f0e6b7a92d450 orders:app --owner ada`
     """

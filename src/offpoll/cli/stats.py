@@ -40,8 +40,8 @@ def stats(
 
     It needs a worker's settings (see `offpoll config`) and permissions, and no secret.
 
-    Exit codes: 0 shown, even if nothing was measured yet; 1 a dependency does not respond; 2 usage or configuration, also if a dependency
-    refuses.
+    Exit codes: 0 shown, even if nothing was measured yet; 2 usage or configuration, also if a dependency refuses; 6 a dependency does not
+    respond.
 
     Example: `offpoll stats orders:app --json | jq .kinds.order.ended.inside_share`
     """

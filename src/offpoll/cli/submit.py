@@ -17,8 +17,8 @@ def submit(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="The operation's kind, such as `order`.", show_default=False)],
     *,
     data: Annotated[
-        str, typer.Option("--data", "-d", metavar="JSON", help="The input: JSON, `@FILE`, or `-` for standard input.", show_default=False)
-    ],
+        str, typer.Option("--data", "-d", metavar="JSON", help="The input: JSON, `@FILE`, or `-` for standard input. A kind may take none.")
+    ] = "{}",
     header: Headers = None,
     idempotency_key: Annotated[
         str | None,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from offpoll.cli.exit_codes import BY_OUTCOME, INTERRUPTED, MISUSED
+from offpoll.cli.standard_streams import Unwritable
 from offpoll.errors import ApiError, ApiUnavailable, ClientError, InvalidInput, OperationCanceled, OperationFailed, WaitTimeout
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ def run(main: Callable[[], Coroutine[Any, Any, None]], *, found: Found, watch: W
     except KeyboardInterrupt:
         _say(f"interrupted; the operation goes on. {found.again}" if found.ticket is not None else f"interrupted. {found.again}")
         raise typer.Exit(INTERRUPTED) from None
+    except Unwritable as error:
+        error.add_note(found.again)
+        raise
     except ClientError as error:
         outcome = next(word for kind, word in _OUTCOMES if isinstance(error, kind))
         if as_json:

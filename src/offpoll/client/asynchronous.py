@@ -18,7 +18,7 @@ from offpoll.client.transport import AsyncHttpTransport, AsyncTransport, Ca, ref
 from offpoll.document import Document
 from offpoll.exchange import Event, Fetch, Flow, Reply, Response, Shown, Wait
 from offpoll.freezes import NAP, THIS_PROCESS
-from offpoll.json_types import to_json
+from offpoll.object_json import NO_INPUT, to_json
 from offpoll.ticket import Ticket
 
 __all__ = ["AsyncClient"]
@@ -58,7 +58,7 @@ class AsyncClient:
         self._transport: AsyncTransport = transport or cast(AsyncTransport, self._owned)
         self._on_request, self._on_wait = on_request, on_wait
 
-    async def submit(self, kind: str, input: Any, *, idempotency_key: str | None = None) -> Ticket:
+    async def submit(self, kind: str, input: Any = NO_INPUT, *, idempotency_key: str | None = None) -> Ticket:
         """Submit an operation; see `Client.submit`."""
         return await self._run(
             self._flows.submit(kind, to_json(input).encode(), key=new_key() if idempotency_key is None else idempotency_key)

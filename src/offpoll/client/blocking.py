@@ -18,7 +18,7 @@ from offpoll.client.transport import Ca, HttpTransport, Transport, refuse_both
 from offpoll.document import Document
 from offpoll.exchange import Event, Fetch, Flow, NoAnswer, Reply, Response, Shown, Wait
 from offpoll.freezes import THIS_PROCESS, sleep
-from offpoll.json_types import to_json
+from offpoll.object_json import NO_INPUT, to_json
 from offpoll.ticket import Ticket
 
 __all__ = ["Client"]
@@ -77,16 +77,18 @@ class Client:
         self._transport: Transport = transport or cast(Transport, self._owned)
         self._sleep, self._on_request, self._on_wait = sleep, on_request, on_wait
 
-    def submit(self, kind: str, input: Any, *, idempotency_key: str | None = None) -> Ticket:
+    def submit(self, kind: str, input: Any = NO_INPUT, *, idempotency_key: str | None = None) -> Ticket:
         """Submit an operation.
 
         Args:
             kind: its kind, as the app names it.
-            input: a JSON value, or an object with `model_dump(mode="json")`, such as a pydantic model.
+            input: a JSON value, JSON as bytes, or an object: a pydantic model, a dataclass, a NamedTuple or a msgspec Struct. An object
+                that its own class would read as another one is refused. Nothing, for a kind that takes no input.
             idempotency_key: the same key and input give the same operation, even days later and from another process. By default the
                 client makes a key, so that a retry never submits twice.
 
         Raises:
+            InvalidInput: the input has no JSON form, or not one that says everything; nothing was sent.
             ApiError: the API refused, or this is not an offpoll API.
             ApiUnavailable: no response within `retry_timeout`. The message names the key to repeat the submit with.
         """

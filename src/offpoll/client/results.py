@@ -9,7 +9,9 @@ from typing import Any, Generic, TypedDict, TypeVar, cast
 
 from offpoll.document import Document
 from offpoll.errors import ApiError, ClientError, ConfigurationError
+from offpoll.json_types import adapter_of
 from offpoll.ticket import Ticket
+from offpoll.values.structs import StructAdapter
 
 __all__ = ["WaitArguments", "WaitResult", "result_reader"]
 
@@ -52,25 +54,28 @@ class WaitResult(Generic[T_co]):
 
 
 def result_reader(result_type: Any) -> Callable[[bytes], Any]:
-    """Return a function that reads a JSON result: as a type that pydantic validates, or, without one, as plain JSON values.
+    """Return a function that reads a JSON result: as a type that pydantic or msgspec knows, or, without one, as plain JSON values.
 
     That function raises ApiError for a result of another type.
 
     Raises:
-        ConfigurationError: the type needs pydantic, which is not installed.
+        ConfigurationError: the type has no JSON form, or needs pydantic, which is not installed.
     """
     if result_type is None:
         return json.loads
     try:
-        from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - an optional extra, and 128 ms of import
+        adapter = adapter_of(result_type)
+        if not isinstance(adapter, StructAdapter):
+            import pydantic  # noqa: F401, PLC0415 - an optional extra, and 128 ms of import; plain types need it to say what is wrong
     except ImportError as error:
         raise ConfigurationError("result_type needs pydantic: pip install 'offpoll[server]', or leave it out") from error
-    adapter = TypeAdapter(result_type)
+    except TypeError as error:
+        raise ConfigurationError(f"no result can be read as {result_type!r}: {error}") from error
 
     def read(body: bytes) -> Any:
         try:
-            return adapter.validate_json(body)
-        except ValidationError as error:
+            return adapter.validate_json(body.decode())
+        except ValueError as error:
             raise ApiError(f"the operation succeeded, but its result is not a {result_type!r}: {error}", status=200) from error
 
     return read

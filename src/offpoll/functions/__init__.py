@@ -3,7 +3,7 @@
 Lambda's runtime asks for one of them while the function's environment starts, and only that one is made: it reads the settings, imports
 the app that OFFPOLL_APP names, and enters its lifespan. An error ends the start and says why.
 
-    api             events of HTTP API (payload 2.0 and 1.0), REST API (proxy) and function URLs ↔ http/endpoint
+    api             events of HTTP APIs (payload 2.0 and 1.0), REST APIs (proxy), function URLs and ALBs ↔ http/endpoint
     worker          batches of the queue ↔ work, with ReportBatchItemFailures
     dead_letters    batches of the dead-letter queue ↔ work, with ReportBatchItemFailures
 """

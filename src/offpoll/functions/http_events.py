@@ -1,23 +1,25 @@
 """Turns Lambda's HTTP events into requests, and responses into Lambda's form.
 
-Reads events of HTTP APIs with payload 2.0 and 1.0, of REST APIs with proxy integration, and of function URLs.
+Reads events of HTTP APIs with payload 2.0 and 1.0, of REST APIs with proxy integration, of function URLs, and of Application Load
+Balancers.
 
     HTTP API, REST API    https://{id}.execute-api.{region}.amazonaws.com/{stage}/order
     a custom domain       https://api.example.com/{base path}/order
     a function URL        https://{id}.lambda-url.{region}.on.aws/order
+    a load balancer       https://api.example.com/order
 
 The route (`/order`) is at the end of the path. What comes before it belongs to the API's address, and goes into the links. With payload
 2.0, events do not tell an HTTP API's base path on a custom domain: there OFFPOLL_PUBLIC_URL must state it.
 
 Sources: API Gateway Developer Guide, http-api-develop-integrations-lambda and set-up-lambda-proxy-integrations; Lambda Developer Guide,
-urls-invocation.
+urls-invocation; Elastic Load Balancing, Application Load Balancers, lambda-functions.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -29,6 +31,9 @@ __all__ = ["request_of", "response_of"]
 
 #: Parts of the host names that AWS assigns; their URLs have the stage in the path. Emulators use the same names under another domain.
 _ASSIGNED = (".execute-api.", ".lambda-url.")
+
+#: What a path may have as it was sent. The rest is percent-encoded.
+_SENT = "/%:@!$&'()*+,;=~"
 
 _PROBES = ("livez", "readyz")
 _ACTIONS = ("status-link", "cancel")
@@ -53,24 +58,29 @@ def request_of(event: Mapping[str, Any], *, kinds: Collection[str]) -> Request:
         method, path, headers = event["httpMethod"], context.get("path") or event.get("path", "/"), _headers_1(event)
     else:
         raise ValueError(
-            "this is not an event of an HTTP API, a REST API with proxy integration, or a function URL: check what invokes the function"
+            "this is not an event of an HTTP API, a REST API with proxy integration, a function URL or a load balancer: "
+            "check what invokes the function"
         )
     headers.setdefault("host", context.get("domainName") or "")
-    before, route = _split(method, [part for part in path.split("/") if part], kinds)
+    before, route = _split(method, path, kinds)
     return Request(
         method=method,
         path="/" + "/".join(route),
-        raw_path="/" + "/".join([*before, *map(quote, route)]),
+        raw_path="/" + "/".join(map(quote, route)),
+        root_path=quote(before, safe=_SENT),
         headers=headers,
         claims=_claims(context.get("authorizer") or {}),
-        scheme="http" if headers.get("x-forwarded-proto") == "http" else "https",
+        scheme="http" if headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower() == "http" else "https",
         read=_reader(event.get("body") or "", encoded=bool(event.get("isBase64Encoded"))),
     )
 
 
-def response_of(response: Response) -> dict[str, Any]:
-    """Return a response in Lambda's form. All of offpoll's bodies are text."""
-    return {"statusCode": response.status, "headers": dict(response.headers), "body": response.body.decode(), "isBase64Encoded": False}
+def response_of(response: Response, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the response to an event in Lambda's form. All of offpoll's bodies are text."""
+    headers: dict[str, Any] = {"headers": dict(response.headers)}
+    if "elb" in (event.get("requestContext") or {}) and "multiValueHeaders" in event:  # a target group that wants them takes no others
+        headers = {"multiValueHeaders": {name: [value] for name, value in response.headers.items()}}
+    return {"statusCode": response.status, **headers, "body": response.body.decode(), "isBase64Encoded": False}
 
 
 def _headers_2(event: Mapping[str, Any]) -> dict[str, str]:
@@ -94,19 +104,22 @@ def _without_stage(path: str, stage: str) -> str:
     return path.removeprefix(start[:-1]) if path.startswith(start) else path
 
 
-def _split(method: str, parts: Sequence[str], kinds: Collection[str]) -> tuple[Sequence[str], list[str]]:
-    """Split a path into the parts before the route, as sent, and those of the route, decoded.
+def _split(method: str, path: str, kinds: Collection[str]) -> tuple[str, list[str]]:
+    """Split a path into what comes before the route, as sent, and the parts of the route, decoded.
 
     Looks at the end of the path, because a base path may contain the name of a kind. If no route is there, takes the whole path for one
     that does not exist.
     """
+    parts = path.rstrip("/").split("/")[1:]
     decoded = [unquote(part) for part in parts]
 
     def is_kind(place: int) -> bool:
         return len(parts) >= place and decoded[-place] in kinds
 
     length = len(parts)
-    if is_kind(3) and decoded[-1] in _ACTIONS:
+    if "" in parts:  # two slashes in a row: no route, as everywhere
+        pass
+    elif is_kind(3) and decoded[-1] in _ACTIONS:
         length = 3
     elif is_kind(1) and (method == "POST" or not is_kind(2)):
         length = 1
@@ -114,7 +127,8 @@ def _split(method: str, parts: Sequence[str], kinds: Collection[str]) -> tuple[S
         length = 2
     elif parts and decoded[-1] in _PROBES:
         length = 1
-    return parts[: len(parts) - length], decoded[len(parts) - length :]
+    place = len(parts) - length
+    return "".join(f"/{part}" for part in parts[:place]), decoded[place:]
 
 
 def _claims(authorizer: Mapping[str, Any]) -> Mapping[str, Any]:

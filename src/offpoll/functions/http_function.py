@@ -47,7 +47,7 @@ class HttpFunction:
             response = problem_of(DependencyUnavailable("the API", "the function's time is over; give it more than 10 s"))
         extra = {"status": response.status, "milliseconds": round((time.perf_counter() - began) * 1000, 1), **_operation(request, response)}
         access.info("%s %s %d", request.method, request.path[:500], response.status, extra=extra)
-        return response_of(response)
+        return response_of(response, event)
 
 
 def _operation(request: Request, response: Response) -> dict[str, str]:

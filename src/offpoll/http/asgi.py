@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from itertools import takewhile
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
@@ -22,11 +23,12 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request as AsgiRequest
 from starlette.responses import Response as AsgiResponse
+from starlette.routing import Match
 
 from offpoll.app import Authorize
-from offpoll.errors import MethodNotAllowed, OperationNotFound, RequestError
-from offpoll.http.endpoint import Endpoint
-from offpoll.http.fast_path import AsgiApp, FastPath, Receive, Route, Scope, Send, reader, request_of, routes_of
+from offpoll.errors import RequestError
+from offpoll.http.endpoint import Endpoint, not_allowed, nothing_at
+from offpoll.http.fast_path import AsgiApp, FastPath, Receive, Route, Scope, Send, is_below, reader, request_of, routes_of
 from offpoll.http.openapi import describe
 from offpoll.http.problem import problem_of
 from offpoll.service import AsyncService
@@ -40,7 +42,19 @@ _PROBES = {
 }
 
 
-class RawRoute(APIRoute):
+class _Route(APIRoute):
+    """A route for which slashes at the end of a path mean nothing, instead of a redirect that many clients do not follow."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Tell whether it is a request's route."""
+        path: str = scope["path"].rstrip("/")
+        match, child_scope = super().matches(scope if path == scope["path"] else {**scope, "path": path})
+        if path.endswith("\n") and match is not Match.NONE and not child_scope["path_params"].get("operation_id", "").endswith("\n"):
+            return Match.NONE, {}  # a pattern's `$` matches before a line break too
+        return match, child_scope
+
+
+class RawRoute(_Route):
     """A route that answers by itself. Nothing that FastAPI does on its way to a handler is needed here."""
 
     route: ClassVar[Route]
@@ -57,6 +71,13 @@ class _Api(FastAPI):
     The routes that the app has when it starts count, as with middleware. Routes that the user removed are not answered; if the user put a
     route before ours, the router decides.
     """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, also one under a mount where a proxy has taken the root path away, for which Starlette finds no route."""
+        outer = scope.get("app_root_path", "")
+        if outer and not is_below(scope["path"], scope["root_path"]):
+            scope = {**scope, "path": outer + scope["path"], "raw_path": quote(outer).encode() + (scope.get("raw_path") or b"")}
+        await super().__call__(scope, receive, send)
 
     def build_middleware_stack(self) -> AsgiApp:
         """Build the layers. Middleware that somebody added has to see every request, so then there is no fast path."""
@@ -119,16 +140,16 @@ def _routes(service: AsyncService, *, authorize: Authorize | None, raw: bool) ->
     texts = {kind.name: describe(kind) for kind in service.kinds.values()}
     for route in routes_of(Endpoint(service, authorize=authorize), service.kinds):
         described: dict[str, Any] = (texts[route.kind] if route.kind else _PROBES)[route.row]
-        made = type("RawRoute", (RawRoute,), {"route": route}) if raw else None
+        made = type("RawRoute", (RawRoute,), {"route": route}) if raw else _Route
         routes.add_api_route(route.path, _handler(route), methods=[route.method], route_class_override=made, **described)
     return routes
 
 
 async def _not_routed(asgi: AsgiRequest, error: Exception) -> AsgiResponse:
     """Say in a problem document what the router refused: no such path, or not with this method."""
-    refusal: RequestError = OperationNotFound(f"There is nothing at {asgi.url.path}.")
+    refusal: RequestError = nothing_at(asgi.scope["path"])
     if isinstance(error, HTTPException) and error.status_code == 405:
-        refusal = MethodNotAllowed(f"{asgi.method} is not possible here.", allow=(error.headers or {}).get("Allow", ""))
+        refusal = not_allowed(asgi.method, (error.headers or {}).get("Allow", ""))
     answer = problem_of(refusal)
     return AsgiResponse(content=answer.body, status_code=answer.status, headers=dict(answer.headers))
 

@@ -10,16 +10,15 @@ uvicorn's ASGI cycle and its two writes for each answer cost a tenth of what acc
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import Any, cast
 
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from offpoll.exchange import Response
-from offpoll.http.endpoint import CLIENT_GONE, Request, read_all
+from offpoll.http.endpoint import CLIENT_GONE, read_all
 from offpoll.http.fast_path import FastPath, Route, Scope, request_of
+from offpoll.http.proxies import BehindProxies
 
 __all__ = ["DirectProtocol"]
 
@@ -31,20 +30,25 @@ class DirectProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        app = self.app.app if isinstance(self.app, ProxyHeadersMiddleware) else self.app
-        self._direct = _Direct(self, app) if isinstance(app, FastPath) and not self.root_path else None
+        app: Any = self.app
+        self._proxies = app if isinstance(app, BehindProxies) else None
+        fast_path = app.app if isinstance(app, BehindProxies) else app
+        self._direct = _Direct(self, fast_path) if isinstance(fast_path, FastPath) else None
 
     def on_headers_complete(self) -> None:
         """Begin a request that is answered here, or let uvicorn begin it."""
-        direct, url = self._direct, self.url
+        direct, url, scope = self._direct, self.url, cast(Scope, self.scope)
         free = self.cycle is None or self.cycle.response_complete
         if direct is not None and free and url.isascii() and b"%" not in url and b"#" not in url and not self.expect_100_continue:
-            method, (raw_path, _, query) = self.parser.get_method().decode("ascii"), url.partition(b"?")
+            raw_path, _, query = url.partition(b"?")
             path = raw_path.decode("ascii")
-            found = direct.fast_path.find(method, path)
+            scope.update(method=self.parser.get_method().decode("ascii"), path=path, raw_path=raw_path, query_string=query)
+            if self._proxies is not None:
+                scope["root_path"] = self._proxies.root_path
+            found = direct.fast_path.find(scope)
             if found is not None and self._negotiates_nothing():
-                scope = cast(Scope, self.scope)
-                scope.update(method=method, path=path, raw_path=raw_path, query_string=query)
+                if self._proxies is not None:
+                    self._proxies.see(scope)
                 direct.begin(*found, scope)
                 self.cycle = cast(Any, direct)
                 return
@@ -105,19 +109,10 @@ class _Direct:
         scope = self.scope
         try:
             request = request_of(scope, read_all(self.body))
-            if "x-forwarded-for" in request.headers or "x-forwarded-proto" in request.headers:
-                request = await self._forwarded(request)
             await self.route.run(self.operation_id, request, self.write, scope=scope, answered=self.fast_path.answered)
         except Exception:
             log.exception("a fault in offpoll: %s %s", scope["method"], scope["path"])
             self._protocol.transport.close()
-
-    async def _forwarded(self, request: Request) -> Request:
-        """Believe a trusted proxy's headers as uvicorn does, if it was told to."""
-        if self._protocol.config.proxy_headers:
-            trusted = self._protocol.config.forwarded_allow_ips
-            await ProxyHeadersMiddleware(_nothing, trusted)(cast(Any, self.scope), _nothing, _nothing)
-        return replace(request, scheme=self.scope["scheme"])
 
     async def write(self, response: Response) -> None:
         """Write the whole answer at once."""
@@ -140,7 +135,3 @@ class _Direct:
         if not self.keep_alive:
             protocol.transport.close()
         protocol.on_response_complete()
-
-
-async def _nothing(*_: object) -> Any:
-    """Be the application behind a middleware of which only the effect on the scope counts."""

@@ -7,7 +7,7 @@
     GET  /livez, /readyz
 
 Each row is a method, for servers that route themselves and can go on after an answer is sent (`Response.afterwards`); `answer` routes by
-the path and is finished when it returns, for those that do not (Lambda, tests).
+the path and is finished when it returns, for those that do not (Lambda, WSGI, tests). Slashes at the end of a path mean nothing.
 """
 
 from __future__ import annotations
@@ -22,14 +22,22 @@ from typing import Any, TypeAlias
 from urllib.parse import quote, urlsplit
 
 from offpoll.app import Authorize, Caller
-from offpoll.errors import ConfigurationError, DependencyError, InputTooLarge, MethodNotAllowed, OperationNotFound, RequestError
+from offpoll.errors import (
+    ConfigurationError,
+    DependencyError,
+    InputTooLarge,
+    MethodNotAllowed,
+    OperationNotFound,
+    RequestError,
+    UnsupportedEncoding,
+)
 from offpoll.exchange import Response
 from offpoll.frozen import quick
 from offpoll.http.problem import ended, problem, problem_of
 from offpoll.operation import PUBLIC, Status
 from offpoll.service import AsyncService
 
-__all__ = ["CLIENT_GONE", "ClientGone", "Endpoint", "Request", "read_all"]
+__all__ = ["CLIENT_GONE", "ClientGone", "Endpoint", "Request", "not_allowed", "nothing_at", "read_all", "too_large"]
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +68,7 @@ class Request:
         read: reads the body, given the most bytes it may have; raises InputTooLarge as soon as there are more, ClientGone where
             nobody waits for the answer any more.
         raw_path: the path as it was sent, percent-encoded; empty if the server does not pass it.
+        root_path: what a proxy took away from the start of the path, percent-encoded; it is part of the API's address.
         claims: see `Caller`.
     """
 
@@ -69,6 +78,7 @@ class Request:
     scheme: str
     read: Callable[[int], Awaitable[bytes]]
     raw_path: str = ""
+    root_path: str = ""
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def base_url(self, suffix: str) -> str:
@@ -77,15 +87,15 @@ class Request:
         Raises:
             RequestError: the Host header is not one.
         """
-        return _base_url(self.scheme, self.headers.get("host", ""), self.path, self.raw_path, suffix)
+        return _base_url(self.scheme, self.headers.get("host", ""), self.root_path, self.path, self.raw_path, suffix)
 
 
 #: A service has few addresses and few kinds, and the cache is small: a client that sends many others cannot fill memory.
 @lru_cache(maxsize=64)
-def _base_url(scheme: str, host: str, path: str, raw_path: str, suffix: str) -> str:
+def _base_url(scheme: str, host: str, root_path: str, path: str, raw_path: str, suffix: str) -> str:  # noqa: PLR0917 - a cache finds by position sooner
     raw = raw_path.rstrip("/")
     path = raw if raw.endswith(suffix) and _RAW_PATH.fullmatch(raw) else quote(path.rstrip("/"))
-    base_url = f"{scheme}://{host}{path.removesuffix(suffix).rstrip('/')}"
+    base_url = f"{scheme}://{host}{root_path}{path.removesuffix(suffix).rstrip('/')}"
     try:
         port = urlsplit(base_url).port if len(host) <= MAX_HOST and _HOST.fullmatch(host) else 0
     except ValueError:  # no IPv6 address, or no port
@@ -120,22 +130,22 @@ class Endpoint:
 
     async def _routed(self, request: Request) -> Response:
         row: Callable[[], Answering]
-        match [part for part in request.path.split("/") if part]:
-            case ["livez" | "readyz" as probe]:
+        match request.path.rstrip("/").split("/"):
+            case ["", "livez" | "readyz" as probe]:
                 row, allow = (self.livez if probe == "livez" else self.readyz), "GET"
-            case [kind]:
+            case ["", kind, *_] if kind not in self._service.kinds:
+                return problem_of(nothing_at(request.path))
+            case ["", kind]:
                 row, allow = partial(self.submit, kind, request), "POST"
-            case [kind, operation_id]:
+            case ["", kind, operation_id] if operation_id:
                 row, allow = partial(self.get, kind, operation_id, request), "GET"
-            case [kind, operation_id, "status-link"]:
+            case ["", kind, operation_id, "status-link"] if operation_id:
                 row, allow = partial(self.status_link, kind, operation_id, request), "POST"
-            case [kind, operation_id, "cancel"]:
+            case ["", kind, operation_id, "cancel"] if operation_id:
                 row, allow = partial(self.cancel, kind, operation_id, request), "POST"
             case _:
-                return problem_of(OperationNotFound(f"There is nothing at {request.path}."))
-        if request.method == allow:
-            return await row()
-        return problem_of(MethodNotAllowed(f"{request.method} is not possible here, {allow} is.", allow=allow))
+                return problem_of(nothing_at(request.path))
+        return await row() if request.method == allow else problem_of(not_allowed(request.method, allow))
 
     def submit(self, kind: str, request: Request) -> Answering:
         """Accept an operation: 202 and a ticket."""
@@ -149,7 +159,7 @@ class Endpoint:
                 await _body(request, service.settings.input_limit),
                 owner=owner,
                 idempotency_key=headers.get("idempotency-key"),
-                base_url=request.base_url(f"/{kind}"),
+                base_url="" if service.settings.public_url else request.base_url(f"/{kind}"),
                 traceparent=headers.get("traceparent", ""),
                 tracestate=headers.get("tracestate", ""),
             )
@@ -229,13 +239,25 @@ def read_all(body: bytes) -> Callable[[int], Awaitable[bytes]]:
     return read
 
 
+def nothing_at(path: str) -> OperationNotFound:
+    """Return the error for a path that no route has."""
+    return OperationNotFound(f"There is nothing at {path}.")
+
+
+def not_allowed(method: str, allow: str) -> MethodNotAllowed:
+    """Return the error for a path whose route has another method."""
+    return MethodNotAllowed(f"{method} is not possible here, {allow} is.", allow=allow)
+
+
 def too_large(limit: int) -> InputTooLarge:
     """Return the error for a body over the limit."""
     return InputTooLarge(f"The body may have at most {limit} bytes.", limit=limit)
 
 
 async def _body(request: Request, limit: int) -> bytes:
-    """Read the body; refuse one that says it is too long before any of it is read."""
+    """Read the body; refuse one that says it is too long, or compressed, before any of it is read."""
+    if request.headers.get("content-encoding", "").lower() not in ("", "identity"):
+        raise UnsupportedEncoding("A body cannot be compressed here: send it as it is.")
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length[:20]) > limit:
         raise too_large(limit)
@@ -245,7 +267,7 @@ async def _body(request: Request, limit: int) -> bytes:
 def _result(result: str, if_none_match: str, *, afterwards: Callable[[], Awaitable[None]]) -> Response:
     body = result.encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"content-type": "application/json", "cache-control": "private, no-cache", "etag": etag}
+    headers = {"cache-control": "private, no-cache", "etag": etag}
     if if_none_match.strip() == "*" or etag in (each.strip().removeprefix("W/") for each in if_none_match.split(",")):
         return Response(status=304, headers=headers, afterwards=afterwards)
-    return Response(status=200, headers=headers, body=body, afterwards=afterwards)
+    return Response(status=200, headers={"content-type": "application/json", **headers}, body=body, afterwards=afterwards)

@@ -1,7 +1,7 @@
 """The endpoint's routes on plain ASGI, from the raw request to the raw answer, before a framework sees the request.
 
 Decides which requests take the fast path: those whose method and path are exactly a route's. All others go to the application behind it,
-which says what is wrong with them; so do requests to a mounted application.
+which says what is wrong with them.
 
 A framework's layers and its router cost as much as accepting an operation does (docs/decisions/0004).
 """
@@ -14,11 +14,25 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMap
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
+from urllib.parse import quote
 
 from offpoll.exchange import Response
 from offpoll.http.endpoint import CLIENT_GONE, ClientGone, Endpoint, Request, too_large
 
-__all__ = ["Answered", "AsgiApp", "FastPath", "Receive", "Route", "Scope", "Send", "header_pairs", "reader", "request_of", "routes_of"]
+__all__ = [
+    "Answered",
+    "AsgiApp",
+    "FastPath",
+    "Receive",
+    "Route",
+    "Scope",
+    "Send",
+    "header_pairs",
+    "is_below",
+    "reader",
+    "request_of",
+    "routes_of",
+]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -108,21 +122,34 @@ class FastPath:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer a request."""
-        if scope["type"] == "http" and not scope.get("root_path"):
-            found = self.find(scope["method"], scope["path"])
-            if found is not None:
-                route, operation_id = found
-                return route.answer(operation_id, scope, receive, send, answered=self.answered)
+        found = self.find(scope) if scope["type"] == "http" else None
+        if found is not None:
+            route, operation_id = found
+            return route.answer(operation_id, scope, receive, send, answered=self.answered)
         return self.app(scope, receive, send)
 
-    def find(self, method: str, path: str) -> tuple[Route, str] | None:
+    def find(self, scope: Scope) -> tuple[Route, str] | None:
         """Return the route for a request and the operation's id in its path, or None."""
+        path, root_path = scope["path"], scope.get("root_path")
+        if root_path and is_below(path, root_path):
+            path = path[len(root_path) :]
         parts = path.split("/")
         operation_id = parts[2] if len(parts) > 2 else ""
         if operation_id:
             parts[2] = ID
-        route = self._routes.get((method, *parts))
+        route = self._routes.get((scope["method"], *parts))
         return None if route is None else (route, operation_id)
+
+
+def is_below(path: str, root_path: str) -> bool:
+    """Tell whether a path begins with the application's own, as Starlette does: it does not if a proxy has taken that away."""
+    return path.startswith(root_path) and path[len(root_path) : len(root_path) + 1] in ("", "/")
+
+
+def _taken_away(scope: Scope) -> str:
+    """Return the root path if a proxy took it away, percent-encoded."""
+    root_path: str = scope["root_path"].rstrip("/")
+    return "" if is_below(scope["path"], root_path) else quote(root_path)
 
 
 def request_of(scope: Scope, read: Callable[[int], Awaitable[bytes]]) -> Request:
@@ -132,7 +159,13 @@ def request_of(scope: Scope, read: Callable[[int], Awaitable[bytes]]) -> Request
     headers = {name.decode("latin-1"): value.decode("latin-1").strip(" \t") for name, value in reversed(scope["headers"])}
     raw_path = (scope.get("raw_path") or b"").decode("latin-1")  # optional in ASGI
     return Request(
-        method=scope["method"], path=scope["path"], raw_path=raw_path, headers=headers, scheme=scope.get("scheme", "http"), read=read
+        method=scope["method"],
+        path=scope["path"],
+        raw_path=raw_path,
+        root_path=_taken_away(scope) if scope.get("root_path") else "",
+        headers=headers,
+        scheme=scope.get("scheme", "http"),
+        read=read,
     )
 
 

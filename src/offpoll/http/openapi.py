@@ -6,6 +6,8 @@ import json
 from importlib.resources import files
 from typing import Any
 
+from offpoll.example_input import example_input
+from offpoll.json_types import schema_of
 from offpoll.kind import Kind
 
 __all__ = ["describe", "document_schema"]
@@ -57,7 +59,7 @@ def describe(kind: Kind) -> dict[str, dict[str, Any]]:
     """Return the arguments for FastAPI's routes of a kind: summary, answers, schemas, by route."""
     document = _without_meta(document_schema())
     ticket = {"allOf": [document, {"type": "object", "required": ["status_link"], "properties": {"status_link": _LINK_SCHEMA}}]}
-    result = _inline(kind.output_type.json_schema(mode="serialization"))
+    result = _inline(schema_of(kind.output_type, mode="serialization"))
     name, common = kind.name, {"tags": [kind.name], "status_code": 200, "response_model": None}
     identifier = {"name": "operation_id", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"}}
 
@@ -72,10 +74,10 @@ def describe(kind: Kind) -> dict[str, dict[str, Any]]:
                 f"Accept: {name}",
                 {
                     "202": _json("Accepted; poll `status_link.href`, not before `poll.not_before`", ticket, _headers()),
-                    **_problems("400", "413", "422", "503"),
+                    **_problems("400", "413", "415", "422", "503"),
                 },
                 parameters=[_KEY],
-                requestBody={"required": True, "content": {"application/json": {"schema": _inline(kind.input_type.json_schema())}}},
+                requestBody=_request_body(kind),
             ),
             "status_code": 202,
         },
@@ -105,6 +107,15 @@ def describe(kind: Kind) -> dict[str, dict[str, Any]]:
             "status_code": 202,
         },
     }
+
+
+def _request_body(kind: Kind) -> dict[str, Any]:
+    if kind.input_parameter is None:
+        schema = {"type": ["object", "null"], "maxProperties": 0, "description": "It takes no input: send no body, {} or null"}
+        return {"required": False, "content": {"application/json": {"schema": schema}}}
+    content: dict[str, Any] = {"schema": _inline(schema_of(kind.input_type))}
+    example = example_input(kind)
+    return {"required": True, "content": {"application/json": content if example is None else {**content, "example": example}}}
 
 
 def _json(description: str, schema: dict[str, Any], headers: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -12,7 +12,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from offpoll.document import Document
-from offpoll.errors import ConfigurationError, DependencyRefused, DependencyUnavailable, MethodNotAllowed, RequestError, Unauthorized
+from offpoll.errors import (
+    ConfigurationError,
+    DependencyRefused,
+    DependencyUnavailable,
+    MethodNotAllowed,
+    RequestError,
+    Unauthorized,
+    UnsupportedEncoding,
+)
 from offpoll.exchange import Response
 from offpoll.instant import to_wire
 from offpoll.operation import Status
@@ -88,8 +96,10 @@ def ended(document: Document) -> Response:
 
 
 def _headers(error: RequestError) -> dict[str, str]:
-    """A 401 says how to authenticate (RFC 9110, 11.6.1), a 405 what is possible (15.5.6)."""
+    """A 401 says how to authenticate (RFC 9110, 11.6.1), a 405 what is possible (15.5.6), a 415 which encoding is (12.5.3)."""
     match error:
+        case UnsupportedEncoding():
+            return {"accept-encoding": "identity"}
         case Unauthorized():
             return {"www-authenticate": "Bearer"}
         case MethodNotAllowed(members={"allow": str(allow)}):

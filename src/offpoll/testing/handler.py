@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from offpoll.kind import Kind
+from offpoll.object_json import NO_INPUT
 from offpoll.operation import PUBLIC, Operation, Outcome, Progress, Status
 from offpoll.testing.virtual import START, run_virtual
 from offpoll.work.handle import Ended, perform
@@ -50,7 +51,7 @@ class Run:
 
 def run(
     handler: Callable[..., Any],
-    input: Any,
+    input: Any = NO_INPUT,
     *,
     operation_id: str = "0" * 32,
     owner: str = PUBLIC,
@@ -63,14 +64,14 @@ def run(
 
     Args:
         handler: the plain function.
-        input: an object of its input type, or the JSON form of one.
+        input: an object of its input type, its JSON form, or JSON as bytes; nothing for a handler without input.
         operation_id, owner, attempt, created_at: of the Operation that the handler gets.
         state: what the lifespan would yield.
         virtual: run on virtual time, so that sleeps cost nothing. False for a handler that does real I/O.
 
     Raises:
         ConfigurationError: it is not a handler.
-        InvalidInput: the input has no JSON form.
+        InvalidInput: the input has no JSON form, or would reach the handler as another object.
     """
     kind = Kind.of("test", handler)
     raised: list[BaseException] = []

@@ -20,10 +20,10 @@ from typing import Any, Protocol
 
 from offpoll.deadlines import Deadlines
 from offpoll.errors import Fail, HandlerStopped, InvalidInput
-from offpoll.json_types import faults
 from offpoll.kind import Kind
 from offpoll.limits import json_error
 from offpoll.log_lines import about
+from offpoll.object_json import why_unwritable
 from offpoll.operation import Operation, Outcome, Status
 from offpoll.work.job import Job, Stop, call_threadsafe
 
@@ -222,7 +222,7 @@ async def perform(kind: Kind, text: str, operation: Operation, *, invoke: Invoke
 
 
 def _arguments(kind: Kind, value: Any, operation: Operation) -> dict[str, Any]:
-    arguments = {kind.input_parameter: value}
+    arguments = {} if kind.input_parameter is None else {kind.input_parameter: value}
     return arguments if kind.operation_parameter is None else {**arguments, kind.operation_parameter: operation}
 
 
@@ -230,20 +230,15 @@ def _succeeded(kind: Kind, operation: Operation, result: Any, limit: int) -> End
     try:
         text = kind.dump_result(result)
     except Exception as error:  # your own validator may raise anything
-        log.error("operation %s: the handler of %r broke its return annotation: %s", operation.id, kind.name, _faults(error))
-        return _failed("invalid_result", "The handler's result does not have the type that the handler declares.")
+        why = why_unwritable(result, error)
+        log.error("operation %s: the result of %r, a %s, cannot be kept: %s", operation.id, kind.name, type(result).__name__, why)
+        if why.what == "class":  # the words may repeat what a validator of yours said of the value
+            return _failed("invalid_result", "The handler's result does not have the type that the handler declares.")
+        return _failed("invalid_result", f"The handler's result cannot be written as JSON: {why.words}.")
     size = len(text.encode())
     if size > limit:
         return Ended(outcome=too_large(f"The result has {size} bytes, the limit is {limit}."))
     return Ended(outcome=Outcome(status=Status.SUCCEEDED, result=text))
-
-
-def _faults(error: Exception) -> str:
-    """Describe the faults of a result without its values: they may be secret."""
-    found = faults(error)
-    if found is None:
-        return type(error).__name__
-    return "; ".join(f"{'.'.join(str(part) for part in each['loc']) or 'it'}: {each['msg']}" for each in found)
 
 
 def too_large(message: str) -> Outcome:

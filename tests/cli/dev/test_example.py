@@ -43,9 +43,9 @@ class NotValid(BaseModel):
     [
         (OfTheWhole, {"sku": "A1"}),
         (OfTheParts, {"sku": "A1", "gift": True, "address": {"city": "Cork", "country": "IE"}}),
-        (OfNothing, None),
-        (NotValid, None),
-        (int, None),
+        (OfNothing, {"sku": "text"}),
+        (NotValid, {"sku": "text"}),
+        (int, 1),
         (dict[str, Any], {}),
     ],
 )

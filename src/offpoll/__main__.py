@@ -1,0 +1,8 @@
+"""`python -m offpoll` is `offpoll`."""
+
+from __future__ import annotations
+
+from offpoll.cli.main import run
+
+if __name__ == "__main__":
+    run()

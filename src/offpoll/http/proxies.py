@@ -1,0 +1,138 @@
+"""What proxies in front of the server say of a request: who sent it, by which scheme, to which host, and below which path.
+
+Only trusted proxies are believed: anybody may send these headers. Of a list, in which each proxy adds its value at the end, the first value
+is what the client used; of the addresses, the client is the last one that is not a trusted proxy.
+
+    X-Forwarded-For: 198.51.100.7, 10.0.0.1      X-Forwarded-Proto: https, http      X-Forwarded-Host: api.example.com, api.internal
+    Forwarded: for=198.51.100.7;proto=https;host=api.example.com, for=10.0.0.1       (RFC 7239) for what no X-Forwarded-… says
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+__all__ = ["BehindProxies", "TrustedProxies"]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+AsgiApp: TypeAlias = Callable[[Scope, Any, Any], Awaitable[None]]
+
+_NAMES = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
+
+#: One parameter of `Forwarded`, with what separates it from the next: a semicolon within a proxy's element, a comma after it.
+_PARAMETER = re.compile(r'\s*(?:([A-Za-z]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*))?\s*([;,]|$)')
+
+#: Longest address that is looked at, characters: an IPv6 address with a zone and a port. Others are nobody's.
+MAX_ADDRESS = 100
+
+
+class TrustedProxies:
+    """The addresses whose headers are believed.
+
+    Args:
+        listed: addresses and networks, separated by commas, or `*` for all.
+
+    Raises:
+        ValueError: one of them is neither.
+    """
+
+    def __init__(self, listed: str) -> None:
+        names = [each.strip() for each in listed.split(",") if each.strip()]
+        self.all = "*" in names
+        try:
+            self._networks = [ipaddress.ip_network(each, strict=False) for each in names if each != "*"]
+        except ValueError as error:
+            raise ValueError(f"{error}. It takes addresses and networks, such as 10.0.0.0/8, separated by commas, or *") from None
+        self._trusts = lru_cache(maxsize=4096)(self._look_up)
+
+    def __contains__(self, address: str) -> bool:
+        return self.all or (len(address) <= MAX_ADDRESS and self._trusts(address))
+
+    def client(self, chain: Iterable[str]) -> tuple[str, int]:
+        """Return the address and port of the client, from the addresses that proxies noted, the client's own first."""
+        hops = [_address(each) for each in chain]
+        if self.all:
+            return hops[0]
+        return next((hop for hop in reversed(hops) if hop[0] not in self), hops[0])
+
+    def _look_up(self, address: str) -> bool:
+        try:
+            known = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        known = getattr(known, "ipv4_mapped", None) or known  # of a server that listens on IPv6 and IPv4 at once
+        return any(known in network for network in self._networks)
+
+
+class BehindProxies:
+    """An ASGI application that sees each request as the client sent it.
+
+    Args:
+        app: the application behind it.
+        trusted: the proxies.
+        root_path: the path under which they publish the application, whether they take it away or pass it on; such as `/v1`.
+    """
+
+    def __init__(self, app: AsgiApp, *, trusted: TrustedProxies, root_path: str = "") -> None:
+        self.app, self.root_path = app, root_path
+        self._trusted = trusted
+
+    def __call__(self, scope: Scope, receive: Any, send: Any) -> Awaitable[None]:
+        """Answer a request."""
+        if scope["type"] == "http":
+            self.see(scope)
+        return self.app(scope, receive, send)
+
+    def see(self, scope: Scope) -> None:
+        """Change a request to what the client sent."""
+        if self.root_path:
+            scope["root_path"] = self.root_path
+        client = scope.get("client")
+        if (client[0] if client else "") in self._trusted:
+            said = [each for each in scope["headers"] if each[0] in _NAMES]
+            if said:
+                self._believe(said, scope)
+
+    def _believe(self, said: list[tuple[bytes, bytes]], scope: Scope) -> None:
+        values: dict[bytes, str] = {}
+        for name, value in said:
+            text = value.decode("latin-1")
+            values[name] = f"{values[name]},{text}" if name in values else text
+        noted = _forwarded(values.get(b"forwarded", ""))
+        listed = {name: _listed(values.get(b"x-forwarded-" + name, "")) for name in (b"for", b"proto", b"host")}
+        schemes, hosts, addresses = (listed[name] or noted[name] for name in (b"proto", b"host", b"for"))
+        if schemes and schemes[0].lower() in ("http", "https"):
+            scope["scheme"] = schemes[0].lower()
+        if hosts:
+            scope["headers"] = [(b"host", hosts[0].encode("latin-1")), *(each for each in scope["headers"] if each[0] != b"host")]
+        if addresses:
+            scope["client"] = self._trusted.client(addresses)
+
+
+def _listed(value: str) -> list[str]:
+    return [each for each in map(str.strip, value.split(",")) if each]
+
+
+def _forwarded(value: str) -> dict[bytes, list[str]]:
+    """Return what a `Forwarded` header says: the values of each parameter, the first proxy's first. An unreadable one says nothing."""
+    found: dict[bytes, list[str]] = {b"for": [], b"proto": [], b"host": []}
+    place = 0
+    while place < len(value):
+        match = _PARAMETER.match(value, place)
+        if match is None:
+            return {name: [] for name in found}
+        name = (match[1] or "").lower().encode()
+        if name in found and match[2]:
+            quoted = match[2].startswith('"')
+            found[name].append(re.sub(r"\\(.)", r"\1", match[2][1:-1]) if quoted else match[2])
+        place = match.end()
+    return found
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Split an address from its port, 0 if it has none: `192.0.2.1:80`, `[2001:db8::1]:80`, or one of them alone."""
+    bracketed = re.fullmatch(r"\[([^\]]*)\](?::([0-9]{1,5}))?", text) or re.fullmatch(r"([^:]*):([0-9]{1,5})", text)
+    return (bracketed[1], int(bracketed[2] or 0)) if bracketed else (text, 0)
