@@ -14,7 +14,9 @@ from offpoll.settings import Settings
 
 #: Names of Services (RFC 1035 labels) and of their ports.
 services = st.from_regex(r"offpoll(-[a-z0-9]{1,8}){0,4}", fullmatch=True)
-ports = st.tuples(st.integers(1, 65535), st.sampled_from(["TCP", "UDP", "SCTP"]), st.from_regex(r"([a-z0-9]{1,5}-)?[a-z]{1,6}", fullmatch=True))
+ports = st.tuples(
+    st.integers(1, 65535), st.sampled_from(["TCP", "UDP", "SCTP"]), st.from_regex(r"([a-z0-9]{1,5}-)?[a-z]{1,6}", fullmatch=True)
+)
 addresses = st.ip_addresses().map(str)
 
 

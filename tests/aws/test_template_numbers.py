@@ -92,4 +92,7 @@ def test_parameters_become_settings() -> None:
 def settings_of(function: str, **parameters: Any) -> Settings:
     """Return a function's settings. The secret is a reference until CloudFormation resolves it."""
     environ = {**environment_of(function, **parameters), "OFFPOLL_SECRET": "s" * 32}
+    for name in environ:
+        if name.endswith("_QUEUE_URL"):  # a reference to a queue is its URL
+            environ[name] = f"https://sqs.eu-west-1.amazonaws.com/123456789012/{environ[name]}"
     return Settings.load(environ=environ)

@@ -40,7 +40,9 @@ def check_region(region: str) -> None:
         ConfigurationError: it is none.
     """
     if not _REGION.fullmatch(region):
-        raise ConfigurationError(f"AWS_REGION={region!r} is not a region of AWS: write it as eu-west-1. For another store set AWS_ENDPOINT_URL")
+        raise ConfigurationError(
+            f"AWS_REGION={region!r} is not a region of AWS: write it as eu-west-1. For another store set AWS_ENDPOINT_URL"
+        )
 
 
 def check_bucket(bucket: str, *, region: str) -> None:
