@@ -85,7 +85,7 @@ def test_docker_links() -> None:
 )
 def test_what_only_resembles_a_link(environ: Mapping[str, str]) -> None:
     """A variable whose name or value alone resembles a link is refused by its name."""
-    with pytest.raises(ConfigurationError, match="OFFPOLL_.* is not a setting of offpoll"):
+    with pytest.raises(ConfigurationError, match=r"OFFPOLL_.* is not a setting of offpoll"):
         Settings.load(environ=environ)
 
 

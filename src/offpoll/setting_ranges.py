@@ -91,11 +91,7 @@ def check(values: Mapping[str, Any]) -> None:
     for name, (low, high) in _RANGES.items():
         if not low <= values[name] <= high:
             raise ConfigurationError(f"{PREFIX}{name.upper()}={values[name]:g} is out of range: {low:g} to {high:g}")
-    for name, wrong in NAMES.items():
-        problem = wrong(values[name]) if values[name] else ""
-        if problem:
-            shown = "" if name == "secret" else f"={shown_url(values[name])}"
-            raise ConfigurationError(f"{PREFIX}{name.upper()}{shown} cannot be used: {problem}")
+    _check_names(values)
     for name, (form, words) in _FORMS.items():
         if not form.fullmatch(values[name]):
             raise ConfigurationError(f"{PREFIX}{name.upper()}={shown_url(values[name])!r}: {words}")
@@ -103,12 +99,6 @@ def check(values: Mapping[str, Any]) -> None:
         read_weight(values["lateness_weight"])
     except ValueError as error:
         raise ConfigurationError(f"{PREFIX}LATENESS_WEIGHT={values['lateness_weight']!r}; needed is {error}") from None
-    queues = [values[f"{name}_url"] for name in ("queue", "dead_letter_queue", "parking_queue") if values[f"{name}_url"]]
-    if len(set(queues)) < len(queues):
-        raise ConfigurationError(
-            f"{PREFIX}QUEUE_URL, {PREFIX}DEAD_LETTER_QUEUE_URL and {PREFIX}PARKING_QUEUE_URL need three different queues: "
-            "a dead letter would come back as an operation, again and again"
-        )
     message, record, document = (values[f"{name}_window"] for name in ("message", "record", "document"))
     if not message < record < document:
         raise ConfigurationError(
@@ -125,3 +115,17 @@ def check(values: Mapping[str, Any]) -> None:
         raise ConfigurationError(f"{PREFIX}LINK_LIFETIME_FLOOR={floor:g} is over {PREFIX}LINK_LIFETIME_CAP={cap:g}")
     if values["secret"] and len(values["secret"].encode()) < MIN_SECRET_BYTES:
         raise ConfigurationError(f"{PREFIX}SECRET is too short: at least {MIN_SECRET_BYTES} bytes, for example from `openssl rand -hex 32`")
+
+
+def _check_names(values: Mapping[str, Any]) -> None:
+    for name, wrong in NAMES.items():
+        problem = wrong(values[name]) if values[name] else ""
+        if problem:
+            shown = "" if name == "secret" else f"={shown_url(values[name])}"
+            raise ConfigurationError(f"{PREFIX}{name.upper()}{shown} cannot be used: {problem}")
+    queues = [values[f"{name}_url"] for name in ("queue", "dead_letter_queue", "parking_queue") if values[f"{name}_url"]]
+    if len(set(queues)) < len(queues):
+        raise ConfigurationError(
+            f"{PREFIX}QUEUE_URL, {PREFIX}DEAD_LETTER_QUEUE_URL and {PREFIX}PARKING_QUEUE_URL need three different queues: "
+            "a dead letter would come back as an operation, again and again"
+        )

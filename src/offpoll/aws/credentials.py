@@ -19,7 +19,7 @@ import logging
 import random
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -69,7 +69,7 @@ class Credentials:
     secret_key: str
     session_token: str | None = None
     expires_at: datetime | None = None
-    extensible: bool = False
+    extensible: bool = field(default=False, compare=False)
 
     def __repr__(self) -> str:
         return f"Credentials(access_key={self.access_key!r}, secret_key=…, expires_at={self.expires_at!r})"

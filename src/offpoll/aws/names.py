@@ -33,6 +33,9 @@ _ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/([!-~]{1,510}/)?[\w+=,.@
 _QUEUE_HOSTS = {"sqs", "sqs-fips", "queue"}
 
 
+_ELSEWHERE = "If it is at another store, set AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_{}"
+
+
 def check_region(region: str) -> None:
     """Refuse what is no region of AWS, such as an availability zone, `eu-west-1a`.
 
@@ -105,8 +108,6 @@ def check_role(arn: str) -> None:
     """
     if not _ROLE.fullmatch(arn):
         raise ConfigurationError(
-            f"OFFPOLL_SIGNER_ROLE_ARN={arn} is no role's ARN on AWS, such as arn:aws:iam::123456789012:role/signer. {_ELSEWHERE.format('STS')}"
+            f"OFFPOLL_SIGNER_ROLE_ARN={arn} is no role's ARN on AWS, such as arn:aws:iam::123456789012:role/signer. "
+            + _ELSEWHERE.format("STS")
         )
-
-
-_ELSEWHERE = "If it is at another store, set AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_{}"
