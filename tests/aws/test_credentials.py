@@ -222,7 +222,7 @@ def test_the_platforms_credentials_that_aws_refuses(run: Run) -> None:
         for _ in range(10):
             provider.expire(refused)
             assert await provider.get() is refused
-        assert platform.asked == 11
+        assert platform.asked == 2
         platform.key = "B"
         platform.now += timedelta(seconds=3)
         assert (await provider.get()).access_key == "B"
@@ -249,9 +249,7 @@ def test_a_warning_while_old_credentials_work(run: Run, caplog: pytest.LogCaptur
     assert "source: is down" in caplog.text
 
 
-@pytest.mark.parametrize(
-    "error", [OSError(5, "Input/output error"), ValueError("x"), KeyError("Token"), RuntimeError("y"), EOFError()], ids=repr
-)
+@pytest.mark.parametrize("error", [OSError(5, "broken"), ValueError("x"), KeyError("Token"), RuntimeError("y"), EOFError()], ids=repr)
 def test_foreign_errors_of_a_source(run: Run, error: Exception) -> None:
     """Whatever a source raises, callers get an error of ours, which names it."""
 

@@ -133,7 +133,8 @@ def test_a_caller_that_gives_up(tmp_path: Path) -> None:
     ("config", "said"),
     [
         (
-            f"[profile a]\n{ROLE}\nsource_profile = b\nmfa_serial = arn:aws:iam::1:mfa/u\n[profile b]\naws_access_key_id = a\naws_secret_access_key = b\n",
+            f"[profile a]\n{ROLE}\nsource_profile = b\nmfa_serial = arn:aws:iam::1:mfa/u\n"
+            "[profile b]\naws_access_key_id = a\naws_secret_access_key = b\n",
             "MFA",
         ),
         (

@@ -102,3 +102,13 @@ def test_no_response() -> None:
 
     with pytest.raises(DependencyUnavailable, match="Could not connect"), speaking_to("S3"):
         raise EndpointConnectionError(endpoint_url="https://s3")
+
+
+@pytest.mark.parametrize("command", ["/nonexistent/helper", "/bin/echo log in again", "/bin/true", "/bin/echo []", "/bin/false"])
+def test_a_broken_credential_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Any, command: str) -> None:
+    """A profile whose credentials cannot be had is the operator's to correct; nothing that botocore's libraries raise gets out."""
+    (tmp_path / "profiles").write_text(f"[profile a]\ncredential_process = {command}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "profiles"))
+    monkeypatch.setenv("AWS_PROFILE", "a")
+    with pytest.raises(ConfigurationError, match="profile a gives no credentials"):
+        Account.find(region="eu-west-1")

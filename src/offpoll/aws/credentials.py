@@ -157,7 +157,7 @@ class FetchedCredentials:
         raise DependencyUnavailable("credentials", f"the credentials {never if self._last is None else 'have expired'}")
 
     def expire(self, credentials: Credentials) -> None:
-        if self._last is credentials:
+        if self._last is credentials and not self._refused:
             self._refused, self._refresh_at = True, _ALWAYS
             if not credentials.extensible:
                 self._last = None

@@ -19,7 +19,7 @@ from offpoll.aws.credentials import Credentials, complete
 from offpoll.aws.retry import is_transient
 from offpoll.errors import ConfigurationError, DependencyUnavailable, OffpollError
 
-__all__ = ["find_region", "from_profile"]
+__all__ = ["failure", "find_region", "from_profile"]
 
 #: Seconds for a credential_process, as in the SDK for Go; botocore waits for ever.
 PROCESS_LIMIT = 60.0
@@ -80,7 +80,7 @@ def _ask_botocore(session_module: Any, profile: str | None, files: tuple[str, st
     except OffpollError:
         raise
     except Exception as error:  # botocore raises what its libraries raise: OSError, ValueError, AttributeError and others
-        raise _failure(error, name) from error
+        raise failure(error, name) from error
 
 
 def _silence(resolver: Any, profile: str, start: Callable[..., Any]) -> None:
@@ -106,18 +106,18 @@ def _silence(resolver: Any, profile: str, start: Callable[..., Any]) -> None:
     resolver.get_provider("custom-process")._popen = start
 
 
-def _failure(error: Exception, profile: str) -> OffpollError:
-    """Translate what botocore raised."""
-    from botocore.exceptions import ClientError, HTTPClientError, SSOError, TokenRetrievalError  # noqa: PLC0415 - see from_profile
+def failure(error: Exception, profile: str) -> OffpollError:
+    """Return the error of ours for what botocore raised while it looked for a profile's credentials."""
+    from botocore import exceptions  # noqa: PLC0415 - see from_profile
 
     said = str(error) or type(error).__name__
-    if isinstance(error, ClientError):
+    if isinstance(error, exceptions.ClientError):
         code, status = error.response.get("Error", {}).get("Code", ""), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if is_transient(status, code):
             return DependencyUnavailable("credentials", f"profile {profile}: {said}")
-    if isinstance(error, HTTPClientError):
+    if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
         return DependencyUnavailable("credentials", f"profile {profile}: {said}")
-    if isinstance(error, SSOError | TokenRetrievalError):
+    if isinstance(error, exceptions.SSOError | exceptions.TokenRetrievalError):
         return ConfigurationError(f"profile {profile} gives no credentials: {said}. Log in: aws sso login --profile {profile}")
     if not type(error).__module__.startswith("botocore"):
         said = f"{type(error).__name__}: {said}"
