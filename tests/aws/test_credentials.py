@@ -185,7 +185,7 @@ class Platform:
 
 @pytest.mark.parametrize("fails", [False, True], ids=["hands out ended ones", "is down"])
 def test_the_platforms_ended_credentials_are_used_on(run: Run, caplog: pytest.LogCaptureFixture, fails: bool) -> None:
-    """While the platform cannot renew its credentials, their end stops nothing; the source is asked again and again, and the log says so."""
+    """While the platform cannot renew its credentials, their end stops nothing; its source is asked again, and the log says so."""
 
     async def use() -> None:
         platform = Platform()
