@@ -18,7 +18,7 @@ MINUTES ?= 2
 help:
 	@echo "make setup   create $(VENV) with everything for development"
 	@echo "make demo    an order goes in, its status is polled from object storage, the order comes out (ONCE=1: then end)"
-	@echo "make test    all tests but those that need Ceph, on all cores (ARGS=…: for pytest; JOBS=0: in one process)"
+	@echo "make test    all tests but those that need Ceph or nginx, on all cores (ARGS=…: for pytest; JOBS=0: in one process)"
 	@echo "make pythons   the unit tests on every other Python from 3.11 on that is here (ARGS=3.13: on that one)"
 	@echo "make bench   measure (QUICK=1: under 30 s each)"
 	@echo "make explore   the protocol in every order of its calls, with every fault at every call (about 3 minutes on two cores)"
@@ -56,7 +56,7 @@ demo: $(INSTALLED)
 # The quick ones first: what is broken shows in seconds. 5 is pytest's "ARGS selected none of these".
 test: $(DEVELOPED)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not ministack and not ceph' $(ARGS) || [ $$? -eq 5 ]
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'ministack and not ceph' $(ARGS) || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'ministack and not ceph and not nginx' $(ARGS) || [ $$? -eq 5 ]
 
 pythons: $(DEVELOPED)
 	$(BIN)/python .ci/pythons.py $(ARGS)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -76,18 +79,72 @@ def operation(**functions: Any) -> Operation:
     return Operation(id="a" * 32, kind="order", owner="public", created_at=datetime(2030, 1, 1, tzinfo=UTC), **functions)
 
 
-@pytest.mark.parametrize(("given", "kept"), [(0.5, 0.5), (-1, 0.0), (7, 1.0), (float("inf"), 1.0), (True, 1.0), (None, None)])
-def test_fractions_are_clamped(given: Any, kept: float | None) -> None:
-    """A fraction outside 0 to 1 is clamped."""
+class Unwritable:
+    def __str__(self) -> str:
+        raise KeyError("secret")
+
+    __float__ = __str__  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [(0.5, 0.5), (0, 0.0), (1, 1.0), (-0.0001, 0.0), (1.0000001, 1.0), (None, None), (Decimal("0.25"), 0.25), (Fraction(1, 4), 0.25)],
+)
+def test_fractions(given: Any, kept: float | None, caplog: pytest.LogCaptureFixture) -> None:
+    """Any number from 0 to 1 is a fraction, and so is one that rounding has moved just outside."""
     reported: list[Progress] = []
     operation(_report=reported.append).progress(given, "x")
     assert reported == [Progress(fraction=kept, message="x")]
+    assert not caplog.records
 
 
-def test_nan_is_refused() -> None:
-    """NaN is the handler's mistake and is refused where the handler makes it."""
-    with pytest.raises(ValueError, match="not a number"):
-        operation().progress(float("nan"))
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (20, "for 20 per cent, report 0.2"),
+        (1.5, "for 1.5 per cent, report 0.015"),
+        (100.0, "for 100 per cent, report 1"),
+        (101, "not from 0 to 1"),
+        (-1, "not from 0 to 1"),
+        (float("inf"), "not from 0 to 1"),
+        (float("-inf"), "not from 0 to 1"),
+        (float("nan"), "not a number"),
+        (10**400, "OverflowError"),
+        (1j, "TypeError"),
+        ([1], "TypeError"),
+        (Unwritable(), "KeyError"),
+        (True, "is a bool"),
+        ("x", "is a str"),
+        ("0.5", "is a str"),
+        (b"0.5", "is a bytes"),
+    ],
+)
+def test_no_fraction_fails_the_work(given: Any, why: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What is no fraction is left out and its message shown; the log says once what is wrong, without an object's own text."""
+    reported: list[Progress] = []
+    one = operation(_report=reported.append)
+    for _ in range(2):
+        one.progress(given, "packing")
+        one.progress(given)
+    assert reported == [Progress(message="packing")] * 2
+    assert [each.levelname for each in caplog.records] == ["WARNING"]
+    assert why in caplog.text
+    assert one.id in caplog.text
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "given", ["x" * 10_000_000, "\U0001f600" * 5000, 7, b"\xff", "a\x00\x1b[31m\r\n\x85", "\ud800x", [1], "", Unwritable()]
+)
+def test_no_message_fails_the_work(given: Any) -> None:
+    """Whatever comes as a message, the fraction is kept, and what is kept of the message has a document's form and a small size."""
+    reported: list[Progress] = []
+    operation(_report=reported.append).progress(0.5, given)
+    kept = reported[0]
+    assert kept.fraction == 0.5
+    assert len(kept.message or "") < 1000
+    assert len(json.dumps(kept.fitted().message, ensure_ascii=False).encode()) <= 202
+    assert (kept.message is None) is isinstance(given, Unwritable)
 
 
 def test_a_message_becomes_text() -> None:

@@ -7,13 +7,14 @@ import json
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from tests.support.scripted_aws import Reply, Scripted
 
 from offpoll import Settings
-from offpoll.errors import ConfigurationError, DependencyRefused, DependencyUnavailable
+from offpoll.errors import ConfigurationError, DependencyRefused, DependencyUnavailable, PartialOutage
 from offpoll.instant import utc_now
 from offpoll.measured import MeasuredRecords, MeasuredStore
 from offpoll.wiring import async_status_board, dependencies, load_app
@@ -49,6 +50,32 @@ def test_every_check_is_awaited_and_a_refusal_comes_first() -> None:
 
     asyncio.run(main())
     assert ended == ["records", "records"]
+
+
+@pytest.mark.parametrize("away", [(), ("store",), ("queue", "store"), ("records", "queue"), ("records", "queue", "store")])
+def test_what_is_away(away: tuple[str, ...]) -> None:
+    """If some do not answer the error says so, and names them; if none answers, that is an outage like any other."""
+    made = dependencies(Settings(**SET), environ=ENVIRON)
+    parts = {"queue": ("SQS", made.queue), "records": ("DynamoDB", made.records), "store": ("S3", made.board.store)}
+
+    def answering(name: str, service: str) -> Any:
+        async def check(*_: object, **__: object) -> None:
+            if name in away:
+                raise DependencyUnavailable(service, "no answer")
+
+        return check
+
+    for name, (service, part) in parts.items():
+        part.check = answering(name, service)  # type: ignore[attr-defined]
+    if not away:
+        asyncio.run(made.check())
+        return
+    with pytest.raises(DependencyUnavailable) as raised:
+        asyncio.run(made.check())
+    assert isinstance(raised.value, PartialOutage) is (len(away) < 3)
+    assert str(raised.value).endswith("no answer")
+    if len(away) < 3:
+        assert raised.value.service == ", ".join(sorted(parts[each][0] for each in away))
 
 
 def test_a_board_needs_a_bucket_and_nothing_else() -> None:

@@ -95,6 +95,14 @@ class Member:
         os.kill(self._child.pid, signal.SIGKILL)
         await self._child.ended()
 
+    async def drain(self) -> int:
+        """End its process as a supervisor does, by one SIGTERM, and return its exit code."""
+        if self._child is None or self._watch is None:
+            raise RuntimeError(f"{self.name} was not started")
+        self._watch.cancel()
+        os.kill(self._child.pid, signal.SIGTERM)
+        return (await self._child.ended()).code
+
     def freeze(self) -> None:
         """Stop its process and that one's children, as if the machine were paused."""
         self._signal(signal.SIGSTOP)

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 from offpoll.errors import DependencyError, OffpollError
 from offpoll.instant import utc_now
 
-__all__ = ["READY_AGE", "Cached", "Readiness"]
+__all__ = ["READY_AGE", "READY_PATIENCE", "Cached", "Readiness"]
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,10 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 READY_AGE = 5.0
 
 
+#: How long a probe waits for a check, seconds: Kubernetes gives a probe one second, and a store that hangs takes longer.
+READY_PATIENCE = 0.8
+
+
 class Readiness:
     """Shares one check among all who ask while it runs, or within READY_AGE after it.
 
@@ -86,26 +90,32 @@ class Readiness:
     def __init__(self, *, clock: Callable[[], datetime] = utc_now) -> None:
         self._clock = clock
         self._fresh_until, self._fresh_until_by_wall = 0.0, _NEVER
-        self._checking: asyncio.Task[OffpollError | None] | None = None
+        self._fault: OffpollError | None = None
+        self._checking: asyncio.Task[None] | None = None
 
     async def ask(self, check: Callable[[], Awaitable[None]]) -> None:
-        """Raise what the last check raised. If that is too old, check again: `check` asks the stores and raises what is wrong."""
+        """Raise what the last check raised. If that is too old, check again: `check` asks the stores and raises what is wrong.
+
+        If a check takes longer than READY_PATIENCE, the one before it counts until it ends.
+        """
         loop = asyncio.get_running_loop()
         if self._checking is None or (self._checking.done() and self._is_old(loop)) or self._checking.get_loop() is not loop:
-            self._checking = loop.create_task(self._fault(check))
-        error = await asyncio.shield(self._checking)  # a caller that gives up does not end the check for others
-        if error is not None:
-            raise error.with_traceback(None)  # raised again and again, it must not collect frames
+            self._checking = loop.create_task(self._check(check))
+        await asyncio.wait([self._checking], timeout=READY_PATIENCE)  # a caller that gives up does not end the check for others
+        if self._checking.done():
+            self._checking.result()  # a fault in offpoll is raised
+        if self._fault is not None:
+            raise self._fault.with_traceback(None)  # raised again and again, it must not collect frames
 
     def _is_old(self, loop: asyncio.AbstractEventLoop) -> bool:
         return loop.time() >= self._fresh_until or self._clock() >= self._fresh_until_by_wall
 
-    async def _fault(self, check: Callable[[], Awaitable[None]]) -> OffpollError | None:
-        error: OffpollError | None = None
+    async def _check(self, check: Callable[[], Awaitable[None]]) -> None:
+        fault: OffpollError | None = None
         try:
             await check()
         except OffpollError as found:
-            error = found
+            fault = found
+        self._fault = fault
         self._fresh_until = asyncio.get_running_loop().time() + READY_AGE
         self._fresh_until_by_wall = self._clock() + timedelta(seconds=READY_AGE)
-        return error

@@ -17,6 +17,7 @@ OffpollError
 │   └── KeyReused               422
 ├── DependencyError             a store, a queue or a table
 │   ├── DependencyUnavailable   an outage: the call may or may not have taken effect
+│   │   └── PartialOutage       some of the dependencies answer
 │   └── DependencyRefused       it refused: a permission, a name, a key; retrying does not help
 ├── Conflict                    the protocol's own signals, handled inside offpoll
 │   ├── DocumentExists          create found one
@@ -47,7 +48,7 @@ __all__ = [
     "DependencyUnavailable", "DigestMismatch", "DocumentChanged", "DocumentExists", "Fail", "Forbidden", "HandlerStopped",
     "InputTooLarge", "InvalidIdempotencyKey", "InvalidInput", "InvalidJSON", "KeyReused", "MalformedDocument", "MalformedMessage",
     "MessageError", "MethodNotAllowed", "NotCancelable", "NotResubmittable", "OffpollError", "OperationCanceled", "OperationFailed",
-    "OperationNotFound", "RequestError", "Unauthorized", "UnsupportedEncoding", "UnsupportedMessage", "WaitTimeout",
+    "OperationNotFound", "PartialOutage", "RequestError", "Unauthorized", "UnsupportedEncoding", "UnsupportedMessage", "WaitTimeout",
 ]  # fmt: skip
 
 
@@ -152,6 +153,10 @@ class DependencyUnavailable(DependencyError):
     def __init__(self, service: str, message: str, *, retry_after: float = 1.0) -> None:
         super().__init__(service, message)
         self.retry_after = retry_after
+
+
+class PartialOutage(DependencyUnavailable):
+    """Some dependencies do not answer and others do: the fault is probably theirs, and other processes see the same."""
 
 
 class DependencyRefused(DependencyError):

@@ -2,29 +2,39 @@
 
 Decides what is tried, in which order: the examples that the type says (`examples` and `example`, of the whole, then of its fields);
 the least that is required; everything; then other members of unions and enums. The first that the kind accepts is returned, always the
-same one. A validator of the user's can ask for things that no schema says: then there is none.
+same one. If none is right, other texts are tried where one is wrong. A validator of the user's can ask for things that no schema says:
+then there is none.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
+from offpoll.errors import InvalidInput
 from offpoll.json_types import schema_of
 from offpoll.kind import Kind
-from offpoll.values.example_scalars import number, text
+from offpoll.values.example_scalars import TEXTS, number, text
 from offpoll.values.pattern_text import matching
 
 __all__ = ["example_input"]
 
 #: How many members of a union or an enum are tried, at most.
-TURNS = 6
+TURNS = 8
+
+#: How many inputs are tried, and how many texts are replaced in one.
+CANDIDATES = 80
+MENDED = 20
 
 #: How often a type may occur inside itself.
-NESTED = 2
+NESTED = 1
+
+#: Keys to try for a dict. Its schema does not say of which type they are.
+KEYS = ("key", "1", "2030-01-01", "00000000-0000-4000-8000-000000000001", "true")
 
 _WORDS = ("const", "enum", "anyOf", "oneOf", "allOf", "$ref", "type")
 
@@ -38,22 +48,59 @@ def example_input(kind: Kind) -> Any:
     if kind.input_parameter is None:
         return {}
     schema = schema_of(kind.input_type)
-    return next((value for value in _candidates(schema) if _is_taken(kind, value)), None)
+    made = list(islice(_candidates(schema), CANDIDATES))
+    for value in made:
+        if _fault(kind, value) is None:
+            return value
+    return next((value for value in (_mended(kind, value) for value in made[:2]) if _fault(kind, value) is None), None)
 
 
-def _is_taken(kind: Kind, value: Any) -> bool:
+def _fault(kind: Kind, value: Any) -> str | None:
+    """Return where an input is wrong, as a JSON pointer; None if it is right."""
     try:
         kind.accept(json.dumps(value).encode())
+    except InvalidInput as error:
+        errors: Any = error.members.get("errors")
+        return str(errors[0]["pointer"]) if errors else "?"
     except Exception:  # a validator of the user's may raise anything
-        return False
-    return True
+        return "?"
+    return None
+
+
+def _mended(kind: Kind, value: Any) -> Any:
+    """Try other texts wherever one is wrong: a datetime of msgspec's, for one, is any text in its schema."""
+    at = _fault(kind, value)
+    for _ in range(MENDED):
+        found = next((each for each in _with_texts(value, at) if _fault(kind, each) != at), None) if at is not None else None
+        if found is None:
+            break
+        value, at = found, _fault(kind, found)
+    return value
+
+
+def _with_texts(value: Any, pointer: str) -> Iterator[Any]:
+    """Yield copies of a value with another text in one place, if there is a text."""
+    for each in TEXTS:
+        whole = {"": deepcopy(value)}
+        inside: Any = whole
+        try:
+            *way, last = ["", *(part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])]
+            for part in way:
+                inside = inside[int(part) if isinstance(inside, list) else part]
+            name = int(last) if isinstance(inside, list) else last
+            if not isinstance(inside[name], str):
+                return
+            inside[name] = each
+        except (LookupError, ValueError, TypeError):
+            return
+        yield whole[""]
 
 
 def _candidates(schema: Mapping[str, Any]) -> Iterator[Any]:
     maker = _Maker(definitions=schema.get("$defs", {}))
     whole = maker.resolved(schema)
     yield from _said(whole)
-    for said, turn, rich, everything in product((True, False), range(TURNS), (True, False), (False, True)):
+    for said, rich, turn, everything in product((True, False), (True, False), range(TURNS), (False, True)):
         made = replace(maker, said=said, turn=turn, rich=rich, everything=everything)
         try:
             yield made.of(whole)
@@ -114,6 +161,7 @@ class _Maker:
             return said[0]
         if "const" in schema or schema.get("enum"):
             values = [schema["const"]] if "const" in schema else schema["enum"]
+            values = [each for each in values if each is not None] or values
             return values[self.turn % len(values)]
         members = schema.get("anyOf") or schema.get("oneOf")
         return self._of_type(schema) if members is None else self._member(members)
@@ -203,7 +251,7 @@ class _Maker:
         wanted = max(least, 1 if self.rich and isinstance(values, Mapping) and any(word in values for word in _WORDS) else 0)
         names = schema.get("propertyNames", {"type": "string"})
         for index in range(wanted - len(made)):
-            plain = ("key", "1")[self.turn % 2] if names == {"type": "string"} else None
+            plain = KEYS[self.turn % len(KEYS)] if names == {"type": "string"} else None
             key = plain if plain is not None and not index else self._key(names, index)
             try:
                 made[key] = self.of(values)

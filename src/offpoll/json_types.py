@@ -124,11 +124,12 @@ def refuse_constant(name: str) -> None:
 
 
 def _by_pydantic(type_: Any, config: ConfigDict | None = None) -> TypeAdapter[Any]:
-    from pydantic import PydanticUserError, TypeAdapter  # noqa: PLC0415 - 128 ms of import
+    from pydantic import PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter  # noqa: PLC0415 - 128 ms of import
+    from pydantic_core import SchemaError  # noqa: PLC0415 - the same
 
     try:
         return TypeAdapter(readable(type_), config=config)
-    except PydanticUserError as error:
+    except (PydanticUserError, PydanticUndefinedAnnotation, SchemaError) as error:
         raise TypeError(str(error)) from error
 
 

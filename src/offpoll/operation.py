@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from typing import Any
 
 from offpoll.frozen import quick
 from offpoll.limits import MAX_MESSAGE, cut
+from offpoll.progress_values import read_fraction, read_message
 
 __all__ = [
     "PUBLIC",
@@ -27,6 +28,8 @@ __all__ = [
     "is_operation_id",
     "is_owner",
 ]
+
+log = logging.getLogger(__name__)
 
 #: The owner of every operation if the app does not tell callers apart.
 PUBLIC = "public"
@@ -157,6 +160,11 @@ class Record:
         """Whether the outcome is decided."""
         return self.outcome is not None
 
+    @property
+    def holder(self) -> str:
+        """Which worker holds it, as its token says (`claim_token`), such as `web-7:4711`; empty if none does, or its token says nothing."""
+        return "" if self.token is None else self.token.partition("@")[2]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
@@ -199,6 +207,7 @@ class Operation:
     tracestate: str = ""
     _report: Callable[[Progress], None] = field(default=_ignore, repr=False)
     _checkpoint: Callable[[], None] = field(default=lambda: None, repr=False)
+    _warned: bool = field(default=False, repr=False)
 
     @classmethod
     def of(
@@ -229,16 +238,20 @@ class Operation:
     def progress(self, fraction: float | None = None, message: str | None = None) -> None:
         """Say how far the work is. Call it as often as you like: it is cheap, and is published only when readers are about to look.
 
+        A value that cannot be shown never fails the work: it is left out, and the log says what is wrong, once an attempt.
+
         Args:
-            fraction: from 0 to 1; values outside are cut. None if it is not known.
+            fraction: from 0 to 1. None if it is not known.
             message: a few words for people, cut at 200 bytes. It is published: put nothing sensitive in it.
 
         Raises:
             HandlerStopped: (sync handlers) this attempt's work is no longer wanted. Do not catch it.
-            ValueError: the fraction is not a number.
         """
-        if fraction is not None and math.isnan(fraction):
-            raise ValueError("fraction is not a number")
         self._checkpoint()
-        fraction = None if fraction is None else min(1.0, max(0.0, float(fraction)))
-        self._report(Progress(fraction=fraction, message=None if message is None else str(message)))
+        known, wrong = (None, "") if fraction is None else read_fraction(fraction)
+        text, unreadable = (None, "") if message is None else read_message(message)
+        if (wrong or unreadable) and not self._warned:
+            self._warned = True
+            log.warning("operation %s: a handler of %r reports progress that is left out: %s", self.id, self.kind, wrong or unreadable)
+        if not (wrong or unreadable) or known is not None or text is not None:
+            self._report(Progress(fraction=known, message=text))

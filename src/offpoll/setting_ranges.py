@@ -61,6 +61,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 #: of the 1,024 bytes of an S3 key; owner and id need 98.
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "addressing_style": (re.compile("auto|path|virtual"), "one of auto, path, virtual"),
+    "log_format": (re.compile("json|text"), "one of json, text"),
     "metrics": (re.compile("emf|log"), "one of emf, log"),
     "server_side_encryption": (re.compile("|AES256|aws:kms|aws:kms:dsse"), "one of AES256, aws:kms, aws:kms:dsse"),
     "sse_kms_key_id": (

@@ -68,6 +68,7 @@ class SettingsArguments(TypedDict, total=False):
     message_window: float
     record_window: float
     metrics: str
+    log_format: str
     document_window: float
 
 
@@ -152,6 +153,11 @@ class Settings:
     metrics: str = _setting(
         "log",
         "What feeds alarms: `log` (the log alone), or `emf` (also a JSON line for each count, which CloudWatch Logs reads).",
+    )
+    log_format: str = _setting(
+        "text",
+        "How log lines are written: `text`, or `json` (one object a line, with the operation's id, kind and attempt as fields). Lambda's "
+        "default is `json`.",
     )
     document_window: float = _setting(16 * _DAY, "How long status documents are kept. The bucket's lifecycle rule must agree.")
 

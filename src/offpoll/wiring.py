@@ -25,7 +25,7 @@ from offpoll.aws.wire import Wire
 from offpoll.board import AsyncStatusBoard
 from offpoll.dependencies import Dependencies
 from offpoll.document_store import DocumentStore
-from offpoll.errors import DependencyUnavailable
+from offpoll.errors import DependencyUnavailable, PartialOutage
 from offpoll.measured import MeasuredRecords, MeasuredStore
 from offpoll.metrics import EmfMetrics, Metrics, NoMetrics
 from offpoll.proxies import names_a_proxy
@@ -149,8 +149,15 @@ async def _check_all(*checks: Awaitable[None]) -> None:
     """
     results = await asyncio.gather(*checks, return_exceptions=True)
     errors = [each for each in results if isinstance(each, BaseException)]
-    for error in sorted(errors, key=lambda each: isinstance(each, DependencyUnavailable)):
-        raise error
+    outages = [each for each in errors if isinstance(each, DependencyUnavailable)]
+    for error in errors:
+        if not isinstance(error, DependencyUnavailable):
+            raise error
+    if 0 < len(outages) < len(results):
+        services = ", ".join(sorted({each.service for each in outages}))
+        raise PartialOutage(services, str(outages[0]).removeprefix(f"{services}: "), retry_after=outages[0].retry_after)
+    if outages:
+        raise outages[0]
 
 
 def _metrics(settings: Settings) -> Metrics | None:
@@ -220,9 +227,11 @@ def make_worker(
     runner: HandlerRunner,
     environ: Mapping[str, str],
     dead_letters: bool = True,
+    long_poll: float | None = None,
 ) -> Worker:
-    """Make a worker whose heartbeat has its own thread, with its own connections."""
+    """Make a worker whose heartbeat has its own thread, with its own connections. `long_poll`: seconds, unless as usual."""
     from offpoll.work.heartbeat import HeartbeatThread  # noqa: PLC0415 - an API's cold start needs no worker
+    from offpoll.work.loop import LONG_POLL  # noqa: PLC0415 - the same
     from offpoll.work.worker import Worker  # noqa: PLC0415 - the same
 
     kinds = app.kinds(settings)
@@ -243,4 +252,5 @@ def make_worker(
         heartbeat=HeartbeatThread(),
         runner=runner,
         dead_letters=dead_letters,
+        long_poll=long_poll or LONG_POLL,
     )

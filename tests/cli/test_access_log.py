@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import json
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -42,7 +43,7 @@ async def answer(send: Any, *, headers: Any = ()) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-def line_of(*, path: bytes = b"/order", headers: Any = (), fails: bool = False) -> str:
+def line_of(*, path: bytes = b"/order", headers: Any = (), fails: bool = False, as_json: bool = False) -> str:
     """Send a request through the log and return the line."""
     stream = Stream()
 
@@ -53,7 +54,7 @@ def line_of(*, path: bytes = b"/order", headers: Any = (), fails: bool = False) 
 
     async def main() -> None:
         try:
-            await AccessLog(application, Lines(stream))({**SCOPE, "raw_path": path}, nothing, nothing)
+            await AccessLog(application, Lines(stream, as_json=as_json))({**SCOPE, "raw_path": path}, nothing, nothing)
         except RuntimeError:
             assert fails
         await asyncio.sleep(DELAY)
@@ -71,6 +72,16 @@ def test_a_line_names_the_operation() -> None:
     assert len(time) == len("2030-01-01T00:00:00Z")
     assert rest.startswith('10.0.0.1 "POST /order" 202 ')
     assert rest.endswith(" ms → /order/0123")
+
+
+def test_a_line_as_json() -> None:
+    """As JSON, a line has the form of the other logs, and its parts as fields."""
+    line = json.loads(line_of(path=b'/order"/', headers=[(b"location", b"/order/0123?X-Amz-Signature=abc")], as_json=True))
+    assert list(line)[:4] == ["timestamp", "level", "logger", "message"]
+    assert (line["level"], line["logger"], line["client"], line["method"]) == ("INFO", "offpoll.access", "10.0.0.1", "POST")
+    assert (line["path"], line["status"], line["location"]) == ("/order%22/", 202, "/order/0123")
+    assert line["message"].startswith('10.0.0.1 "POST /order%22/" 202 ')
+    assert 0 <= line["duration"] < 5
 
 
 def test_no_link_gets_into_the_log() -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import io
 import logging
 
-from offpoll.cli import logs
-from offpoll.log_lines import about
+from offpoll.log_lines import about, handler
 
 
 def test_a_workers_line_names_the_operation() -> None:
     """A line that is written while a handler runs ends with operation, kind and attempt; what the line says already is not repeated."""
     stream = io.StringIO()
-    handler = logs._handler(stream, "%(message)s")
+    made = handler(stream, form="text", text="%(message)s")
     for message in ("packing", "operation 01: packing"):
         with about(operation_id="01", kind="order", attempt=2):
             record = logging.makeLogRecord({"msg": message})
-            handler.handle(record)
-    handler.handle(logging.makeLogRecord({"msg": "idle"}))
+            made.handle(record)
+    made.handle(logging.makeLogRecord({"msg": "idle"}))
     whole, half, idle = stream.getvalue().splitlines()
     assert whole == "packing [operation_id=01 kind=order attempt=2]"
     assert (half, idle) == ("operation 01: packing [kind=order attempt=2]", "idle")

@@ -19,7 +19,7 @@ from tests.support.compose_file import environment, interpolate, read_variables
 from tests.support.dockerfile import Stage, parse
 
 from offpoll import Settings
-from offpoll.cli.serve import GRACE
+from offpoll.cli.api_processes import GRACE
 from offpoll.cli.work import STOPPING
 from offpoll.wiring import NEEDED
 

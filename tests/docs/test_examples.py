@@ -10,7 +10,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeAlias
@@ -166,6 +166,90 @@ def test_the_own_api_examples_answer(modules: Load, monkeypatch: pytest.MonkeyPa
                 assert (status, body["links"]["self"]) == (202, f"https://shop.example.com/v1/order/{body['id']}")
             running.advance(10)
             assert running.run(running.service.get("order", body["id"], owner="ada")).document.status == "succeeded"
+
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let `connect` return services in memory, which are closed at the end."""
+    with ExitStack() as made:
+        monkeypatch.setattr(offpoll, "connect", lambda app: made.enter_context(memory_service(app)), raising=False)
+        yield
+
+
+ORDER = b'{"sku": "A1", "quantity": 2}'
+
+
+def plays_an_order(send: Callable[..., tuple[int, Any]]) -> None:
+    """Submit, fetch, renew the link and cancel, at `/v1`, given how a request is sent with its body."""
+    status, ticket = send("POST", "/v1/order", ORDER)
+    assert (status, ticket["links"]["self"]) == (202, f"http://shop.example.com/v1/order/{ticket['id']}")
+    assert send("POST", "/v1/order/", ORDER)[0] == 202
+    at = f"/v1/order/{ticket['id']}"
+    assert send("GET", at)[1]["status"] == "queued"
+    assert send("POST", f"{at}/status-link")[1].keys() == {"href", "expires_at"}
+    assert send("POST", f"{at}/cancel")[1]["status"] == "canceled"
+    assert send("GET", f"/v1/order/{'0' * 32}")[0] == 404
+    assert send("PUT", "/v1/order", ORDER)[0] == 405
+    assert send("GET", "/v1/livez")[0] == 200
+
+
+@pytest.mark.usefixtures("connected")
+def test_the_flask_example(modules: Load) -> None:
+    """Flask's own routes and offpoll's answer side by side; strangers are refused."""
+    client = modules(next(block for block in PYTHON if block.file == "shop_flask.py")).api.test_client()
+
+    def send(method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, Any]:
+        given = {"authorization": "Bearer secret-of-ada", "content-type": "application/json", **headers}
+        answer = client.open(path, method=method, data=body, headers=given, base_url="http://shop.example.com")
+        return answer.status_code, answer.json
+
+    plays_an_order(send)
+    assert send("POST", "/v1/order", ORDER, authorization="")[0] == 401
+    assert client.get("/").text == "the shop"
+
+
+@pytest.mark.usefixtures("connected")
+def test_the_django_example(modules: Load) -> None:
+    """A Django view answers for all routes, by a URL pattern, although a middleware has read the body before it."""
+    django = pytest.importorskip("django")
+    from django.conf import settings
+    from django.http import HttpRequest, HttpResponse
+    from django.test import Client
+
+    def reading(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+        def middleware(request: HttpRequest) -> HttpResponse:
+            assert request.body is not None
+            return get_response(request)
+
+        return middleware
+
+    module = modules(next(block for block in PYTHON if block.file == "shop_django.py"))
+    module.reading = reading
+    if not settings.configured:
+        csrf = "django.middleware.csrf.CsrfViewMiddleware"
+        settings.configure(ROOT_URLCONF="shop_django", ALLOWED_HOSTS=["*"], MIDDLEWARE=["shop_django.reading", csrf], SECRET_KEY="s")
+        django.setup()
+    client = Client(enforce_csrf_checks=True, headers={"host": "shop.example.com"})
+
+    def send(method: str, path: str, body: bytes = b"") -> tuple[int, Any]:
+        answer = client.generic(method, path, body, content_type="application/json")
+        return answer.status_code, json.loads(answer.content)
+
+    plays_an_order(send)
+
+
+@pytest.mark.usefixtures("connected")
+def test_the_session_example(modules: Load) -> None:
+    """The view says who calls: each user has its own operations."""
+    api = modules(next(block for block in PYTHON if block.file == "shop_sessions.py")).api
+    api.secret_key = "s"
+    ada, bob = api.test_client(), api.test_client()
+    assert ada.post("/v1/order", data=ORDER).status_code == 401
+    for client, name in ((ada, "ada"), (bob, "bob")):
+        with client.session_transaction() as session:
+            session["user"] = name
+    at = f"/v1/order/{ada.post('/v1/order', data=ORDER).json['id']}"
+    assert (ada.get(at).status_code, bob.get(at).status_code) == (202, 404)
 
 
 async def post(api: Any, path: str, *, authorization: str | None) -> tuple[int, Any]:

@@ -130,6 +130,8 @@ def test_log_and_metrics_are_json_lines() -> None:
     assert (access["level"], access["requestId"], access["status"], len(access["operation_id"])) == ("INFO", "request-1", 202, 32)
     quiet = python(code, **SECRET, OFFPOLL_METRICS="log", AWS_LAMBDA_LOG_LEVEL="ERROR")
     assert (quiet.returncode, quiet.stderr) == (0, "")
+    text = python(code, **SECRET, OFFPOLL_METRICS="log", OFFPOLL_LOG_FORMAT="text").stderr.splitlines()
+    assert len([line for line in text if " INFO offpoll.access: " in line and line.endswith("]")]) == 1
 
 
 def test_the_api_signs_with_the_signers_role() -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.support.http_api import NOBODYS, api, shop
 
 from offpoll.app import Caller, Offpoll
-from offpoll.errors import ConfigurationError, DependencyRefused, DependencyUnavailable, Forbidden, Unauthorized
+from offpoll.errors import ConfigurationError, DependencyRefused, DependencyUnavailable, Forbidden, PartialOutage, Unauthorized
 from offpoll.http.endpoint import Request
 from offpoll.operation import Operation
 
@@ -241,17 +241,50 @@ def test_probes_share_one_check() -> None:
 
         async def probes() -> None:
             tasks = [asyncio.create_task(at.endpoint.readyz()) for _ in range(20)]
-            await asyncio.sleep(1)
+            await asyncio.sleep(0.5)
             tasks[0].cancel()
             answers = await asyncio.gather(*tasks[1:])
             assert {answer.status for answer in answers} == {200}
-            await asyncio.sleep(4.9)
+            await asyncio.sleep(7.1)
             await at.endpoint.readyz()
             await asyncio.sleep(0.2)
             await at.endpoint.readyz()
 
         system.run(probes())
         assert len(asked) == 2
+
+
+def test_a_check_that_hangs() -> None:
+    """A probe is answered within a second, by the last check that ended, although a store takes a minute to fail."""
+    with api(workers=0) as at:
+        system, fault = at.lab.system, DependencyUnavailable("S3", "no answer")
+
+        async def check() -> None:
+            await asyncio.sleep(60)
+            raise fault
+
+        system.service.dependencies = replace(system.service.dependencies, check=check)
+
+        async def probe() -> tuple[int, float]:
+            began = system.loop.time()
+            return (await at.endpoint.readyz()).status, system.loop.time() - began
+
+        assert system.run(probe()) == (200, pytest.approx(0.8))
+        system.advance(60)
+        assert system.run(probe()) == (503, pytest.approx(0))
+
+
+def test_a_partial_outage() -> None:
+    """While some dependencies answer, the API stays ready and says what is away: the others would leave no instance to answer anything."""
+
+    async def check() -> None:
+        raise PartialOutage("DynamoDB, SQS", "secret")
+
+    with api(workers=0) as at:
+        at.lab.system.service.dependencies = replace(at.lab.system.service.dependencies, check=check)
+        status, _, fields = at("GET", "/readyz")
+        assert (status, fields) == (200, {"status": "degraded", "unavailable": "DynamoDB, SQS"})
+        assert at("GET", "/livez")[0] == 200
 
 
 def fetching(hook: Callable[[Operation], Any]) -> Offpoll:

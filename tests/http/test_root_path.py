@@ -55,17 +55,17 @@ def test_links_are_starlettes(run: Run, way: str, root_path: str, path: str) -> 
     assert ticket["links"]["cancel"] == f"{ticket['links']['self']}/cancel"
 
 
-MOUNTED = {
-    "Starlette's Mount": lambda api: Starlette(routes=[Mount("/x", api)]),
-    "two mounts": lambda api: Starlette(routes=[Mount("/x", Starlette(routes=[Mount("/y", api)]))]),
-    "FastAPI's mount": lambda api: _mounted(api),  # noqa: PLW0108 - it is defined below
-}
-
-
 def _mounted(api: Any) -> FastAPI:
     outer = FastAPI()
     outer.mount("/x", api)
     return outer
+
+
+MOUNTED = {
+    "Starlette's Mount": lambda api: Starlette(routes=[Mount("/x", api)]),
+    "two mounts": lambda api: Starlette(routes=[Mount("/x", Starlette(routes=[Mount("/y", api)]))]),
+    "FastAPI's mount": _mounted,
+}
 
 
 @pytest.mark.parametrize("root_path", ["", "/api"])

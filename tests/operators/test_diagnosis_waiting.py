@@ -6,6 +6,8 @@ import pytest
 from tests.support.inspections import claim, handle, look, said, text
 from tests.support.lab import lab, single
 
+from offpoll.cli.inspect import _fields, _lines
+
 
 def test_not_claimed_yet() -> None:
     """A queued operation without a record waits for a delivery; if its message is missing, repeating the POST sends one."""
@@ -73,6 +75,24 @@ def test_a_lapsed_lease() -> None:
         assert "begins attempt 2, unless the attempts of its kind are spent" in found.waits.text
         assert "begins attempt 2" in text(look(one, operation_id, known=True))
         assert "unless" not in text(look(one, operation_id, known=True))
+
+
+def test_the_worker_that_holds_it() -> None:
+    """Inspect names the worker that holds an operation, and the one that let its lease lapse, but never shows the token."""
+    with lab(single(handle), workers=0) as one:
+        operation_id = one.submit()
+        claim(one, operation_id, token="f" * 32 + "@web-7:4711")
+        found = look(one, operation_id)
+        assert "the worker web-7:4711 that holds attempt 1" in text(found)
+        lines = "\n".join(_lines(found, show_result=False))
+        assert "running, attempt 1, held by web-7:4711, lease until 2030-01-01T00:00:30" in lines
+        record = _fields(found, show_result=False)["record"]
+        assert (record["held"], record["holder"]) == (True, "web-7:4711")
+        assert "f" * 32 not in f"{lines}{record}"
+        one.system.advance(31)
+        found = look(one, operation_id)
+        assert found.waits is not None
+        assert "with a worker web-7:4711 that let its lease lapse" in found.waits.message
 
 
 def test_spent_attempts() -> None:

@@ -23,8 +23,10 @@ BOUND = 60.0
 
 
 @asynccontextmanager
-async def running(apps: ModuleType, processes: int = 1, *, reference: str = "app", load: Any = None) -> AsyncIterator[ChildPool]:
-    async with ChildPool(reference, load=load or apps.load, processes=processes, result_limit=350 * 1024) as runner:
+async def running(
+    apps: ModuleType, processes: int = 1, *, reference: str = "app", load: Any = None, **options: Any
+) -> AsyncIterator[ChildPool]:
+    async with ChildPool(reference, load=load or apps.load, processes=processes, result_limit=350 * 1024, **options) as runner:
         yield runner
 
 

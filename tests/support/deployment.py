@@ -84,11 +84,11 @@ class Deployment:
         own = {"OFFPOLL_SECRET": "s" * 32, "AWS_EC2_METADATA_DISABLED": "true", "NOTES": str(self.directory / "notes")}
         return {**inherited, **self.resources.environ(), **own, **self.environ}
 
-    def serve(self) -> Process:
+    def serve(self, *options: str) -> Process:
         """Start the API and wait until it listens."""
         port = free_port()
         self.api = f"http://127.0.0.1:{port}"
-        process = self._start("serve", "--port", str(port))
+        process = self._start("serve", "--port", str(port), *options)
         await_true(lambda: answers(f"{self.api}/livez") or process.popen.poll() is not None, "the API to listen")
         assert process.popen.poll() is None, process.output
         return process

@@ -36,11 +36,11 @@ def repair(one: Lab, operation_id: str, *, known: bool = False) -> Inspection:
     return one.system.run(inspector(one, known=known).repair(operation_id, owner="public"))
 
 
-def claim(one: Lab, operation_id: str, *, seen: int = 0) -> Record:
+def claim(one: Lab, operation_id: str, *, seen: int = 0, token: str = "") -> Record:
     """Claim an operation as a worker does, for 30 s."""
     submission = one.system.service.dependencies.board.submission_of(one.document(operation_id), owner="public")
     expires_at = submission.created_at + timedelta(days=14)
-    update = one.system.run(one.system.records.claim(submission, seen=seen, token=f"t{seen}", lease=30, expires_at=expires_at))
+    update = one.system.run(one.system.records.claim(submission, seen=seen, token=token or f"t{seen}", lease=30, expires_at=expires_at))
     assert update.applied
     assert update.record is not None
     return update.record

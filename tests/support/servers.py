@@ -1,4 +1,4 @@
-"""Starts and ends the real servers that tests use, on free ports of loopback: ministack (AWS in one process) and Ceph RGW (a real S3).
+"""Starts and ends the real servers that tests use, on free ports of loopback: ministack (AWS in one process), Ceph RGW (a real S3), nginx.
 
 It ends each server by the ids of its own processes.
 """
@@ -68,6 +68,38 @@ def require_ceph() -> None:
         pytest.fail("Ceph RGW is not installed, and REQUIRE_CEPH is set")
     if not has_ceph():
         pytest.skip("Ceph RGW is not installed")
+
+
+def require_nginx() -> None:
+    """Skip the test if nginx is not installed; fail it instead if REQUIRE_NGINX is set, as in CI."""
+    if not shutil.which("nginx") and os.environ.get("REQUIRE_NGINX"):
+        pytest.fail("nginx is not installed, and REQUIRE_NGINX is set")
+    if not shutil.which("nginx"):
+        pytest.skip("nginx is not installed")
+
+
+@contextmanager
+def nginx(directory: Path, servers: str) -> Iterator[None]:
+    """Run nginx with the content of an `http` block. Its files are in `directory`."""
+    root = directory / "nginx"
+    root.mkdir()
+    temporary = "".join(f"{name}_temp_path {root}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    (root / "nginx.conf").write_text(
+        f"daemon off; master_process off; pid {root}/pid; error_log {root}/error.log; worker_rlimit_nofile 1000;"
+        f"events {{ worker_connections 500; }}\nhttp {{ access_log off; {temporary}\n{servers}\n}}\n"
+    )
+    with (root / "output.log").open("w") as log:
+        process = subprocess.Popen(["nginx", "-p", str(root), "-c", str(root / "nginx.conf")], stdout=log, stderr=log)
+        try:
+            end = time.monotonic() + START
+            while not (root / "pid").exists() and process.poll() is None and time.monotonic() < end:
+                time.sleep(0.05)
+            if process.poll() is not None:
+                raise RuntimeError(f"nginx did not start: {(root / 'output.log').read_text()} {(root / 'error.log').read_text()}")
+            yield
+        finally:
+            process.terminate()
+            process.wait(10)
 
 
 @contextmanager

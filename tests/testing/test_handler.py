@@ -74,3 +74,17 @@ def test_an_invalid_handler() -> None:
     """An invalid handler is refused as by `@app.operation`."""
     with pytest.raises(ConfigurationError):
         run(lambda one, two: None, 1)
+
+
+def test_the_kind_of_a_lone_handler() -> None:
+    """The kind is named after the handler, unless the test names it or the name can be no kind."""
+
+    def create_order(number: int, operation: Operation) -> str:
+        return operation.kind
+
+    def docs(number: int, operation: Operation) -> str:  # a path of the API itself
+        return operation.kind
+
+    assert run(create_order, 1).result == "create_order"
+    assert run(create_order, 1, kind="order").result == "order"
+    assert run(docs, 1).result == "operation"

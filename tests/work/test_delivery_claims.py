@@ -17,6 +17,7 @@ from offpoll.operation import Operation, Outcome, Status
 from offpoll.records import Undecided
 from offpoll.work.handle import Ended, Stopped
 from offpoll.work.job import Job, Stop
+from offpoll.work.loop import LONG_POLL
 
 
 def delivery_processor(one: Lab) -> Any:
@@ -267,7 +268,7 @@ def test_a_delivery_that_comes_while_stopping() -> None:
         one.system.advance(1)
         worker, processor = one.system._workers[0][0], delivery_processor(one)
         worker.stop()
-        one.system.advance(1)
+        one.system.advance(LONG_POLL)
         one.submit()
         (delivery,) = one.system.run(one.system.queue.receive(limit=1, wait=0))
         one.system.run(processor.process(delivery))

@@ -91,3 +91,17 @@ def test_the_cause_of_exhaustion() -> None:
     """The error of an exhausted operation names the last exception; a crash leaves none to name."""
     assert (exhausted(3, cause="KeyError").error or {})["cause"] == "KeyError"
     assert "cause" not in (exhausted(3).error or {})
+
+
+@pytest.mark.parametrize(
+    ("attempts", "cause", "message"),
+    [
+        (1, None, "Its only attempt did not end."),
+        (1, "KeyError", "Its only attempt ended with KeyError."),
+        (3, None, "All 3 attempts are spent; the last one did not end."),
+        (3, "KeyError", "All 3 attempts are spent; the last one ended with KeyError."),
+    ],
+)
+def test_how_exhaustion_is_said(attempts: int, cause: str | None, message: str) -> None:
+    """The message counts attempts as people do."""
+    assert (exhausted(attempts, cause=cause).error or {})["message"] == message

@@ -15,6 +15,7 @@ from tests.support.service_time_spans import measured
 from offpoll.app import Offpoll
 from offpoll.log_lines import AboutFilter
 from offpoll.operation import Operation
+from offpoll.work.loop import LONG_POLL
 
 
 def sleeping(seconds: float, began: list[int]) -> Any:
@@ -47,18 +48,33 @@ def test_drain() -> None:
         assert (one.document(left).status, began) == ("queued", [1])
 
 
-def test_an_idle_worker_drains_at_once() -> None:
-    """A drain interrupts a long poll, and the pause after a failed receive."""
+def test_an_idle_worker_drains_when_its_receives_end() -> None:
+    """A drain waits for the receives under way, which may take a message, and interrupts the pause after a failed one."""
     with lab(single(sleeping(1, [])), workers=2) as one:
-        one.system.advance(5)
+        one.system.advance(LONG_POLL - 0.5)
         worker(one)[0].drain()
-        one.system.advance(0.1)
+        one.system.advance(0.4)
+        assert not worker(one)[1].done()
+        one.system.advance(0.2)
         assert worker(one)[1].done()
         one.on_queue.down()
         one.system.advance(300)
         worker(one, 1)[0].drain()
-        one.system.advance(0.1)
+        one.system.advance(LONG_POLL + 0.1)  # its dead letters' receive
         assert worker(one, 1)[1].done()
+
+
+def test_an_operation_between_two_workers() -> None:
+    """What a draining worker receives goes to another at once: it begins without delay."""
+    began: list[int] = []
+    with lab(single(sleeping(1, began))) as one:
+        one.system.advance(1)
+        worker(one)[0].drain()
+        one.system.start_worker()
+        ids = [one.submit(number) for number in range(3)]
+        one.system.advance(0.1)
+        assert len(began) == 3
+        assert all(one.until_done(each).attempt == 1 for each in ids)
 
 
 def test_stop_hands_over() -> None:
@@ -70,7 +86,7 @@ def test_stop_hands_over() -> None:
         it, task = worker(one)
         it.stop()
         one.system.start_worker()
-        one.system.advance(1)
+        one.system.advance(LONG_POLL)
         assert task.done()
         assert began == [1, 2]
         assert one.until_done(operation_id, within=60).attempt == 2
@@ -90,7 +106,7 @@ def test_stop_at_any_time_loses_nothing(skip: int) -> None:
         faults, verb = calls[skip // 2]
         faults.meanwhile(verb, stop, after=bool(skip % 2))
         operation_id = one.submit()
-        one.system.advance(25)
+        one.system.advance(25 + LONG_POLL)
         assert worker(one)[1].done()
         one.system.start_worker()
         assert one.until_done(operation_id, within=120).status == "succeeded"
@@ -108,7 +124,7 @@ def test_stop_before_the_handler_began() -> None:
 
         one.on_records.meanwhile("claim", stop, after=True)
         operation_id = one.submit()
-        one.system.advance(1)
+        one.system.advance(LONG_POLL + 1)
         assert (worker(one)[1].done(), began) == (True, [])
         record = one.record(operation_id)
         assert record is not None

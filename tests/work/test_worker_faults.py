@@ -14,6 +14,7 @@ from tests.support.service_time_spans import measured
 from offpoll.errors import ConfigurationError
 from offpoll.service_times import REPORT_INTERVAL
 from offpoll.work.heartbeat import Heartbeat
+from offpoll.work.loop import LONG_POLL
 from offpoll.work.worker import LAST_FLUSH
 
 
@@ -50,7 +51,7 @@ def test_a_heartbeat_that_dies_ends_the_worker(monkeypatch: pytest.MonkeyPatch) 
             operation_id = one.submit()
             one.system.advance(4)
             assert handler.began == [1]
-            one.system.advance(2)
+            one.system.advance(2 + LONG_POLL)
         worker, task = dismissed(one)
         assert task.done()
         assert worker.held == 0
@@ -89,7 +90,7 @@ def test_a_table_that_hangs_does_not_delay_the_end() -> None:
         one.until_done(one.submit())
         worker, task = one.system._workers[0]
         worker.drain()
-        one.system.advance(LAST_FLUSH + 0.5)
+        one.system.advance(LONG_POLL + LAST_FLUSH + 0.5)
         assert on_times.count("add") == 1
         assert task.done()
 

@@ -141,6 +141,7 @@ class _Worker:
         if not self.serves and self.report.poll():
             try:
                 self.serves = bool(self.report.recv())
+                log.info("worker %s serves", self.process.pid)
             except EOFError:
                 pass  # it ended before it served
 

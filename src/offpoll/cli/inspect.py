@@ -118,12 +118,13 @@ def _fields(found: Inspection, *, show_result: bool) -> dict[str, Any]:
 
 
 def _record(record: Record, *, show_result: bool) -> dict[str, Any]:
-    """Return a record's fields without the token, which would let anybody act as the worker, and without the input."""
+    """Return a record's fields without the token, which would let anybody act as the worker, and without the input. It names the worker."""
     outcome = record.outcome
     fields = {
         "status": record.status,
         "attempt": record.attempt,
         "held": record.token is not None,
+        "holder": record.holder or None,
         "lease_until": _instant(record.lease_until),
         "created_at": _instant(record.submission.created_at),
         "started_at": _instant(record.started_at),
@@ -181,7 +182,7 @@ def _record_text(record: dict[str, Any] | None) -> str:
         return "-"
     text = f"{record['status']}, attempt {record['attempt']}"
     if record["lease_until"]:
-        text += f", {'held by a worker' if record['held'] else 'held by nobody'}, lease until {record['lease_until']}"
+        text += f", held by {(record['holder'] or 'a worker') if record['held'] else 'nobody'}, lease until {record['lease_until']}"
     if record["finished_at"]:
         text += f", ended {record['finished_at']}"
     return text + _error_text(record["error"]) + (", input kept" if record["input_kept"] else "")

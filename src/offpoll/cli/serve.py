@@ -15,7 +15,7 @@ import typer
 from offpoll.cli.access_log import AccessLog, Lines
 from offpoll.cli.api_processes import run_here, run_workers
 from offpoll.cli.collector import settle
-from offpoll.cli.logs import configure
+from offpoll.cli.logs import configure, form
 from offpoll.cli.options import Host, LogLevel, Port, Reference, free_port, start_check
 from offpoll.errors import ConfigurationError
 
@@ -64,6 +64,8 @@ def serve(  # noqa: PLR0917 - typer makes options of them
 
     Example: `offpoll serve orders:app --host 0.0.0.0 --port 8000 --workers 4`
     """
+    import uvicorn  # noqa: F401 - a missing extra shows before anything else
+
     configure(log_level)
     port = free_port(host, port)
     trusted()
@@ -91,7 +93,7 @@ def make(started: Callable[[], None]) -> Any:
         started()
 
     api, routes = served(async_connect(load_app(reference)), title=reference.partition(":")[0], started=begin)
-    log = AccessLog(api, Lines(sys.stdout.buffer))
+    log = AccessLog(api, Lines(sys.stdout.buffer, as_json=form() == "json"))
     app = FastPath(log, routes, answered=log.answered)
     return BehindProxies(app, trusted=trusted(), root_path=os.environ[_ROOT_PATH])
 

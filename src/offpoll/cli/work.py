@@ -17,6 +17,7 @@ import typer
 from offpoll.cli.collector import settle
 from offpoll.cli.logs import configure
 from offpoll.cli.options import LogLevel, Reference, start_check
+from offpoll.work.loop import LONG_POLL
 
 if TYPE_CHECKING:
     from offpoll.app import Offpoll
@@ -47,12 +48,15 @@ def work(
         int, typer.Option(min=0, help="Run handlers in this many child processes, one at a time in each: for handlers that hold the GIL.")
     ] = 0,
     dead_letters: Annotated[bool, typer.Option(help="Also settle dead letters: messages that the queue has delivered too often.")] = True,
+    long_poll: Annotated[
+        float, typer.Option(min=1, max=20, help="Seconds for which one receive waits for messages: so long may an idle worker take to end.")
+    ] = LONG_POLL,
     log_level: LogLevel = "info",
 ) -> None:
     """Work on an app's operations until told to end.
 
-    The first SIGTERM or SIGINT drains the worker: it receives nothing more, finishes what runs, and exits with 0. A second one stops the
-    handlers: their operations go to another worker at once, with one attempt spent. If a plain function runs on, the process abandons it
+    The first SIGTERM or SIGINT drains the worker: it waits for the end of its receives, gives back what they bring, finishes what runs, and
+    exits with 0. A second one stops the handlers: their operations go to another worker at once, with one attempt spent. If a plain function runs on, the process abandons it
     after 10 s, with exit code 1.
 
     Example: `offpoll work orders:app --concurrency 20`
@@ -67,11 +71,14 @@ def work(
     settings = Settings.load(environ=os.environ, concurrency=at_once) if at_once else Settings.load(environ=os.environ)
     loaded = load_app(app)
     with asyncio.Runner(loop_factory=_loop_factory()) as loop:
-        loop.run(_work(loaded, settings, runner=_runner(loaded, app, settings, processes), dead_letters=dead_letters))
+        runner = _runner(loaded, app, settings, processes)
+        loop.run(_work(loaded, settings, runner=runner, dead_letters=dead_letters, long_poll=long_poll))
         _leave_after(LINGER, code=0)
 
 
-async def _work(app: Offpoll, settings: Settings, *, runner: AbstractAsyncContextManager[HandlerRunner], dead_letters: bool) -> None:
+async def _work(
+    app: Offpoll, settings: Settings, *, runner: AbstractAsyncContextManager[HandlerRunner], dead_letters: bool, long_poll: float
+) -> None:
     from offpoll.wiring import dependencies, make_worker
 
     kinds = ", ".join(app.kinds(settings))
@@ -80,7 +87,13 @@ async def _work(app: Offpoll, settings: Settings, *, runner: AbstractAsyncContex
         await start_check(own.check, own.dead_letters.depth, own.parking.depth)
         async with runner as handlers:
             worker = make_worker(
-                app, settings=settings, dependencies_here=own, runner=handlers, environ=os.environ, dead_letters=dead_letters
+                app,
+                settings=settings,
+                dependencies_here=own,
+                runner=handlers,
+                environ=os.environ,
+                dead_letters=dead_letters,
+                long_poll=long_poll,
             )
             with _signals(worker):
                 settle()
@@ -98,7 +111,7 @@ def _runner(app: Offpoll, reference: str, settings: Settings, processes: int) ->
     from offpoll.wiring import load_app
     from offpoll.work.children.pool import ChildPool
 
-    return ChildPool(reference, load=load_app, processes=processes, result_limit=settings.result_limit)
+    return ChildPool(reference, load=load_app, processes=processes, result_limit=settings.result_limit, log_format=settings.log_format)
 
 
 @asynccontextmanager
@@ -124,7 +137,7 @@ def _signals(worker: Worker) -> Iterator[None]:
         received += 1
         if received == 1:
             held = worker.held
-            log.info("draining: receiving nothing more, %d operations held; a second signal stops the handlers that run", held)
+            log.info("draining: %d operations held, and what the last receive brings goes back; a second signal stops the handlers", held)
             worker.drain()
         else:
             log.info("stopping: operations that run go to another worker")

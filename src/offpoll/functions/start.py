@@ -11,12 +11,13 @@ import logging
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 from offpoll.app import Offpoll
 from offpoll.dependencies import Dependencies
 from offpoll.functions.environment import Environment, Function
-from offpoll.log_lines import AboutFilter, JsonLines
+from offpoll.log_lines import AboutFilter, JsonLines, TextLines
 from offpoll.service import AsyncService
 from offpoll.settings import Settings
 from offpoll.wiring import dependencies, load_app
@@ -34,16 +35,17 @@ def start(name: str, *, environ: Mapping[str, str]) -> Function:
     Raises:
         ConfigurationError: a setting is missing or wrong, or the app cannot be imported.
     """
-    log_as_json(environ)
-    settings = Settings.load(environ={"OFFPOLL_METRICS": "emf", **environ})
+    settle_logs(environ)
+    settings = Settings.load(environ={"OFFPOLL_METRICS": "emf", "OFFPOLL_LOG_FORMAT": "json", **environ})
     settings.need("app")
     app = load_app(settings.app)
-    entry_points = _EntryPoints(app, settings, dependencies(settings, environ=environ, links=name == "api"))
+    own = dependencies(settings, environ=environ, links=name == "api")
+    entry_points = _EntryPoints(app, settings, own, log_stream=environ.get("AWS_LAMBDA_LOG_STREAM_NAME", ""))
     return {"api": entry_points.api, "worker": entry_points.worker, "dead_letters": entry_points.dead_letters}[name]()
 
 
-def log_as_json(environ: Mapping[str, str]) -> None:
-    """Make every log line JSON, with the fields of what it is about.
+def settle_logs(environ: Mapping[str, str]) -> None:
+    """Make every log line JSON, with the fields of what it is about, or text if OFFPOLL_LOG_FORMAT says so.
 
     Keeps the runtime's own handler, which frames records so that none is cut; it needs a line break at the end of each. If the function's
     logging configuration asks for JSON, its format stays too, because Lambda filters such lines by level.
@@ -54,8 +56,13 @@ def log_as_json(environ: Mapping[str, str]) -> None:
     for handler in root.handlers:
         if environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON":
             handler.addFilter(AboutFilter())
+            continue
+        end = "" if isinstance(handler, logging.StreamHandler) else "\n"
+        if environ.get("OFFPOLL_LOG_FORMAT", "json").strip() == "text":
+            handler.addFilter(AboutFilter())
+            handler.setFormatter(TextLines(end=end))
         else:
-            handler.setFormatter(JsonLines(end="" if isinstance(handler, logging.StreamHandler) else "\n"))
+            handler.setFormatter(JsonLines(end=end))
     level = environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()  # Lambda's logging configuration: TRACE to FATAL
     root.setLevel({"TRACE": "DEBUG"}.get(level, level if level in logging.getLevelNamesMapping() else "INFO"))
 
@@ -63,8 +70,8 @@ def log_as_json(environ: Mapping[str, str]) -> None:
 class _EntryPoints:
     """Makes entry points of one app."""
 
-    def __init__(self, app: Offpoll, settings: Settings, dependencies: Dependencies) -> None:
-        self._app, self._settings, self._dependencies = app, settings, dependencies
+    def __init__(self, app: Offpoll, settings: Settings, dependencies: Dependencies, *, log_stream: str) -> None:
+        self._app, self._settings, self._dependencies, self._log_stream = app, settings, dependencies, log_stream
 
     def api(self) -> Function:
         from offpoll.functions.http_function import HttpFunction  # noqa: PLC0415 - see the module's docstring
@@ -79,11 +86,14 @@ class _EntryPoints:
         from offpoll.functions.batches import QueueFunction  # noqa: PLC0415 - see the module's docstring
         from offpoll.work.batch import BatchWorker  # noqa: PLC0415
         from offpoll.work.handle import InProcess  # noqa: PLC0415
+        from offpoll.work.job import Ambient, claim_token  # noqa: PLC0415
 
         kinds, dependencies = self._app.kinds(self._settings), self._dependencies
         environment = self._environment(self._app.running())
         runner = InProcess(state=environment.state, threads=self._settings.concurrency, result_limit=self._settings.result_limit)
-        batches = BatchWorker(kinds=kinds, settings=self._settings, dependencies=dependencies, runner=runner)
+        # A record names the log stream of the function that holds it: that is where its lines are.
+        ambient = Ambient(token=partial(claim_token, self._log_stream)) if self._log_stream else Ambient()
+        batches = BatchWorker(kinds=kinds, settings=self._settings, dependencies=dependencies, runner=runner, ambient=ambient)
         return QueueFunction(environment=environment, queue=dependencies.queue, work=batches.work)
 
     def dead_letters(self) -> Function:

@@ -13,6 +13,7 @@ the path and is finished when it returns, for those that do not (Lambda, WSGI, t
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -28,6 +29,7 @@ from offpoll.errors import (
     InputTooLarge,
     MethodNotAllowed,
     OperationNotFound,
+    PartialOutage,
     RequestError,
     UnsupportedEncoding,
 )
@@ -205,9 +207,16 @@ class Endpoint:
         return Response(status=200, headers=_JSON, body=b'{"status":"ok"}')
 
     async def readyz(self) -> Response:
-        """Say whether store, queue and records answer; checked at most every few seconds."""
+        """Say whether this process can do its work; checked at most every few seconds.
+
+        It stays ready while only some of its dependencies answer: the others would leave no process ready, and nobody to answer what can
+        be answered.
+        """
         try:
             await self._service.ready()
+        except PartialOutage as error:
+            log.warning("ready, but only in part: %s", error)
+            return Response(status=200, headers=_JSON, body=b'{"status":"degraded","unavailable":%s}' % json.dumps(error.service).encode())
         except (DependencyError, ConfigurationError) as error:
             log.warning("not ready: %s", error)
             detail = f"{getattr(error, 'service', 'The configuration')} does not answer as it should. The reason is in the log."

@@ -194,18 +194,22 @@ def _held(record: Record | None) -> Waiting:
     until = None if record is None else record.lease_until
     if record is not None and record.token is not None:
         message = "received by that worker, and hidden as long as it renews the lease"
-        text = f"the worker that holds attempt {record.attempt}, or the end of its lease"
+        text = f"the worker{_name(record)} that holds attempt {record.attempt}, or the end of its lease"
         return Waiting(what=WaitReason.LEASE, until=until, text=text, message=message)
     return Waiting(
         what=WaitReason.BACKOFF, until=until, text="the end of a backoff", message="given back, and hidden until the backoff is over"
     )
 
 
+def _name(record: Record) -> str:
+    return f" {record.holder}" if record.holder else ""
+
+
 def _delivery(record: Record | None, then: str) -> Waiting:
     if record is None:
         message = "in the queue, if the submit got that far"
     elif record.token is not None:
-        message = "with a worker that let its lease lapse: visible again when its visibility timeout ends"
+        message = f"with a worker{_name(record)} that let its lease lapse: visible again when its visibility timeout ends"
     else:
         message = "in the queue"
     return Waiting(what=WaitReason.DELIVERY, text=f"the next delivery of its message, {then}", message=message)

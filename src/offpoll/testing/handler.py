@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from offpoll.kind import Kind
+from offpoll.kind import RESERVED, Kind
 from offpoll.object_json import NO_INPUT
-from offpoll.operation import PUBLIC, Operation, Outcome, Progress, Status
+from offpoll.operation import PUBLIC, Operation, Outcome, Progress, Status, is_kind
 from offpoll.testing.virtual import START, run_virtual
 from offpoll.work.handle import Ended, perform
 from offpoll.work.verdict import exhausted
@@ -53,6 +53,7 @@ def run(
     handler: Callable[..., Any],
     input: Any = NO_INPUT,
     *,
+    kind: str = "",
     operation_id: str = "0" * 32,
     owner: str = PUBLIC,
     attempt: int = 1,
@@ -65,7 +66,8 @@ def run(
     Args:
         handler: the plain function.
         input: an object of its input type, its JSON form, or JSON as bytes; nothing for a handler without input.
-        operation_id, owner, attempt, created_at: of the Operation that the handler gets.
+        kind, operation_id, owner, attempt, created_at: of the Operation that the handler gets. The kind is named after the handler
+            unless you name it.
         state: what the lifespan would yield.
         virtual: run on virtual time, so that sleeps cost nothing. False for a handler that does real I/O.
 
@@ -73,11 +75,11 @@ def run(
         ConfigurationError: it is not a handler.
         InvalidInput: the input has no JSON form, or would reach the handler as another object.
     """
-    kind = Kind.of("test", handler)
+    one = Kind.of(kind or _named_after(handler), handler)
     raised: list[BaseException] = []
     progress: list[Progress] = []
     operation = Operation(
-        id=operation_id, kind=kind.name, owner=owner, attempt=attempt, created_at=created_at, state=state, _report=progress.append
+        id=operation_id, kind=one.name, owner=owner, attempt=attempt, created_at=created_at, state=state, _report=progress.append
     )
 
     async def invoke(kind: Kind, arguments: dict[str, Any]) -> Any:
@@ -88,9 +90,15 @@ def run(
             raise
 
     async def main() -> Run:
-        text = kind.dump_input(input)
-        ended = await perform(kind, text, operation, invoke=invoke, result_limit=1 << 30)
+        text = one.dump_input(input)
+        ended = await perform(one, text, operation, invoke=invoke, result_limit=1 << 30)
         outcome = ended.outcome if isinstance(ended, Ended) else exhausted(attempt, cause=ended.code)
         return Run(outcome=outcome, progress=progress, exception=raised[-1] if raised and not isinstance(ended, Ended) else None)
 
     return run_virtual(main()) if virtual else asyncio.run(main())
+
+
+def _named_after(handler: Callable[..., Any]) -> str:
+    """Return a function's name if a kind can have it, as `create_order`. The app knows the kind, the handler does not."""
+    name = getattr(handler, "__name__", "")
+    return name if is_kind(name) and name not in RESERVED else "operation"

@@ -9,7 +9,7 @@ from typing import Any
 
 from offpoll.values.pattern_text import matching
 
-__all__ = ["number", "text"]
+__all__ = ["TEXTS", "number", "text"]
 
 #: Texts by format, of JSON Schema and of pydantic. If a type refuses one, the next is tried: a schema cannot say what is past or future.
 _FORMATS: Mapping[str, tuple[str, ...]] = {
@@ -21,7 +21,15 @@ _FORMATS: Mapping[str, tuple[str, ...]] = {
     "email": ("someone@example.com",),
     "idn-email": ("someone@example.com",),
     "name-email": ("Someone <someone@example.com>",),
-    "uri": ("https://example.com/", "ftp://example.com/", "ws://example.com/", "file:///tmp/example", "redis://localhost:6379/0"),
+    "uri": (
+        "https://example.com/",
+        "ftp://example.com/",
+        "ws://example.com/",
+        "file:///tmp/example",
+        "redis://localhost:6379/0",
+        "amqp://localhost",
+        "kafka://localhost:9092",
+    ),
     "multi-host-uri": ("postgresql://someone@localhost:5432/example", "mongodb://localhost:27017/example", "https://example.com/"),
     "hostname": ("example.com",),
     "ipv4": ("192.0.2.1",),
@@ -43,6 +51,9 @@ _FORMATS: Mapping[str, tuple[str, ...]] = {
     "phone": ("tel:+1-202-555-0123", "+12025550123"),
     "decimal": ("1",),
 }
+
+#: All of them: for a text of which the schema says nothing, and a validator wants something.
+TEXTS = tuple(dict.fromkeys(each for texts in _FORMATS.values() for each in texts))
 
 #: How far from a bound to look for a number.
 _STEPS = 8

@@ -25,7 +25,7 @@ def matching(pattern: str, *, least: int = 0, most: int | None = None) -> str | 
             for each in (text, padded):
                 if least <= len(each) and (most is None or len(each) <= most) and compiled.search(each):
                     return each
-    except (re.error, KeyError, ValueError, RecursionError):  # an expression of another language, or of a part that is not known here
+    except (re.error, LookupError, ValueError, RecursionError):  # an expression of another language, or of a part that is not known here
         return None
     return None
 
@@ -37,7 +37,7 @@ def _text(node: tuple[Any, Any], more: int, groups: dict[int, str]) -> str:
         case "LITERAL", code:
             made = chr(code)
         case ("ANY" | "NOT_LITERAL" | "IN") as name, value:
-            made = next(each for each in _LEGIBLE if _is_in(each, name, value))
+            made = next((each for each in _LEGIBLE if _is_in(each, name, value)), "")  # none, perhaps
         case (("MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT"), (least, most, inner)):
             made = _all(inner, more, groups) * max(least, min(int(most), more))
         case "BRANCH", (_, branches):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -34,6 +35,7 @@ from offpoll.work.delivery import DeliveryProcessor
 from offpoll.work.handle import HandlerRunner
 from offpoll.work.heartbeat import Heartbeat, HeartbeatTask
 from offpoll.work.job import Ambient, Jobs
+from offpoll.work.operation_log import Seldom
 from offpoll.work.outage import Outage, give_back
 from offpoll.work.publish import Publisher
 from offpoll.work.timing import ServiceTimesBuffer
@@ -80,6 +82,7 @@ class BatchWorker:
         self.ambient = ambient or Ambient()
         self.timing = ServiceTimesBuffer(dependencies.service_times, clock=self.ambient.clock, metrics=dependencies.metrics)
         self.publisher = Publisher.of(dependencies, settings=settings, kinds=kinds, clock=self.ambient.clock)
+        self.unsupported = Seldom(self.ambient.monotonic)
         self._dependencies = dependencies
         self._flushed_at: datetime | None = None
 
@@ -119,11 +122,12 @@ class DeadLetterBatchWorker:
     ) -> None:
         self._kinds, self._dependencies = kinds, dependencies
         self._claimer = Claimer.of(dependencies.records, settings=settings, kinds=kinds, clock=clock)
+        self._unsupported = Seldom(time.monotonic)
 
     async def settle(self, deliveries: Sequence[Delivery], *, queue: Queue, time_left: TimeLeft) -> None:
         """Settle a batch. Messages that this does not delete from the queue come back; see `BatchWorker.work`."""
         dependencies = replace(self._dependencies, dead_letters=queue)
-        dead_letters = DeadLetters(dependencies=dependencies, kinds=self._kinds, claimer=self._claimer)
+        dead_letters = DeadLetters(dependencies=dependencies, kinds=self._kinds, claimer=self._claimer, unsupported=self._unsupported)
         await _wait(_begin(deliveries, dead_letters.settle, slots=SLOTS), seconds=time_left() - LEAVE_BEFORE)
 
 
@@ -182,6 +186,7 @@ class _Batch:
             timing=worker.timing,
             jobs=self._jobs,
             ambient=worker.ambient,
+            unsupported=worker.unsupported,
             lease=lease,
         )
 

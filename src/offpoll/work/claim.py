@@ -87,9 +87,9 @@ class Claimer:
             verdict = judge(found.record, submission, now=found.at, token=token, attempts=attempts, window=self.window)
             match verdict:
                 case Begin(seen=seen):
-                    found = await self._begin(submission, seen=seen, token=token)
+                    before, found = found.record, await self._begin(submission, seen=seen, token=token)
                     if found.applied and found.record is not None:
-                        return Mine(record=found.record)
+                        return Mine(record=found.record, before=before)
                 case GiveUp():
                     found = await self.give_up(message, verdict)
                 case _:

@@ -24,7 +24,9 @@ from offpoll.log_lines import about
 from offpoll.operation import Record, Status
 from offpoll.queue import Delivery, Message
 from offpoll.setting_ranges import MAX_ATTEMPTS
+from offpoll.work import operation_log
 from offpoll.work.claim import Claimer
+from offpoll.work.operation_log import Seldom
 from offpoll.work.outage import give_back
 from offpoll.work.parking import Parking
 from offpoll.work.verdict import AFTER_LEASE, Decided, GiveUp, Held, Verdict, judge
@@ -50,6 +52,7 @@ class DeadLetters:
     dependencies: Dependencies
     kinds: Mapping[str, Kind]
     claimer: Claimer
+    unsupported: Seldom
 
     @property
     def parking(self) -> Parking:
@@ -79,7 +82,8 @@ class DeadLetters:
             if kind is None and not await self._expired(delivery, message):
                 raise UnsupportedMessage(f"no handler for kind {message.submission.kind!r} here")
         except UnsupportedMessage as error:
-            log.warning("a dead letter stays for now: %s", error)
+            if count := self.unsupported.count(str(error)):
+                log.warning("a dead letter stays for now: %s (%d in the last minute or more)", error, count)
             return await self._later(delivery, LATER)
         except MalformedMessage as error:
             return await self.parking.malformed(delivery, error)
@@ -125,7 +129,7 @@ class DeadLetters:
     async def _finish(self, delivery: Delivery, record: Record, *, show_result: bool) -> None:
         await self.dependencies.board.show(record, show_result=show_result)
         await self.dependencies.dead_letters.delete(delivery)
-        log.info("operation %s: %s, settled from the dead letters", record.submission.operation_id, record.status)
+        operation_log.ended(log, record, where=", settled from the dead letters")
 
     async def _park(self, delivery: Delivery, reason: str) -> None:
         """Park a message. If that fails, it comes back when its visibility ends."""

@@ -27,9 +27,11 @@ from offpoll.operation import Outcome, Record, Status
 from offpoll.queue import Delivery, Message
 from offpoll.records import Update
 from offpoll.settings import Settings
+from offpoll.work import operation_log
 from offpoll.work.claim import Claimer, input_to_keep
 from offpoll.work.handle import Ended, Errored, HandlerRunner, Stopped, too_large
 from offpoll.work.job import MARGIN, Ambient, Job, Jobs, Stop
+from offpoll.work.operation_log import Seldom
 from offpoll.work.outage import Outage, give_back
 from offpoll.work.parking import Parking
 from offpoll.work.timing import ServiceTimesBuffer
@@ -55,6 +57,7 @@ class DeliveryProcessor:
 
     Args:
         backoff: longest pause after the first attempt, seconds; each further attempt doubles it.
+        unsupported: counts messages that this worker cannot use now.
     """
 
     dependencies: Dependencies
@@ -66,6 +69,7 @@ class DeliveryProcessor:
     jobs: Jobs
     backoff: float
     ambient: Ambient
+    unsupported: Seldom
 
     @classmethod
     def of(
@@ -79,6 +83,7 @@ class DeliveryProcessor:
         timing: ServiceTimesBuffer,
         jobs: Jobs,
         ambient: Ambient,
+        unsupported: Seldom | None = None,
         lease: float | None = None,
     ) -> DeliveryProcessor:
         """Return a processor whose claims take the settings' lease unless you give another."""
@@ -92,6 +97,7 @@ class DeliveryProcessor:
             jobs=jobs,
             backoff=settings.backoff,
             ambient=ambient,
+            unsupported=unsupported or Seldom(ambient.monotonic),
         )
 
     @property
@@ -110,7 +116,8 @@ class DeliveryProcessor:
             if message.submission.kind not in self.kinds:
                 raise UnsupportedMessage(f"no handler for kind {message.submission.kind!r} in this worker; the message may be newer")
         except UnsupportedMessage as error:
-            log.warning("message given back: %s", error)
+            if count := self.unsupported.count(str(error)):
+                log.warning("message given back: %s (%d in the last minute or more)", error, count)
             await self._give_back(delivery, seconds=GIVE_BACK)
             return
         except MalformedMessage as error:
@@ -148,14 +155,16 @@ class DeliveryProcessor:
             lambda: self.claimer.claim(job.message, token=job.token, attempts=job.kind.attempts), what=f"operation {operation_id}: claim"
         )
         match verdict:
-            case Held(seconds=seconds):
+            case Held(seconds=seconds, holder=holder):
+                operation_log.held(log, job, holder, seconds + AFTER_LEASE)
                 await job.close()
                 await self._give_back(job.delivery, seconds=seconds + AFTER_LEASE)
             case Decided(record=record):
                 await self._finish(job, record)
-            case Mine(record=record):
+            case Mine(record=record, before=before):
                 lease = self.claimer.lease
                 job.claim_began, job.lease_ends, job.record = begun, begun + lease, record
+                operation_log.begins(log, job, before, now=self.ambient.clock())
                 lapsing = self.ambient.monotonic() >= job.lease_ends - lease * MARGIN  # a long outage lost the response
                 if not lapsing or await self._still_mine(job):
                     await self._handle(job)
@@ -169,6 +178,7 @@ class DeliveryProcessor:
                 case Errored(code=code):
                     return await self._errored(job, code)
                 case Stopped(reason=Stop.LOST):
+                    operation_log.overtaken(log, job)
                     return await job.close()
                 case Stopped(reason=Stop.DECIDED):  # show that at once; a handler that still runs keeps only its slot
                     if not await self._still_mine(job):
@@ -178,7 +188,7 @@ class DeliveryProcessor:
                     await self.runner.vacated(job)
                     if reason is not Stop.SHUTDOWN and not await self._still_mine(job):
                         return None
-        await self._release(job, backoff=0.0)  # the handler has ended: another worker may begin at once
+        await self._release(job, backoff=0.0, how="stopped with its worker")  # the handler has ended: another may begin at once
 
     async def _still_mine(self, job: Job) -> bool:
         """Ask, after a lapse or a decision, whether the claim still stands. If the operation has an outcome, show it."""
@@ -197,6 +207,8 @@ class DeliveryProcessor:
             return True
         if update.record is not None and update.record.done:
             await self._finish(job, update.record)
+        else:
+            operation_log.overtaken(log, job)
         return False
 
     async def _decide(self, job: Job, outcome: Outcome) -> None:
@@ -206,7 +218,7 @@ class DeliveryProcessor:
         if update.record is not None and update.record.done:
             await self._finish(job, update.record, took=self.ambient.monotonic() - job.claim_began if update.applied else None)
         else:
-            log.warning("operation %s: this attempt was overtaken; its result is dropped", operation_id)
+            operation_log.overtaken(log, job)
             await job.close()
 
     async def _record(self, job: Job, outcome: Outcome) -> Update:
@@ -235,10 +247,11 @@ class DeliveryProcessor:
             await self._decide(job, exhausted(held.attempt, cause=code))
         else:
             longest = min(LONGEST_BACKOFF, self.backoff * 2 ** (held.attempt - 1))
-            await self._release(job, backoff=longest * (1 + self.ambient.random()) / 2)
+            await self._release(job, backoff=longest * (1 + self.ambient.random()) / 2, how=f"ended with {code}")
 
-    async def _release(self, job: Job, *, backoff: float) -> None:
+    async def _release(self, job: Job, *, backoff: float, how: str) -> None:
         """Give the claim up. The record's lease holds the backoff, so no worker starts sooner, even if the queue delivers sooner."""
+        took = self.ambient.monotonic() - job.claim_began
         held, operation_id = job.claim, job.message.submission.operation_id
         assert held is not None  # noqa: S101 - only claimed jobs are handled
         update = await self.outage.through(
@@ -249,7 +262,8 @@ class DeliveryProcessor:
             return await self._finish(job, record)
         await job.close()
         if record is None or record.attempt != held.attempt:  # the next attempt has begun, and its holder hides the message
-            return None
+            return operation_log.overtaken(log, job)
+        operation_log.failed_attempt(log, job, how=how, took=took, again_in=backoff)
         # Applied now, or applied before with a lost response: only a release takes the token from an attempt.
         await self._give_back(job.delivery, seconds=backoff + AFTER_LEASE if backoff else 0.0)
 
@@ -270,7 +284,7 @@ class DeliveryProcessor:
             self.timing.observe(job.kind.name, took, promised=promised, finished_at=record.finished_at)
         await job.close()
         await self.outage.through(lambda: self.dependencies.queue.delete(job.delivery), what=f"operation {operation_id}: delete")
-        log.info("operation %s: %s after attempt %d", operation_id, record.status, record.attempt)
+        operation_log.ended(log, record, took=took)
 
     async def _give_back(self, delivery: Delivery, *, seconds: float) -> None:
         await give_back(self.dependencies.queue, delivery, seconds=seconds)

@@ -202,15 +202,19 @@ async def perform(kind: Kind, text: str, operation: Operation, *, invoke: Invoke
     Raises:
         asyncio.CancelledError, HandlerStopped: it was stopped.
     """
+    with about(operation_id=operation.id, kind=kind.name, attempt=operation.attempt):
+        return await _perform(kind, text, operation, invoke=invoke, result_limit=result_limit)
+
+
+async def _perform(kind: Kind, text: str, operation: Operation, *, invoke: Invoke, result_limit: int) -> Ended | Errored:
     try:
         try:
             value = kind.parse(text)
         except InvalidInput as error:
             return _failed("invalid_input", error.detail)
-        with about(operation_id=operation.id, kind=kind.name, attempt=operation.attempt):
-            result = await invoke(kind, _arguments(kind, value, operation))
-            if inspect.isawaitable(result):  # a decorator hid a coroutine function
-                result = await result
+        result = await invoke(kind, _arguments(kind, value, operation))
+        if inspect.isawaitable(result):  # a decorator hid a coroutine function
+            result = await result
     except Fail as fail:
         return _failed(fail.code, fail.message, **fail.members)
     except (asyncio.CancelledError, HandlerStopped):

@@ -7,13 +7,16 @@ step both reads and changes one. No method does I/O.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import secrets
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from offpoll.board import Stored
@@ -26,10 +29,13 @@ from offpoll.operation import Operation, Progress, Record
 from offpoll.queue import Delivery, Message
 from offpoll.records import Claim
 
-__all__ = ["MARGIN", "Ambient", "Job", "Jobs", "Stop", "call_threadsafe"]
+__all__ = ["MARGIN", "Ambient", "Job", "Jobs", "Stop", "call_threadsafe", "claim_token"]
 
 #: The last part of a lease, on which its holder no longer relies, as a share of the lease.
 MARGIN = 0.1
+
+#: Most characters of a machine's name in a claim token: each claim writes it. A host name has at most 253.
+MAX_HOST = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +46,18 @@ class Ambient:
         clock: the wall clock, for documents.
         monotonic: the clock of leases, seconds; freezes that it misses are counted by the wall clock.
         random: returns numbers from 0 to 1.
-        token: returns a fresh claim token.
+        token: returns a fresh claim token. By default it also names this process, for people.
     """
 
     clock: Callable[[], datetime] = utc_now
     monotonic: Callable[[], float] = time.monotonic
     random: Callable[[], float] = random.random
-    token: Callable[[], str] = lambda: secrets.token_hex(16)
+    token: Callable[[], str] = field(default_factory=lambda: partial(claim_token, f"{socket.gethostname()[:MAX_HOST]}:{os.getpid()}"))
+
+
+def claim_token(holder: str) -> str:
+    """Return a fresh claim token. Its 128 random bits fence; the name of its holder is for people, and nobody compares it."""
+    return f"{secrets.token_hex(16)}@{holder}"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "monotonic", FreezeCounter(monotonic=self.monotonic, clock=self.clock).time)

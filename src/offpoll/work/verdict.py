@@ -27,16 +27,21 @@ class Begin:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mine:
-    """The caller's own token holds it: an earlier claim succeeded, but its response was lost."""
+    """The caller's own token holds it: it has just claimed, or an earlier claim succeeded, but its response was lost.
+
+    `before` is the record as the claim found it; None if there was none, or it is not known.
+    """
 
     record: Record
+    before: Record | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Held:
-    """Another claim's lease, or a backoff, lasts for this many seconds."""
+    """Another claim's lease, or a backoff, lasts for this many seconds. `holder` names the worker, if its token does."""
 
     seconds: float
+    holder: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +83,7 @@ def judge(record: Record | None, submission: Submission, *, now: datetime, token
     if record is not None and token is not None and record.token == token:
         return Mine(record=record)
     if record is not None and record.lease_until is not None and record.lease_until > now:
-        return Held(seconds=(record.lease_until - now).total_seconds())
+        return Held(seconds=(record.lease_until - now).total_seconds(), holder=record.holder)
     seen = 0 if record is None else record.attempt
     if now - submission.created_at > timedelta(seconds=window):
         return GiveUp(outcome=expired(window), guard=Idle(attempt=seen))
@@ -95,6 +100,7 @@ def expired(window: float) -> Outcome:
 
 def exhausted(attempts: int, *, cause: str | None = None) -> Outcome:
     """Return the outcome of an operation whose attempts are spent. `cause` is the last error's code; None if the worker died."""
-    how = "the last one did not end" if cause is None else f"the last one ended with {cause}"
-    error = {"code": "attempts_exhausted", "message": f"All {attempts} attempts are spent; {how}.", "attempts": attempts}
+    how = "did not end" if cause is None else f"ended with {cause}"
+    message = f"Its only attempt {how}." if attempts == 1 else f"All {attempts} attempts are spent; the last one {how}."
+    error = {"code": "attempts_exhausted", "message": message, "attempts": attempts}
     return Outcome(status=Status.FAILED, error=error if cause is None else {**error, "cause": cause})

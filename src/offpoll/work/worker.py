@@ -17,6 +17,7 @@ from offpoll.work.handle import HandlerRunner
 from offpoll.work.heartbeat import Heartbeat, HeartbeatRunner
 from offpoll.work.job import Ambient, Jobs, Stop
 from offpoll.work.loop import LONG_POLL, Loop
+from offpoll.work.operation_log import Seldom
 from offpoll.work.outage import Outage
 from offpoll.work.publish import Publisher
 from offpoll.work.timing import ServiceTimesBuffer
@@ -80,7 +81,8 @@ class Worker:
             )
         ]
         if dead_letters:
-            settle = DeadLetters(dependencies=dependencies, kinds=kinds, claimer=processor.claimer).settle
+            unsupported = Seldom(self._ambient.monotonic)
+            settle = DeadLetters(dependencies=dependencies, kinds=kinds, claimer=processor.claimer, unsupported=unsupported).settle
             self._loops.append(
                 Loop(
                     name="dead letters",

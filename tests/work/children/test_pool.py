@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import multiprocessing
 import os
 import signal
@@ -199,3 +200,21 @@ def test_close_kills(apps: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
         assert not alive(stuck)
 
     bounded(main())
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_lines_of_a_child(apps: ModuleType, form: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """What a handler's exception leaves in a child's log has the worker's format, and names operation, kind and attempt."""
+
+    async def main() -> None:
+        async with running(apps, log_format=form) as runner:
+            assert isinstance(await runner.run(make_job(apps, "raise", "KeyError", attempt=2)), Errored)
+
+    bounded(main())
+    said = capfd.readouterr().err.splitlines()
+    if form == "json":
+        (line,) = [json.loads(each) for each in said]
+        assert (line["level"], line["operation_id"], line["kind"], line["attempt"]) == ("ERROR", "0123456789abcdef" * 2, "raise", 2)
+        assert "Traceback" in line["exception"]
+    else:
+        assert "attempt 2 raised [kind=raise]" in said[0]

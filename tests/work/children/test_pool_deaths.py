@@ -20,16 +20,20 @@ SUPPORT = Path(__file__).parents[2] / "support"
 
 
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGSEGV", "exit"])
-def test_death(apps: ModuleType, how: str) -> None:
-    """If a child dies under a handler, the attempt ends and the child is replaced."""
+def test_death(apps: ModuleType, how: str, caplog: pytest.LogCaptureFixture) -> None:
+    """If a child dies under a handler, the attempt ends and the child is replaced. The log says which operation died with it, and how."""
+    pids: list[int] = []
 
     async def main() -> None:
         async with running(apps) as runner:
-            before = await pid(runner, apps)
-            assert await runner.run(make_job(apps, "die", how)) == Errored(code="ProcessDied")
-            assert await pid(runner, apps) != before
+            pids.append(await pid(runner, apps))
+            assert await runner.run(make_job(apps, "die", how, attempt=2)) == Errored(code="ProcessDied")
+            assert await pid(runner, apps) != pids[0]
 
     bounded(main())
+    (line,) = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
+    assert line.startswith(f"operation {'0123456789abcdef' * 2} (die): attempt 2 died with its process offpoll-1 (pid {pids[0]}): ")
+    assert {"SIGKILL": "signal 9", "SIGSEGV": "signal 11", "exit": "exit code"}[how] in line
 
 
 def test_death_with_a_fork_left(apps: ModuleType) -> None:

@@ -171,7 +171,7 @@ async def _start(plan: Plan, children: Children, display: Display, access_log: l
     with display.step("starting API and worker"):
         command = "offpoll.cli.main"
         await children.start("the API", command, ["serve", plan.reference, "--port", str(plan.port)], environ=environ, on_line=from_api)
-        await children.start("the worker", command, ["work", plan.reference], environ=environ, on_line=from_worker)
+        await children.start("the worker", command, ["work", plan.reference, "--long-poll", "1"], environ=environ, on_line=from_worker)
         await listening(HOST, plan.port, within=PATIENCE, what="the API")
         await working.wait()
     display.say(f"  API http://{HOST}:{plan.port}    object store {endpoint}", style="bold")

@@ -23,6 +23,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from offpoll import log_lines
 from offpoll.errors import ConfigurationError, HandlerStopped
 from offpoll.kind import Kind
 from offpoll.operation import Progress
@@ -52,7 +53,7 @@ def serve(connection: socket.socket, setup: ChildSetup) -> None:
     """Run a child process until its connection to the parent ends."""
     _leave_signals_to_parent()
     os.set_inheritable(connection.fileno(), False)  # a program that a handler starts must not keep the connection open
-    logging.basicConfig(level=setup.log_level, format=LOG_FORMAT)
+    logging.basicConfig(level=setup.log_level, handlers=[log_lines.handler(sys.stderr, form=setup.log_format, text=LOG_FORMAT)])
     child = _Child(connection, setup)
     try:
         child.run()

@@ -47,12 +47,14 @@ class ChildSetup:
         load: loads it. A module-level function, because the child imports it by name.
         result_limit: bytes.
         log_level: of the root logger.
+        log_format: `json` or `text`.
     """
 
     reference: str
     load: Callable[[str], Application]
     result_limit: int
     log_level: int
+    log_format: str = "text"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -36,7 +36,7 @@ class ChildPool:
     A worker should take as many operations at once as there are children: more would hold claims and wait.
 
     Args:
-        reference, load, result_limit: see `ChildSetup`.
+        reference, load, result_limit, log_format: see `ChildSetup`.
         processes: how many children.
         monotonic: the clock of leases, seconds.
     """
@@ -48,12 +48,17 @@ class ChildPool:
         load: Callable[[str], Application],
         processes: int,
         result_limit: int,
+        log_format: str = "text",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         if processes < 1:
             raise ConfigurationError(f"{processes} processes cannot run anything: at least 1")
         self._setup = ChildSetup(
-            reference=reference, load=load, result_limit=result_limit, log_level=logging.getLogger().getEffectiveLevel()
+            reference=reference,
+            load=load,
+            result_limit=result_limit,
+            log_level=logging.getLogger().getEffectiveLevel(),
+            log_format=log_format,
         )
         self._names = [f"offpoll-{number}" for number in range(1, processes + 1)]
         self._monotonic = monotonic

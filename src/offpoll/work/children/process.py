@@ -49,6 +49,7 @@ class ChildProcess:
         self._number = 0
         self._handling: asyncio.Future[Ended | Errored] | None = None
         self._progress: Callable[[Progress], None] | None = None
+        self._job: Job | None = None
         self._watching = self._loop.create_task(self._watch())
         threading.Thread(target=self._wait, name=f"{process.name}-exit", daemon=True).start()
 
@@ -93,6 +94,7 @@ class ChildProcess:
             A future of how the handler ends; cancelled if the handler was stopped.
         """
         self._number += 1
+        self._job = job
         self._handling, self._progress = self._loop.create_future(), job.report
         self._send(Run(number=self._number, delivery=job.delivery, message=job.message, token=job.token, record=job.record))
         return self._handling
@@ -188,8 +190,12 @@ class ChildProcess:
             self._note_gone(self._exited.result() if self._exited.done() else -signal.SIGKILL)
 
     def _note_gone(self, code: int | None) -> None:
-        if self._handling is not None and not self._handling.done():
-            log.error("%s: died while running a handler: %s", self._process.name, _cause(code))
+        if self._job is not None and self._handling is not None and not self._handling.done():
+            submission, attempt = self._job.message.submission, 0 if self._job.record is None else self._job.record.attempt
+            log.error(
+                "operation %s (%s): attempt %d died with its process %s (pid %s): %s",
+                submission.operation_id, submission.kind, attempt, self._process.name, self.pid, _cause(code), extra={"attempt": attempt},
+            )  # fmt: skip
         self._settle(Errored(code=DIED))
         self._refuse(f"it ended before it was ready: {_cause(code)}; see its output")
         self.gone.set_result(code)
