@@ -161,13 +161,16 @@ def test_a_caller_that_gives_up(tmp_path: Path) -> None:
         ("[profile a\n", "pars"),
     ],
 )
-def test_profiles_that_cannot_be_used(ask: Callable[[str], Any], capfd: pytest.CaptureFixture[str], config: str, said: str) -> None:
+def test_profiles_that_cannot_be_used(
+    ask: Callable[[str], Any], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, config: str, said: str
+) -> None:
     """Each mistake in the files is the operator's, told with the profile's name; a code of an MFA device is never asked for."""
     got = ask(config)
     assert isinstance(got, ConfigurationError), got
     assert "profile a" in str(got)
     assert said in str(got)
     assert "MFA code" not in "".join(capfd.readouterr())
+    assert "Traceback" not in caplog.text
 
 
 def test_the_network_is_down(ask: Callable[[str], Any]) -> None:

@@ -6,6 +6,7 @@ These are rarely needed and full of special cases, so botocore handles them; thi
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from offpoll.aws.credentials import Credentials, complete
 from offpoll.aws.retry import is_transient
 from offpoll.errors import ConfigurationError, DependencyUnavailable, OffpollError
 
-__all__ = ["failure", "find_region", "from_profile"]
+__all__ = ["failure", "find_region", "from_profile", "refuse_codes"]
 
 #: Seconds for a credential_process, as in the SDK for Go; botocore waits for ever.
 PROCESS_LIMIT = 60.0
@@ -85,15 +86,8 @@ def _ask_botocore(session_module: Any, profile: str | None, files: tuple[str, st
 
 def _silence(resolver: Any, profile: str, start: Callable[..., Any]) -> None:
     """Make botocore ask nobody for a code, and start processes by `start`, for the profile and for those that it is based on."""
-
-    def refuse(prompt: str) -> str:
-        raise ConfigurationError(
-            f"profile {profile} needs a code of an MFA device (mfa_serial), and nobody is asked for one here. Get a session's credentials "
-            f'first, for example by: eval "$(aws configure export-credentials --profile {profile} --format env)"'
-        )
-
+    refuse_codes(resolver, profile)
     roles = resolver.get_provider("assume-role")
-    roles._prompter = refuse
     builder = roles._profile_provider_builder
     make = builder._create_process_provider
 
@@ -104,6 +98,18 @@ def _silence(resolver: Any, profile: str, start: Callable[..., Any]) -> None:
 
     builder._create_process_provider = quiet
     resolver.get_provider("custom-process")._popen = start
+
+
+def refuse_codes(resolver: Any, profile: str) -> None:
+    """Make botocore's resolver of credentials refuse a profile that needs a code of an MFA device, instead of asking for it."""
+
+    def refuse(prompt: str) -> str:
+        raise ConfigurationError(
+            f"profile {profile} needs a code of an MFA device (mfa_serial), and nobody is asked for one here. Get a session's credentials "
+            f'first, for example by: eval "$(aws configure export-credentials --profile {profile} --format env)"'
+        )
+
+    resolver.get_provider("assume-role")._prompter = refuse
 
 
 def failure(error: Exception, profile: str) -> OffpollError:
@@ -151,21 +157,35 @@ async def _in_thread(profile: str, work: Callable[[Callable[..., Any]], Credenti
 
     def run() -> None:
         found, failure = None, None
+        loggers = [logging.getLogger(f"botocore.{each}") for each in ("credentials", "tokens")]
+        for each in loggers:
+            each.addFilter(_not_here)
         try:
             found = work(start)
         except Exception as error:
             failure = _by_process(error, profile) if started and isinstance(error, ConfigurationError) else error
+        finally:
+            for each in loggers:
+                each.removeFilter(_not_here)
         try:
             loop.call_soon_threadsafe(deliver, found, failure)
         except RuntimeError:
             pass  # the loop was closed meanwhile
 
-    threading.Thread(target=run, name="offpoll-credentials", daemon=True).start()
+    threading.Thread(target=run, name=_THREAD, daemon=True).start()
     try:
         return await done
     finally:
         for process in started:
             process.end()
+
+
+_THREAD = "offpoll-credentials"
+
+
+def _not_here(record: logging.LogRecord) -> bool:
+    """Drop what botocore logs in our thread: it logs a traceback for each failure, and the failure itself is told in words."""
+    return record.threadName != _THREAD
 
 
 def _by_process(error: ConfigurationError, profile: str) -> ConfigurationError:

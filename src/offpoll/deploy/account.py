@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from offpoll.aws.profiles import failure, find_region
+from offpoll.aws.profiles import failure, find_region, refuse_codes
 from offpoll.errors import ConfigurationError, DependencyRefused, DependencyUnavailable
 
 if TYPE_CHECKING:
@@ -129,6 +130,8 @@ def _account_id(session: Session, region: str) -> str:
 
     try:
         with speaking_to("STS"):
+            if not sys.stdin.isatty():
+                refuse_codes(session.get_component("credential_provider"), os.environ.get("AWS_PROFILE") or "default")
             identity = _client(session, "sts", region=region).get_caller_identity()
     except (OSError, ValueError, AttributeError, EOFError) as error:  # a credential_process that fails; a code that nobody can type
         raise failure(error, os.environ.get("AWS_PROFILE") or "default") from error
