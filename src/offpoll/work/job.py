@@ -54,13 +54,13 @@ class Ambient:
     random: Callable[[], float] = random.random
     token: Callable[[], str] = field(default_factory=lambda: partial(claim_token, f"{socket.gethostname()[:MAX_HOST]}:{os.getpid()}"))
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "monotonic", FreezeCounter(monotonic=self.monotonic, clock=self.clock).time)
+
 
 def claim_token(holder: str) -> str:
     """Return a fresh claim token. Its 128 random bits fence; the name of its holder is for people, and nobody compares it."""
     return f"{secrets.token_hex(16)}@{holder}"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "monotonic", FreezeCounter(monotonic=self.monotonic, clock=self.clock).time)
 
 
 class Stop(StrEnum):
