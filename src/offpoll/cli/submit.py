@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from offpoll.cli.client_options import AsJson, Ca, Headers, Proxy, Timeout, headers_of, json_of
+from offpoll.errors import ConfigurationError
 
 __all__ = ["submit"]
 
@@ -55,6 +56,8 @@ def submit(
     from offpoll.client import AsyncClient
     from offpoll.client.flows import new_key
 
+    if not kind and "://" in url:
+        raise ConfigurationError(f"name the kind too, for example: offpoll submit {url} order -d '{{}}'")
     url, kind = (url, kind) if kind else (running_api(), url)
     key = new_key() if idempotency_key is None else idempotency_key
     value, headers = json_of(data), headers_of(header)

@@ -156,3 +156,4 @@ def test_commands_take_it(offpoll: Run, folder: Path, resources: dict[str, str])
     finally:
         file.remove()
     assert offpoll("submit", "order", "-d", "{}").code == 2
+    assert "name the kind too" in offpoll("submit", "http://127.0.0.1:9", "-d", "{}").err
