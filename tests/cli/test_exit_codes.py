@@ -110,6 +110,7 @@ def test_input_that_is_closed(folder: Path) -> None:
 SIGNALLED = [
     ("submit", ("{api}", "order", "-d", "{{}}")),
     ("wait", ("{api}/order/" + ID,)),
+    ("cancel", ("{api}/order/" + ID,)),
     ("serve", ("shop:app", "--port", "0")),
     ("work", ("shop:app",)),
     ("inspect", (ID,)),

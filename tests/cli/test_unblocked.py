@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from tests.support.servers import free_port
 
-from offpoll.cli import logs
 from offpoll.cli.access_log import DELAY, Lines
 from offpoll.cli.unblocked import HELD, Unblocked, unblocked, unblocked_text
+from offpoll.log_lines import handler as log_handler
 
 LINE = b"x" * 99 + b"\n"
 
@@ -138,7 +138,7 @@ def test_log_and_access_log(pipe: tuple[int, int]) -> None:
             await asyncio.sleep(DELAY / 10)
 
     with open(writing, "wb", closefd=False) as binary, open(writing, "w", closefd=False) as text:
-        handler = logs._handler(unblocked_text(text), "%(message)s")
+        handler = log_handler(unblocked_text(text), form="text")
         asyncio.run(asyncio.wait_for(main(Lines(binary), handler), 20))
 
 

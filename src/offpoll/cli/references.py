@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from offpoll.ticket import Ticket
 
 __all__ = ["Api", "Operation", "Subject"]
+
+#: An operation's address without its API, as a `Location` is. Where an `offpoll dev` runs, it is of that one.
+_PATH = re.compile(r"/?\w[\w-]*/[0-9a-f]{32}")
 
 Operation: TypeAlias = Annotated[
     str,
@@ -60,12 +64,15 @@ class Subject:
         Raises:
             ConfigurationError: it names no operation, or its API is unknown.
         """
+        from offpoll.cli.dev.environment import running_api
         from offpoll.client.addresses import api_of, api_of_url, operation_at
         from offpoll.client.references import referred
         from offpoll.client.request_guard import api_address
         from offpoll.link import StatusLink
         from offpoll.ticket import Ticket
 
+        if api is None and _PATH.fullmatch(operation) and not Path(operation).exists():
+            api = running_api()
         text, from_file = _text(operation, path_of_api=api is not None)
         try:
             found = referred(text)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from offpoll.cli.client_options import AsJson, Ca, Headers, Proxy, Timeout, headers_of, json_of
+from offpoll.errors import ConfigurationError
 
 __all__ = ["submit"]
 
@@ -55,7 +56,13 @@ def submit(
     from offpoll.client import AsyncClient
     from offpoll.client.flows import new_key
 
-    url, kind = (url, kind) if kind else (running_api(), url)
+    if not kind:
+        if "://" in url:
+            raise ConfigurationError(f"name the kind too, for example: offpoll submit {url} order -d '{{}}'")
+        here = running_api()
+        if here is None:
+            raise ConfigurationError("name the API's address, such as https://api.example.com: no offpoll dev runs in this folder")
+        url, kind = here, url
     key = new_key() if idempotency_key is None else idempotency_key
     value, headers = json_of(data), headers_of(header)
     watch = Watch(quiet=json_)

@@ -209,6 +209,7 @@ def test_the_environment(start: Start, offpoll: Run, folder: Path) -> None:
         (("inspect", operation_id), "succeeded"),
         (("stats", "shop:app"), "order"),
         (("submit", "order", "-d", '{"sku": "A1"}', "--wait"), '{\n  "sku": "A1"\n}'),
+        (("wait", f"/order/{operation_id}"), '{\n  "sku": "A1"\n}'),
     ):
         ended = offpoll(*arguments)
         assert (ended.code, text in ended.out, "using the offpoll dev that runs here" in ended.err) == (0, True, True), ended

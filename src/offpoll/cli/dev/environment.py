@@ -118,15 +118,11 @@ def adopt(environ: MutableMapping[str, str]) -> None:
         environ.update(variables)
 
 
-def running_api() -> str:
-    """Return the address of the API of a `dev` that runs in this folder or above, and say on stderr that it is used.
-
-    Raises:
-        ConfigurationError: none runs.
-    """
+def running_api() -> str | None:
+    """Return the address of the API of a `dev` that runs in this folder or above, and say on stderr that it is used; None if none runs."""
     folder = _folder()
     if folder is None or not _read(folder):
-        raise ConfigurationError("name the API's address, such as https://api.example.com: no offpoll dev runs in this folder")
+        return None
     api = (folder / _FILE).read_text(encoding="utf-8").partition("\n")[0].rpartition(" ")[2]
     _say(f"using the offpoll dev that runs here ({api})")
     return api
