@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Timer
 from time import monotonic
 from typing import Any
 
@@ -110,9 +111,18 @@ class Watch:
             yield
             return
         self._whom, self._began_asking = whom, self._now()
-        with Progress(_TextColumn(self.asked), console=self._console, transient=True, refresh_per_second=4) as progress:
-            progress.add_task("", total=None)
+        progress = Progress(_TextColumn(self.asked), console=self._console, transient=True, refresh_per_second=4)
+        progress.add_task("", total=None)
+        timer = Timer(PATIENCE, progress.start)  # a quick response leaves no trace
+        timer.daemon = True
+        timer.start()
+        try:
             yield
+        finally:
+            timer.cancel()
+            timer.join()
+            if progress.live.is_started:
+                progress.stop()
 
     def asked(self) -> str:
         """Return what `asking` shows: nothing in the first second."""
