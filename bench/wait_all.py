@@ -1,7 +1,7 @@
 """Measures what one `AsyncClient` pays to wait for 10,000 operations at once: memory and CPU for each ticket, requests in flight.
 
 It compares `wait_all` with the obvious way: a task for each ticket that awaits `client.wait`, and a semaphore in front of the network. Both
-have the same cap, and talk to a stub store and API in another process. The tickets were saved, so all are due at once: the worst possible
+have the same cap, and talk to a stub store and API in another process. The tickets were saved, so all are due within one interval of 2 s: a
 burst. Each way runs in a separate process. CPU is that process's user and system time; memory is the growth of its resident set.
 
 The bench fails if more requests than the cap were in flight, or if an operation was forgotten or fetched twice.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import subprocess
+import sys
 import threading
 import uuid
 from collections import deque
@@ -22,8 +24,9 @@ from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, Priv
 from pydantic.alias_generators import to_camel
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from offpoll import Offpoll
+from offpoll import Offpoll, Operation
 from offpoll.errors import ConfigurationError, InvalidInput
+from offpoll.http.endpoint import Request, read_all
 from offpoll.kind import Kind
 from offpoll.object_json import result_to_json, to_json
 from offpoll.testing import run, system
@@ -441,6 +444,14 @@ class LeftChild(Left):
     more: int = 1
 
 
+class LeftTwin(Left):
+    pass
+
+
+class AsAny(BaseModel):
+    left: pydantic.SerializeAsAny[Left]
+
+
 class Twin(BaseModel):
     side: Left | Right
 
@@ -518,6 +529,8 @@ REFUSED_BY_A_KNOWN_TYPE: list[tuple[Any, Any, str]] = [
     (Left | Right, Right(number=1), "a Right is read as a Left"),
     (Left, LeftChild(number=1), "a LeftChild is read as a Left"),
     (Struct, StructChild(1), "a StructChild is read as a Struct"),
+    (Left, LeftTwin(number=1), "a LeftTwin is read as a Left"),
+    (AsAny, AsAny(left=LeftChild(number=1)), "left: a LeftChild is read as a Left"),
     (dict[str, Any], {1: 2}, "only text as keys"),
     (list[Any], [{"a": {None: 2}}], "only text as keys"),
     (SecretStr, SecretStr("hunter2"), "asterisks"),
@@ -618,6 +631,9 @@ def returning(type_: Any, value: Any) -> Callable[[], Any]:
         (list[Struct], [{"number": 1}], [{"number": 1, "at": None}]),
         (FloatSpan, FloatSpan(), {"span": 1.25, "number": "NaN", "data": "_w=="}),
         (Nullified, Nullified(number=float("nan")), {"number": None}),
+        (AsAny, AsAny(left=LeftChild(number=1)), {"left": {"number": 1, "more": 1}}),
+        (Left, LeftTwin(number=1), {"number": 1}),
+        (Struct, StructChild(1), {"number": 1, "at": None, "more": 1}),
         (None, None, None),
     ],
     ids=lambda each: getattr(each, "__name__", None),
@@ -641,7 +657,6 @@ def test_results(type_: Any, value: Any, form: Any) -> None:
         (dict, {"deep": {1: float("nan")}}),
         (Base, Base(left=Left(number=1), anything=float("nan"))),
         (Left, spoilt(Left(number=1), number="x")),
-        (Struct, StructChild(1)),
         (Struct, Struct("x")),  # type: ignore[arg-type]
         (Raising, Raising(number=1)),
     ],
@@ -652,6 +667,27 @@ def test_results_that_would_say_something_else(type_: Any, value: Any) -> None:
     ended = run(returning(type_, value))
     assert (ended.status, (ended.error or {})["code"]) == ("failed", "invalid_result")
     assert "hunter2" not in str(ended.error)
+
+
+def test_a_fetch_hook_that_returns_such_a_result() -> None:
+    """What a fetch hook returns is a result, too. If it cannot be written, that is the service's fault, not the caller's."""
+    app = Offpoll()
+
+    @app.operation("order")
+    async def order(value: int) -> Left:
+        return Left(number=value)
+
+    @app.fetch("order")
+    async def found(operation: Operation) -> Left:
+        return LeftChild(number=1)
+
+    with system(app) as made:
+        ticket = made.client.submit("order", 1)
+        made.advance(60)
+        request = Request(
+            method="GET", path=f"/order/{ticket.operation_id}", headers={"host": "api.invalid"}, scheme="https", read=read_all(b"")
+        )
+        assert made.run(made.endpoint.answer(request)).status == 500
 
 
 @pytest.mark.parametrize("type_", [Login, list[BytesLogin], SecretStr, SecretStr | None, dict[str, Login], pydantic.Secret[date]], ids=repr)
@@ -713,3 +749,35 @@ def test_types_without_a_json_form(type_: Any) -> None:
         kind_of(type_)
     with pytest.raises(ConfigurationError, match="order"):
         Kind.of("order", returning(type_, None))
+
+
+def test_a_client_without_pydantic() -> None:
+    """A client needs no pydantic: JSON values do not load it, and where it is missing, a dataclass is written field by field."""
+    code = """if True:
+        import sys
+        from dataclasses import dataclass
+        from offpoll.client.results import result_reader
+        from offpoll.errors import ConfigurationError
+        from offpoll.object_json import to_json
+        assert to_json({"a": [1]}) == '{"a":[1]}' and "pydantic" not in sys.modules and "msgspec" not in sys.modules
+        sys.modules["pydantic"] = None
+        @dataclass
+        class Inner:
+            number: int
+        @dataclass
+        class Order:
+            inners: list[Inner]
+        assert to_json(Order([Inner(1)])) == '{"inners":[{"number":1}]}'
+        try:
+            result_reader(Order)
+        except ConfigurationError as error:
+            assert "needs pydantic" in str(error)
+        else:
+            raise AssertionError
+        import msgspec
+        class Struct(msgspec.Struct):
+            number: int
+        assert result_reader(Struct)(b'{"number":1}') == Struct(1) and to_json(Struct(1)) == '{"number":1}'
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

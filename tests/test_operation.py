@@ -147,6 +147,14 @@ def test_no_message_fails_the_work(given: Any) -> None:
     assert (kept.message is None) is isinstance(given, Unwritable)
 
 
+@pytest.mark.parametrize("given", [float("nan"), "x", 20, [1], True, Unwritable()])
+def test_what_a_worker_of_ones_own_publishes(given: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A Progress that somebody else makes is shown by the same rules, with a warning."""
+    shown = Progress(fraction=given, message="packing").fitted()
+    assert shown == Progress(message="packing")
+    assert "progress is left out" in caplog.text
+
+
 def test_a_message_becomes_text() -> None:
     """Any object passed as message is published as text, so that everything in a document has a JSON form."""
     reported: list[Progress] = []

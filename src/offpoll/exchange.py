@@ -10,6 +10,7 @@ Decides how to read `Date`, `Retry-After` and problem documents. Knows no HTTP l
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -30,6 +31,9 @@ __all__ = [
 #: Most bytes to read of a response: the API's may hold a result, the store's holds 4 KiB or is no status document.
 MAX_API_BYTES = 16 * 2**20
 MAX_STORE_BYTES = 64 * 2**10
+
+#: What nginx, Apache and Go say to http on a port for https.
+_ONLY_HTTPS = re.compile(rb"(?:plain HTTP request was sent to HTTPS|plain HTTP to an SSL|HTTP request to an HTTPS)", re.IGNORECASE)
 
 T = TypeVar("T")
 
@@ -90,6 +94,8 @@ class Response:
         problem = self.problem
         words = ": ".join(str(problem[name]) for name in ("title", "detail") if problem.get(name))
         text = f"{words} ({self.status})" if words else f"the API answered {self.status}, and not as offpoll does: check its address"
+        if self.status == 400 and not words and _ONLY_HTTPS.search(self.body[:4096]):
+            text = "the server takes only https on this port: use https:// instead of http:// (400)"
         if 300 <= self.status < 400 and (location := self.headers.get("location", "")):
             text += f". It redirects to {location.partition('?')[0]!r}, which is not followed"
         return ApiError(text, status=self.status, problem=problem)

@@ -83,7 +83,13 @@ def schema_of(adapter: Adapter, *, mode: Literal["validation", "serialization"] 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pydantic's, about defaults that have no JSON form
-            return adapter.json_schema(mode=mode)
+            if not hasattr(adapter, "core_schema"):
+                return adapter.json_schema(mode=mode)
+            from offpoll.values.input_schema import InputSchema  # noqa: PLC0415 - imports pydantic, which is there then
+
+            by_pydantic: Any = adapter
+            described: dict[str, Any] = by_pydantic.json_schema(mode=mode, schema_generator=InputSchema)
+            return described
     except (ValueError, TypeError, RuntimeError):  # pydantic's PydanticInvalidForJsonSchema is a RuntimeError
         return {}
 

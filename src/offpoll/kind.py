@@ -147,11 +147,9 @@ class Kind:
             InvalidJSON, InvalidInput: it does not.
         """
         if self.input_parameter is None:
-            body = body.strip() or b"null"
-        text, value = _canonical(body)
-        if self.input_parameter is None:
-            self.parse(text)
+            self._nothing(_canonical(body.strip() or NO_INPUT)[0])
             return NO_INPUT.decode()
+        text, value = _canonical(body)
         if not (isinstance(self.input_type, Plain) and self.input_type.has(value, text)):
             self.parse(text)
         return text
@@ -210,7 +208,7 @@ class Kind:
         """Write a result as canonical JSON, under the names that OpenAPI gives.
 
         Raises:
-            InvalidInput: its JSON would not say what the object says.
+            LossError: its JSON would not say what the object says.
             Exception: it is not what the handler says it returns, or has no JSON form. Your own validators and serializers may raise
                 anything.
         """

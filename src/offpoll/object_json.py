@@ -26,13 +26,17 @@ from offpoll.json_types import Adapter, Plain, adapter_of, faults, is_plain, ref
 from offpoll.values.changes import Change, changes, secrets
 from offpoll.values.input_names import under_input_names
 
-__all__ = ["NO_INPUT", "input_form", "result_form", "result_to_json", "secret_in_schema", "to_json", "why_unwritable"]
+__all__ = ["NO_INPUT", "LossError", "input_form", "result_form", "result_to_json", "secret_in_schema", "to_json", "why_unwritable"]
 
 #: The input of a kind that takes none, as requests and messages carry it.
 NO_INPUT = b"{}"
 
 #: How pydantic writes a secret, whatever it is.
 _ASTERISKS = "*" * 10
+
+
+class LossError(ValueError):
+    """A result's JSON would say something else than the object. The message names the place."""
 
 
 def to_json(value: object) -> str:
@@ -82,7 +86,7 @@ def result_form(adapter: Adapter, value: Any) -> Any:
     """Return the JSON form of a result of a known type, under the names that OpenAPI gives.
 
     Raises:
-        InvalidInput: its JSON would say something else than the object, and its type has not said so.
+        LossError: its JSON would say something else than the object, and its type has not said so.
         Exception: it has no JSON form; the user's own serializers may raise anything.
     """
     form = adapter.dump_python(value, mode="json", by_alias=True, warnings="error")
@@ -95,14 +99,13 @@ def result_form(adapter: Adapter, value: Any) -> Any:
         if _change(adapter, value, form) is not None:
             raise
         return form
-    _refuse_losses(adapter, value, text)
+    _refuse_losses(adapter, value, form, text)
     return form
 
 
-def _refuse_losses(adapter: Adapter, value: Any, text: str) -> None:
-    if _ASTERISKS in text:
-        for masked in secrets(value):
-            raise InvalidInput(str(masked))
+def _refuse_losses(adapter: Adapter, value: Any, form: Any, text: str) -> None:
+    for masked in secrets(value) if _ASTERISKS in text else ():
+        raise LossError(str(masked))
     if isinstance(adapter, Plain):
         return
     try:
@@ -110,11 +113,20 @@ def _refuse_losses(adapter: Adapter, value: Any, text: str) -> None:
     except Exception:  # what it is written as is not what it is read from: its serializers say so
         return
     for change in changes(value, again):
-        if change.what == "class":
-            raise InvalidInput(f"{change}. Declare the class that the handler returns; a union needs a discriminator")
+        if change.what == "class" or (change.what == "subclass" and _has_more(adapter, value, form)):
+            raise LossError(f"{change}. Declare the class that the handler returns; a union needs a discriminator")
         # A serializer may make null of NaN, and then does so in Python's mode too. Without one, pydantic does it in a field without a type.
         if change.what == "number" and _has_endless(adapter.dump_python(value, mode="python", warnings=False)):
-            raise InvalidInput(str(change))
+            raise LossError(str(change))
+
+
+def _has_more(adapter: Adapter, value: Any, form: Any) -> bool:
+    """Tell whether an object has fields that its declared type leaves out: those of a subclass, unless they are `SerializeAsAny`."""
+    dump = getattr(adapter, "dump_json", None)  # msgspec leaves nothing out
+    try:
+        return dump is not None and bool(json.loads(dump(value, by_alias=True, warnings=False, serialize_as_any=True)) != form)
+    except ValueError:  # pydantic 2.11 takes `SerializeAsAny` within such a dump for a circle
+        return False
 
 
 def _has_endless(form: Any) -> bool:
@@ -135,8 +147,8 @@ def why_unwritable(value: Any, error: BaseException) -> Change:
     if found is not None:
         words = "; ".join(f"{'.'.join(str(part) for part in each['loc']) or 'it'}: {each['msg']}" for each in found)
         return Change(at="", what="class", words=words)
-    if isinstance(error, InvalidInput):
-        return Change(at="", what="class", words=error.detail)
+    if isinstance(error, LossError | InvalidInput):
+        return Change(at="", what="class", words=str(error))
     from offpoll.values.unwritable import unwritable  # noqa: PLC0415 - only after an error
 
     try:

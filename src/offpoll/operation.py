@@ -174,9 +174,15 @@ class Progress:
     message: str | None = None
 
     def fitted(self) -> Progress:
-        """Return the progress as a document shows it: the fraction with four digits, and as much of the message as fits."""
-        fraction = None if self.fraction is None else round(min(1.0, max(0.0, self.fraction)), 4)
-        return Progress(fraction=fraction, message=None if self.message is None else cut(self.message, MAX_MESSAGE))
+        """Return the progress as a document shows it: the fraction with four digits, and as much of the message as fits.
+
+        Like `Operation.progress`, it leaves out what cannot be shown.
+        """
+        known, wrong = (None, "") if self.fraction is None else read_fraction(self.fraction)
+        text, unreadable = (None, "") if self.message is None else read_message(self.message)
+        if wrong or unreadable:
+            log.warning("progress is left out: %s", wrong or unreadable)
+        return Progress(fraction=None if known is None else round(known, 4), message=None if text is None else cut(text, MAX_MESSAGE))
 
 
 def _ignore(progress: Progress) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -55,12 +56,15 @@ def load_object(reference: str) -> Any:
 
 
 def module_of(reference: str) -> str:
-    """Return the name of a reference's module.
+    """Return the name of a reference's module, if there may be one. Imports nothing.
 
     Raises:
-        ConfigurationError: it is no reference.
+        ConfigurationError: it is no reference, or there is no such module.
     """
-    return _Reference.parse(reference).module
+    name = _Reference.parse(reference).module
+    if name.partition(".")[0] not in sys.modules and find_spec(_from_here(name).partition(".")[0]) is None:
+        raise ConfigurationError(why_missing(name, Path.cwd()))
+    return name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,10 +123,8 @@ def import_named(name: str) -> ModuleType:
         ConfigurationError: there is none, or it fails. The message shows where in the user's code.
     """
     folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
     try:
-        return import_module(name)
+        return import_module(_from_here(name))
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
             raise ConfigurationError(why_missing(name, Path(folder))) from error
@@ -131,11 +133,19 @@ def import_named(name: str) -> ModuleType:
         raise ConfigurationError(describe(f"{name} cannot be imported", error, module=name, folder=Path(folder))) from error
 
 
+def _from_here(name: str) -> str:
+    """Let Python look in the current folder too, and return the module's name."""
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    return name
+
+
 def _is_factory(found: Any) -> bool:
     """Tell whether an object makes the app: a function that needs no arguments. Apps themselves need some, or are no functions."""
     if not inspect.isroutine(found) and not isinstance(found, partial):
         return False
-    return inspect.iscoroutinefunction(found) or not _needed(found)
+    return not _needed(found)
 
 
 def _needed(function: Callable[..., Any]) -> list[str]:
@@ -161,7 +171,7 @@ def _made(reference: str, factory: Any, arguments: _Arguments) -> Any:
     try:
         made = factory(*arguments.positional, **dict(arguments.named))
     except (Exception, SystemExit) as error:
-        about = describe(f"{reference} failed", error, module=_Reference.parse(reference).module, folder=Path.cwd())
+        about = describe(f"{reference} failed", error, module=module_of(reference), folder=Path.cwd())
         raise ConfigurationError(about) from error
     if inspect.isawaitable(made):
         if inspect.iscoroutine(made):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.credentials import EnvProvider
 from tests.support.scripted_aws import DROP, Asked, Reply, Scripted, s3_error
 
 from offpoll.aws.chain import find_credentials
@@ -44,6 +45,16 @@ def test_environment_variables(run: Run) -> None:
     found, asked = run(chain(environ, variable="AWS_CONTAINER_CREDENTIALS_FULL_URI"))
     assert found == Credentials(access_key="AKIA", secret_key="s", session_token="t")
     assert asked == []
+
+
+def test_the_old_name_of_the_session_token() -> None:
+    """AWS_SECURITY_TOKEN is read too, in botocore's order."""
+    keys = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "s"}
+    for tokens in ({"AWS_SECURITY_TOKEN": "old"}, {"AWS_SECURITY_TOKEN": "old", "AWS_SESSION_TOKEN": "new"}, {"AWS_SESSION_TOKEN": "new"}):
+        found = find_credentials({**keys, **tokens}, endpoints=Endpoints(region="eu-west-1", overrides={})).current()
+        theirs = EnvProvider(environ={**keys, **tokens}).load()
+        assert theirs is not None
+        assert found.session_token == theirs.token
 
 
 def test_environment_variables_can_be_used_at_once() -> None:

@@ -14,6 +14,9 @@ from offpoll.setting_ranges import LONGEST_RETENTION, MAX_ATTEMPTS
 
 DAY = 86_400
 
+#: What comes before a queue's name in its URL.
+SQS = "https://sqs.eu-west-1.amazonaws.com/123456789012/"
+
 
 def test_messages_live_as_long_as_the_code_assumes() -> None:
     """The queue keeps messages for the message window, dead letters and parking as long as SQS allows; a dead letter keeps its age."""
@@ -72,12 +75,29 @@ def test_settings_match_the_resources() -> None:
         environment, settings = environment_of(name), settings_of(name)
         assert environment["OFFPOLL_APP"] == "orders:app"
         assert (settings.bucket, settings.records_table, settings.metrics) == ("Documents", "Records", "emf")
-        assert (settings.queue_url, settings.dead_letter_queue_url, settings.parking_queue_url) == ("Operations", "DeadLetters", "Parking")
+        assert (settings.queue_url, settings.dead_letter_queue_url, settings.parking_queue_url) == (
+            f"{SQS}Operations",
+            f"{SQS}DeadLetters",
+            f"{SQS}Parking",
+        )
         assert settings.concurrency == 10
         assert ("OFFPOLL_SECRET" in environment) == ("OFFPOLL_SIGNER_ROLE_ARN" in environment) == (name == "ApiFunction")
     assert environment_of("ApiFunction")["OFFPOLL_SIGNER_ROLE_ARN"] == "arn:aws:iam::123456789012:role/SignerRole"
     assert environment_of("ApiFunction")["OFFPOLL_SECRET"] == "{{resolve:secretsmanager:Secret}}"
     assert properties("Secret")["GenerateSecretString"]["PasswordLength"] >= 32
+
+
+def test_documents_name_the_buckets_own_encryption() -> None:
+    """A policy that refuses a PUT without encryption, or with another than the bucket's, lets the functions write."""
+    key = "arn:aws:kms:eu-west-1:123456789012:key/0f5c1a9e-1234-4321-9876-0123456789ab"
+    for name in ("ApiFunction", "WorkerFunction", "DeadLettersFunction"):
+        for parameters, named in (({}, ("AES256", "", False)), ({"KmsKeyArn": key}, ("aws:kms", key, True))):
+            settings = settings_of(name, **parameters)
+            assert (settings.server_side_encryption, settings.sse_kms_key_id, settings.sse_bucket_key) == named
+            assert settings.expected_bucket_owner == "123456789012"
+            (rule,) = properties("Documents", **parameters)["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+            assert rule["ServerSideEncryptionByDefault"].get("SSEAlgorithm") == named[0]
+            assert rule.get("BucketKeyEnabled", False) is named[2]
 
 
 def test_parameters_become_settings() -> None:
@@ -92,4 +112,5 @@ def test_parameters_become_settings() -> None:
 def settings_of(function: str, **parameters: Any) -> Settings:
     """Return a function's settings. The secret is a reference until CloudFormation resolves it."""
     environ = {**environment_of(function, **parameters), "OFFPOLL_SECRET": "s" * 32}
-    return Settings.load(environ=environ)
+    urls = {name: SQS + value for name, value in environ.items() if name.endswith("_QUEUE_URL")}  # a reference to a queue is its URL
+    return Settings.load(environ={**environ, **urls})

@@ -20,7 +20,7 @@ def refused(ended: Any, *texts: str) -> None:
         assert text in ended.err
 
 
-@pytest.mark.parametrize("command", ["serve", "work", "dev"])
+@pytest.mark.parametrize("command", ["serve", "work", pytest.param("dev", marks=pytest.mark.ministack)])
 @pytest.mark.parametrize(
     ("reference", "texts"),
     [

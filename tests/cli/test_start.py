@@ -44,10 +44,11 @@ def test_a_refusal_prevents_the_start(offpoll: Run, resources: dict[str, str], c
 
 
 def test_the_api_starts_during_an_outage(start: Start, resources: dict[str, str]) -> None:
-    """It starts with a warning, responds, and ends cleanly on a signal."""
+    """It starts with a warning, responds, is ready for what needs no store, and ends cleanly on a signal."""
     port = free_port()
     process = start("serve", "shop:app", "--port", str(port), **{**resources, "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"})
     assert responds(f"http://127.0.0.1:{port}/livez?X-Amz-Signature=abc") == b'{"status":"ok"}'
+    assert responds(f"http://127.0.0.1:{port}/readyz") == b'{"status":"degraded","unavailable":"S3"}'  # queue and table answer
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output

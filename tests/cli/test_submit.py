@@ -60,6 +60,13 @@ def test_input_from_elsewhere(offpoll: Run, api: StubApi, folder: Path, monkeypa
     assert (api.seen[0][2]["authorization"], api.seen[0][2]["x-trace"]) == ("Bearer t", "7")
 
 
+def test_a_kind_without_input(offpoll: Run, api: StubApi) -> None:
+    """Without `-d` the input is an empty object, which is what a kind without input takes."""
+    assert offpoll("submit", api.base, "refresh").code == 0
+    (_, path, headers) = api.seen[0]
+    assert (path, headers["content-length"]) == ("/refresh", "2")
+
+
 def test_waiting_at_once(offpoll: Run, api: StubApi) -> None:
     """`--wait` prints the result, and with `--json` everything as one object."""
     ended = offpoll("submit", api.base, "order", "-d", "1", "--wait")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
 import re
+import select
 import socket
 import subprocess
 import sys
@@ -101,3 +104,24 @@ class TestAsking:
         for number, each in enumerate(sent):
             watch.trouble(Trouble(text=f"reason {number}", sent=each))
         assert watch.maybe_sent is maybe
+
+
+def test_on_a_real_terminal(api: StubApi) -> None:
+    """A pseudo-terminal shows whom the command waits for while the API has not responded, and the result is not mixed with that."""
+    master, slave = pty.openpty()
+    api.hold.clear()
+    command = [sys.executable, "-m", "offpoll.cli.main", "submit", api.base, "order", "-d", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=slave, env={**os.environ, "TERM": "xterm", "COLUMNS": "100"})
+    os.close(slave)
+    seen = b""
+    try:
+        until = time.monotonic() + SOON
+        while b"waiting for" not in seen and time.monotonic() < until:
+            if select.select([master], [], [], 0.1)[0]:
+                seen += os.read(master, 4096)
+    finally:
+        api.hold.set()
+    out, _ = process.communicate(timeout=20)
+    os.close(master)
+    assert f"waiting for {api.base}" in seen.decode()
+    assert out.decode() == f"{api.base}/order/{ID}\n"

@@ -33,6 +33,15 @@ def own(api: StubApi) -> str:
     return f"{api.base}/order/{ID}"
 
 
+def test_null_is_a_result(offpoll: Run, api: StubApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A result that is null is printed as null, and succeeds."""
+    monkeypatch.setattr("tests.support.stub_api.ORDER", None)
+    ended = offpoll("wait", own(api))
+    assert (ended.code, ended.out) == (0, "null\n")
+    said = json.loads(offpoll("wait", own(api), "--json").out)
+    assert (said["outcome"], said["result"]) == ("succeeded", None)
+
+
 class TestForms:
     """The forms in which a user can name an operation."""
 

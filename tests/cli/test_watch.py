@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
+import json
+import os
+import pty
 import re
+import struct
+import subprocess
+import sys
+import termios
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
+from tests.cli.conftest import environment
+from tests.support.stub_api import StubApi
 
 from offpoll.cli.watch import Watch, printable
 from offpoll.document import Document, Estimate
@@ -24,10 +36,10 @@ LINK = "https://store.test/status/1?signature=5ecre7"
 class Shown:
     """A watch, its time, and its output."""
 
-    def __init__(self, *, terminal: bool, quiet: bool = False) -> None:
+    def __init__(self, *, terminal: bool, quiet: bool = False, width: int = 160) -> None:
         self.time = 0.0
         self.file = io.StringIO()
-        console = Console(file=self.file, force_terminal=terminal, width=160, highlight=False, markup=False, soft_wrap=True)
+        console = Console(file=self.file, force_terminal=terminal, width=width, highlight=False, markup=False, soft_wrap=True)
         self.watch = Watch(quiet=quiet, now=lambda: self.time, console=console)
 
     @property
@@ -105,6 +117,58 @@ def test_bar_during_the_wait() -> None:
         shown.watch._progress.refresh()
     for text in ("order running", " 40%", "packing", "ends in about 9.0 s, next poll in 2.5 s, 0 polls"):
         assert text in shown.text
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 99, 100, 120])
+@pytest.mark.parametrize(
+    "message", ["", "packing", "reserving stock in every warehouse of the country, which takes a while", "梱包しています" * 10]
+)
+@pytest.mark.parametrize("kind", ["order", "k" * 64])
+def test_the_bar_is_one_line(width: int, message: str, kind: str) -> None:
+    """However narrow the terminal: a second line would scroll it at every refresh. Bar, share and polls stay; the rest is cut."""
+    shown = Shown(terminal=True, width=width)
+    with shown.watch.following(ticket(kind=kind)):
+        progress = Progress(fraction=0.4, message=message) if message else Progress(fraction=0.4)
+        shown.watch.updated(document("running", kind=kind, progress=progress, estimate=Estimate(mean=NOW + timedelta(seconds=3000))))
+        shown.watch.waiting(2.5)
+        assert shown.watch._progress is not None
+        shown.file.truncate(0)
+        shown.watch._progress.refresh()
+        frame = shown.text.strip("\r\n\0 ")
+    assert "\x1b[1A" not in shown.file.getvalue()
+    assert max(cell_len(line) for line in shown.text.replace("\0", "").splitlines()) <= width
+    for text in ("40%", "━", *(["0 polls"] if width >= 60 else []), *(["ends in about 50 min"] if width >= 80 and kind == "order" else [])):
+        assert text in frame
+
+
+@pytest.mark.parametrize("columns", [80, 132])
+def test_a_real_terminal(api: StubApi, tmp_path: Path, columns: int) -> None:
+    """On a pseudo-terminal of 80 columns, `offpoll submit --wait` never moves the cursor up."""
+    shown: list[Document] = [
+        api.document(
+            "running", progress=Progress(fraction=share / 4, message="reserving stock in every warehouse we have"), revision=share + 1
+        )
+        for share in range(4)
+    ]
+    api.store_next = lambda: shown.pop(0) if shown else api.document("succeeded", revision=9)
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    command = [sys.executable, "-m", "offpoll", "submit", api.base, "order", "-d", "{}", "--wait"]
+    env = {**environment(TERM="xterm"), "COLUMNS": "", "LINES": ""}
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdin=slave, stdout=subprocess.PIPE, stderr=slave) as process:
+        os.close(slave)
+        output = b""
+        try:
+            while part := os.read(master, 65_536):
+                output += part
+        except OSError:
+            pass  # the other end is closed: Linux says so
+        assert process.stdout is not None
+        assert json.loads(process.stdout.read()) == {"total": 5}
+    os.close(master)
+    assert process.returncode == 0
+    assert b"order succeeded" in output
+    assert b"\x1b[1A" not in output
 
 
 def test_an_error_restores_the_terminal() -> None:

@@ -16,6 +16,7 @@ LINK = f"POST /order/{ID}/status-link"
 CANCEL = f"POST /order/{ID}/cancel"
 REFUSED = Response(status=401, headers={"content-type": "application/json"}, body=b'{"title":"Unauthorized"}')
 CHALLENGED = Response(status=403, headers={"www-authenticate": 'Bearer error="invalid_token"'}, body=b"")
+GATEWAYS = Response(status=403, headers={"x-amzn-errortype": "ForbiddenException"}, body=b'{"message":"Forbidden"}')
 EXPIRED = Response(status=403, headers={}, body=b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>")
 
 
@@ -148,7 +149,7 @@ def scripted(world: Any) -> Callable[[str, Response], None]:
 class TestRefused:
     """A token ends in the middle of a wait."""
 
-    @pytest.mark.parametrize("refusal", [REFUSED, CHALLENGED], ids=["401", "403 with a challenge"])
+    @pytest.mark.parametrize("refusal", [REFUSED, CHALLENGED, GATEWAYS], ids=["401", "403 with a challenge", "a gateway's 403"])
     @pytest.mark.parametrize("path", PATHS)
     def test_once(self, make: Any, world: Any, scripted: Any, path: str, refusal: Response) -> None:
         """`auth` is asked once more, and the same request goes on with the new token."""
@@ -186,8 +187,8 @@ class TestRefused:
         assert len(world.seen) == 1
 
     def test_another_403(self, make: Any, world: Any) -> None:
-        """A 403 without a challenge is about what the caller may do, not about who it is."""
-        world.on(SELF, Response(status=403, headers={}, body=b""))
+        """offpoll's own 403 is about what the caller may do, not about who it is."""
+        world.on(SELF, Response(status=403, headers={}, body=b'{"title":"Not allowed","code":"forbidden"}'))
         tokens = Tokens()
         with pytest.raises(ApiError):
             make(auth=tokens).result(world.ticket())

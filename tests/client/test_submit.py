@@ -10,7 +10,7 @@ from tests.support.client_world import BROKEN, ID, unavailable
 
 from offpoll import Client, Offpoll
 from offpoll.errors import ApiError, ApiUnavailable, ConfigurationError, InvalidInput
-from offpoll.exchange import Response
+from offpoll.exchange import NoAnswer, Response
 from offpoll.object_json import to_json
 from offpoll.testing import system
 
@@ -87,6 +87,50 @@ class TestSubmit:
         with pytest.raises(ApiError, match=r"not as offpoll|not offpoll's"):
             make().submit("order", {})
         assert len(world.seen) == 1
+
+    @pytest.mark.parametrize(
+        "page",
+        [
+            b"<center>The plain HTTP request was sent to HTTPS port</center>",
+            b"Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
+            b"Client sent an HTTP request to an HTTPS server.\n",
+        ],
+        ids=["nginx", "Apache", "Go"],
+    )
+    def test_http_to_a_port_for_https(self, make, world, page):
+        """A server that wants https says so in its own words; the error says what to write."""
+        world.on("POST /order", Response(status=400, headers={}, body=page))
+        with pytest.raises(ApiError, match="use https:// instead"):
+            make().submit("order", {})
+
+    def test_nothing_was_sent(self, make, world):
+        """If no request can have reached the API, the error says that, and does not suggest to repeat anything."""
+        refused = NoAnswer(reason="connection refused", sent=False)
+        world.on("POST /order", refused)
+        with pytest.raises(ApiUnavailable, match=r"connection refused\. Nothing was sent") as caught:
+            make(retry_timeout=5.0).submit("order", {}, idempotency_key="mine")
+        assert (caught.value.sent, "mine" in str(caught.value), len(world.seen) > 3) == (False, False, True)
+        world.on("POST /order", refused, BROKEN, refused)
+        with pytest.raises(ApiUnavailable, match="idempotency_key='mine'") as caught:
+            make(retry_timeout=5.0).submit("order", {}, idempotency_key="mine")
+        assert caught.value.sent
+
+    def test_hopeless(self, make, world):
+        """What cannot get better is not tried again."""
+        world.on("POST /order", NoAnswer(reason="the server's certificate is not trusted", sent=False, hopeless=True))
+        with pytest.raises(ApiUnavailable, match="not trusted"):
+            make().submit("order", {})
+        assert (len(world.seen), world.now) == (1, 0.0)
+
+    def test_troubles_are_told(self, make, world):
+        """`on_trouble` hears of each request without a usable response, in words that name no path."""
+        told = []
+        world.on("POST /order", NoAnswer(reason="connection refused", sent=False), unavailable(503), world.accepted())
+        make(on_trouble=told.append).submit("order", {})
+        assert [(str(each), each.sent) for each in told] == [
+            ("https://api.test: connection refused", False),
+            ("https://api.test: answered 503", True),
+        ]
 
     def test_models(self, make, world):
         """An input with `model_dump` is sent as `model_dump` returns it."""

@@ -4,13 +4,41 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple, TypedDict
 
+import msgspec
+import pydantic
 import pytest
 from tests.support.client_world import BROKEN, ID, ORDER, SELF, STORE, unavailable
 
 from offpoll.errors import ApiError, ConfigurationError, OperationCanceled, OperationFailed, WaitTimeout
 from offpoll.exchange import Response
 from offpoll.ticket import Ticket
+
+
+@dataclass
+class Order:
+    total: int
+
+
+class Model(pydantic.BaseModel):
+    total: int
+
+
+class Struct(msgspec.Struct):
+    total: int
+
+
+class Other(msgspec.Struct):
+    sum: int
+
+
+class Dict(TypedDict):
+    total: int
+
+
+class Tuple(NamedTuple):
+    total: int
 
 
 class TestWait:
@@ -106,18 +134,31 @@ class TestWait:
         assert world.steps == ["GET store", "POST api", "GET store", "GET api"]
         assert ["Authorization" in fetch.headers for fetch in world.seen] == [False, True, False, True]
 
-    def test_result_type(self, make, world):
-        """A result is converted to the type you ask for, or is an error if it does not fit."""
-
-        @dataclass
-        class Order:
-            total: int
-
+    @pytest.mark.parametrize(
+        ("result_type", "expected"),
+        [(Order, Order(total=5)), (Model, Model(total=5)), (Struct, Struct(5)), (Dict, {"total": 5}), (Tuple, Tuple(5)),
+         (dict[str, int], {"total": 5}), (Struct | None, Struct(5)), (dict, {"total": 5})],
+    )  # fmt: skip
+    def test_result_type(self, make, world, result_type, expected):
+        """A result is converted to the type you ask for: of pydantic, of msgspec, or of Python's own."""
         world.on(STORE, world.shows(world.document("succeeded")))
         world.on(SELF, world.json(ORDER))
-        assert make().wait(world.ticket(), result_type=Order) == Order(total=5)
+        got = make().wait(world.ticket(), result_type=result_type)
+        assert (type(got), got) == (type(expected), expected)
+
+    @pytest.mark.parametrize("result_type", [datetime, int, Other, list[Struct]])
+    def test_a_result_of_another_type(self, make, world, result_type):
+        """A result that does not fit the type is an error."""
+        world.on(STORE, world.shows(world.document("succeeded")))
+        world.on(SELF, world.json(ORDER))
         with pytest.raises(ApiError, match="is not a"):
-            make().wait(world.ticket(), result_type=datetime)
+            make().wait(world.ticket(), result_type=result_type)
+
+    def test_a_type_that_nobody_reads(self, make, world):
+        """A type without a JSON form is refused before any request."""
+        with pytest.raises(ConfigurationError, match="no result can be read"):
+            make().wait(world.ticket(), result_type=type("Unknown", (), {}))
+        assert world.seen == []
 
     @pytest.mark.parametrize("timeout", [-1.0, float("nan")])
     def test_an_invalid_timeout(self, make, world, timeout):

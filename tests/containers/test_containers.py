@@ -6,20 +6,24 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 from tests.support.compose_file import environment, interpolate, read_variables
 from tests.support.dockerfile import Stage, parse
 
 from offpoll import Settings
 from offpoll.cli.api_processes import GRACE
+from offpoll.cli.health import INTERVAL
 from offpoll.cli.work import STOPPING
 from offpoll.wiring import NEEDED
 
@@ -125,12 +129,33 @@ def _healthcheck() -> ModuleType:
         ("python /opt/offpoll/bin/offpoll serve orders:app --port 9000", 9000),
         ("/sbin/docker-init -- offpoll serve --port=9001 orders:app", 9001),
         ("python /opt/offpoll/bin/offpoll work orders:app", None),
+        ("python /opt/offpoll/bin/offpoll work orders:app --health-port 8001", 8001),
+        ("python /opt/offpoll/bin/offpoll work orders:app --health-port=8002 --health-host 0.0.0.0", 8002),
+        ("python /opt/offpoll/bin/offpoll work orders:app --health-port 0", None),
         ("python -m ministack", None),
     ],
 )
 def test_the_check_finds_the_served_port(command: str, port: int | None) -> None:
-    """The check asks the API's port, wherever it listens; a worker, or any other command, has none."""
+    """The check asks the API's port, wherever it listens, and a worker's, if it has one; any other command has none."""
     assert _healthcheck().port_of(command.split()) == port
+
+
+def test_the_check_looks_at_the_age_of_a_workers_file(tmp_path: Path) -> None:
+    """A file that the worker has just written is well; an old or a missing one is not, and the check says which."""
+    check, file = _healthcheck(), tmp_path / "health"
+    with pytest.raises(SystemExit, match="No such file"):
+        check.check_file(file)
+    file.touch()
+    check.check_file(file)
+    os.utime(file, (time.time() - 60, time.time() - 60))
+    with pytest.raises(SystemExit, match="was last written 60 s ago"):
+        check.check_file(file)
+
+
+def test_compose_asks_the_worker() -> None:
+    """The image's check finds the worker's port in compose's command."""
+    command = interpolate(COMPOSE, TRY)["services"]["worker"]["command"]
+    assert _healthcheck().port_of(command) is not None
 
 
 # compose.yaml
@@ -189,6 +214,27 @@ def test_containers_get_the_time_to_stop() -> None:
 
 def _seconds(text: str) -> float:
     return float(text[:-1]) * {"s": 1, "m": 60}[text[-1]]
+
+
+# Kubernetes
+
+
+def test_the_deployment_for_kubernetes() -> None:
+    """The Deployment of docs/containers.md asks the port that the worker opens, at an address that the kubelet reaches."""
+    text = (ROOT / "docs/containers.md").read_text().partition("```yaml\n")[2].partition("```")[0]
+    pod = yaml.safe_load(text)["spec"]["template"]["spec"]
+    (worker,) = pod["containers"]
+    command, app, *options = worker["args"]
+    given = dict(zip(options[::2], options[1::2], strict=True))
+    (port,) = worker["ports"]
+    assert (command, app, given) == ("work", "orders:app", {"--health-port": str(port["containerPort"]), "--health-host": "0.0.0.0"})
+    probes = {name: worker[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
+    assert {name: probe["path"] for name, probe in probes.items()} == {
+        "startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"
+    }  # fmt: skip
+    assert {probe["port"] for probe in probes.values()} == {port["name"]}
+    assert pod["terminationGracePeriodSeconds"] >= Settings().timeout + STOPPING
+    Settings.load(environ={each["name"]: each["value"] for each in worker["env"]})
 
 
 # systemd
@@ -256,6 +302,7 @@ def test_units_give_the_time_to_stop_and_stay_down_for_a_reason() -> None:
     api, worker = map(_unit, UNITS)
     assert float(worker["TimeoutStopSec"][0]) >= Settings().timeout + STOPPING
     assert float(api["TimeoutStopSec"][0]) > GRACE
+    assert (worker["Type"], float(worker["WatchdogSec"][0]) > 4 * INTERVAL) == (["notify"], True)
     for unit in (api, worker):
         assert (unit["Restart"], unit["RestartPreventExitStatus"], unit["StartLimitIntervalSec"]) == (["on-failure"], ["2"], ["0"])
         assert unit["KillMode"] == ["mixed"]

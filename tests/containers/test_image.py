@@ -156,11 +156,15 @@ def test_the_api_is_healthy_while_it_responds(image: Image, app: Path, net: Netw
 
 
 def test_a_worker_is_healthy_while_it_lives(image: Image, app: Path, net: Network) -> None:
-    """The same image has no port as a worker, and the check knows. SIGTERM drains process 1."""
-    work = [*image.entrypoint, "work", "shop:app"]
+    """The check asks a worker's port, and says why it fails when the worker hangs. SIGTERM drains process 1."""
+    work = [*image.entrypoint, "work", "shop:app", "--health-port", "8001"]
     with Container.run(image, work, environ=ENVIRON, net=net, log=app / "log", mounts=[(app, "/app", "ro")], access="ro") as worker:
         until(lambda: "working on order" in worker.log.read_text(), worker)
         assert worker.execute(image.healthcheck).returncode == 0
+        os.kill(worker.first, signal.SIGSTOP)
+        sick = worker.execute(image.healthcheck)
+        assert (sick.returncode, sick.stderr) == (1, "GET /livez at port 8001: TimeoutError('timed out')\n")
+        os.kill(worker.first, signal.SIGCONT)
         os.kill(worker.first, signal.SIGTERM)
         assert worker.process.wait(PATIENCE) == 0
 

@@ -26,8 +26,10 @@ from offpoll import (
 )
 from offpoll import limits as fields
 from offpoll.aws import connections, dynamodb_service_times, s3, sts
+from offpoll.cli import api_processes, serve
 from offpoll.client import asynchronous, blocking, flows, polling
 from offpoll.estimate import capacity, histogram, history, remaining, wait
+from offpoll.http import direct
 from offpoll.lateness import read_weight
 from offpoll.testing.contracts import running
 from offpoll.work import batch, dead_letters, delivery, heartbeat, job, outage, publish
@@ -75,7 +77,7 @@ FIGURES = {
         f"A link lives for {DEFAULTS.link_lifetime_floor:g} s at least and {hours(DEFAULTS.link_lifetime_cap)} at most by default",
         f"never less than {poll_plan.MIN_INTERVAL:g} s apart, and never more than {says(poll_plan.MAX_PAUSE, 3600, 'an hour')}",
         f"otherwise for one `interval`, {poll_plan.JITTER:.0%} more or less".replace("%", " %"),
-        f"a random part of {flows.FIRST_BACKOFF:g} s, doubled each time up to {flows.MAX_BACKOFF:g} s",
+        f"half and a random part of the other half of {flows.FIRST_BACKOFF:g} s, doubled each time up to {flows.MAX_BACKOFF:g} s",
         f"After {', '.join(map(str, sorted(flows.RETRIED)))} or no answer, the client sends the same request again",
         f"the {says(sorted(polling.FOLLOWED_UP), [1, 2, 4, 8], '1st, 2nd, 4th and 8th')} time in a row",
         f"raises `ApiError` at the {polling.GIVE_UP}th",
@@ -153,7 +155,8 @@ FIGURES = {
         f"wrong by up to {word(minutes(SKEW))} minutes",
     ],
     "docs/operations.md": [
-        f"answered within the last {cached.READY_AGE:g} s",
+        f"finishes open requests, for at most {api_processes.GRACE} s, and ends",
+        f"it tries again after {api_processes.PAUSES[0]:g} s, then {2 * api_processes.PAUSES[0]:g} s, up to {api_processes.PAUSES[1]:g} s",
         f"at most `OFFPOLL_LEASE` ({DEFAULTS.lease:g} s)",
         f"a kind that they do not know for {delivery.GIVE_BACK:g} s",
         f"retries the publish every {outage.FIRST_PAUSE:g} s to {outage.LONGEST_PAUSE:g} s",
@@ -171,6 +174,13 @@ FIGURES = {
         f"MessageRetentionPeriod={setting_ranges.LONGEST_RETENTION:.0f}",
         f'MessageRetentionPeriod: "{DEFAULTS.message_window:.0f}", VisibilityTimeout: "{DEFAULTS.lease:.0f}"',
         f'maxReceiveCount: "{DEFAULTS.attempts + queue.SPARE_RECEIVES}"',
+    ],
+    "docs/proxies.md": [
+        f"whether bucket, queue and table answer, at most every {cached.READY_AGE:g} s",
+        f"A check that takes longer than {cached.READY_PATIENCE:g} s does not hold up the probe",
+        f"arrives on an idle connection within {says(direct.LINGER, 0.5, 'half a second')}",
+        f"{serve.KEEP_ALIVE} s, the default of `offpoll serve`",
+        f"`uvicorn --timeout-keep-alive {serve.KEEP_ALIVE}`; `gunicorn --keep-alive {serve.KEEP_ALIVE}",
     ],
     "docs/protocol.md": [
         f"enqueues again, {dead_letters.REQUEUE_DELAY:g} s delayed",

@@ -6,19 +6,22 @@ import ast
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-import urllib.request
+import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.metadata import metadata
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 from tests.support.pages import ROOT, Block, blocks, page
-from tests.support.servers import free_port
+
+import offpoll
+from offpoll.deploy import package
 
 README = [block for block in blocks("bash", "python") if block.page == ROOT / "README.md"]
 
@@ -52,104 +55,141 @@ def test_service_and_client_are_as_short_as_they_are_said_to_be() -> None:
 
 
 @pytest.mark.ministack
+@pytest.mark.skipif(not shutil.which("curl") or not shutil.which("jq"), reason="needs curl and jq, as the README says")
 def test_the_readme_works_from_an_empty_directory(tmp_path: Path) -> None:
-    """Each block in the order in which it is read. Only the port is another, and the polls are repeated with a pause, as the README says.
+    """Each block verbatim, in the order in which it is read, in the two terminals that the README names.
 
-    The network is out of reach of tests: what `pip install` would bring is this interpreter's own environment.
+    Three things differ. What needs a clone is left out. The network is out of reach of tests: `pip` finds offpoll's wheel in a folder, and
+    what offpoll needs is this interpreter's own. If somebody else has port 8000, the reader takes the one that `dev` says.
     """
-    port = free_port()
-    with Terminals(tmp_path, port).ended() as reader:
+    with reader(tmp_path) as reading:
         for block in README:
-            reader.play(block)
-    assert reader.played == ["make", "pip", "orders.py", "dev", "curl", "client.py"]
-    ordered, status, order = reader.said["curl"]
-    assert (ordered, status, json.loads(order)) == ("", '"succeeded"', {"sku": "A1", "quantity": 2})
-    *statuses, order = reader.said["client.py"]
+            reading.play(block)
+    assert reading.played == ["make", "pip", "orders.py", "dev", "curl", "client.py"]
+    status, order = reading.said["curl"].split("\n", 1)
+    assert (status, json.loads(order)) == ('"succeeded"', {"sku": "A1", "quantity": 2})
+    *statuses, order = reading.said["client.py"].splitlines()
     assert (statuses[-1], ast.literal_eval(order)) == ("succeeded", {"sku": "A1", "quantity": 2})
 
 
-class Terminals:
-    """The reader's terminals: one for what runs until Ctrl-C, one for all else, both in one folder."""
+class Terminal:
+    """A shell that keeps what is typed into it: variables, an activated environment."""
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self.folder, self.port = folder, port
+    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
+        self._shell = subprocess.Popen(
+            ["bash", "--norc"],
+            cwd=folder,
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._limit = threading.Timer(PATIENCE, os.killpg, [self._shell.pid, signal.SIGKILL])
+        self._limit.start()
+
+    def type(self, line: str) -> str:
+        """Type a line, and return what it prints. It must succeed."""
+        said = self.type_until(f"{line}\nprintf '\\n<%d>\\n' $?", re.compile(r"<\d+>"))
+        assert said.endswith("<0>\n"), (line, said)
+        return said.removesuffix("<0>\n").strip()
+
+    def type_until(self, line: str, text: re.Pattern[str]) -> str:
+        """Type a line, and return what is printed up to the line with this text."""
+        assert self._shell.stdin is not None
+        assert self._shell.stdout is not None
+        self._shell.stdin.write(f"{line}\n")
+        self._shell.stdin.flush()
+        said = ""
+        for printed in self._shell.stdout:
+            said += printed
+            if text.search(printed):
+                return said
+        raise AssertionError(f"the terminal was closed:\n{said}")
+
+    def close(self) -> None:
+        """Press Ctrl-C, and close it."""
+        self._limit.cancel()
+        if self._shell.poll() is None:
+            os.killpg(self._shell.pid, signal.SIGINT)
+        self._shell.communicate(timeout=PATIENCE)
+
+
+@contextmanager
+def reader(folder: Path) -> Iterator[Reader]:
+    """Give a reader an empty directory and two terminals, and close them at the end."""
+    keep = {"HOME", "LANG", "PATH", "PYTHONWARNINGS", "TMPDIR"}
+    environ = {name: value for name, value in os.environ.items() if name in keep}
+    environ |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(_wheels(folder.with_name("wheels"))), "PIP_NO_DEPS": "1"}
+    with ExitStack() as stack:
+        terminals = [Terminal(folder, environ) for _ in range(2)]
+        for each in terminals:
+            stack.callback(each.close)
+        yield Reader(folder, *terminals)
+
+
+class Reader:
+    """Does with each block what the README says: saves it, or types it into one of the terminals."""
+
+    def __init__(self, folder: Path, first: Terminal, second: Terminal) -> None:
+        self._folder, self._first, self._second = folder, first, second
+        self._port = "8000"
         self.played: list[str] = []
-        self.said: dict[str, list[str]] = {}
-        self._running: subprocess.Popen[bytes] | None = None
-        keep = {"HOME", "LANG", "PYTHONWARNINGS", "TMPDIR"}
-        self._environ = {name: value for name, value in os.environ.items() if name in keep}
-        self._environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-
-    @contextmanager
-    def ended(self) -> Iterator[Terminals]:
-        """Press Ctrl-C at the end."""
-        try:
-            yield self
-        finally:
-            if self._running is not None:
-                self._running.send_signal(signal.SIGINT)
-                self._running.wait(PATIENCE)
+        self.said: dict[str, str] = {}
 
     def play(self, block: Block) -> None:
-        """Do what the reader does with a block: save it, install, start, or type it line by line."""
-        code = block.code.replace(":8000", f":{self.port}")
-        if block.file == "orders.py":
-            (self.folder / block.file).write_text(code)
+        """Play the next block."""
+        code = block.code.replace(":8000", f":{self._port}")
+        if block.file:
+            (self._folder / block.file).write_text(code)
             self.played.append(block.file)
         elif block.how == "run":
-            (self.folder / "client.py").write_text(code)
-            self.played.append("client.py")
-            self.said["client.py"] = self._type("python client.py").splitlines()
+            (named,) = re.findall(r"run\s+`([^`]+ (\S+\.py))`", page("README.md"))
+            (self._folder / named[1]).write_text(code)
+            self.said[named[1]] = self._second.type(named[0])
+            self.played.append(named[1])
         elif code.startswith("make "):
             self.played.append("make")  # from a clone, which this folder is not
-        elif "pip install" in code:
-            self.played.append("pip")
-            extras = re.findall(r"(?:offpoll|\.)\[(\w+)\]", code)
-            assert set(extras) <= set(metadata("offpoll").get_all("Provides-Extra") or [])
         elif code.startswith("offpoll dev"):
+            said = self._first.type_until(code.strip(), re.compile("Ctrl-C ends everything"))
+            (self._port,) = re.findall(r"  API http://127\.0\.0\.1:(\d+) ", said)
             self.played.append("dev")
-            self._start(f"{code.strip()} --port {self.port}")
         else:
-            self.played.append("curl")
-            self.said["curl"] = list(self._curl(code))
+            name = "pip" if "pip install" in code else "curl"
+            terminal = self._first if name == "pip" else self._second
+            self.said[name] = "\n".join(filter(None, (self._type(terminal, line) for line in code.strip().splitlines())))
+            if name == "pip":
+                _borrow(self._folder / ".venv")
+            self.played.append(name)
 
-    def _curl(self, code: str) -> Iterator[str]:
-        address, *lines = code.strip().splitlines()
-        for line in lines:
-            until = re.search(r'# repeat until (".*")', line)
-            yield self._type(f"{address}\n{line}", until=until[1] if until else "")
-
-    def _type(self, command: str, *, until: str = "") -> str:
-        """Return what a command prints, repeated until it prints what was told."""
+    def _type(self, terminal: Terminal, line: str) -> str:
+        """Type a line, again and again if it says until when."""
+        until = re.search(r'# repeat until (".*")', line)
         end = time.monotonic() + PATIENCE
-        while True:
-            done = subprocess.run(
-                ["bash", "-eo", "pipefail", "-c", command],
-                check=False,
-                cwd=self.folder,
-                env=self._environ,
-                capture_output=True,
-                text=True,
-                timeout=PATIENCE,
-            )
-            assert done.returncode == 0, (command, done.stdout, done.stderr)
-            if not until or done.stdout.strip() == until:
-                return done.stdout.strip()
-            assert time.monotonic() < end, (command, done.stdout)
+        while (said := terminal.type(line)) != (until[1] if until else said):
+            assert time.monotonic() < end, (line, said)
             time.sleep(0.2)
+        return said
 
-    def _start(self, command: str) -> None:
-        with (self.folder / "dev.log").open("wb") as log:
-            self._running = subprocess.Popen(command.split(), cwd=self.folder, env=self._environ, stdout=log, stderr=log)
-        end = time.monotonic() + PATIENCE
-        while not self._answers():
-            assert self._running.poll() is None, (self.folder / "dev.log").read_text()
-            assert time.monotonic() < end
-            time.sleep(0.1)
 
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/livez", timeout=5) as answer:
-                return answer.status == 200
-        except OSError:
-            return False
+def _wheels(folder: Path) -> Path:
+    """Put offpoll's wheel into a folder. The one that functions get lacks what they do not run, such as the command line."""
+    folder.mkdir()
+    wheel = package._own_wheel(folder)
+    (information,) = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" in name}
+    source = Path(offpoll.__file__).parent
+    with zipfile.ZipFile(wheel, "a") as archive:
+        there = set(archive.namelist())
+        for each in source.rglob("*"):
+            name = Path("offpoll", each.relative_to(source)).as_posix()
+            if each.is_file() and "__pycache__" not in each.parts and name not in there:
+                archive.write(each, name)
+        archive.writestr(f"{information}/entry_points.txt", "[console_scripts]\noffpoll = offpoll.cli.main:run\n")
+    return folder
+
+
+def _borrow(venv: Path) -> None:
+    """Let an environment find the packages of this one, behind its own."""
+    (ours,) = venv.glob("lib/python*/site-packages")
+    (ours / "of_the_tests.pth").write_text("\n".join(each for each in sys.path if each.endswith("-packages")))

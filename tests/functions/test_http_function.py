@@ -44,3 +44,4 @@ def test_health() -> None:
     with deployed(single(echo)) as service:
         assert service.request(http_2("GET", "/prod/livez", stage="prod"))[0] == 200
         assert service.request(http_2("GET", "/readyz"))[0] == 200
+        assert service.request(http_2("HEAD", "/livez"))[::2] == (200, None)

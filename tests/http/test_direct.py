@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 from offpoll.cli.access_log import Lines
 from offpoll.cli.api_processes import _server
 from offpoll.exchange import Response
-from offpoll.http.direct import DirectProtocol
+from offpoll.http.direct import LINGER, DirectProtocol
 from offpoll.http.fast_path import FastPath, Route
 from offpoll.http.proxies import BehindProxies, TrustedProxies
 from offpoll.testing import run_virtual
@@ -228,6 +228,36 @@ def test_the_server_ends() -> None:
     served = alike([SUBMIT], ends=True)
     assert served.closed
     assert b"\r\nconnection: close\r\n" in served.text
+
+
+@pytest.mark.parametrize("before", [0, 1])
+@pytest.mark.parametrize("late", [[SUBMIT], [b"GET /docs HTTP/1.1\r\nhost: x\r\n\r\n"], []])
+def test_a_request_on_its_way_to_a_server_that_ends(before: int, late: list[bytes]) -> None:
+    """An idle connection stays open for a moment: a request that was sent meanwhile gets its answer, which ends the connection."""
+
+    async def main() -> list[bytes]:
+        loop, transport, world = asyncio.get_running_loop(), Transport(), await World().fill()
+        made = Config(by_serve(world.service), http=DirectProtocol, interface="asgi3", log_config=None, proxy_headers=False)
+        made.load()
+        protocol = DirectProtocol(config=made, server_state=ServerState(), app_state={}, _loop=loop)
+        protocol.connection_made(transport)
+        for _ in range(before):
+            protocol.data_received(SUBMIT)
+            await asyncio.sleep(0.01)
+        protocol.shutdown()
+        await asyncio.sleep(LINGER / 2)
+        assert not transport.closed
+        transport.writes.clear()
+        for each in late:
+            protocol.data_received(each)
+            await asyncio.sleep(0.01)
+        assert transport.closed is bool(late)
+        await asyncio.sleep(LINGER)
+        assert transport.closed
+        return transport.writes
+
+    answers = b"".join(run_virtual(main()))
+    assert answers.count(b"HTTP/1.1 20") == answers.count(b"connection: close") == bool(late)
 
 
 def test_an_idle_connection_is_closed() -> None:

@@ -6,8 +6,11 @@ import gzip
 import json
 
 import pytest
-from tests.support.faces import FACES, ROUTER, Answer, Sent
+from tests.http.test_direct import serve as on_a_connection
+from tests.support.faces import FACES, HOST, ROUTER, Answer, Sent
 from tests.support.fast_apis import GOOD, LIMIT
+
+from offpoll.http.direct import DirectProtocol
 
 GZIP, LATIN = {"content-encoding": "gzip"}, {"content-type": "application/json; charset=latin-1"}
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -126,8 +129,31 @@ def test_links_below_a_prefix() -> None:
         assert headers["location"] == f"/a%20b/v1/order/{ticket['id']}", name
 
 
-def test_head() -> None:
-    """HEAD is refused as other methods are, and its answer says how long it would be."""
-    for name, face in FACES.items():
-        status, headers, _ = face(Sent(method="HEAD", path="/order/<queued>"))
-        assert (status, headers["allow"]) == (405, "GET"), name
+@pytest.mark.parametrize(
+    "path", ["/order/<queued>", "/order/<succeeded>/", "/livez", "/readyz", "/order", "/order/x", "/order/<queued>/cancel"]
+)
+def test_head(path: str) -> None:
+    """HEAD is answered as GET, without the body, whose length the headers say; where there is no GET, it is refused."""
+    for name, face in {**FACES, "router": ROUTER}.items():
+        status, headers, body = face(Sent(method="HEAD", path=path))
+        expected = face(Sent(method="GET", path=path))
+        assert (status, headers, body if status != 405 else b"") == (*expected[:2], b""), name
+
+
+#: As a server reads them: without a prefix, which a proxy's configuration says, and with lengths and hosts that HTTP allows.
+ON_THE_WIRE = [(sent, status) for sent, status, _ in TABLE if not sent.prefix and "content-length" not in sent.headers]
+
+
+@pytest.mark.parametrize(("sent", "status"), ON_THE_WIRE, ids=[named(sent) for sent, _ in ON_THE_WIRE])
+def test_the_wire(sent: Sent, status: int) -> None:
+    """`offpoll serve` answers the same, straight from its parser, on a connection that it keeps."""
+    headers = {"host": HOST, **sent.headers, **({"content-length": str(len(sent.body))} if sent.body else {})}
+    head = "".join([f"{sent.method} {sent.path}?q=1 HTTP/1.1\r\n", *(f"{name}: {value}\r\n" for name, value in headers.items()), "\r\n"])
+    served = on_a_connection(DirectProtocol, [head.encode("latin-1") + sent.body])
+    first, _, body = served.text.partition(b"\r\n\r\n")
+    line, *fields = first.decode("latin-1").split("\r\n")
+    expected = FACES["function URL"](sent)
+    assert int(line.split()[1]) == status == expected[0]
+    assert body == expected[2]
+    assert expected[1].items() <= {name.lower(): value for name, value in (each.split(": ", 1) for each in fields)}.items()
+    assert not served.closed or status == 413

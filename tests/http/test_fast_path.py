@@ -47,7 +47,7 @@ ROUTED: list[tuple[str, str, bytes, list[tuple[bytes, bytes]], int]] = [
 
 #: Requests that are no route's, or nearly so.
 ODD = [
-    ("HEAD", "/order/<queued>", 405), ("HEAD", "/livez", 405), ("OPTIONS", "/order", 405), ("PUT", "/order", 405),
+    ("HEAD", "/order/<queued>", 202), ("HEAD", "/livez", 200), ("HEAD", "/order", 405), ("OPTIONS", "/order", 405), ("PUT", "/order", 405),
     ("DELETE", "/order/<queued>", 405), ("GET", "/order", 405), ("POST", "/order/<queued>", 405), ("GET", "/order/<queued>/cancel", 405),
     ("POST", "/order/", 202), ("GET", "/order/", 405), ("GET", "/order/<queued>/", 202), ("GET", "/livez/", 200),
     ("POST", "/order/<queued>/cancel//", 202), ("GET", "/order/<queued>/cancel/", 405), ("GET", "/invoice/", 404),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.support.deployment import Deployment, await_true, request
+from tests.support.servers import free_port
 
 #: The lease and the visibility timeout of these tests, seconds: short enough to be quick, long enough for a loaded machine.
 LEASE = 3
@@ -55,16 +56,24 @@ def test_a_handler_that_holds_the_gil_keeps_its_message(deploy: Callable[..., De
 
 
 def test_sigterm_drains_and_a_second_one_stops(deploy: Callable[..., Deployment]) -> None:
-    """A first SIGTERM drains a worker; a second one makes it hand over its operation at once, one attempt spent, and exit with 0."""
+    """A first SIGTERM drains a worker; a second one makes it hand over its operation at once, one attempt spent, and exit with 0.
+
+    While it drains, it is alive but not ready, so that nobody kills it.
+    """
     deployment = deploy()
     deployment.serve()
-    worker = deployment.work()
+    port = free_port()
+    worker = deployment.work("--health-port", str(port))
+    health = f"http://127.0.0.1:{port}"
     with deployment.client() as client:
         ticket = client.submit("slow", {"sku": "A1"})
         await_true(deployment.notes, "the handler to begin")
+        assert request("GET", f"{health}/readyz")[::2] == (200, {"state": "working", "held": 1})
         worker.popen.terminate()
         worker.await_line("draining")
         assert worker.popen.poll() is None, "a draining worker must let its handler finish"
+        assert request("GET", f"{health}/livez")[::2] == (200, {"state": "draining", "held": 1})
+        assert request("GET", f"{health}/readyz")[0] == 503
         worker.popen.terminate()
         assert worker.popen.wait(30) == 0
         deployment.work()

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -31,15 +32,22 @@ def ask_sync(*urls: str, timeout: float = 5.0, **options: Any) -> list[Received]
         network.close()
 
 
-def ask_async(*urls: str, timeout: float = 5.0, **options: Any) -> list[Received]:
-    async def main() -> list[Received]:
-        async with AsyncNetwork(user_agent="test", **options) as network:
-            return [await network.send("GET", address(url), headers={}, body=b"", limit=1000, timeout=timeout) for url in urls]
-
-    return asyncio.run(main())
+async def asked(*urls: str, timeout: float = 5.0, **options: Any) -> list[Received]:
+    async with AsyncNetwork(user_agent="test", **options) as network:
+        return [await network.send("GET", address(url), headers={}, body=b"", limit=1000, timeout=timeout) for url in urls]
 
 
-@pytest.fixture(params=[ask_sync, ask_async], ids=["sync", "async"])
+def ask_async(*urls: str, **options: Any) -> list[Received]:
+    return asyncio.run(asked(*urls, **options))
+
+
+def ask_uvloop(*urls: str, **options: Any) -> list[Received]:
+    uvloop = pytest.importorskip("uvloop")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(asked(*urls, **options))
+
+
+@pytest.fixture(params=[ask_sync, ask_async, ask_uvloop], ids=["sync", "async", "uvloop"])
 def ask(request: pytest.FixtureRequest) -> Ask:
     return request.param
 
@@ -126,6 +134,7 @@ class TestNothingWasSent:
 
 
 class TestAddresses:
+    @pytest.mark.parametrize("ask", [ask_sync, ask_async])  # uvloop resolves names by itself
     @pytest.mark.parametrize("first", ["refuses", "keeps silent"])
     def test_the_next_address(self, ask: Ask, plain: StubApi, monkeypatch: pytest.MonkeyPatch, first: str) -> None:
         """If a host's first address refuses or keeps silent, the next one is used."""
@@ -144,6 +153,26 @@ class TestKept:
         base = f"http://127.0.0.1:{counted[0]}"
         assert [each.status for each in ask(base, base, f"{base}/close", base)] == [200] * 4
         assert len(counted) - 1 == 2
+
+    def test_what_a_lost_connection_may_have_carried(self, ask: Ask) -> None:
+        """If a kept connection breaks and no new one can be made, the server may still have received the request."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+
+            def serve() -> None:
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(65_536)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                    connection.recv(65_536)
+                    server.close()
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            with pytest.raises(NetworkFailure) as caught:
+                ask(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port}")
+            thread.join()
+        assert (caught.value.reason, caught.value.sent) == ("connection refused", True)
 
     def test_another_process(self, counted: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
         """After a fork, a process does not use its parent's connections."""
@@ -194,8 +223,6 @@ class TestProxies:
 @pytest.fixture
 def counted() -> Iterator[list[Any]]:
     """A server's port, and then an entry for each connection to it. `/close` ends the connection after its response, unannounced."""
-    import threading
-
     with socket.create_server(("127.0.0.1", 0)) as server:
         seen: list[Any] = [server.getsockname()[1]]
 
@@ -229,8 +256,6 @@ class hanging_up:  # noqa: N801 - used as a function
         self._back = back
 
     def __enter__(self) -> int:
-        import threading
-
         self._server = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()

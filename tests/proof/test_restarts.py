@@ -19,11 +19,13 @@ LATE = "40"
 
 
 def test_workers_that_are_restarted(tmp_path: Path) -> None:
-    """Six restarts under load: the exit code is 0, nothing is lost, no attempt is spent, and no folder is left."""
-    command = [sys.executable, "-m", "proof.restarts", "--restarts", "6", "--late", LATE]
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True, timeout=300)
+    """Four restarts under load: the exit code is 0, nothing is lost, no attempt is spent, and no folder is left."""
+    command = [sys.executable, "-m", "proof.restarts", "--restarts", "4", "--late", LATE]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
     last = json.loads(done.stdout.splitlines()[-1])
-    assert (last["restarts"], last["lost"], last["late"], last["again"]) == (6, 0, 0, 0)
+    assert (last["restarts"], last["lost"], last["late"], last["again"]) == (4, 0, 0, 0)
     assert last["operations"] > 20
     assert list(tmp_path.iterdir()) == []

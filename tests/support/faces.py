@@ -6,7 +6,7 @@ import asyncio
 import base64
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 from urllib.parse import unquote, unquote_to_bytes
 from wsgiref.validate import validator
@@ -83,8 +83,9 @@ def _by_function(make: Callable[[Sent], dict[str, Any]]) -> Callable[[Sent], Ans
         async def exchange() -> Any:
             world = await World().fill()
             event = make(sent.of(world))
-            response = await Endpoint(world.service).answer(request_of(event, kinds=world.service.kinds))
-            return response_of(response, event)
+            request = request_of(event, kinds=world.service.kinds)
+            response = await Endpoint(world.service).answer(request)
+            return response_of(response if request.method != "HEAD" else replace(response, body=b""), event)
 
         answer = asyncio.run(exchange())
         return answer["statusCode"], _plain(answer["headers"]), answer["body"].encode()

@@ -135,6 +135,7 @@ async def api(environ: Mapping[str, str]) -> None:
     await found.repair()
     assert_type(await service.status_link("order", ID, owner="me"), StatusLink)
     assert_type(await service.cancel("order", ID, owner="me"), Document)
+    assert_type(await service.submit("refresh"), Ticket)
     assert_type(await service.resubmit(ID, owner="me"), Document)
     assert_type(service.retry_after(snapshot.document), int)
     assert_type(service.kind("order").attempts, int)
@@ -148,6 +149,7 @@ def blocking_api(environ: Mapping[str, str]) -> None:
         assert_type(service.get("order", ID, owner="me"), Snapshot)
         assert_type(service.status_link("order", ID), StatusLink)
         assert_type(service.cancel("order", ID), Document)
+        assert_type(service.submit("refresh"), Ticket)
         assert_type(service.resubmit(ID), Document)
         assert_type(service.run(lambda own: own.get("order", ID)), Snapshot)
         assert_type(service.settings, Settings)
@@ -207,6 +209,7 @@ def settings(environ: Mapping[str, str]) -> None:
 
 def client_use() -> None:
     with Client(URL, auth={"authorization": "Bearer x"}, on_wait=print) as client:
+        assert_type(client.submit("refresh"), Ticket)
         ticket = client.submit("order", {"sku": "A1"})
         assert_type(ticket, Ticket)
         assert_type(client.wait(ticket, timeout=300, on_update=print, result_type=Confirmation), Confirmation)
@@ -223,7 +226,12 @@ def client_use() -> None:
             assert_type(waited.ticket, Ticket)
             assert_type(waited.result(), Confirmation)
             assert_type(waited.exception(), ClientError | None)
+        assert_type(client.wait(f"{URL}/order/0", result_type=Confirmation), Confirmation)
+        assert_type(client.wait(ticket.body), Any)
+        assert_type(client.cancel(ticket.to_json().encode()), Document)
     Client(URL, proxy="http://proxy.example.com:3128", ca="ca.pem").close()
+    Client(URL, auth="token", headers={"x-tenant": "7"}, on_trouble=print).close()
+    Client(URL, auth=lambda: ("user", "password")).close()
 
 
 async def async_client_use() -> None:

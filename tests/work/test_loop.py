@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -189,7 +190,11 @@ async def test_a_fleet_that_drains_makes_no_dead_letters(at: Looping) -> None:
 
 @looping
 async def test_receiving_fails(at: Looping) -> None:
-    """The loop waits out an outage of its queue, longer after each failure."""
+    """The loop waits out an outage of its queue, longer after each failure, and says once that it is over."""
+    lines: list[str] = []
+    noting = logging.Handler()
+    noting.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("offpoll.work.loop").addHandler(noting)
     at.faults.down()
     running = asyncio.create_task(at.loop.run())
     await asyncio.sleep(120)
@@ -198,6 +203,9 @@ async def test_receiving_fails(at: Looping) -> None:
     await at.send("a")
     await asyncio.sleep(40)
     assert at.worked == ["a"]
+    logging.getLogger("offpoll.work.loop").removeHandler(noting)
+    assert [line for line in lines if "cannot receive" not in line] == ["test: received again"]
+    assert not at.loop.failing
     at.loop.drain()
     await running
 

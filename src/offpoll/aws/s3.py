@@ -82,7 +82,7 @@ class S3DocumentStore:
         self._probe = f"{prefix}/offpoll-check"
         self._remedies = {
             "NoSuchBucket": f"bucket {bucket} does not exist in region {region}: set OFFPOLL_BUCKET or create it",
-            "AccessDenied": f"grant s3:GetObject and s3:PutObject on arn:aws:s3:::{bucket}/{prefix}/*; if the bucket's policy wants "
+            "AccessDenied": f"grant s3:GetObject and s3:PutObject on the objects {bucket}/{prefix}/*; if the bucket's policy wants "
             "encryption named, set OFFPOLL_SERVER_SIDE_ENCRYPTION",
             "AllAccessDisabled": f"bucket {bucket} is disabled: set OFFPOLL_BUCKET to another one",
         }

@@ -26,7 +26,6 @@ __all__ = ["app"]
 app = typer.Typer(
     name="offpoll",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},

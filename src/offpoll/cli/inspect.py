@@ -45,16 +45,19 @@ def inspect(
     show. Without a recorded outcome it changes nothing. For a succeeded operation it needs MODULE:APP, because only the kind tells whether
     to publish the result.
 
-    It needs a worker's settings (see `offpoll config`) and permissions, and no secret.
+    It needs a worker's settings (see `offpoll config`) and permissions, and no secret. Where an `offpoll dev` runs, it uses that one,
+    unless variables name another store.
 
     Exit codes: 0 found, and document and record agree or were repaired; 1 they disagree, or there is neither; 2 usage or configuration,
     also if a dependency refuses; 6 a dependency does not respond.
 
     Example: `offpoll inspect 5f2b0c8e9d3a47618c1f0e6b7a92d450 --owner ada --json | jq .waits_for`
     """
+    from offpoll.cli.dev.environment import adopt
     from offpoll.cli.logs import configure
 
     configure("warning")
+    adopt(os.environ)
     found = asyncio.run(_inspect(operation_id, reference=app, owner=owner, repair=repair))
     if json_:
         print(json.dumps(_fields(found, show_result=show_result), indent=2))

@@ -16,6 +16,7 @@ __all__ = ["main", "run"]
 
 #: The extra that installs each optional module.
 _EXTRAS = {
+    "a2wsgi": "dev",
     "boto3": "dev",
     "botocore": "aws",
     "fastapi": "server",
@@ -27,6 +28,7 @@ _EXTRAS = {
     "starlette": "server",
     "typer": "cli",
     "uvicorn": "server",
+    "watchfiles": "dev",
     "yaml": "aws",
 }
 

@@ -60,8 +60,7 @@ class Subject:
         Raises:
             ConfigurationError: it names no operation, or its API is unknown.
         """
-        from offpoll.client.addresses import operation_at
-        from offpoll.client.flows import api_of, api_of_url
+        from offpoll.client.addresses import api_of, api_of_url, operation_at
         from offpoll.client.references import referred
         from offpoll.client.request_guard import api_address
         from offpoll.link import StatusLink
@@ -103,7 +102,7 @@ class Subject:
 
     def api_of(self, ticket: Ticket) -> str:
         """Return the API's address, now that there is a ticket."""
-        from offpoll.client.flows import api_of
+        from offpoll.client.addresses import api_of
 
         return self.named or api_of(ticket.document) or self.origin
 

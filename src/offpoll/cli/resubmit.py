@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,15 +34,19 @@ def resubmit(
     operation's document names it as `resubmit_of`. If you repeat the command, you get the same new operation. While that is `queued`, the
     command sends its message again, which is harmless. The failed operation's submitter does not learn of the new one: tell them its id.
 
+    Where an `offpoll dev` runs, it uses that one, unless variables name another store.
+
     Prints the new id. Exit codes: 0 submitted, now or before; 1 refused (unknown, not failed, no input kept, or an input that the kind
     does not accept); 2 usage or configuration, also if MODULE:APP lacks the kind; 6 a dependency does not respond: repeat it.
 
     Example: `offpoll resubmit 5f2b0c8e9d3a47618c1f0e6b7a92d450 orders:app --owner ada`
     """
+    from offpoll.cli.dev.environment import adopt
     from offpoll.cli.logs import configure
     from offpoll.instant import to_wire
 
     configure("warning")
+    adopt(os.environ)
     document = asyncio.run(_resubmit(app, operation_id, owner))
     if json_:
         fields = {

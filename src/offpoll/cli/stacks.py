@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from offpoll.cli.dev.display import Display
     from offpoll.deploy.events import Ending, Event
 
-__all__ = ["Region", "StackName", "Stage", "Yes", "agree", "stage", "watch", "why"]
+__all__ = ["Region", "StackName", "Stage", "Yes", "agree", "agree_by_name", "stage", "watch", "why"]
 
 
 def _stack_name(value: str) -> str:
@@ -65,11 +65,27 @@ def agree(question: str, *, yes: bool) -> bool:
     Raises:
         ConfigurationError: standard input is no terminal.
     """
-    if yes:
-        return True
+    return yes or _answer(f"{question} [y/N]: ").lower() in ("y", "yes")
+
+
+def agree_by_name(name: str, *, yes: bool) -> bool:
+    """Let the user type the stack's name, because what follows cannot be undone; `--yes` already answers.
+
+    Raises:
+        ConfigurationError: standard input is no terminal.
+    """
+    return yes or _answer(f"You cannot undo this. Type the stack's name, {name}, to go on: ") == name
+
+
+def _answer(question: str) -> str:
+    """Ask on stderr, because stdout is for results."""
     if not sys.stdin.isatty():
         raise ConfigurationError("nothing was changed, because no terminal is there to ask: add --yes")
-    return typer.confirm(question, err=True)
+    print(question, end="", file=sys.stderr, flush=True)
+    line = sys.stdin.readline()
+    if not line:
+        raise typer.Abort  # Ctrl-D
+    return line.strip()
 
 
 def watch(display: Display, cloudformation: Any, stack_id: str, *, after: str) -> Ending:

@@ -38,16 +38,19 @@ def stats(
     report every 10 s. **inside** leaves out canceled operations, and those whose document an earlier attempt rewrote. Queue depths may lag
     by a minute.
 
-    It needs a worker's settings (see `offpoll config`) and permissions, and no secret.
+    It needs a worker's settings (see `offpoll config`) and permissions, and no secret. Where an `offpoll dev` runs, it uses that one,
+    unless variables name another store.
 
     Exit codes: 0 shown, even if nothing was measured yet; 2 usage or configuration, also if a dependency refuses; 6 a dependency does not
     respond.
 
     Example: `offpoll stats orders:app --json | jq .kinds.order.ended.inside_share`
     """
+    from offpoll.cli.dev.environment import adopt
     from offpoll.cli.logs import configure
 
     configure("warning")
+    adopt(os.environ)
     found = asyncio.run(_look(app))
     if json_:
         print(json.dumps(_fields(found), indent=2))

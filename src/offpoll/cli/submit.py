@@ -13,8 +13,15 @@ __all__ = ["submit"]
 
 
 def submit(
-    url: Annotated[str, typer.Argument(metavar="URL", help="The API's address, such as `https://api.example.com`.", show_default=False)],
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="The operation's kind, such as `order`.", show_default=False)],
+    url: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL",
+            help="The API's address, such as `https://api.example.com`. Leave it out where an `offpoll dev` runs.",
+            show_default=False,
+        ),
+    ],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="The operation's kind, such as `order`.", show_default=False)] = "",
     *,
     data: Annotated[
         str, typer.Option("--data", "-d", metavar="JSON", help="The input: JSON, `@FILE`, or `-` for standard input. A kind may take none.")
@@ -42,11 +49,13 @@ def submit(
 
     Example: `offpoll submit $API order -d @order.json -H "Authorization: Bearer $TOKEN" --json > ticket.json`
     """
+    from offpoll.cli.dev.environment import running_api
     from offpoll.cli.waiting import Found, run, wait_for
     from offpoll.cli.watch import Watch
     from offpoll.client import AsyncClient
     from offpoll.client.flows import new_key
 
+    url, kind = (url, kind) if kind else (running_api(), url)
     key = new_key() if idempotency_key is None else idempotency_key
     value, headers = json_of(data), headers_of(header)
     watch = Watch(quiet=json_)

@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn
+from rich.table import Column
 from rich.text import Text
 
 from offpoll.client.request_guard import without_query
@@ -25,6 +26,12 @@ __all__ = ["Watch", "printable"]
 
 #: Seconds after which a terminal shows that a request is under way.
 PATIENCE = 1.0
+
+#: Columns of the bar on a terminal that is at least WIDE, and on a narrower one.
+BAR, SHORT_BAR, WIDE = 30, 12, 100
+
+#: Columns of `100%`, of the spaces between the five parts, and those that a message gets before the times do.
+PERCENT, GAPS, SHORT_MESSAGE = 4, 5, 8
 
 
 class Watch:
@@ -74,8 +81,9 @@ class Watch:
         """Show the wait for this ticket while it lasts. The last state stays on the terminal."""
         self._store = without_query(ticket.link.href)
         if self._console.is_terminal:
-            texts = [_TextColumn(each) for each in (self._what, self._message, self._when)]
-            columns = (texts[0], BarColumn(bar_width=30), TaskProgressColumn(), *texts[1:])
+            bar = BAR if self._console.width >= WIDE else SHORT_BAR
+            texts = [_TextColumn(each) for each in (self._fitting_what, lambda: self._fitting_message(bar), self._fitting_when)]
+            columns = (texts[0], BarColumn(bar_width=bar), TaskProgressColumn(), *texts[1:])
             with Progress(*columns, console=self._console, refresh_per_second=4) as self._progress:
                 self._progress.add_task("", total=None)
                 self.updated(ticket.document)
@@ -139,11 +147,30 @@ class Watch:
     def _what(self) -> str:
         return "" if self.document is None else printable(f"{self.document.kind} {self.document.status}")
 
+    def _fitting_what(self) -> str:
+        return _cut(self._what(), self._console.width // 3)
+
+    def _fitting_when(self) -> str:
+        """Return as much of it as a line of the terminal has room for."""
+        room = self._console.width - len(self._fitting_what()) - PERCENT - GAPS
+        parts = self._when_parts()
+        texts = (", ".join(parts), ", ".join(each for each in parts if not each.startswith("next poll")), parts[-1])
+        bars = (BAR if self._console.width >= WIDE else SHORT_BAR, SHORT_BAR, SHORT_BAR)
+        return next((text for text, bar in zip(texts, bars, strict=True) if len(text) <= room - bar - SHORT_MESSAGE), "")
+
+    def _fitting_message(self, bar: int) -> str:
+        """Return the message, cut to what the rest of the line leaves: a second line would move the whole screen."""
+        room = self._console.width - len(self._fitting_what()) - bar - PERCENT - len(self._fitting_when()) - GAPS
+        return _cut(self._message(), room)
+
     def _message(self) -> str:
         progress = None if self.document is None else self.document.progress
         return printable((progress.message if progress is not None else None) or "")
 
     def _when(self) -> str:
+        return ", ".join(self._when_parts())
+
+    def _when_parts(self) -> list[str]:
         parts = []
         if self._end_at is not None:
             left = self._end_at - self._now()
@@ -151,7 +178,7 @@ class Watch:
         if self._poll_at is not None:
             parts.append(f"next poll in {_duration(max(0.0, self._poll_at - self._now()))}")
         parts.append(f"{self.polls} poll{'' if self.polls == 1 else 's'}")
-        return ", ".join(parts)
+        return parts
 
 
 class _TextColumn(ProgressColumn):
@@ -160,12 +187,19 @@ class _TextColumn(ProgressColumn):
     max_refresh = None
 
     def __init__(self, text: Callable[[], str]) -> None:
-        super().__init__()
+        super().__init__(table_column=Column(no_wrap=True))
         self._text = text
 
     def render(self, task: Task) -> Text:
         """Render the current text."""
         return Text(self._text())
+
+
+def _cut(text: str, width: int) -> str:
+    """Return a text in at most this many columns of a terminal."""
+    cut = Text(text)
+    cut.truncate(max(0, width), overflow="ellipsis")
+    return cut.plain if width > 1 else ""
 
 
 def printable(text: Any) -> str:

@@ -10,13 +10,17 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from offpoll.cli.collector import settle
+from offpoll.cli.health import reported
 from offpoll.cli.logs import configure
 from offpoll.cli.options import LogLevel, Reference, start_check
+from offpoll.work.health import Health, State
 from offpoll.work.loop import LONG_POLL
 
 if TYPE_CHECKING:
@@ -32,7 +36,8 @@ log = logging.getLogger("offpoll.work")
 #: The beginning of the log line that says that the worker receives.
 READY = "working on"
 
-#: How long a stopped worker may take to give back its operations, seconds. A plain function ends at its next `progress()`, or never.
+#: How long a stopped worker may take to give back its operations, seconds; longer where long polls are longer than LONG_POLL. A plain
+#: function ends at its next `progress()`, or never.
 STOPPING = 10.0
 
 #: How long an abandoned thread may delay the end of the process, seconds.
@@ -41,6 +46,7 @@ LINGER = 2.0
 
 def work(
     app: Reference,
+    *,
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="Operations at once; by default the setting OFFPOLL_CONCURRENCY.", show_default=False)
     ] = None,
@@ -49,15 +55,26 @@ def work(
     ] = 0,
     dead_letters: Annotated[bool, typer.Option(help="Also settle dead letters: messages that the queue has delivered too often.")] = True,
     long_poll: Annotated[
-        float, typer.Option(min=1, max=20, help="Seconds for which one receive waits for messages: so long may an idle worker take to end.")
-    ] = LONG_POLL,
+        int, typer.Option(min=1, max=20, help="Seconds for which one receive waits for messages: so long may an idle worker take to end.")
+    ] = int(LONG_POLL),
+    health_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Answer `GET /livez` and `/readyz` on this port; 0 takes a free one.", show_default=False),
+    ] = None,
+    health_host: Annotated[str, typer.Option(help="Address of that port; `0.0.0.0` for Kubernetes.")] = "127.0.0.1",
+    health_file: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Write this file every 5 s while the worker is alive.", show_default=False)
+    ] = None,
     log_level: LogLevel = "info",
 ) -> None:
     """Work on an app's operations until told to end.
 
     The first SIGTERM or SIGINT drains the worker: it waits for the end of its receives, gives back what they bring, finishes what runs, and
-    exits with 0. A second one stops the handlers: their operations go to another worker at once, with one attempt spent. If a plain function runs on, the process abandons it
-    after 10 s, with exit code 1.
+    exits with 0. A second one stops the handlers: their operations go to another worker at once, with one attempt spent. If a plain
+    function runs on, the process abandons it after 10 s, with exit code 1.
+
+    A worker is alive (`/livez`, the file) as long as its loop turns, in a dependency's outage too. It is ready (`/readyz`) while it takes
+    operations. Under systemd it also answers the watchdog.
 
     Example: `offpoll work orders:app --concurrency 20`
     """
@@ -70,14 +87,36 @@ def work(
     at_once = processes or concurrency
     settings = Settings.load(environ=os.environ, concurrency=at_once) if at_once else Settings.load(environ=os.environ)
     loaded = load_app(app)
+    started = _Started()
+
+    async def main() -> None:
+        async with reported(started.health, port=health_port, host=health_host, file=health_file, environ=os.environ):
+            runner = _runner(loaded, app, settings, processes)
+            await _work(loaded, settings, started, runner=runner, dead_letters=dead_letters, long_poll=long_poll)
+
     with asyncio.Runner(loop_factory=_loop_factory()) as loop:
-        runner = _runner(loaded, app, settings, processes)
-        loop.run(_work(loaded, settings, runner=runner, dead_letters=dead_letters, long_poll=long_poll))
+        loop.run(main())
         _leave_after(LINGER, code=0)
 
 
+@dataclass
+class _Started:
+    """The worker, once there is one."""
+
+    worker: Worker | None = None
+
+    def health(self) -> Health:
+        return Health(state=State.STARTING) if self.worker is None else self.worker.health
+
+
 async def _work(
-    app: Offpoll, settings: Settings, *, runner: AbstractAsyncContextManager[HandlerRunner], dead_letters: bool, long_poll: float
+    app: Offpoll,
+    settings: Settings,
+    started: _Started,
+    *,
+    runner: AbstractAsyncContextManager[HandlerRunner],
+    dead_letters: bool,
+    long_poll: float,
 ) -> None:
     from offpoll.wiring import dependencies, make_worker
 
@@ -95,8 +134,9 @@ async def _work(
                 dead_letters=dead_letters,
                 long_poll=long_poll,
             )
-            with _signals(worker):
+            with _signals(worker, patience=STOPPING + max(0.0, long_poll - LONG_POLL)):
                 settle()
+                started.worker = worker
                 log.info("%s %s: up to %d at once", READY, kinds, settings.concurrency)
                 await worker.run()
                 log.info("drained: no operation is held")
@@ -127,8 +167,8 @@ async def _here(app: Offpoll, settings: Settings) -> AsyncIterator[HandlerRunner
 
 
 @contextmanager
-def _signals(worker: Worker) -> Iterator[None]:
-    """Drain at the first signal, stop at the second."""
+def _signals(worker: Worker, *, patience: float) -> Iterator[None]:
+    """Drain at the first signal, stop at the second. Then the worker gets `patience` seconds: its last receives take a part of them."""
     loop = asyncio.get_running_loop()
     received = 0
 
@@ -142,7 +182,7 @@ def _signals(worker: Worker) -> Iterator[None]:
         else:
             log.info("stopping: operations that run go to another worker")
             worker.stop()
-            _leave_after(STOPPING, code=1)
+            _leave_after(patience, code=1)
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     for number in numbers:

@@ -15,9 +15,10 @@ from ipaddress import IPv6Address
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
+from offpoll.document import Document
 from offpoll.operation import is_kind, is_operation_id
 
-__all__ = ["OperationAddress", "canonical", "operation_at"]
+__all__ = ["OperationAddress", "api_of", "api_of_url", "canonical", "operation_at"]
 
 _UNRESERVED = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
 _PORTS = {"http": 80, "https": 443}
@@ -81,6 +82,20 @@ def operation_at(text: str, *, base_url: str) -> OperationAddress | None:
     if not is_operation_id(operation_id) or not is_kind(kind) or api.endswith(("/", ":")):
         return None
     return OperationAddress(_same_api(api, base_url), kind, operation_id)
+
+
+def api_of_url(url: str) -> str | None:
+    """Return the API's address in an operation's address; None for any other text, such as a status link or a path."""
+    try:
+        own = operation_at(url, base_url="")
+    except ValueError:
+        return None
+    return None if own is None else own.api
+
+
+def api_of(document: Document) -> str | None:
+    """Return the API's address that a document names, or None."""
+    return api_of_url(document.links.get("self", ""))
 
 
 def _absolute(text: str, base_url: str) -> str:

@@ -16,26 +16,25 @@ from typing import Generic, TypeVar
 
 from offpoll.arguments import is_number, shown
 from offpoll.client.addresses import OperationAddress, operation_at
+from offpoll.client.answers import document_in, raise_for_end, unread, unseen, words_of
 from offpoll.client.polling import Polling
 from offpoll.client.references import Reference, referred
-from offpoll.document import Document, links_at
+from offpoll.client.results import shows_result
+from offpoll.document import Document
 from offpoll.errors import (
     ApiError,
     ApiUnavailable,
-    ClientError,
     ConfigurationError,
     MalformedDocument,
-    OperationCanceled,
-    OperationFailed,
     WaitTimeout,
 )
-from offpoll.exchange import MAX_STORE_BYTES, Event, Fetch, Flow, NoAnswer, Reply, Response, Wait, is_outage, operation_url, read_operation
+from offpoll.exchange import MAX_STORE_BYTES, Event, Fetch, Flow, NoAnswer, Reply, Response, Wait, operation_url, read_operation
 from offpoll.link import StatusLink
-from offpoll.operation import Status, is_kind, is_operation_id
+from offpoll.operation import is_kind
 from offpoll.poll_plan import MAX_INTERVAL
 from offpoll.ticket import Ticket
 
-__all__ = ["Finished", "Flows", "advance", "api_of", "api_of_url", "new_key"]
+__all__ = ["Finished", "Flows", "advance", "new_key"]
 
 #: Statuses after which the client repeats the request: overloaded, or no server behind the proxy, for now.
 RETRIED = frozenset({429, 502, 503, 504})
@@ -72,20 +71,6 @@ def advance(flow: Flow[T], reply: Reply) -> Event | Finished[T]:
         return flow.send(reply)
     except StopIteration as end:
         return Finished(value=end.value)
-
-
-def api_of_url(url: str) -> str | None:
-    """Return the API's address in an operation's address; None for any other text, such as a status link or a path."""
-    try:
-        own = operation_at(url, base_url="")
-    except ValueError:
-        return None
-    return None if own is None else own.api
-
-
-def api_of(document: Document) -> str | None:
-    """Return the API's address that a document names, or None."""
-    return api_of_url(document.links.get("self", ""))
 
 
 def new_key() -> str:
@@ -161,7 +146,7 @@ class Flows:
             link = StatusLink.from_dict(response.json())
         except (ValueError, ArithmeticError) as error:
             raise ApiError(f"the API's response is not offpoll's: {error}", status=response.status) from error
-        return (yield from self._open(link, url=own.url, of=_unseen(own, link.expires_at)))
+        return (yield from self._open(link, url=own.url, of=unseen(own, link.expires_at)))
 
     def poll(self, reference: Reference, *, timeout: float | None) -> Flow[Document]:
         """Poll until the operation is done or the time is up, and poll once more before giving up.
@@ -192,18 +177,19 @@ class Flows:
     def wait(self, reference: Reference, *, timeout: float | None) -> Flow[bytes]:
         """Poll until the operation is done, and return its result as JSON."""
         document = yield from self.poll(reference, timeout=timeout)
-        _raise_for_end(document)
-        # A board without an API: only the document has the result, which may be null. Our API gives every document a digest, and leaves the
-        # links out only if its address is too long for them. A document without an end is not the store's: an API told the client of it.
-        alone = document.digest is None and document.finished_at is not None
-        if "self" not in document.links and (alone or document.result is not None):
+        raise_for_end(document)
+        if shows_result(document):
             return json.dumps(document.result).encode()
         # The document is made from the record, so the API cannot know less. But one read of the record may lag behind (202).
         return (yield from self._result(document, retried=RETRIED | {202}))
 
     def result(self, reference: Reference) -> Flow[bytes]:
         """Return an operation's result as JSON, without waiting for it."""
-        return (yield from self._result((yield from self._named(reference)), retried=RETRIED))
+        document = yield from self._named(reference)
+        if document.done and shows_result(document):
+            raise_for_end(document)
+            return json.dumps(document.result).encode()
+        return (yield from self._result(document, retried=RETRIED))
 
     def cancel(self, reference: Reference) -> Flow[Document]:
         """Cancel an operation and return its document."""
@@ -242,7 +228,7 @@ class Flows:
         """Return a document of the operation, which need not be its newest one: the API is asked next."""
         found = referred(reference)
         own = self._operation(found) if isinstance(found, str) else None
-        return (yield from self._ticket(reference)).document if own is None else _unseen(own, _UNKNOWN)
+        return (yield from self._ticket(reference)).document if own is None else unseen(own, _UNKNOWN)
 
     def _open(self, link: StatusLink, *, url: str = "", of: Document | None = None) -> Flow[Ticket]:
         """Read a link's document and make a ticket of both. If the store has no document, ask the API at `url`, if that is known.
@@ -251,12 +237,12 @@ class Flows:
         """
         operation_id = "" if of is None else of.id
         reply = yield Fetch(to="store", url=link.href, max_bytes=MAX_STORE_BYTES)
-        document = _document_in(reply, operation_id=operation_id)
+        document = document_in(reply, operation_id=operation_id)
         if document is None and url and of is not None:
             reply = yield from self._ask(Fetch(to="api", url=url, headers=_JSON))
-            document = read_operation(reply, document=of) or _document_in(reply, operation_id=operation_id, status=202)
+            document = read_operation(reply, document=of) or document_in(reply, operation_id=operation_id, status=202)
         if document is None:
-            raise _unread(reply, api=bool(url))
+            raise unread(reply, api=bool(url))
         if of is not None and document.links != of.links:  # a writer of documents must not redirect credentials
             document = replace(document, links=of.links)
         answered_at = reply.date if isinstance(reply, Response) else None
@@ -271,7 +257,7 @@ class Flows:
         response = yield from self._ask(Fetch(to="api", url=url, headers=_JSON), retried=retried)
         ended = read_operation(response, document=document)
         if ended is not None:
-            _raise_for_end(ended)
+            raise_for_end(ended)
             return response.body
         if response.status == 202:
             raise ApiError(f"operation {document.id} is not done yet: wait for it", status=202)
@@ -294,44 +280,10 @@ class Flows:
             if isinstance(reply, Response) and reply.retry_after:
                 backoff += reply.retry_after * (1 + RETRY_AFTER_JITTER * self.random())  # a whole crowd was told the same
             if self.monotonic() + backoff > deadline:
-                words = f"the API at {self.base_url} did not answer usefully within {self.retry_timeout:g} s; at last, {_words(reply)}"
+                words = f"the API at {self.base_url} did not answer usefully within {self.retry_timeout:g} s; at last, {words_of(reply)}"
                 raise ApiUnavailable(words, sent=sent)
             yield Wait(seconds=backoff)
         raise AssertionError("count() does not end")
-
-
-def _unseen(own: OperationAddress, seen_at: datetime) -> Document:
-    """Return what an operation's address alone says of it."""
-    links = links_at(own.api, kind=own.kind, operation_id=own.operation_id)
-    return Document(id=own.operation_id, kind=own.kind, status="", revision=0, created_at=seen_at, updated_at=seen_at, links=links)
-
-
-def _document_in(reply: Reply, *, operation_id: str, status: int = 200) -> Document | None:
-    """Return the document in a response; None if there is none, or another operation's."""
-    if not isinstance(reply, Response) or reply.status != status:
-        return None
-    try:
-        document = Document.from_bytes(reply.body)
-    except (MalformedDocument, ArithmeticError):
-        return None
-    return document if is_operation_id(document.id) and document.id == (operation_id or document.id) else None
-
-
-def _unread(reply: Reply, *, api: bool) -> ClientError:
-    if api and isinstance(reply, Response):
-        return reply.refusal()
-    if not isinstance(reply, Response) or is_outage(reply.status):
-        words = f"answered {reply.status}" if isinstance(reply, Response) else f"gave no answer: {reply.reason if reply else ''}"
-        return ApiUnavailable(f"the store {words}. Try again, or use the operation's own address")
-    why = "the link has ended, or leads to no status document"
-    return ApiError(f"{why} (the store answered {reply.status}). Use the operation's own address", status=reply.status)
-
-
-def _raise_for_end(document: Document) -> None:
-    if document.status == Status.FAILED:
-        raise OperationFailed(document.id, document.error)
-    if document.status == Status.CANCELED:
-        raise OperationCanceled(document.id)
 
 
 def _timed_out(polling: Polling, timeout: float) -> WaitTimeout:
@@ -341,9 +293,3 @@ def _timed_out(polling: Polling, timeout: float) -> WaitTimeout:
     if polling.trouble:
         error.add_note(f"the last poll: {polling.trouble}")
     return error
-
-
-def _words(reply: Reply) -> str:
-    if isinstance(reply, NoAnswer):
-        return f"it gave no answer: {reply.reason}"
-    return str(reply.refusal()) if reply else ""

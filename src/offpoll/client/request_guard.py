@@ -36,7 +36,7 @@ _LEADS_UP = re.compile(r"(?:^|/|%2f)(?:\.|%2e){1,2}(?:/|%2f|;|#|$)", re.IGNORECA
 _OWN = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection", "idempotency-key", "if-none-match"})
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\u0100-\U0010ffff]*")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,10 +106,13 @@ class RequestGuard:
         return None if again.headers == sent.headers else again
 
     def _refused(self, event: Fetch, reply: Reply) -> bool:
-        """Tell whether the API refused the credentials, and others may be had. Not every 403 is about them."""
+        """Tell whether the API refused the credentials, and others may be had.
+
+        A 403 of offpoll's own has a problem document, and is about what the caller may do. A gateway's may be about a token that has ended.
+        """
         if event.to == "store" or not callable(self.auth) or not isinstance(reply, Response):
             return False
-        return reply.status == 401 or (reply.status == 403 and "www-authenticate" in reply.headers)
+        return reply.status == 401 or (reply.status == 403 and ("www-authenticate" in reply.headers or not reply.problem))
 
     def _admit(self, fetch: Fetch, credentials: Mapping[str, str]) -> Fetch:
         timeout = min(self.request_timeout, fetch.timeout)

@@ -14,7 +14,7 @@ from offpoll.json_types import adapter_of
 from offpoll.ticket import Ticket
 from offpoll.values.structs import StructAdapter
 
-__all__ = ["WaitArguments", "WaitResult", "result_reader"]
+__all__ = ["WaitArguments", "WaitResult", "result_reader", "shows_result"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -52,6 +52,16 @@ class WaitResult(Generic[T_co]):
     def exception(self) -> ClientError | None:
         """Return the error that `wait` would have raised; None if there is a result."""
         return self._error
+
+
+def shows_result(document: Document) -> bool:
+    """Tell whether an ended operation's result is what its document shows, which may be null: without an API, nobody else has it.
+
+    Our API gives every document a digest, and leaves the links out only if its address is too long for them. A document without an end is
+    not the store's: an API told the client of it.
+    """
+    alone = document.digest is None and document.finished_at is not None
+    return "self" not in document.links and (alone or document.result is not None)
 
 
 def result_reader(result_type: Any) -> Callable[[bytes], Any]:

@@ -14,18 +14,19 @@ from offpoll.deploy.account import Account, refusal, speaking_to
 from offpoll.deploy.events import events_since
 from offpoll.deploy.stack import Stack, find_stack
 
-__all__ = ["Kept", "delete_data", "kept_by", "operations_left", "past_stacks", "stored_in"]
+__all__ = ["DATA_SERVICE", "GONE", "Kept", "delete_data", "kept_by", "operations_left", "past_stacks", "stored_in"]
 
 #: The types of resources that hold data, with their names for people.
 _DATA = {"AWS::S3::Bucket": "bucket", "AWS::DynamoDB::Table": "table", "AWS::SecretsManager::Secret": "secret"}
 
 #: AWS's services that delete them, for error messages.
-_DATA_SERVICE = {"bucket": "S3", "table": "DynamoDB", "secret": "Secrets Manager"}
+DATA_SERVICE = {"bucket": "S3", "table": "DynamoDB", "secret": "Secrets Manager"}
 
 #: Most objects that one call deletes (DeleteObjects).
 _BATCH = 1000
 
-_GONE = frozenset({"404", "NoSuchBucket", "ResourceNotFoundException"})
+#: AWS's codes for a resource that no longer exists.
+GONE = frozenset({"404", "NoSuchBucket", "ResourceNotFoundException"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +58,14 @@ def kept_by(cloudformation: Any, stack_id: str) -> list[Kept]:
 
 
 def past_stacks(cloudformation: Any, name: str) -> list[Stack]:
-    """Return the deleted stacks of offpoll that had this name."""
+    """Return the deleted stacks of offpoll that had this name, the last one first."""
     found: list[str] = []
     with speaking_to("CloudFormation"):
         for page in cloudformation.get_paginator("list_stacks").paginate(StackStatusFilter=["DELETE_COMPLETE"]):
             found += [each["StackId"] for each in page["StackSummaries"] if each["StackName"] == name]
     stacks = (find_stack(cloudformation, each) for each in found)
-    return [each for each in stacks if each is not None and each.is_ours]
+    ours = [each for each in stacks if each is not None and each.is_ours]
+    return sorted(ours, key=lambda each: each.deleted_at or each.created_at, reverse=True)
 
 
 def operations_left(account: Account, outputs: Mapping[str, str]) -> int:
@@ -80,11 +82,11 @@ def delete_data(account: Account, kept: Kept, *, show: Callable[[int], None]) ->
     """Delete a resource and all data in it. Return whether it still existed. `show` gets the number of objects deleted so far."""
     from botocore.exceptions import ClientError  # noqa: PLC0415 - takes 0.3 s
 
-    with speaking_to(_DATA_SERVICE[kept.kind]):
+    with speaking_to(DATA_SERVICE[kept.kind]):
         try:
             _DELETE[kept.kind](account, kept.name, show)
         except ClientError as error:
-            if refusal(error)[0] in _GONE:
+            if refusal(error)[0] in GONE:
                 return False
             raise
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from offpoll.deploy.account import refusal, speaking_to
@@ -25,6 +26,8 @@ class Stack:
         name, id: the id still finds the stack after its deletion.
         reason: why it has this status, if AWS says.
         is_ours: whether it was made from offpoll's template.
+        created_at: when.
+        deleted_at: when; None while it exists.
     """
 
     name: str
@@ -34,6 +37,8 @@ class Stack:
     parameters: Mapping[str, str]
     outputs: Mapping[str, str]
     is_ours: bool
+    created_at: datetime
+    deleted_at: datetime | None
 
     @property
     def is_new(self) -> bool:
@@ -104,4 +109,6 @@ def find_stack(cloudformation: Any, name: str) -> Stack | None:
         parameters=parameters,
         outputs={each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])},
         is_ours=parameters.keys() >= MARKS,
+        created_at=found["CreationTime"],
+        deleted_at=found.get("DeletionTime"),
     )

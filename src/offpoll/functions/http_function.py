@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from offpoll.errors import DependencyUnavailable
@@ -47,7 +48,7 @@ class HttpFunction:
             response = problem_of(DependencyUnavailable("the API", "the function's time is over; give it more than 10 s"))
         extra = {"status": response.status, "milliseconds": round((time.perf_counter() - began) * 1000, 1), **_operation(request, response)}
         access.info("%s %s %d", request.method, request.path[:500], response.status, extra=extra)
-        return response_of(response, event)
+        return response_of(response if request.method != "HEAD" else replace(response, body=b""), event)
 
 
 def _operation(request: Request, response: Response) -> dict[str, str]:

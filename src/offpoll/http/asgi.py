@@ -10,8 +10,9 @@ FastAPI gives the OpenAPI document, the docs page and `include_router`; requests
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, MutableMapping
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import takewhile
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -44,15 +45,33 @@ _PROBES = {
 
 
 class _Route(APIRoute):
-    """A route for which slashes at the end of a path mean nothing, instead of a redirect that many clients do not follow."""
+    """A route for which slashes at the end of a path mean nothing, instead of a redirect that many clients do not follow.
+
+    It answers HEAD as GET, without the body: probes and monitors use it.
+    """
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Tell whether it is a request's route."""
-        path: str = scope["path"].rstrip("/")
-        match, child_scope = super().matches(scope if path == scope["path"] else {**scope, "path": path})
+        path, method = scope["path"].rstrip("/"), self._method(scope)
+        same = path == scope["path"] and method == scope["method"]
+        match, child_scope = super().matches(scope if same else {**scope, "path": path, "method": method})
         if path.endswith("\n") and match is not Match.NONE and not child_scope["path_params"].get("operation_id", "").endswith("\n"):
             return Match.NONE, {}  # a pattern's `$` matches before a line break too
         return match, child_scope
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        method = self._method(scope)
+        if method != scope["method"]:
+            scope, send = {**scope, "method": method}, partial(_without_body, send)
+        await self.respond(scope, receive, send)
+
+    async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as FastAPI does."""
+        await super().handle(scope, receive, send)
+
+    def _method(self, scope: Scope) -> str:
+        return "GET" if scope.get("method") == "HEAD" and "GET" in (self.methods or ()) else scope.get("method", "")
 
 
 class RawRoute(_Route):
@@ -60,9 +79,10 @@ class RawRoute(_Route):
 
     route: ClassVar[Route]
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as its route does."""
         if scope["method"] not in (self.methods or ()):
-            return await super().handle(scope, receive, send)  # refuses it
+            return await super().respond(scope, receive, send)  # refuses it
         return await self.route.answer(scope["path_params"].get("operation_id", ""), scope, receive, send)
 
 
@@ -145,6 +165,10 @@ def _routes(service: AsyncService, *, authorize: Authorize | None, raw: bool) ->
         made = type("RawRoute", (RawRoute,), {"route": route}) if raw else _Route
         routes.add_api_route(route.path, _handler(route), methods=[route.method], route_class_override=made, **described)
     return routes
+
+
+async def _without_body(send: Send, message: MutableMapping[str, Any]) -> None:
+    await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
 
 async def _not_routed(asgi: AsgiRequest, error: Exception) -> AsgiResponse:

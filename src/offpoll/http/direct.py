@@ -24,6 +24,9 @@ __all__ = ["DirectProtocol"]
 
 log = logging.getLogger(__name__)
 
+#: How long an idle connection stays open once the server ends, seconds: a request that is on its way to it then gets its answer.
+LINGER = 0.5
+
 
 class DirectProtocol(HttpToolsProtocol):
     """uvicorn's protocol, which answers a `FastPath`'s routes by itself: `uvicorn.run(fast_path, http=DirectProtocol)`."""
@@ -34,11 +37,21 @@ class DirectProtocol(HttpToolsProtocol):
         self._proxies = app if isinstance(app, BehindProxies) else None
         fast_path = app.app if isinstance(app, BehindProxies) else app
         self._direct = _Direct(self, fast_path) if isinstance(fast_path, FastPath) else None
+        self._ending = False
+
+    def shutdown(self) -> None:
+        """End the connection after the answer that is being made, or the one to a request that is on its way."""
+        free = self.cycle is None or self.cycle.response_complete
+        if free and not self._ending:
+            self._ending = True
+            self.loop.call_later(LINGER, self.shutdown)
+        else:
+            super().shutdown()
 
     def on_headers_complete(self) -> None:
         """Begin a request that is answered here, or let uvicorn begin it."""
         direct, url, scope = self._direct, self.url, cast(Scope, self.scope)
-        free = self.cycle is None or self.cycle.response_complete
+        free = (self.cycle is None or self.cycle.response_complete) and not self._ending
         if direct is not None and free and url.isascii() and b"%" not in url and b"#" not in url and not self.expect_100_continue:
             raw_path, _, query = url.partition(b"?")
             path = raw_path.decode("ascii")
@@ -53,6 +66,8 @@ class DirectProtocol(HttpToolsProtocol):
                 self.cycle = cast(Any, direct)
                 return
         super().on_headers_complete()
+        if self._ending and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """Answer a request that is here whole."""

@@ -132,6 +132,9 @@ class Endpoint:
 
     async def _routed(self, request: Request) -> Response:
         row: Callable[[], Answering]
+        method = request.method
+        if method == "HEAD":
+            request = replace(request, method="GET")  # whoever sends the answer leaves its body out
         match request.path.rstrip("/").split("/"):
             case ["", "livez" | "readyz" as probe]:
                 row, allow = (self.livez if probe == "livez" else self.readyz), "GET"
@@ -147,7 +150,7 @@ class Endpoint:
                 row, allow = partial(self.cancel, kind, operation_id, request), "POST"
             case _:
                 return problem_of(nothing_at(request.path))
-        return await row() if request.method == allow else problem_of(not_allowed(request.method, allow))
+        return await row() if request.method == allow else problem_of(not_allowed(method, allow))
 
     def submit(self, kind: str, request: Request) -> Answering:
         """Accept an operation: 202 and a ticket."""

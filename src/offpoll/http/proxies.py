@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -21,6 +21,8 @@ Scope: TypeAlias = MutableMapping[str, Any]
 AsgiApp: TypeAlias = Callable[[Scope, Any, Any], Awaitable[None]]
 
 _NAMES = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
+
+_SCHEMES = {b"https": "https", b"http": "http"}
 
 #: One parameter of `Forwarded`, with what separates it from the next: a semicolon within a proxy's element, a comma after it.
 _PARAMETER = re.compile(r'\s*(?:([A-Za-z]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*))?\s*([;,]|$)')
@@ -51,12 +53,13 @@ class TrustedProxies:
     def __contains__(self, address: str) -> bool:
         return self.all or (len(address) <= MAX_ADDRESS and self._trusts(address))
 
-    def client(self, chain: Iterable[str]) -> tuple[str, int]:
+    def client(self, chain: Sequence[str]) -> tuple[str, int]:
         """Return the address and port of the client, from the addresses that proxies noted, the client's own first."""
-        hops = [_address(each) for each in chain]
-        if self.all:
-            return hops[0]
-        return next((hop for hop in reversed(hops) if hop[0] not in self), hops[0])
+        if not self.all:
+            for each in reversed(chain):
+                if (hop := _address(each))[0] not in self:
+                    return hop
+        return _address(chain[0])
 
     def _look_up(self, address: str) -> bool:
         try:
@@ -97,42 +100,47 @@ class BehindProxies:
                 self._believe(said, scope)
 
     def _believe(self, said: list[tuple[bytes, bytes]], scope: Scope) -> None:
-        values: dict[bytes, str] = {}
-        for name, value in said:
-            text = value.decode("latin-1")
-            values[name] = f"{values[name]},{text}" if name in values else text
-        noted = _forwarded(values.get(b"forwarded", ""))
-        listed = {name: _listed(values.get(b"x-forwarded-" + name, "")) for name in (b"for", b"proto", b"host")}
-        schemes, hosts, addresses = (listed[name] or noted[name] for name in (b"proto", b"host", b"for"))
-        if schemes and schemes[0].lower() in ("http", "https"):
-            scope["scheme"] = schemes[0].lower()
-        if hosts:
-            scope["headers"] = [(b"host", hosts[0].encode("latin-1")), *(each for each in scope["headers"] if each[0] != b"host")]
-        if addresses:
-            scope["client"] = self._trusted.client(addresses)
+        values = dict(said)
+        if len(values) < len(said):  # several lines of a header are one list
+            values = {name: b",".join(value for other, value in said if other == name) for name in values}
+        if b"forwarded" in values:
+            noted = _forwarded(values[b"forwarded"].decode("latin-1"))
+            values = {**{name: value for name, value in noted.items() if value}, **{name: value for name, value in values.items() if value}}
+        scheme = _SCHEMES.get(values.get(b"x-forwarded-proto", b"")) or _SCHEMES.get(_first(values.get(b"x-forwarded-proto", b"")).lower())
+        if scheme:
+            scope["scheme"] = scheme
+        if host := _first(values.get(b"x-forwarded-host", b"")):
+            scope["headers"] = [(b"host", host), *[each for each in scope["headers"] if each[0] != b"host"]]
+        if addresses := values.get(b"x-forwarded-for", b"").decode("latin-1").strip(" ,"):
+            scope["client"] = self._trusted.client(addresses.split(","))
 
 
-def _listed(value: str) -> list[str]:
-    return [each for each in map(str.strip, value.split(",")) if each]
+def _first(value: bytes) -> bytes:
+    """Return the first value of a list that is not empty."""
+    first = value.partition(b",")[0].strip()
+    return first or next((each.strip() for each in value.split(b",") if each.strip()), b"")
 
 
-def _forwarded(value: str) -> dict[bytes, list[str]]:
-    """Return what a `Forwarded` header says: the values of each parameter, the first proxy's first. An unreadable one says nothing."""
+def _forwarded(value: str) -> dict[bytes, bytes]:
+    """Return what a `Forwarded` header says, as X-Forwarded headers do. An unreadable one says nothing."""
     found: dict[bytes, list[str]] = {b"for": [], b"proto": [], b"host": []}
     place = 0
     while place < len(value):
         match = _PARAMETER.match(value, place)
         if match is None:
-            return {name: [] for name in found}
+            return {}
         name = (match[1] or "").lower().encode()
         if name in found and match[2]:
             quoted = match[2].startswith('"')
             found[name].append(re.sub(r"\\(.)", r"\1", match[2][1:-1]) if quoted else match[2])
         place = match.end()
-    return found
+    return {b"x-forwarded-" + name: ",".join(values).encode("latin-1") for name, values in found.items()}
 
 
 def _address(text: str) -> tuple[str, int]:
     """Split an address from its port, 0 if it has none: `192.0.2.1:80`, `[2001:db8::1]:80`, or one of them alone."""
+    text = text.strip()
+    if ":" not in text:
+        return text, 0
     bracketed = re.fullmatch(r"\[([^\]]*)\](?::([0-9]{1,5}))?", text) or re.fullmatch(r"([^:]*):([0-9]{1,5})", text)
     return (bracketed[1], int(bracketed[2] or 0)) if bracketed else (text, 0)

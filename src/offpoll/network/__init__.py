@@ -3,6 +3,7 @@
 It has no thread of its own. A library with threads inside can abort the interpreter at its exit (docs/decisions/0015).
 
     network        the blocking and the awaited one: pools of connections
+    driving        runs a conversation on a socket
     dial           host names → a connected socket
     conversation   what to send and receive on it, as a generator: tunnel, handshake, request, response
     tls            the trusted authorities, and TLS over any channel

@@ -112,28 +112,62 @@ def read_body(size: int, buffer: bytes, *, ended: bool) -> tuple[bytes, bytes] |
 
 
 def _read_chunks(buffer: bytes) -> tuple[bytes, bytes] | None:
-    """Read a chunked body (RFC 9112, 7.1); skip extensions and trailers."""
-    parts: list[bytes] = []
-    while True:
-        line, found, buffer = buffer.partition(b"\r\n")
-        if not found:
-            return None
+    chunks = _Chunks(limit=MAX_BODY)
+    return (bytes(chunks.body), chunks.rest) if chunks.feed(buffer) else None
+
+
+class _Chunks:
+    """Decodes a chunked body (RFC 9112, 7.1), and skips extensions and trailers. Beyond `limit` bytes it goes no further.
+
+    Attributes:
+        body: what was decoded.
+        rest: bytes that are not yet decoded, or follow the body.
+    """
+
+    def __init__(self, *, limit: int) -> None:
+        self._limit = limit
+        self._left = 0  # of the chunk
+        self._in_chunk = self._trailers = False
+        self.body = bytearray()
+        self.rest = b""
+
+    def feed(self, data: bytes) -> bool:
+        """Take the next bytes. Return whether the body has ended.
+
+        Raises:
+            ValueError: a chunk is malformed.
+        """
+        self.rest += data
+        while True:
+            if self._left:
+                taken = self.rest[: self._left]
+                self.body += taken
+                self.rest, self._left = self.rest[len(taken) :], self._left - len(taken)
+                if self._left or len(self.body) > self._limit:
+                    return False
+            line, found, rest = self.rest.partition(b"\r\n")
+            if not found:
+                if len(self.rest) > MAX_HEAD:
+                    raise ValueError("a line of a chunk is too long")
+                return False
+            self.rest = rest
+            if self._trailers and not line:
+                return True
+            if not self._trailers:
+                self._line(line)
+
+    def _line(self, line: bytes) -> None:
+        """Read a line that is no trailer: the end of a chunk, or the size of the next one."""
+        if self._in_chunk:
+            if line:
+                raise ValueError("a chunk without an end")
+            self._in_chunk = False
+            return
         size = _chunk_size(line)
         if size is None:
             raise ValueError("a chunk without a size")
-        length = int(size[1], 16)
-        if length == 0:
-            break
-        if len(buffer) < length + 2:
-            return None
-        parts.append(buffer[:length])
-        buffer = buffer[length + 2 :]
-    while True:
-        line, found, buffer = buffer.partition(b"\r\n")
-        if not found:
-            return None
-        if not line:
-            return b"".join(parts), buffer
+        self._left = int(size[1], 16)
+        self._trailers, self._in_chunk = self._left == 0, self._left > 0
 
 
 #: How a record of TLS begins that reports an error: the server takes no plain HTTP.
@@ -153,8 +187,7 @@ class ResponseReader:
         self._head: Head | None = None
         self._rest = b""
         self._body = bytearray()
-        self._left: int | None = None  # of the chunk, or of the body; None before a chunk's size
-        self._in_chunk = self._trailers = False
+        self._chunks: _Chunks | None = None
         self.begun = self.keep = False
 
     @property
@@ -179,10 +212,9 @@ class ResponseReader:
             if found is None:
                 return self._unfinished(ended=not data)
             self._head, self._rest = found
-            self._left = None if self._head.size == _CHUNKED else self._head.size
         if self._tunnel:
             return True
-        done = self._chunks() if self._head.size == _CHUNKED else self._plain(ended=not data)
+        done = self._read(self._head.size, ended=not data)
         if len(self._body) > self._limit:
             return True  # `keep` stays False: the rest is still to come
         if not done:
@@ -195,44 +227,17 @@ class ResponseReader:
             raise ValueError("the connection was closed before the end of the response" if self.begun else "the connection was closed")
         return False
 
-    def _plain(self, *, ended: bool) -> bool:
-        if self._left == _UNTIL_CLOSED:
-            self._body += self._rest
-            self._rest = b""
-            return ended
-        self._take()
-        return self._left == 0
-
-    def _take(self) -> None:
-        """Move bytes of the body, as many as belong to it."""
-        size = self._left or 0
-        taken = self._rest[:size]
-        self._body += taken
-        self._rest, self._left = self._rest[size:], size - len(taken)
-
-    def _chunks(self) -> bool:
-        """Decode chunks; skip extensions and trailers."""
-        while True:
-            if self._left:
-                self._take()
-                if self._left or len(self._body) > self._limit:
-                    return False
-            line, found, rest = self._rest.partition(b"\r\n")
-            if not found:
-                if len(self._rest) > MAX_HEAD:
-                    raise ValueError("a line of a chunk is too long")
-                return False
-            self._rest = rest
-            if self._trailers:
-                if not line:
-                    return True
-            elif self._in_chunk:
-                if line:
-                    raise ValueError("a chunk without an end")
-                self._in_chunk = False
-            else:
-                size = _chunk_size(line)
-                if size is None:
-                    raise ValueError("a chunk without a size")
-                self._left = int(size[1], 16)
-                self._trailers, self._in_chunk = self._left == 0, self._left > 0
+    def _read(self, size: int, *, ended: bool) -> bool:
+        """Move what belongs to the body. Return whether that is all of it."""
+        if size == _CHUNKED:
+            if self._chunks is None:
+                self._chunks = _Chunks(limit=self._limit)
+                self._body = self._chunks.body
+            data, self._rest = self._rest, b""
+            done = self._chunks.feed(data)
+            self._rest = self._chunks.rest if done else b""
+            return done
+        wanted = len(self._rest) if size == _UNTIL_CLOSED else size - len(self._body)
+        self._body += self._rest[:wanted]
+        self._rest = self._rest[wanted:]
+        return ended if size == _UNTIL_CLOSED else len(self._body) == size

@@ -13,18 +13,18 @@ from math import inf
 from socket import MSG_PEEK, gaierror, socket
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from offpoll.network.address import Address
-from offpoll.network.channel import CHUNK, Channel, Steps
+from offpoll.network.channel import Channel
 from offpoll.network.conversation import Request, ask, open_channel, write
 from offpoll.network.dial import dial, dial_async
+from offpoll.network.driving import run, run_async
 from offpoll.network.failure import NetworkFailure, Stale
 from offpoll.network.http1 import Received
 from offpoll.network.proxies import Proxies, Proxy
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
     from ssl import SSLContext
 
 __all__ = ["AsyncNetwork", "Network"]
@@ -88,8 +88,7 @@ class _Network:
             self._close()
             self._process = os.getpid()
         idle = self._idle.get(place, [])
-        while idle:
-            connection = idle.pop()
+        while (connection := _popped(idle)) is not None:
             if monotonic() - connection.since < POOL_IDLE and _is_open(connection.sock):
                 return connection
             connection.sock.close()
@@ -107,9 +106,9 @@ class _Network:
         idle.append(connection._replace(since=now))
 
     def _close(self) -> None:
-        for idle in self._idle.values():
-            while idle:
-                idle.pop().sock.close()
+        for idle in list(self._idle.values()):  # another thread may add one
+            while (connection := _popped(idle)) is not None:
+                connection.sock.close()
 
 
 class Network(_Network):
@@ -128,14 +127,15 @@ class Network(_Network):
         """
         proxy, until = self._proxies.of(to), monotonic() + timeout
         sent = write(Request(method, to, headers, body), proxy=proxy, user_agent=self._user_agent)
-        place = _place(to, proxy)
+        place, stale = _place(to, proxy), False
         while True:
             kept = self._kept(place)
-            connection = kept or self._connect(to, proxy, min(until, monotonic() + self._connect_timeout))
+            connection = kept or self._connect(to, proxy, min(until, monotonic() + self._connect_timeout), sent=stale)
             try:
                 steps = ask(connection.channel, sent, limit=limit, reused=kept is not None, proxied=proxy is not None)
-                response, keep = _run(steps, connection.sock, until)
+                response, keep = run(steps, connection.sock, until)
             except Stale:
+                stale = True
                 connection.sock.close()
             except BaseException:
                 connection.sock.close()
@@ -149,15 +149,20 @@ class Network(_Network):
         self._closed = True
         self._close()
 
-    def _connect(self, to: Address, proxy: Proxy | None, until: float) -> _Connection:
+    def _connect(self, to: Address, proxy: Proxy | None, until: float, *, sent: bool) -> _Connection:
+        """Open a connection. `sent`: whether the server may have received the request over an older one."""
         sock: socket | None = None
         try:
             sock = dial(*_peer(to, proxy), until=until)
-            channel = _run(open_channel(to, proxy=proxy, context=self._tls), sock, until)
+            channel = run(open_channel(to, proxy=proxy, context=self._tls), sock, until)
         except BaseException as error:
             if sock is not None:
                 sock.close()
-            raise _unreached(error, proxy) from error
+            failure = _unreached(error, proxy)
+            if failure is None:
+                raise
+            failure.sent = sent
+            raise failure from (None if failure is error else error)
         return _Connection(sock, channel, 0.0)
 
 
@@ -171,15 +176,16 @@ class AsyncNetwork(_Network):
         loop = asyncio.get_running_loop()
         proxy, until = self._proxies.of(to), loop.time() + timeout
         sent = write(Request(method, to, headers, body), proxy=proxy, user_agent=self._user_agent)
-        place = _place(to, proxy)
+        place, stale = _place(to, proxy), False
         while True:
             kept = self._kept(place)
-            connection = kept or await self._connect(to, proxy, min(until, loop.time() + self._connect_timeout))
+            connection = kept or await self._connect(to, proxy, min(until, loop.time() + self._connect_timeout), sent=stale)
             try:
                 async with asyncio.timeout_at(until):
                     steps = ask(connection.channel, sent, limit=limit, reused=kept is not None, proxied=proxy is not None)
-                    response, keep = await _run_async(steps, connection.sock, loop)
+                    response, keep = await run_async(steps, connection.sock, loop)
             except Stale:
+                stale = True
                 connection.sock.close()
             except BaseException as error:
                 connection.sock.close()  # the response may still come, and the next request would take it for its own
@@ -201,61 +207,32 @@ class AsyncNetwork(_Network):
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         await self.close()
 
-    async def _connect(self, to: Address, proxy: Proxy | None, until: float) -> _Connection:
+    async def _connect(self, to: Address, proxy: Proxy | None, until: float, *, sent: bool) -> _Connection:
+        """Open a connection. `sent`: whether the server may have received the request over an older one."""
         import asyncio  # noqa: PLC0415 - the same
 
         sock: socket | None = None
         try:
             async with asyncio.timeout_at(until):
                 sock = await dial_async(*_peer(to, proxy))
-                channel = await _run_async(open_channel(to, proxy=proxy, context=self._tls), sock, asyncio.get_running_loop())
+                channel = await run_async(open_channel(to, proxy=proxy, context=self._tls), sock, asyncio.get_running_loop())
         except BaseException as error:
             if sock is not None:
                 sock.close()
-            raise _unreached(error, proxy) from error
+            failure = _unreached(error, proxy)
+            if failure is None:
+                raise
+            failure.sent = sent
+            raise failure from (None if failure is error else error)
         return _Connection(sock, channel, 0.0)
 
 
-def _run(steps: Steps[T], sock: socket, until: float) -> T:
-    """Run a conversation on a socket."""
+def _popped(idle: list[_Connection]) -> _Connection | None:
+    """Take the newest idle connection; other threads may do so at the same time."""
     try:
-        step = next(steps)
-        while True:
-            try:
-                left = until - monotonic()
-                if left <= 0:
-                    raise TimeoutError("none came in time")
-                sock.settimeout(left)
-                received = b""
-                if step is None:
-                    received = sock.recv(CHUNK)
-                else:
-                    sock.sendall(step)
-            except OSError as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(received)
-    except StopIteration as end:
-        return cast(T, end.value)
-
-
-async def _run_async(steps: Steps[T], sock: socket, loop: AbstractEventLoop) -> T:
-    """Run a conversation on a socket, awaited."""
-    try:
-        step = next(steps)
-        while True:
-            try:
-                received = b""
-                if step is None:
-                    received = await loop.sock_recv(sock, CHUNK)
-                else:
-                    await loop.sock_sendall(sock, step)
-            except OSError as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(received)
-    except StopIteration as end:
-        return cast(T, end.value)
+        return idle.pop()
+    except IndexError:
+        return None
 
 
 def _place(to: Address, proxy: Proxy | None) -> tuple[str, str]:
@@ -281,14 +258,16 @@ def _is_open(sock: socket) -> bool:
     return False
 
 
-def _unreached(error: BaseException, proxy: Proxy | None) -> BaseException:
-    """Return the error for a connection that was not made: nothing was sent."""
+def _unreached(error: BaseException, proxy: Proxy | None) -> NetworkFailure | None:
+    """Return the error for a connection that was not made; None for one that the network did not make."""
     whom = "the proxy: " if proxy is not None else ""
+    if isinstance(error, NetworkFailure):
+        return error
     if isinstance(error, TimeoutError):
-        return NetworkFailure(f"{whom}no connection in time", sent=False, timed_out=True)
+        return NetworkFailure(f"{whom}no connection in time", timed_out=True)
     if isinstance(error, gaierror):
-        return NetworkFailure(f"{whom}the host name is not known ({error.strerror})", sent=False)
+        return NetworkFailure(f"{whom}the host name is not known ({error.strerror})")
     if isinstance(error, OSError | UnicodeError):
         number = getattr(error, "errno", None)  # its own words may name an address
-        return NetworkFailure(f"{whom}{(os.strerror(number) if number else str(error)).lower()}", sent=False)
-    return error
+        return NetworkFailure(f"{whom}{(os.strerror(number) if number else str(error)).lower()}")
+    return None

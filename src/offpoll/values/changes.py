@@ -25,13 +25,13 @@ class Change:
 
     Attributes:
         at: where, as in `lines.0.price`; empty for the whole.
-        what: a `class` that another took the place of, a `secret` that was masked, a `number` (NaN, Infinity) that became null, or another
-            `value`.
+        what: a `subclass` that its base took the place of, a `class` that any other did, a `secret` that was masked, a `number` (NaN,
+            Infinity) that became null, or another `value`.
         words: what happened, without the value.
     """
 
     at: str
-    what: Literal["class", "secret", "number", "value"]
+    what: Literal["subclass", "class", "secret", "number", "value"]
     words: str
 
     def __str__(self) -> str:
@@ -94,9 +94,10 @@ def _of_types(before: Any, after: Any, at: str) -> Iterator[Change]:
     elif isinstance(before, float) and after is None:
         yield Change(at=at, what="number", words="NaN and Infinity are not JSON, and become null")
     elif fields_of(before) is not None and fields_of(after) is not None:
-        yield Change(at=at, what="class", words=f"a {_name(before)} is read as a {_name(after)}")
+        what: Literal["subclass", "class"] = "subclass" if isinstance(before, type(after)) else "class"
+        yield Change(at=at, what=what, words=f"{_a(before)} is read as {_a(after)}")
     elif not (isinstance(before, str | int | float | dict) and not isinstance(before, bool) and _equal(before, after)):
-        yield Change(at=at, what="value", words=f"a {_name(before)} is read as a {_name(after)}")
+        yield Change(at=at, what="value", words=f"{_a(before)} is read as {_a(after)}")
 
 
 def _of_private(before: Any, after: Any, at: str) -> Iterator[Change]:
@@ -142,15 +143,16 @@ def _is_secret(value: Any) -> bool:
 
 
 def _masked(value: Any, at: str) -> Change:
-    return Change(at=at, what="secret", words=f"a {_name(value)} is written as asterisks")
+    return Change(at=at, what="secret", words=f"{_a(value)} is written as asterisks")
 
 
 def _other(at: str) -> Change:
     return Change(at=at, what="value", words="it is read as another value")
 
 
-def _name(value: Any) -> str:
-    return type(value).__qualname__.rpartition(".")[2]
+def _a(value: Any) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeio' else 'a'} {name}"
 
 
 def _join(at: str, name: object) -> str:

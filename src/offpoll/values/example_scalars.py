@@ -41,6 +41,7 @@ _FORMATS: Mapping[str, tuple[str, ...]] = {
     "ipv4interface": ("192.0.2.1/24",),
     "ipv6interface": ("2001:db8::1/32",),
     "ipvanyinterface": ("192.0.2.1/24",),
+    "binary": ("text", "74657874"),  # in hex, if the type is configured so
     "base64": ("dGV4dA==",),
     "base64url": ("dGV4dA==",),
     "path": ("example.txt",),

@@ -12,11 +12,12 @@ from typing import Any
 
 __all__ = ["StructAdapter", "faults_of_struct", "has_struct"]
 
-_PLACE = re.compile(r" - at `\$(?P<path>.*)`$")
-_PART = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
+# Not compiled here: every client imports this, and few have a Struct.
+_PLACE = r" - at `\$(?P<path>.*)`$"
+_PART = r"\.([^.\[]+)|\[(\d+|\.\.\.)\]"
 
 #: msgspec quotes the value that it did not expect, and a value may be secret.
-_VALUE = re.compile(r"^(Invalid (?:enum )?value) .*", re.DOTALL)
+_VALUE = r"(?s)^(Invalid (?:enum )?value) .*"
 
 
 def has_struct(type_: Any) -> bool:
@@ -38,10 +39,11 @@ def faults_of_struct(error: BaseException) -> list[dict[str, Any]] | None:
     if msgspec is None or not isinstance(error, msgspec.MsgspecError):
         return None
     text = str(error)
-    place = _PLACE.search(text)
-    message = _VALUE.sub(r"\1", text if place is None else text[: place.start()])
-    parts = () if place is None else tuple(int(index) if index.isdigit() else name or index for name, index in _PART.findall(place["path"]))
-    return [{"loc": parts, "msg": message, "type": "msgspec"}]
+    place = re.search(_PLACE, text)
+    message = re.sub(_VALUE, r"\1", text if place is None else text[: place.start()])
+    parts = [] if place is None else re.findall(_PART, place["path"])
+    found = tuple(int(index) if index.isdigit() else name or index for name, index in parts)
+    return [{"loc": found, "msg": message, "type": "msgspec"}]
 
 
 class StructAdapter:

@@ -29,6 +29,9 @@ LONG_POLL = 5.0
 #: How long after its time a draining loop still waits for a receive's response, seconds.
 LATE = 2.0
 
+#: A receive that has not ended so long after its time never will, seconds: the queue's own limits end it much sooner.
+STUCK = 60.0
+
 #: A draining loop gives a message back at this many of its deliveries, and works on it at later ones: each delivery counts towards the dead
 #: letters, and all workers may be draining.
 GIVE_BACKS = 2
@@ -44,6 +47,9 @@ class Loop:
     Args:
         work: takes one delivery; raises nothing.
         wait: seconds of a long poll.
+
+    Attributes:
+        failing: whether the last receive failed.
     """
 
     name: str
@@ -52,9 +58,11 @@ class Loop:
     slots: int
     outage: Outage
     wait: float = LONG_POLL
+    failing: bool = False
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _draining: asyncio.Event = field(default_factory=asyncio.Event)
     _freed: asyncio.Event = field(default_factory=asyncio.Event)
+    _began: float | None = None
 
     async def run(self) -> None:
         """Work until drained.
@@ -70,6 +78,16 @@ class Loop:
         if self._tasks:
             log.info("%s: draining %d operations", self.name, len(self._tasks))
             await asyncio.wait(self._tasks)
+
+    @property
+    def draining(self) -> bool:
+        """Whether it was told to drain."""
+        return self._draining.is_set()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a receive has not ended long after its time."""
+        return self._began is not None and asyncio.get_running_loop().time() - self._began > self.wait + STUCK
 
     def drain(self) -> None:
         """Take nothing new; `run` returns when what is held is done."""
@@ -91,8 +109,11 @@ class Loop:
                 break
             try:
                 deliveries = await self._receive(draining)
-                pause = FIRST_PAUSE
+                if self.failing:
+                    log.warning("%s: received again", self.name)
+                pause, self.failing = FIRST_PAUSE, False
             except DependencyError as error:
+                self.failing = True
                 log.warning("%s: cannot receive: %s; trying again", self.name, error)
                 await _first(self.outage.pause(pause), self._draining.wait())
                 pause = min(LONGEST_PAUSE, pause * 2)
@@ -118,6 +139,7 @@ class Loop:
 
     async def _receive(self, draining: asyncio.Future[Any]) -> list[Delivery]:
         """Receive. A drain waits for the end of the receive, though not for one that lasts longer than it may."""
+        self._began = asyncio.get_running_loop().time()
         receiving = asyncio.ensure_future(self.queue.receive(limit=min(BATCH, self.slots - len(self._tasks)), wait=self.wait))
         try:
             await asyncio.wait({receiving, draining}, return_when=asyncio.FIRST_COMPLETED)
@@ -128,6 +150,7 @@ class Loop:
             log.warning("%s: a receive did not end in time; a message that it takes comes back when its visibility ends", self.name)
             return []
         finally:
+            self._began = None
             receiving.cancel()
 
     def _start(self, delivery: Delivery) -> None:

@@ -14,6 +14,7 @@ from offpoll.settings import Settings
 from offpoll.work.dead_letters import SLOTS, DeadLetters
 from offpoll.work.delivery import DeliveryProcessor
 from offpoll.work.handle import HandlerRunner
+from offpoll.work.health import Health, State
 from offpoll.work.heartbeat import Heartbeat, HeartbeatRunner
 from offpoll.work.job import Ambient, Jobs, Stop
 from offpoll.work.loop import LONG_POLL, Loop
@@ -98,6 +99,19 @@ class Worker:
     def held(self) -> int:
         """How many operations it holds."""
         return len(self._jobs)
+
+    @property
+    def health(self) -> Health:
+        """What it does now. Ask on its own loop."""
+        if any(loop.stuck for loop in self._loops):
+            state = State.STUCK
+        elif all(loop.draining for loop in self._loops):
+            state = State.DRAINING
+        elif self._outage.failing or any(loop.failing for loop in self._loops):
+            state = State.FAILING
+        else:
+            state = State.WORKING
+        return Health(state=state, held=self.held)
 
     async def run(self) -> None:
         """Work until `drain`.

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from offpoll.cli.standard_streams import Unwritable
 from offpoll.errors import OffpollError
 
 __all__ = ["Child", "ChildEnded", "Children"]
@@ -54,6 +55,11 @@ class Child:
         """The id of the process and of its group."""
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.returncode is None
+
     async def ended(self) -> ChildEnded:
         """Wait until the process ends, and return the error for that."""
         return ChildEnded(self.name, await self._process.wait(), self.hint)
@@ -92,6 +98,7 @@ class Children:
         on_line: Callable[[str], None] | None = None,
         log: Path | None = None,
         patience: float = 3.0,
+        vital: bool = True,
     ) -> Child:
         """Start a Python module as a program.
 
@@ -100,6 +107,7 @@ class Children:
             on_line: called with each line of its output.
             log: the file for its output, instead.
             patience: how long each of two SIGTERMs may take, seconds.
+            vital: whether everything ends when it does.
         """
         command = [sys.executable, "-m", "offpoll.cli.dev.leash", module, *arguments]
         out = None if log is None else log.open("wb")
@@ -119,20 +127,26 @@ class Children:
         hint = "See its output above." if log is None else f"See its output in {log}."
         child = Child(name, process, hint=hint, patience=patience)
         self._children.append(child)
-        self._tasks.add(asyncio.create_task(self._notice(child)))
+        if vital:
+            self._tasks.add(asyncio.create_task(self._notice(child)))
         if process.stdout is not None and on_line is not None:
-            self._tasks.add(asyncio.create_task(_read(process.stdout, on_line)))
+            self._tasks.add(asyncio.create_task(self._read(process.stdout, on_line)))
         return child
 
     async def any_ended(self) -> NoReturn:
-        """Wait until a process ends.
+        """Wait until a vital process ends.
 
         Raises:
-            ChildEnded: always.
+            ChildEnded: always; or what passing on a line has raised.
         """
         error = await self._first_end
         await asyncio.sleep(LAST_LINES)
         raise error
+
+    async def stop(self, *children: Child) -> None:
+        """End some processes that are not vital, together."""
+        self._children = [each for each in self._children if each not in children]
+        await asyncio.gather(*(child.end() for child in children))
 
     async def end(self) -> None:
         """End all processes. The first one ends last, because the others talk to it."""
@@ -149,13 +163,17 @@ class Children:
         if not self._first_end.done():
             self._first_end.set_result(error)
 
-
-async def _read(stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
-    while True:
-        try:
-            line = await stream.readline()
-        except ValueError:
-            continue  # drop a line over MAX_LINE
-        if not line:
-            return
-        on_line(line.decode("utf-8", "replace").rstrip())
+    async def _read(self, stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
+        while True:
+            try:
+                line = await stream.readline()
+            except ValueError:
+                continue  # drop a line over MAX_LINE
+            if not line:
+                return
+            try:
+                on_line(line.decode("utf-8", "replace").rstrip())
+            except Unwritable as error:
+                if not self._first_end.done():
+                    self._first_end.set_exception(error)
+                return

@@ -32,24 +32,24 @@ LAST_WORDS = 0.2
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "SYSTEMROOT", "VIRTUAL_ENV", "PYTHONPATH")
 
 
-def require() -> None:
+def require(*, reload: bool) -> None:
     """Check that the modules that `dev` needs besides the server are installed.
 
     Raises:
         ModuleNotFoundError: an extra is not installed.
     """
-    for name in ("ministack", "boto3"):
+    for name in ("ministack", "boto3", *(["watchfiles"] if reload else [])):
         if find_spec(name) is None:
             raise ModuleNotFoundError(name, name=name)
 
 
-async def start_emulator(children: Children, data: Path) -> str:
-    """Start the embedded AWS on a free port, and return its address once it listens.
+async def start_emulator(children: Children, data: Path, *, port: int = 0) -> str:
+    """Start the embedded AWS on this port, or on a free one, and return its address once it listens.
 
     Raises:
         OffpollError: it did not listen in time.
     """
-    port = free_port("127.0.0.1", 0)
+    port = port or free_port("127.0.0.1", 0)
     log, scratch = data / "emulator.log", data / "tmp"
     shutil.rmtree(scratch, ignore_errors=True)  # holds the pid file of one that was killed
     scratch.mkdir(exist_ok=True)

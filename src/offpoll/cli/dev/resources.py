@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from offpoll.queue import SPARE_RECEIVES
 from offpoll.setting_ranges import LONGEST_RETENTION
 from offpoll.settings import Settings
 
-__all__ = ["Resources", "make_resources", "policy"]
+__all__ = ["Resources", "allow_attempts", "make_resources", "policy"]
 
 #: The code's calls to queues. In AWS each permission covers the batch form too …
 QUEUE_VERBS = ("SendMessage", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes")
@@ -55,15 +55,7 @@ def make_resources(endpoint: str, *, settings: Settings, attempts: int, name: st
 
     `attempts` is the most that any kind has.
     """
-    import boto3
-    from botocore.config import Config
-
-    session = boto3.Session(aws_access_key_id=ROOT, aws_secret_access_key=ROOT, region_name=REGION)
-    config = Config(proxies={}, connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
-
-    def client(service: str) -> Any:
-        return session.client(service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload]
-
+    client = _clients(endpoint)
     bucket, table = f"{name}-documents", f"{name}-records"
     _make_bucket(client("s3"), bucket, settings)
     urls, arns = _make_queues(client("sqs"), name, settings, attempts)
@@ -77,6 +69,27 @@ def make_resources(endpoint: str, *, settings: Settings, attempts: int, name: st
         access_key=key["AccessKeyId"],
         secret_key=key["SecretAccessKey"],
     )
+
+
+def allow_attempts(environ: Mapping[str, str], attempts: int) -> None:
+    """Let the queue deliver a message as often as a kind with this many attempts needs. `environ` is that of the resources."""
+    sqs = _clients(environ["AWS_ENDPOINT_URL"])("sqs")
+    redrive = _redrive(_arn(sqs, environ["OFFPOLL_DEAD_LETTER_QUEUE_URL"]), attempts)
+    sqs.set_queue_attributes(QueueUrl=environ["OFFPOLL_QUEUE_URL"], Attributes={"RedrivePolicy": redrive})
+
+
+def _clients(endpoint: str) -> Callable[[str], Any]:
+    """Return what makes root's client of a service."""
+    import boto3
+    from botocore.config import Config
+
+    session = boto3.Session(aws_access_key_id=ROOT, aws_secret_access_key=ROOT, region_name=REGION)
+    config = Config(proxies={}, connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+    return lambda service: session.client(service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload]
+
+
+def _redrive(dead_letters_arn: str, attempts: int) -> str:
+    return json.dumps({"deadLetterTargetArn": dead_letters_arn, "maxReceiveCount": attempts + SPARE_RECEIVES})
 
 
 def policy(*, bucket: str, prefix: str, queues: tuple[str, ...], table: str) -> dict[str, Any]:
@@ -113,11 +126,10 @@ def _make_queues(sqs: Any, name: str, settings: Settings, attempts: int) -> tupl
     longest = {"MessageRetentionPeriod": str(int(LONGEST_RETENTION))}
     dead_letters_url = sqs.create_queue(QueueName=dead_letters, Attributes=longest)["QueueUrl"]
     parking_url = sqs.create_queue(QueueName=parking, Attributes=longest)["QueueUrl"]
-    redrive = {"deadLetterTargetArn": _arn(sqs, dead_letters_url), "maxReceiveCount": attempts + SPARE_RECEIVES}
     attributes = {
         "VisibilityTimeout": str(math.ceil(settings.lease)),
         "MessageRetentionPeriod": str(int(settings.message_window)),
-        "RedrivePolicy": json.dumps(redrive),
+        "RedrivePolicy": _redrive(_arn(sqs, dead_letters_url), attempts),
     }
     urls = (sqs.create_queue(QueueName=operations, Attributes=attributes)["QueueUrl"], dead_letters_url, parking_url)
     return urls, tuple(_arn(sqs, url) for url in urls)
