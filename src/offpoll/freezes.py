@@ -23,6 +23,9 @@ __all__ = ["NAP", "THIS_PROCESS", "FreezeCounter", "sleep"]
 #: A wall clock that gains less than this on the monotonic one was adjusted, or read a little later, seconds.
 LEAST = 1.0
 
+#: A wall clock that loses more than this was set back, seconds; two readings may be so far apart.
+JITTER = 0.05
+
 #: Longest sleep in one piece, seconds: what sleeps learns so long after a suspended machine has woken that its time is over.
 NAP = 5.0
 
@@ -53,7 +56,7 @@ class FreezeCounter:
         """Return the monotonic time, with all freezes since this counter was made."""
         now = self._monotonic()
         gained = self._wall() - now - self._offset
-        if gained >= LEAST or gained < 0.0:
+        if gained >= LEAST or gained < -JITTER:
             self._note(gained)
         return now + self.missed_so_far
 
@@ -69,7 +72,7 @@ class FreezeCounter:
             gained = self._wall() - self._monotonic() - before if gained >= LEAST else gained
             if gained >= LEAST:
                 self.missed_so_far += gained
-            if gained >= LEAST or gained < 0.0:
+            if gained >= LEAST or gained < -JITTER:
                 self._offset = before + gained
 
 
