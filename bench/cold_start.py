@@ -31,9 +31,9 @@ ENVIRON = {
     "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
     "AWS_SECRET_ACCESS_KEY": "secret",
     "OFFPOLL_BUCKET": "documents",
-    "OFFPOLL_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/1/operations",
-    "OFFPOLL_DEAD_LETTER_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/1/dead",
-    "OFFPOLL_PARKING_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/1/parking",
+    "OFFPOLL_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/operations",
+    "OFFPOLL_DEAD_LETTER_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/dead",
+    "OFFPOLL_PARKING_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/parking",
     "OFFPOLL_RECORDS_TABLE": "records",
     "OFFPOLL_SECRET": "s" * 32,
 }

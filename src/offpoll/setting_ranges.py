@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from offpoll.errors import ConfigurationError
 from offpoll.lateness import read_weight
 from offpoll.limits import MAX_BASE_URL, shown_url
+from offpoll.setting_names import NAMES
 
 __all__ = ["MAX_ATTEMPTS", "MAX_INPUT_LIMIT", "MAX_LINK_LIFETIME", "MAX_RESULT_LIMIT", "MAX_TIMEOUT", "PREFIX", "check"]
 
@@ -77,7 +78,6 @@ _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
         re.compile(rf"|(?=.{{1,{MAX_BASE_URL}}}$)https?://[!-~]+"),
         f"such as https://api.example.com, at most {MAX_BASE_URL} long",
     ),
-    "signer_role_arn": (re.compile(r"|arn:[a-z-]+:iam::[0-9]*:role/[!-~]{1,512}"), "such as arn:aws:iam::123456789012:role/signer"),
 }
 
 
@@ -100,6 +100,7 @@ def check(values: Mapping[str, Any]) -> None:
     for name, (low, high) in _RANGES.items():
         if not low <= values[name] <= high:
             raise ConfigurationError(f"{PREFIX}{name.upper()}={_brief(values[name])} is out of range: {low:g} to {high:g}")
+    _check_names(values)
     for name, (form, words) in _FORMS.items():
         if not form.fullmatch(values[name]):
             raise ConfigurationError(f"{PREFIX}{name.upper()}={shown_url(values[name])!r}: {words}")
@@ -131,3 +132,17 @@ def check(values: Mapping[str, Any]) -> None:
         raise ConfigurationError(f"{PREFIX}SECRET has characters that UTF-8 has not") from None
     if values["secret"] and size < MIN_SECRET_BYTES:
         raise ConfigurationError(f"{PREFIX}SECRET is too short: at least {MIN_SECRET_BYTES} bytes, for example from `openssl rand -hex 32`")
+
+
+def _check_names(values: Mapping[str, Any]) -> None:
+    for name, wrong in NAMES.items():
+        problem = wrong(values[name]) if values[name] else ""
+        if problem:
+            shown = "" if name == "secret" else f"={shown_url(values[name])}"
+            raise ConfigurationError(f"{PREFIX}{name.upper()}{shown} cannot be used: {problem}")
+    queues = [values[f"{name}_url"] for name in ("queue", "dead_letter_queue", "parking_queue") if values[f"{name}_url"]]
+    if len(set(queues)) < len(queues):
+        raise ConfigurationError(
+            f"{PREFIX}QUEUE_URL, {PREFIX}DEAD_LETTER_QUEUE_URL and {PREFIX}PARKING_QUEUE_URL need three different queues: "
+            "a dead letter would come back as an operation, again and again"
+        )

@@ -11,6 +11,7 @@ from typing import Any, TypedDict, Unpack, get_type_hints
 
 from offpoll.errors import ConfigurationError
 from offpoll.lateness import DEFAULT_WEIGHT
+from offpoll.service_links import is_service_link
 from offpoll.setting_ranges import MAX_INPUT_LIMIT, MAX_LINK_LIFETIME, MAX_RESULT_LIMIT, MAX_TIMEOUT, PREFIX, check
 
 __all__ = ["Described", "Settings", "SettingsArguments"]
@@ -204,7 +205,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     converters = _converters()
     values: dict[str, Any] = {}
     for variable, text in environ.items():
-        if not variable.startswith(PREFIX):
+        if not variable.startswith(PREFIX) or is_service_link(variable, environ):
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name not in converters or variable != variable.upper():
@@ -267,7 +268,7 @@ def _masked(each: Field[Any], value: Any) -> str:
 
 def _source(each: Field[Any], value: Any, environ: Mapping[str, str]) -> str:
     variable = PREFIX + each.name.upper()
-    if variable in environ and _from_environment({variable: environ[variable]})[each.name] == value:
+    if variable in environ and _from_environment({variable: environ[variable]}).get(each.name) == value:
         return "environment"
     return "default" if value == each.default else "argument"
 

@@ -17,6 +17,7 @@ from offpoll.aws.credentials import CredentialsProvider
 from offpoll.aws.dynamodb import DynamoRecords
 from offpoll.aws.dynamodb_service_times import DynamoServiceTimes
 from offpoll.aws.endpoints import AwsEndpoint, Endpoints, ca_bundle
+from offpoll.aws.names import check_bucket, check_queue, check_role, check_table
 from offpoll.aws.retry import MAX_ATTEMPTS
 from offpoll.aws.s3 import S3DocumentStore, encryption_headers
 from offpoll.aws.sqs import SqsQueue
@@ -128,11 +129,15 @@ def dependencies(settings: Settings, *, environ: Mapping[str, str], links: bool 
 
     def queue(name: str) -> SqsQueue:
         setting = PREFIX + name.upper()
-        url = getattr(settings, name)
-        return SqsQueue(wire, endpoint=endpoints.service("sqs"), url=url, region=region, setting=setting, visibility=settings.lease)
+        url, endpoint = getattr(settings, name), endpoints.service("sqs")
+        if not endpoint.custom:
+            check_queue(url, region=region, setting=setting)
+        return SqsQueue(wire, endpoint=endpoint, url=url, region=region, setting=setting, visibility=settings.lease)
 
     operations, dead_letters, parking = (queue(name) for name in ("queue_url", "dead_letter_queue_url", "parking_queue_url"))
     table, dynamodb = settings.records_table, endpoints.service("dynamodb")
+    if not dynamodb.custom:
+        check_table(table, region=region)
     records = DynamoRecords(wire, endpoint=dynamodb, table=table, region=region)
     metrics = _metrics(settings)
     measured: Records = records if metrics is None else MeasuredRecords(records, metrics=metrics)
@@ -195,15 +200,21 @@ class _Connection:
 def _signer(connection: _Connection, role_arn: str) -> CredentialsProvider:
     """Return the credentials of the role that signs links. Their end is known, so a link states truly how long it works."""
     endpoints = connection.endpoints
-    return assumed_role(connection.wire, endpoint=endpoints.service("sts"), region=endpoints.region, role_arn=role_arn)
+    endpoint = endpoints.service("sts")
+    if not endpoint.custom:
+        check_role(role_arn)
+    return assumed_role(connection.wire, endpoint=endpoint, region=endpoints.region, role_arn=role_arn)
 
 
 def _board(connection: _Connection, settings: Settings, *, links: bool = True) -> tuple[AsyncStatusBoard, S3DocumentStore]:
     settings.need("bucket")
     public, metrics = settings.public_store_endpoint, _metrics(settings)
+    endpoint = connection.endpoints.service("s3")
+    if not endpoint.custom:
+        check_bucket(settings.bucket, region=connection.endpoints.region)
     store = S3DocumentStore(
         connection.wire,
-        endpoint=connection.endpoints.service("s3"),
+        endpoint=endpoint,
         bucket=settings.bucket,
         region=connection.endpoints.region,
         public_endpoint=AwsEndpoint.parse(public) if public else None,

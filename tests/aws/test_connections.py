@@ -12,7 +12,8 @@ import trustme
 from tests.support.http_peer import CLOSE, OK, Peer, ask
 
 from offpoll.aws import connections as connections_module
-from offpoll.aws.connections import Connections, Unreachable, Unsendable, tls_context
+from offpoll.aws.connections import Connections, Unreachable, Unsendable
+from offpoll.network.tls import tls_context
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -126,6 +127,38 @@ def test_a_late_response(run: Run) -> None:
             return caught.value.timed_out, (await ask(connections)).body
 
     assert run(use()) == (True, b"ok")
+
+
+def test_kept_connections_that_went_silent(run: Run) -> None:
+    """If a kept connection keeps silent, all others are closed: what lies between has often forgotten all of them."""
+
+    async def use() -> tuple[set[bytes], int]:
+        peer = Peer([OK], [OK], [OK], [None], [OK])
+        async with peer as connections:
+            await asyncio.gather(*(ask(connections) for _ in range(3)))
+            with pytest.raises(Unreachable):
+                await ask(connections, timeout=0.05)
+            return {(await ask(connections)).body}, peer.connections
+
+    assert run(use()) == ({b"ok"}, 4)
+
+
+def test_a_cancelled_request_whose_response_came(run: Run) -> None:
+    """A request that is cancelled in the moment of its response leaves the connection alone: another one may use it already."""
+
+    async def use() -> tuple[bool, bool]:
+        async with Peer([OK], [None]) as connections:
+            await ask(connections)
+            [kept] = connections._idle
+            first = asyncio.create_task(ask(connections))
+            await asyncio.sleep(0)
+            kept.data_received(OK)
+            first.cancel()  # the task does not know of the response yet
+            await asyncio.wait({first})
+            assert kept._transport is not None
+            return first.cancelled(), kept._transport.is_closing()
+
+    assert run(use()) == (True, False)
 
 
 def test_many_at_once(run: Run) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from offpoll.aws.credentials import Credentials, FetchedCredentials, StaticCredentials
+from offpoll.aws import credentials as credentials_module
+from offpoll.aws.credentials import Credentials, FetchedCredentials, StaticCredentials, complete
 from offpoll.errors import ConfigurationError, DependencyRefused, DependencyUnavailable, OffpollError
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -163,3 +164,127 @@ def test_secrets_are_not_shown() -> None:
     shown = repr(StaticCredentials(Credentials(access_key="AKIA", secret_key="hidden1", session_token="hidden2")))
     assert "AKIA" in shown
     assert "hidden" not in shown
+
+
+class Platform:
+    """A metadata service that can no longer renew: it hands out the same credentials, whose end passes, or fails."""
+
+    def __init__(self) -> None:
+        self.now, self.asked, self.fails, self.key = NOW, 0, False, "A"
+        self.expires_at = NOW + timedelta(hours=1)
+
+    async def fetch(self) -> Credentials:
+        self.asked += 1
+        if self.fails:
+            raise DependencyUnavailable("instance metadata", "is down")
+        return Credentials(access_key=self.key, secret_key="s", expires_at=self.expires_at, extensible=True)
+
+    def provider(self) -> FetchedCredentials:
+        return FetchedCredentials(self.fetch, clock=lambda: self.now, random=lambda: 0.5)
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["hands out ended ones", "is down"])
+def test_the_platforms_ended_credentials_are_used_on(run: Run, caplog: pytest.LogCaptureFixture, fails: bool) -> None:
+    """While the platform cannot renew its credentials, their end stops nothing; its source is asked again, and the log says so."""
+
+    async def use() -> None:
+        platform = Platform()
+        provider = platform.provider()
+        await provider.get()
+        platform.fails = fails
+        for _ in range(48):
+            platform.now += timedelta(minutes=5)
+            given = await provider.get()
+            await settle()
+            assert given.access_key == provider.current().access_key == "A"
+            assert given.expires_at is not None
+            assert given.expires_at > platform.now - timedelta(minutes=5)
+        assert platform.asked > 12
+        platform.fails, platform.key, platform.expires_at = False, "B", platform.now + timedelta(hours=6)
+        platform.now += timedelta(minutes=20)
+        await provider.get()
+        await settle()
+        assert provider.current().access_key == "B"
+
+    run(use())
+    assert 3 < len(caplog.records) <= 48
+    assert {each.levelname for each in caplog.records} == {"WARNING"}
+
+
+def test_the_platforms_credentials_that_aws_refuses(run: Run) -> None:
+    """Credentials that AWS refuses are asked for again, once in a while; the same ones again are not taken for new."""
+
+    async def use() -> None:
+        platform = Platform()
+        provider = platform.provider()
+        platform.now += timedelta(hours=2)
+        refused = await provider.get()
+        for _ in range(10):
+            provider.expire(refused)
+            assert await provider.get() is refused
+        assert platform.asked == 2
+        platform.key = "B"
+        platform.now += timedelta(seconds=3)
+        assert (await provider.get()).access_key == "B"
+
+    run(use())
+
+
+def test_a_warning_while_old_credentials_work(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """A refresh that fails while the old credentials work is a warning, at most every five minutes, and no error."""
+
+    async def use() -> None:
+        source = Source()
+        provider = FetchedCredentials(source.fetch, clock=source.clock)
+        await provider.get()
+        source.fails = True
+        source.now += timedelta(minutes=46)
+        for _ in range(20):
+            assert (await provider.get()).access_key == "A1"
+            await settle()
+            source.now += timedelta(seconds=30)
+
+    run(use())
+    assert [each.levelname for each in caplog.records] == ["WARNING", "WARNING"]
+    assert "source: is down" in caplog.text
+
+
+@pytest.mark.parametrize("error", [OSError(5, "broken"), ValueError("x"), KeyError("Token"), RuntimeError("y"), EOFError()], ids=repr)
+def test_foreign_errors_of_a_source(run: Run, error: Exception) -> None:
+    """Whatever a source raises, callers get an error of ours, which names it."""
+
+    async def broken() -> Credentials:
+        raise error
+
+    with pytest.raises(DependencyUnavailable, match=type(error).__name__):
+        run(FetchedCredentials(broken).get())
+
+
+def test_a_source_that_keeps_silent(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callers do not wait for a silent source longer than for AWS; the credentials that come later are used."""
+    monkeypatch.setattr(credentials_module, "PATIENCE", 0.01)
+
+    async def use() -> None:
+        answer = asyncio.Event()
+
+        async def slow() -> Credentials:
+            await answer.wait()
+            return Credentials(access_key="A", secret_key="s")
+
+        provider = FetchedCredentials(slow)
+        with pytest.raises(DependencyUnavailable, match="has not responded"):
+            await provider.get()
+        answer.set()
+        assert (await provider.get()).access_key == "A"
+
+    run(use())
+
+
+@pytest.mark.parametrize("name", ["AccessKeyId", "SecretAccessKey", "SessionToken"])
+@pytest.mark.parametrize("value", ["A\n", "A B", "A\r\nx: y", "ä"])
+def test_keys_that_cannot_be_sent(name: str, value: str) -> None:
+    """A key with a line break, as from a secret that `echo` wrote, is refused with its source, and not shown."""
+    keys = {"AccessKeyId": "A", "SecretAccessKey": "s", "SessionToken": "t", name: value}
+    with pytest.raises(ConfigurationError, match="of a file has") as raised:
+        complete(*keys.values(), None, source="a file")
+    assert value not in str(raised.value)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import trustme
 from botocore.endpoint_provider import EndpointProvider
 from botocore.loaders import Loader
 
@@ -149,12 +150,38 @@ def test_loopback() -> None:
 def test_certificates(tmp_path: Path) -> None:
     """Certificates come from the file that the variable names. An unreadable file gives an error with its name, not a traceback."""
     file = tmp_path / "ca.pem"
-    file.write_bytes(b"pem")
+    pem = trustme.CA().cert_pem.bytes()
+    file.write_bytes(pem)
     assert ca_bundle({}) is None
-    assert ca_bundle({"AWS_CA_BUNDLE": str(file)}) == b"pem"
-    assert ca_bundle({"AWS_CA_BUNDLE": "~/ca.pem", "HOME": str(tmp_path)}) == b"pem"
-    assert ca_bundle({"REQUESTS_CA_BUNDLE": "$HOME/ca.pem", "HOME": str(tmp_path)}) == b"pem"
+    assert ca_bundle({"AWS_CA_BUNDLE": str(file)}) == pem
+    assert ca_bundle({"AWS_CA_BUNDLE": "~/ca.pem", "HOME": str(tmp_path)}) == pem
+    assert ca_bundle({"REQUESTS_CA_BUNDLE": "$HOME/ca.pem", "HOME": str(tmp_path)}) == pem
     (tmp_path / "config").write_text(f"[default]\nca_bundle = {file}\n")
-    assert ca_bundle({"AWS_CONFIG_FILE": str(tmp_path / "config"), "REQUESTS_CA_BUNDLE": "/none"}) == b"pem"
+    assert ca_bundle({"AWS_CONFIG_FILE": str(tmp_path / "config"), "REQUESTS_CA_BUNDLE": "/none"}) == pem
     with pytest.raises(ConfigurationError, match=r"AWS_CA_BUNDLE=.*No such file"):
         ca_bundle({"AWS_CA_BUNDLE": str(tmp_path / "none.pem")})
+    with pytest.raises(ConfigurationError, match=r"AWS_CA_BUNDLE=.*Is a directory"):
+        ca_bundle({"AWS_CA_BUNDLE": str(tmp_path)})
+
+
+BROKEN = "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize("written", ["", "\n", BROKEN, "<html>sign in</html>", "\x00\x80\xff", "KEY", "GOOD" + BROKEN])
+def test_a_bundle_without_certificates(tmp_path: Path, written: str) -> None:
+    """A file that holds no certificate, or a broken one, is refused before the first request, and named."""
+    authority = trustme.CA()
+    text = written.replace("KEY", authority.private_key_pem.bytes().decode()).replace("GOOD", authority.cert_pem.bytes().decode())
+    (tmp_path / "ca.pem").write_text(text, encoding="latin-1")
+    with pytest.raises(ConfigurationError, match=r"AWS_CA_BUNDLE=.*ca\.pem cannot be used"):
+        ca_bundle({"AWS_CA_BUNDLE": str(tmp_path / "ca.pem")})
+
+
+@pytest.mark.parametrize("region", ["eu-west-1a", "Ireland", "eu_west_1", "euw1", "eu-west", "auto", "default"])
+def test_regions_that_aws_has_not(region: str) -> None:
+    """What is no region of AWS is refused at the start, but not where another store is set, whose regions have any names."""
+    with pytest.raises(ConfigurationError, match=r"AWS_REGION.*not a region"):
+        Endpoints.from_environment({"AWS_REGION": region}).service("s3")
+    if region.replace("-", "").isalnum() and region.islower():
+        store = {"AWS_REGION": region, "AWS_ENDPOINT_URL": "http://store:9000"}
+        assert Endpoints.from_environment(store).service("s3").host == "store:9000"

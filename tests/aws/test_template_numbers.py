@@ -14,6 +14,9 @@ from offpoll.setting_ranges import LONGEST_RETENTION, MAX_ATTEMPTS
 
 DAY = 86_400
 
+#: What comes before a queue's name in its URL.
+SQS = "https://sqs.eu-west-1.amazonaws.com/123456789012/"
+
 
 def test_messages_live_as_long_as_the_code_assumes() -> None:
     """The queue keeps messages for the message window, dead letters and parking as long as SQS allows; a dead letter keeps its age."""
@@ -72,7 +75,11 @@ def test_settings_match_the_resources() -> None:
         environment, settings = environment_of(name), settings_of(name)
         assert environment["OFFPOLL_APP"] == "orders:app"
         assert (settings.bucket, settings.records_table, settings.metrics) == ("Documents", "Records", "emf")
-        assert (settings.queue_url, settings.dead_letter_queue_url, settings.parking_queue_url) == ("Operations", "DeadLetters", "Parking")
+        assert (settings.queue_url, settings.dead_letter_queue_url, settings.parking_queue_url) == (
+            f"{SQS}Operations",
+            f"{SQS}DeadLetters",
+            f"{SQS}Parking",
+        )
         assert settings.concurrency == 10
         assert ("OFFPOLL_SECRET" in environment) == ("OFFPOLL_SIGNER_ROLE_ARN" in environment) == (name == "ApiFunction")
     assert environment_of("ApiFunction")["OFFPOLL_SIGNER_ROLE_ARN"] == "arn:aws:iam::123456789012:role/SignerRole"
@@ -105,4 +112,5 @@ def test_parameters_become_settings() -> None:
 def settings_of(function: str, **parameters: Any) -> Settings:
     """Return a function's settings. The secret is a reference until CloudFormation resolves it."""
     environ = {**environment_of(function, **parameters), "OFFPOLL_SECRET": "s" * 32}
-    return Settings.load(environ=environ)
+    urls = {name: SQS + value for name, value in environ.items() if name.endswith("_QUEUE_URL")}  # a reference to a queue is its URL
+    return Settings.load(environ={**environ, **urls})

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
+import pytest
+
 from offpoll import Settings
 
 Run = Callable[..., Any]
@@ -59,3 +61,26 @@ def test_an_unknown_variable_is_refused(offpoll: Run) -> None:
     assert "OFFPOLL_LEESE" in ended.err
     assert "did you mean OFFPOLL_LEASE?" in ended.err
     assert ended.out == ""
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("OFFPOLL_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/orders.fifo"),
+        ("OFFPOLL_BUCKET", "s3://documents"),
+        ("OFFPOLL_RECORDS_TABLE", "arn:aws:s3:::records"),
+        ("OFFPOLL_SECRET", "${OFFPOLL_SECRET_OF_SOMEBODY_ELSE_42}"),
+        ("OFFPOLL_PORT", "8000"),
+    ],
+)
+def test_impossible_names(offpoll: Run, variable: str, value: str) -> None:
+    """A value that cannot be the name of what it names ends the command with exit code 2 and a line that names the variable."""
+    shown = offpoll("config", **{variable: value})
+    assert shown.code == 2
+    assert variable in shown.err
+
+
+def test_beside_a_service_of_the_same_name(offpoll: Run) -> None:
+    """Kubernetes' variables for a Service named offpoll are passed over."""
+    links = {"OFFPOLL_SERVICE_HOST": "10.0.0.1", "OFFPOLL_SERVICE_PORT": "8000", "OFFPOLL_PORT": "tcp://10.0.0.1:8000"}
+    assert offpoll("config", **links).code == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Any
 
 import pytest
@@ -102,3 +104,26 @@ def test_no_response() -> None:
 
     with pytest.raises(DependencyUnavailable, match="Could not connect"), speaking_to("S3"):
         raise EndpointConnectionError(endpoint_url="https://s3")
+
+
+@pytest.mark.parametrize("command", ["/nonexistent/helper", "/bin/echo log in again", "/bin/true", "/bin/echo []", "/bin/false"])
+def test_a_broken_credential_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Any, command: str) -> None:
+    """A profile whose credentials cannot be had is the operator's to correct; nothing that botocore's libraries raise gets out."""
+    (tmp_path / "profiles").write_text(f"[profile a]\ncredential_process = {command}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "profiles"))
+    monkeypatch.setenv("AWS_PROFILE", "a")
+    with pytest.raises(ConfigurationError, match="profile a gives no credentials"):
+        Account.find(region="eu-west-1")
+
+
+def test_nobody_can_type_a_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    """Without a terminal, a profile that needs a code of an MFA device is refused, and no code is asked for."""
+    keys = "aws_access_key_id = a\naws_secret_access_key = b\n"
+    role = "role_arn = arn:aws:iam::123456789012:role/x\nsource_profile = b\nmfa_serial = arn:aws:iam::1:mfa/u\n"
+    (tmp_path / "profiles").write_text(f"[profile a]\n{role}[profile b]\n{keys}")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "profiles"))
+    monkeypatch.setenv("AWS_PROFILE", "a")
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    with pytest.raises(ConfigurationError, match="MFA device"):
+        Account.find(region="eu-west-1")
+    assert "MFA code" not in "".join(capfd.readouterr())

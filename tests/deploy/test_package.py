@@ -90,11 +90,11 @@ def test_the_zip_is_complete(project: Path, tmp_path: Path) -> None:
     environ = {
         "OFFPOLL_APP": "shop:app",
         "OFFPOLL_SECRET": "s" * 32,
-        "OFFPOLL_BUCKET": "b",
-        "OFFPOLL_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/1/q",
-        "OFFPOLL_DEAD_LETTER_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/1/d",
-        "OFFPOLL_PARKING_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/1/p",
-        "OFFPOLL_RECORDS_TABLE": "t",
+        "OFFPOLL_BUCKET": "documents",
+        "OFFPOLL_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/q",
+        "OFFPOLL_DEAD_LETTER_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/d",
+        "OFFPOLL_PARKING_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/p",
+        "OFFPOLL_RECORDS_TABLE": "records",
         "AWS_REGION": "eu-west-1",
     }
     command = [sys.executable, "-I", "-S", "-B", "-c", START, str(tmp_path / "out")]

@@ -19,9 +19,9 @@ ENVIRON = {
     "AWS_SESSION_TOKEN": "c",
     "OFFPOLL_APP": "app_for_functions:app",
     "OFFPOLL_BUCKET": "documents",
-    "OFFPOLL_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/1/q",
-    "OFFPOLL_DEAD_LETTER_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/1/d",
-    "OFFPOLL_PARKING_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/1/p",
+    "OFFPOLL_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/q",
+    "OFFPOLL_DEAD_LETTER_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/d",
+    "OFFPOLL_PARKING_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/p",
     "OFFPOLL_RECORDS_TABLE": "records",
 }
 SECRET = {"OFFPOLL_SECRET": "s" * 32}

@@ -7,8 +7,9 @@ import ssl
 from collections.abc import Sequence
 from typing import Any
 
-from offpoll.aws.connections import Connections, tls_context
+from offpoll.aws.connections import Connections
 from offpoll.network.http1 import Response
+from offpoll.network.tls import tls_context
 
 CLOSE = b""
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

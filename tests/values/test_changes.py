@@ -55,7 +55,7 @@ class Raising:
     [(1, 1), (1, 1.0), (NAN, float("nan")), (Decimal("NaN"), Decimal("NaN")), (Colour.RED, "red"), ([NAN], [float("nan")]),
      (Pair(left=NAN), Pair(left=float("nan"))), (Bare([1]), Bare([1])), ({"a": (1, 2)}, {"a": (1, 2)}), ({1, 2}, {2, 1}),
      (Point(1, 2), Point(1, 2)), (Pair(left=1), Pair.model_construct(left=1, right=None))],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_what_is_the_same(before: Any, after: Any) -> None:
     """NaN is NaN, an enum of texts is its text, and objects without an `__eq__` are their attributes."""
@@ -81,7 +81,7 @@ def test_what_is_the_same(before: Any, after: Any) -> None:
         (Pair(left=SecretStr("hunter2")), Pair(left=SecretStr("**********")), "left: a SecretStr is written as asterisks"),
         (Open(), Open(more=2), "more: it is new"),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_has_changed(before: Any, after: Any, told: str) -> None:
     """The first change is told with its place and without the value."""

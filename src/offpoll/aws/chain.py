@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from offpoll.aws.configuration import expanded
-from offpoll.aws.credentials import Credentials, CredentialsProvider, FetchedCredentials, StaticCredentials
+from offpoll.aws.credentials import Credentials, CredentialsProvider, FetchedCredentials, StaticCredentials, complete
 from offpoll.aws.endpoints import Endpoints, ca_bundle
 from offpoll.aws.profiles import from_profile
 from offpoll.errors import ConfigurationError
@@ -63,7 +63,7 @@ def _from_environment(environ: Mapping[str, str]) -> Credentials | None:
     except ValueError as error:
         raise ConfigurationError(f"AWS_CREDENTIAL_EXPIRATION={written} is not an instant") from error
     token = environ.get("AWS_SECURITY_TOKEN") or environ.get("AWS_SESSION_TOKEN")  # the first is the old name, which botocore prefers
-    return Credentials(access_key=access_key, secret_key=secret_key, session_token=token or None, expires_at=expires_at)
+    return complete(access_key, secret_key, token, expires_at, source="the environment")
 
 
 async def _from_web_identity(environ: Mapping[str, str], endpoints: Endpoints) -> Credentials | None:
@@ -87,6 +87,13 @@ async def _from_web_identity(environ: Mapping[str, str], endpoints: Endpoints) -
 def _read_token(path: str) -> str:
     """Read the token file anew each time: the platform replaces it."""
     try:
-        return Path(path).read_text().strip()
+        token = Path(path).read_text(encoding="ascii").strip()
     except OSError as error:
         raise ConfigurationError(f"AWS_WEB_IDENTITY_TOKEN_FILE={path}: {error.strerror}") from error
+    except ValueError:
+        token = ""
+    if not token:
+        raise ConfigurationError(
+            f"AWS_WEB_IDENTITY_TOKEN_FILE={path} holds no token: the platform has not written it, or it is another file"
+        )
+    return token

@@ -1,18 +1,18 @@
 """HTTP/1.1 connections to one origin, on the event loop's own sockets. Decides how long to keep and trust an idle connection.
 
 Calls to AWS are small and use few connections, so each costs little more than its two system calls. A library with a thread of its own
-pays more than that for waking the thread and being woken by it (docs/decisions/0010). Only `transport.ByProxy` uses such a library, for
-rare calls through a proxy.
+pays more than that for waking the thread and being woken by it (docs/decisions/0010). Calls through a proxy go by `transport.ByProxy`.
 
     idle ──► request written ──► head ──► body ──► idle, or closed if the peer asks for that
      │            │ the peer closed a kept connection before the first byte: it had died of age; sent again at once over another one
-     │            └ closed otherwise, late, or not HTTP: Unreachable
+     │            └ closed otherwise, late, or not HTTP: Unreachable. If a kept one keeps silent, all kept ones are closed
      └ idle for over 15 s, by the loop's time or by the wall clock: closed, not used
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -21,9 +21,10 @@ from urllib.parse import urlsplit
 
 from offpoll.aws.sigv4 import SignedHeaders, header_lines
 from offpoll.deadlines import Deadlines
+from offpoll.network.dial import dial_async
 from offpoll.network.http1 import Head, Response, read_body, read_head
 
-__all__ = ["CONNECT_TIMEOUT", "POOL_IDLE", "Connections", "Unreachable", "Unsendable", "tls_context"]
+__all__ = ["CONNECT_TIMEOUT", "POOL_IDLE", "Connections", "Unreachable", "Unsendable"]
 
 #: Seconds to connect. AWS's endpoints are near: a peer that needs longer will not respond at all.
 CONNECT_TIMEOUT = 3.1
@@ -42,15 +43,6 @@ class Unreachable(Exception):  # noqa: N818 - users never see it: the caller tra
 
 class Unsendable(Exception):  # noqa: N818 - the same
     """HTTP cannot express the request."""
-
-
-def tls_context(certificates: bytes | None) -> ssl.SSLContext:
-    """Return the context that verifies peers: by the system's authorities, and by those of a PEM."""
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
-    if certificates is not None:
-        context.load_verify_locations(cadata=certificates.decode("ascii", "ignore"))
-    return context
 
 
 class Connections:
@@ -92,13 +84,15 @@ class Connections:
         until = loop.time() + timeout
         while True:
             connection = self._kept(loop.time()) or await self._connect(loop, timeout)
+            waiter = connection.ask(request, until)
             try:
-                return await connection.ask(request, until)
+                return await waiter
             except _Stale:
                 timeout = until - loop.time()
             except asyncio.CancelledError:
-                connection.drop()  # its response may still come, and the next request would take it for its own
-                raise
+                if waiter.cancelled():  # its response may still come, and the next request would take it for its own
+                    connection.drop()
+                raise  # a response that came in the same moment freed the connection: another request may use it already
 
     async def close(self) -> None:
         """Close all connections. `exchange` still works: it opens new ones."""
@@ -126,11 +120,18 @@ class Connections:
         return None
 
     async def _connect(self, loop: asyncio.AbstractEventLoop, timeout: float) -> _Connection:
+        sock: socket.socket | None = None
         try:
             async with asyncio.timeout(min(CONNECT_TIMEOUT, timeout)):
                 context = self._tls() if self._secure else None
                 make = lambda: _Connection(self._idle, self._open, self._deadlines, loop, self._wall)  # noqa: E731 - used only here
-                _, connection = await loop.create_connection(make, self._name, self._port, ssl=context)
+                sock = await dial_async(self._name, self._port)  # a loop's own way would wait for the first address alone
+                name = self._name if self._secure else None
+                _, connection = await loop.create_connection(make, sock=sock, ssl=context, server_hostname=name)
+        except asyncio.CancelledError:
+            if sock is not None:
+                sock.close()  # it may have come in the moment of the cancellation, before any transport had it
+            raise
         except TimeoutError as error:
             raise Unreachable("no connection in time", timed_out=True) from error
         except (OSError, UnicodeError) as error:  # refused, no such host, an untrusted certificate; a malformed host name
@@ -219,8 +220,13 @@ class _Connection(asyncio.Protocol):
 
     def expire(self) -> None:
         """Fail the request: its time is over."""
+        silent = self._reused and not self._buffer and self._head is None
         self._fail(Unreachable("none came in time", timed_out=True))
         self.drop()
+        if silent:  # what lies between may have forgotten all kept connections: another one would cost the next try its time too
+            others, self._idle[:] = list(self._idle), []
+            for each in others:
+                each.drop()
 
     def _parse(self, *, ended: bool) -> None:
         """Deliver the response if it is complete. `ended`: no more bytes will come."""

@@ -7,13 +7,19 @@ A source of credentials is a coroutine function, which `aws/chain.py` picks.
        │                          │ background; the    │ for new ones;   │ DependencyUnavailable
        │                          │ old ones are used  │ if that fails,  │
        │                          │ meanwhile          │ the old ones    │
+
+While the old ones are used and no new ones come, the log says so. The platform's credentials do not end here: its metadata services hand
+out ended ones while they cannot renew them, and AWS goes on accepting those. So they are used on, and AWS decides.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import random
+import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -31,6 +37,18 @@ REQUIRE_BEFORE = timedelta(minutes=10)
 #: Pause after a failed refresh, so that calls in need of credentials do not hammer the source.
 RETRY_AFTER = timedelta(seconds=2)
 
+#: How long ended credentials of the platform are used until their source is asked again: 10 min and up to 10 min more, at random, as in
+#: botocore's extension. Half of that time later they are fetched again.
+EXTENSION = timedelta(minutes=10)
+
+#: How long callers wait for a source that keeps silent, seconds: as long as for a whole call to AWS.
+PATIENCE = 10.0
+
+#: How often the log says that credentials cannot be renewed.
+WARN_EVERY = timedelta(minutes=5)
+
+log = logging.getLogger(__name__)
+
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -44,12 +62,14 @@ class Credentials:
         secret_key: never shown.
         session_token: only temporary credentials have one.
         expires_at: when they end; None if never, or not known.
+        extensible: whether AWS may go on accepting them when they have ended, as it does with the platform's (static stability).
     """
 
     access_key: str
     secret_key: str
     session_token: str | None = None
     expires_at: datetime | None = None
+    extensible: bool = field(default=False, compare=False)
 
     def __repr__(self) -> str:
         return f"Credentials(access_key={self.access_key!r}, secret_key=…, expires_at={self.expires_at!r})"
@@ -104,14 +124,17 @@ class FetchedCredentials:
         *,
         clock: Callable[[], datetime] = utc_now,
         refresh_before: timedelta = REFRESH_BEFORE,
+        random: Callable[[], float] = random.random,
     ) -> None:
         self._fetch = fetch
         self._refresh_before = refresh_before
         self._clock = clock
+        self._random = random
         self._last: Credentials | None = None
+        self._refused = False
         self._fetched_once = False
         self._error: OffpollError | None = None
-        self._refresh_at = _ALWAYS
+        self._refresh_at = self._warn_at = _ALWAYS
         self._fetching: asyncio.Task[None] | None = None
 
     async def get(self) -> Credentials:
@@ -119,25 +142,33 @@ class FetchedCredentials:
         if now >= self._refresh_at:
             fetching = self._begin()
             if self._must_wait(now):
-                await asyncio.shield(fetching)
+                await asyncio.wait({fetching}, timeout=PATIENCE)
+                if not fetching.done() and self._usable() is None:
+                    raise DependencyUnavailable("credentials", f"their source has not responded for {PATIENCE:g} s")
         return self.current()
 
     def current(self) -> Credentials:
-        last = self._last
-        if last is not None and (last.expires_at is None or self._clock() < last.expires_at):
-            return last
+        usable = self._usable()
+        if usable is not None:
+            return usable
         if self._error is not None:
             raise self._error.with_traceback(None)  # the same error is raised many times: without this it would collect frames
-        why = "have not been fetched yet: await check() once before links are signed" if last is None else "have expired"
-        raise DependencyUnavailable("credentials", f"the credentials {why}")
+        never = "have not been fetched yet: await check() once before links are signed"
+        raise DependencyUnavailable("credentials", f"the credentials {never if self._last is None else 'have expired'}")
 
     def expire(self, credentials: Credentials) -> None:
-        if self._last is credentials:
-            self._last, self._refresh_at = None, _ALWAYS
+        if self._last is credentials and not self._refused:
+            self._refused, self._refresh_at = True, _ALWAYS
+            if not credentials.extensible:
+                self._last = None
+
+    def _usable(self) -> Credentials | None:
+        last = self._last
+        return last if last is not None and (last.expires_at is None or self._clock() < last.expires_at) else None
 
     def _must_wait(self, now: datetime) -> bool:
         last = self._last
-        if last is None or last.expires_at is None:
+        if last is None or last.expires_at is None or self._refused:
             return True
         # After a failed refresh, callers do not wait for the next one while the old credentials work.
         return now >= last.expires_at or (now >= last.expires_at - REQUIRE_BEFORE and self._error is None)
@@ -152,33 +183,77 @@ class FetchedCredentials:
         """Fetch once. Keep a failure: `current` raises it when no credentials work."""
         try:
             fetched = await self._fetch()
-        except OffpollError as error:
-            self._error, self._refresh_at = self._classified(error), self._clock() + RETRY_AFTER
+        except Exception as error:  # whatever a source raises: no caller knows what its libraries raise
+            self._fail(error)
+        else:
+            self._keep(fetched)
+
+    def _keep(self, fetched: Credentials) -> None:
+        now, last = self._clock(), self._last
+        self._error, self._fetched_once = None, True
+        if self._refused and last is not None and (last.access_key, last.session_token) == (fetched.access_key, fetched.session_token):
+            self._refresh_at = now + RETRY_AFTER  # AWS refused these, and the source has no others yet
             return
-        self._last, self._error, self._fetched_once = fetched, None, True
+        if fetched.extensible and fetched.expires_at is not None and fetched.expires_at <= now:
+            self._warn(now, "the platform hands out credentials that ended at %s; using them on", fetched.expires_at)
+            fetched = self._extended(fetched, now)
+        self._last, self._refused = fetched, False
         self._refresh_at = _NEVER if fetched.expires_at is None else self._next_refresh(fetched.expires_at)
 
-    def _classified(self, error: OffpollError) -> OffpollError:
+    def _fail(self, error: Exception) -> None:
+        now, last = self._clock(), self._last
+        self._error, self._refresh_at = self._classified(error), now + RETRY_AFTER
+        if last is not None and last.extensible and last.expires_at is not None and last.expires_at <= now:
+            self._last = self._extended(last, now)
+        if self._usable() is not None:
+            self._warn(now, "the credentials could not be renewed; using the old ones on: %s", self._error)
+
+    def _extended(self, credentials: Credentials, now: datetime) -> Credentials:
+        return replace(credentials, expires_at=now + EXTENSION * (1 + self._random()))
+
+    def _warn(self, now: datetime, text: str, about: object) -> None:
+        if now >= self._warn_at:
+            self._warn_at = now + WARN_EVERY
+            log.warning(text, about)
+
+    def _classified(self, error: Exception) -> OffpollError:
         """Return the error that callers get. A source that worked once is set up correctly: its later failures are outages."""
-        if not self._fetched_once or isinstance(error, DependencyUnavailable):
+        if isinstance(error, OffpollError) and (not self._fetched_once or isinstance(error, DependencyUnavailable)):
             return error
-        outage = DependencyUnavailable("credentials", f"they ended and could not be renewed: {error}")
+        said = str(error) if isinstance(error, OffpollError) else f"{type(error).__name__}: {error}"
+        why = "they ended and could not be renewed" if self._fetched_once else "their source failed"
+        outage = DependencyUnavailable("credentials", f"{why}: {said}")
         outage.__cause__ = error
         return outage
 
     def _next_refresh(self, expires_at: datetime) -> datetime:
         """Return when to fetch again: `refresh_before` the end, but not in the first half of the credentials' life."""
         now = self._clock()
-        return max(expires_at - self._refresh_before, now + (expires_at - now) / 2)
+        return max(expires_at - self._refresh_before, now + (expires_at - now) / 2, now + RETRY_AFTER)
 
 
-def complete(access_key: object, secret_key: object, session_token: object, expires_at: datetime | None, *, source: str) -> Credentials:
+#: What HTTP headers and signatures can carry.
+_PLAIN = re.compile("[!-~]+")
+
+
+def complete(
+    access_key: object,
+    secret_key: object,
+    session_token: object,
+    expires_at: datetime | None,
+    *,
+    source: str,
+    extensible: bool = False,
+) -> Credentials:
     """Build credentials from the fields of a source's response.
 
     Raises:
-        ConfigurationError: a key is missing.
+        ConfigurationError: a key is missing, or has a space or a line break.
     """
     if not isinstance(access_key, str) or not isinstance(secret_key, str) or not access_key or not secret_key:
         raise ConfigurationError(f"{source} answered without an access key and a secret key")
     token = session_token if isinstance(session_token, str) and session_token else None
-    return Credentials(access_key=access_key, secret_key=secret_key, session_token=token, expires_at=expires_at)
+    for name, value in (("access key", access_key), ("secret key", secret_key), ("session token", token)):
+        if value is not None and not _PLAIN.fullmatch(value):
+            raise ConfigurationError(f"the {name} of {source} has a space, a line break or another character that no key has: remove it")
+    return Credentials(access_key=access_key, secret_key=secret_key, session_token=token, expires_at=expires_at, extensible=extensible)

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from offpoll.aws.configuration import Configuration, check_supported, expanded
+from offpoll.aws.names import check_region
 from offpoll.aws.partitions import aws_host
 from offpoll.errors import ConfigurationError
 from offpoll.limits import shown_url
@@ -143,6 +144,7 @@ class Endpoints:
             except ConfigurationError as error:
                 where = f"AWS_ENDPOINT_URL_{name.upper()}, AWS_ENDPOINT_URL or the profile's endpoint_url"
                 raise ConfigurationError(f"{where}: {error}") from error
+        check_region(self.region)
         if name == "sts" and self.sts_global:
             raise ConfigurationError(f"{self.sts_global} cannot be used: offpoll asks STS in its own region. Set it to regional")
         dualstack = self.dualstack or (name == "s3" and self.s3_dualstack)
@@ -220,17 +222,31 @@ def ca_bundle(environ: Mapping[str, str]) -> bytes | None:
     """Return the content of the file that AWS_CA_BUNDLE, the profile's `ca_bundle` or REQUESTS_CA_BUNDLE names; None if none is set.
 
     Raises:
-        ConfigurationError: the file cannot be read.
+        ConfigurationError: the file cannot be read, or holds no certificates.
     """
     given = Configuration.load(environ)
     path = given.text("AWS_CA_BUNDLE", "ca_bundle") or environ.get("REQUESTS_CA_BUNDLE")
     if not path:
         return None
+    shown = given.shown("AWS_CA_BUNDLE", "ca_bundle") if given.text("AWS_CA_BUNDLE", "ca_bundle") else f"REQUESTS_CA_BUNDLE={path}"
     try:
-        return Path(expanded(path, environ)).read_bytes()
+        found = Path(expanded(path, environ)).read_bytes()
     except OSError as error:
-        shown = given.shown("AWS_CA_BUNDLE", "ca_bundle") if given.text("AWS_CA_BUNDLE", "ca_bundle") else f"REQUESTS_CA_BUNDLE={path}"
         raise ConfigurationError(f"{shown}: {error.strerror}") from error
+    if not _holds_certificates(found):
+        raise ConfigurationError(f"{shown} cannot be used: the file holds no certificates in PEM, or broken ones")
+    return found
+
+
+def _holds_certificates(pem: bytes) -> bool:
+    import ssl  # noqa: PLC0415 - few set a bundle
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cadata=pem.decode("ascii", "ignore"))
+    except (ssl.SSLError, ValueError):
+        return False
+    return context.cert_store_stats()["x509"] > 0
 
 
 def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

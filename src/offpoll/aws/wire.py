@@ -21,13 +21,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
-from offpoll.aws.connections import Connections, Unreachable, Unsendable, tls_context
+from offpoll.aws.connections import Connections, Unreachable, Unsendable
 from offpoll.aws.credentials import Credentials, CredentialsProvider
 from offpoll.aws.retry import EXPIRED, MAX_ATTEMPTS, delay, is_throttle, is_transient, stated_delay
 from offpoll.aws.service import AwsResponse, AwsService
 from offpoll.errors import ConfigurationError, DependencyUnavailable
 from offpoll.instant import utc_now
 from offpoll.loops import HomeLoop
+from offpoll.network.tls import tls_context
 from offpoll.proxies import proxy_for
 
 if TYPE_CHECKING:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from offpoll.aws.profiles import find_region
+from offpoll.aws.profiles import failure, find_region, refuse_codes
 from offpoll.errors import ConfigurationError, DependencyRefused, DependencyUnavailable
 
 if TYPE_CHECKING:
@@ -21,6 +22,20 @@ CONNECT, READ = 10, 60
 
 #: Most tries of one call: AWS often throttles while a stack is watched.
 CALLS = 6
+
+#: botocore's errors that are the shared files' fault, or a login's that has ended.
+_OF_THE_PROFILE = frozenset(
+    {
+        "ConfigParseError",
+        "CredentialRetrievalError",
+        "InfiniteLoopConfigurationError",
+        "InvalidConfigError",
+        "ProfileNotFound",
+        "SSOTokenLoadError",
+        "TokenRetrievalError",
+        "UnauthorizedSSOTokenError",
+    }
+)
 
 #: STS's codes for keys that a region does not know. It sends them too if the account has not enabled the region.
 _UNKNOWN_KEYS = frozenset(
@@ -80,6 +95,9 @@ def speaking_to(service: str) -> Iterator[None]:
             raise DependencyUnavailable(service, f"{code}: {message}") from error
         raise DependencyRefused(service, f"{code}: {message}") from error
     except BotoCoreError as error:
+        translated = failure(error, os.environ.get("AWS_PROFILE") or "default")
+        if isinstance(translated, ConfigurationError) and type(error).__name__ in _OF_THE_PROFILE:
+            raise translated from error
         raise DependencyUnavailable(service, str(error)) from error
 
 
@@ -112,7 +130,11 @@ def _account_id(session: Session, region: str) -> str:
 
     try:
         with speaking_to("STS"):
+            if not sys.stdin.isatty():
+                refuse_codes(session.get_component("credential_provider"), os.environ.get("AWS_PROFILE") or "default")
             identity = _client(session, "sts", region=region).get_caller_identity()
+    except (OSError, ValueError, AttributeError, EOFError) as error:  # a credential_process that fails; a code that nobody can type
+        raise failure(error, os.environ.get("AWS_PROFILE") or "default") from error
     except DependencyRefused as error:
         code = refusal(error.__cause__)[0] if isinstance(error.__cause__, ClientError) else ""
         if code in _UNKNOWN_KEYS:

@@ -106,7 +106,7 @@ class _Network:
         idle.append(connection._replace(since=now))
 
     def _close(self) -> None:
-        for idle in self._idle.values():
+        for idle in list(self._idle.values()):  # another thread may add one
             while (connection := _popped(idle)) is not None:
                 connection.sock.close()
 
