@@ -28,7 +28,8 @@ from offpoll import Offpoll, Operation
 from offpoll.errors import ConfigurationError, InvalidInput
 from offpoll.http.endpoint import Request, read_all
 from offpoll.kind import Kind
-from offpoll.object_json import result_to_json, to_json
+from offpoll.object_json import to_json
+from offpoll.result_json import result_to_json
 from offpoll.testing import run, system
 
 NOON = datetime(2030, 1, 1, 12, 0, 0, 1234, tzinfo=UTC)

@@ -19,10 +19,10 @@ from offpoll.frozen import quick
 from offpoll.instant import to_milliseconds, utc_now
 from offpoll.limits import MAX_RESULT_BYTES, json_error, result_fits
 from offpoll.link import LinkLifetime, StatusLink
-from offpoll.object_json import result_to_json
 from offpoll.operation import PUBLIC, TERMINAL, Outcome, Progress, Record, Status, Submission, is_kind, is_operation_id, is_owner
 from offpoll.owner_segment import segment
 from offpoll.poll_plan import MAX_ESTIMATE
+from offpoll.result_json import result_to_json
 from offpoll.settings import Settings
 
 __all__ = ["AsyncStatusBoard", "Stored"]

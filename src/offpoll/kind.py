@@ -18,8 +18,9 @@ from offpoll.errors import ConfigurationError, InvalidInput, InvalidJSON
 from offpoll.json_types import Adapter, Plain, faults, refuse_constant, refuse_json_text
 from offpoll.lateness import Weight, read_weight
 from offpoll.limits import encoder
-from offpoll.object_json import NO_INPUT, input_form, result_form, to_json, why_unwritable
+from offpoll.object_json import NO_INPUT, input_form, to_json, why_unwritable
 from offpoll.operation import Operation, is_kind
+from offpoll.result_json import result_form
 from offpoll.setting_ranges import MAX_ATTEMPTS, MAX_TIMEOUT
 from offpoll.settings import Settings
 from offpoll.signature import signature_of

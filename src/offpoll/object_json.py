@@ -7,36 +7,35 @@ An input is an object on one side and an object on the other:
 Decides how to write an input: under the names by which its type reads it, and else under those by which its type writes. Each form is read
 again and compared before anything is sent. That costs a second reading, and only objects pay for it: JSON that comes as bytes, or as a dict
 of JSON's own types, is checked by nobody here.
-
-A result goes one way, to readers in any language, as the type's serializers say and OpenAPI describes it. What nobody has said is
-refused: a secret that becomes asterisks, and a class that a reader would take for another.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import lru_cache
-from math import isfinite
 from typing import Any
 
 from offpoll.errors import InvalidInput
 from offpoll.json_types import Adapter, Plain, adapter_of, faults, is_plain, refuse_constant, refuse_json_text
-from offpoll.values.changes import Change, changes, secrets
+from offpoll.values.changes import Change, LossError, changes, secrets
 from offpoll.values.input_names import under_input_names
 
-__all__ = ["NO_INPUT", "LossError", "input_form", "result_form", "result_to_json", "secret_in_schema", "to_json", "why_unwritable"]
+__all__ = [
+    "NO_INPUT",
+    "adapter_of_class",
+    "by_hand",
+    "first_change",
+    "input_form",
+    "to_json",
+    "to_text",
+    "why_unwritable",
+    "written",
+]
 
 #: The input of a kind that takes none, as requests and messages carry it.
 NO_INPUT = b"{}"
-
-#: How pydantic writes a secret, whatever it is.
-_ASTERISKS = "*" * 10
-
-
-class LossError(ValueError):
-    """A result's JSON would say something else than the object. The message names the place."""
 
 
 def to_json(value: object) -> str:
@@ -48,16 +47,7 @@ def to_json(value: object) -> str:
     Raises:
         InvalidInput: it has no JSON form, or would not be read as the same object, or is JSON text in a `str`.
     """
-    return _to_json(value, _own_form)
-
-
-def result_to_json(value: object) -> str:
-    """Write a result whose type is not known as JSON, as `to_json` does, but as its class's serializers say.
-
-    Raises:
-        InvalidInput: it has no JSON form, or a secret in it would become asterisks, or it is JSON text in a `str`.
-    """
-    return _to_json(value, _own_result)
+    return to_text(value, _own_form)
 
 
 def input_form(adapter: Adapter, value: Any) -> Any:
@@ -82,65 +72,6 @@ def input_form(adapter: Adapter, value: Any) -> Any:
     return form
 
 
-def result_form(adapter: Adapter, value: Any) -> Any:
-    """Return the JSON form of a result of a known type, under the names that OpenAPI gives.
-
-    Raises:
-        LossError: its JSON would say something else than the object, and its type has not said so.
-        Exception: it has no JSON form; the user's own serializers may raise anything.
-    """
-    form = adapter.dump_python(value, mode="json", by_alias=True, warnings="error")
-    if form is value:
-        return form
-    try:
-        text = json.dumps(form, allow_nan=False)
-    except ValueError:  # NaN or Infinity; a type can say that it is written as text
-        form = _written(adapter, value, by_alias=True)
-        if _change(adapter, value, form) is not None:
-            raise
-        return form
-    _refuse_losses(adapter, value, form, text)
-    return form
-
-
-def _refuse_losses(adapter: Adapter, value: Any, form: Any, text: str) -> None:
-    for masked in secrets(value) if _ASTERISKS in text else ():
-        raise LossError(str(masked))
-    if isinstance(adapter, Plain):
-        return
-    try:
-        again = adapter.validate_json(text)
-    except Exception:  # what it is written as is not what it is read from: its serializers say so
-        return
-    for change in changes(value, again):
-        if change.what == "class" or (change.what == "subclass" and _has_more(adapter, value, form)):
-            raise LossError(f"{change}. Declare the class that the handler returns; a union needs a discriminator")
-        # A serializer may make null of NaN, and then does so in Python's mode too. Without one, pydantic does it in a field without a type.
-        if change.what == "number" and _has_endless(adapter.dump_python(value, mode="python", warnings=False)):
-            raise LossError(str(change))
-
-
-def _has_more(adapter: Adapter, value: Any, form: Any) -> bool:
-    """Tell whether an object has fields that its declared type leaves out: those of a subclass, unless they are `SerializeAsAny`."""
-    dump = getattr(adapter, "dump_json", None)  # msgspec leaves nothing out
-    try:
-        return dump is not None and bool(json.loads(dump(value, by_alias=True, warnings=False, serialize_as_any=True)) != form)
-    except ValueError:  # pydantic 2.11 takes `SerializeAsAny` within such a dump for a circle
-        return False
-
-
-def _has_endless(form: Any) -> bool:
-    if isinstance(form, Mapping | list | tuple):
-        return any(_has_endless(each) for each in (form.values() if isinstance(form, Mapping) else form))
-    return isinstance(form, float) and not isfinite(form)
-
-
-def secret_in_schema(adapter: Adapter) -> bool:
-    """Tell whether pydantic would write asterisks for a field of this type, whatever its value."""
-    schema = getattr(adapter, "core_schema", None)
-    return isinstance(schema, dict) and _masks(schema, set())
-
-
 def why_unwritable(value: Any, error: BaseException) -> Change:
     """Say why a value has no JSON form, or not that of its type. The place is for logs only: a key of a dict may be private."""
     found = faults(error)
@@ -158,7 +89,12 @@ def why_unwritable(value: Any, error: BaseException) -> Change:
     return where or Change(at="", what="class", words=f"a serializer or validator raised {type(error).__name__}")
 
 
-def _to_json(value: object, form: Callable[[Any], Any]) -> str:
+def to_text(value: object, form: Callable[[Any], Any]) -> str:
+    """Write a value as JSON. `form` returns the JSON form of an object.
+
+    Raises:
+        InvalidInput: it has none, or is JSON text in a `str`.
+    """
     refuse_json_text(value)
     try:
         if isinstance(value, bytes):
@@ -174,22 +110,15 @@ def _to_json(value: object, form: Callable[[Any], Any]) -> str:
 
 def _own_form(value: Any) -> Any:
     """Return the JSON form of an object that its own class reads as the same object."""
-    adapter = _adapter_of_class(value)
+    adapter = adapter_of_class(value)
     if adapter is None:
-        return _by_hand(value)
+        return by_hand(value)
     dump = getattr(value, "model_dump", None)
     own = (lambda: dump(mode="json")) if dump is not None and not _is_pydantics(dump) else None
     return _faithful(adapter, value, own=own)
 
 
-def _own_result(value: Any) -> Any:
-    adapter = _adapter_of_class(value)
-    if adapter is None:
-        return _by_hand(value)
-    return result_form(adapter, value)
-
-
-def _by_hand(value: Any) -> Any:
+def by_hand(value: Any) -> Any:
     """Return the JSON form of an object that no library reads: of a dataclass where pydantic is missing, and of what has a `model_dump`."""
     dump = getattr(value, "model_dump", None)
     if dump is not None:
@@ -201,7 +130,7 @@ def _by_hand(value: Any) -> Any:
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
-def _adapter_of_class(value: Any) -> Adapter | None:
+def adapter_of_class(value: Any) -> Adapter | None:
     """Return an adapter of an object's own class; None if it is no class with fields, or if pydantic is needed and missing."""
     of: Any = type(value)
     fields = ("__pydantic_fields__", "__dataclass_fields__", "__struct_fields__", "_fields")
@@ -233,7 +162,7 @@ def _faithful(adapter: Adapter, value: Any, *, own: Callable[[], Any] | None = N
     for form in _forms(adapter, value, own):
         if form not in tried:
             tried.append(form)
-            found = _change(adapter, value, form)
+            found = first_change(adapter, value, form)
             if found is None:
                 return form
             refused = refused or str(found)
@@ -246,19 +175,20 @@ def _faithful(adapter: Adapter, value: Any, *, own: Callable[[], Any] | None = N
 def _forms(adapter: Adapter, value: Any, own: Callable[[], Any] | None) -> Iterator[Any]:
     if own is not None:
         yield own()
-    yield under_input_names(value, _written(adapter, value, by_alias=False, round_trip=True, warnings=False))
-    yield _written(adapter, value, by_alias=True, round_trip=True, warnings=False)
+    yield under_input_names(value, written(adapter, value, by_alias=False, round_trip=True, warnings=False))
+    yield written(adapter, value, by_alias=True, round_trip=True, warnings=False)
     # A default need not be what the field's own validator makes of it.
-    yield under_input_names(value, _written(adapter, value, by_alias=False, round_trip=True, warnings=False, exclude_unset=True))
+    yield under_input_names(value, written(adapter, value, by_alias=False, round_trip=True, warnings=False, exclude_unset=True))
 
 
-def _written(adapter: Adapter, value: Any, **options: Any) -> Any:
+def written(adapter: Adapter, value: Any, **options: Any) -> Any:
     """Return the JSON form of an object as its library writes it to text: NaN as a string, for one, if the type says so."""
     dump = getattr(adapter, "dump_json", None)
     return adapter.dump_python(value, mode="json", **options) if dump is None else json.loads(dump(value, **options))
 
 
-def _change(adapter: Adapter, value: Any, form: Any) -> Change | None:
+def first_change(adapter: Adapter, value: Any, form: Any) -> Change | None:
+    """Return what would be different in an object that is read from this JSON form; None if nothing."""
     try:
         again = adapter.validate_json(json.dumps(form, allow_nan=False))
     except Exception as error:  # the user's own validators may raise anything
@@ -271,18 +201,3 @@ def _change(adapter: Adapter, value: Any, form: Any) -> Change | None:
         at = ".".join(str(part) for part in found[0]["loc"])
         return Change(at=at, what="value", words=f"it cannot be read again ({found[0]['msg']})")
     return next(changes(value, again), None)
-
-
-def _masks(node: Any, seen: set[int]) -> bool:
-    """Look for pydantic's own serializer of secrets in a core schema, where no other serializer, nor `exclude`, comes before it."""
-    if id(node) in seen:
-        return False
-    seen.add(id(node))
-    if isinstance(node, list | tuple):
-        return any(_masks(each, seen) for each in node)
-    if not isinstance(node, dict) or node.get("serialization_exclude") is True:
-        return False
-    function = (node.get("serialization") or {}).get("function") if isinstance(node.get("serialization"), dict) else None
-    if function is not None:
-        return function.__module__ == "pydantic.types" and "secret" in function.__name__
-    return any(_masks(each, seen) for each in node.values())

@@ -9,8 +9,8 @@ from typing import Any, get_type_hints
 
 from offpoll.errors import ConfigurationError
 from offpoll.json_types import Adapter, adapter_of
-from offpoll.object_json import secret_in_schema
 from offpoll.operation import Operation
+from offpoll.result_json import secret_in_schema
 
 __all__ = ["Signature", "signature_of"]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Change", "changes", "fields_of", "secrets"]
+__all__ = ["Change", "LossError", "changes", "fields_of", "secrets"]
 
 _ABSENT = object()
 
@@ -36,6 +36,10 @@ class Change:
 
     def __str__(self) -> str:
         return f"{self.at}: {self.words}" if self.at else self.words
+
+
+class LossError(ValueError):
+    """A result's JSON would say something else than the object. The message names the place."""
 
 
 def changes(before: Any, after: Any, at: str = "") -> Iterator[Change]:
