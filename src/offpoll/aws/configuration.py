@@ -224,6 +224,6 @@ def _services(of: str, profile: _Section, config: Mapping[str, _Section]) -> _Se
     if name is None:
         return {}
     found = _titled("services", config).get(str(name))
-    if not found:
+    if found is None:
         raise ConfigurationError(f"the profile {of} uses the section [services {name}], which the config file does not have")
     return found
