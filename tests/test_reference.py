@@ -168,8 +168,8 @@ def test_an_import_that_fails(write: Write, source: str, texts: list[str]) -> No
 
 def test_a_module_in_another_folder(write: Write) -> None:
     """A module that lies one folder below or beside is pointed to."""
-    folder = write(inner__orders=APP)
-    assert f"{folder / 'inner' / 'orders.py'} exists: run the command in {folder / 'inner'}" in refusal("orders:app")
+    folder = write(inner__bakery=APP)
+    assert f"{folder / 'inner' / 'bakery.py'} exists: run the command in {folder / 'inner'}" in refusal("bakery:app")
 
 
 def test_other_objects(write: Write) -> None:

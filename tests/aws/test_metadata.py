@@ -33,7 +33,8 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 async def instance(replies: list[Reply], **environ: str) -> tuple[Any, list[Asked]]:
     """Ask a service that follows a script. Return an access key, None or the error, and the requests."""
     async with Scripted(replies) as server:
-        given = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": server.origin, "AWS_METADATA_SERVICE_TIMEOUT": "1", **environ}
+        patience = "1" if HANG in replies else "10"
+        given = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": server.origin, "AWS_METADATA_SERVICE_TIMEOUT": patience, **environ}
         try:
             found = await from_instance(given)
         except OffpollError as error:

@@ -36,7 +36,10 @@ def test_a_reference_that_is_no_app(offpoll: Run, folder: Path, command: str, re
     """Each command says what is wrong with the reference and what it should be."""
     (folder / "broken.py").write_text("1 / 0\n")
     (folder / "empty.py").write_text("from offpoll import Offpoll\napp = Offpoll()\n")
-    environ = {f"OFFPOLL_{each}": "x" for each in ("BUCKET", "QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "PARKING_QUEUE_URL", "RECORDS_TABLE")}
+    queues = {
+        f"OFFPOLL_{each}QUEUE_URL": f"https://sqs.eu-west-1.amazonaws.com/123456789012/q{each}" for each in ("", "DEAD_LETTER_", "PARKING_")
+    }
+    environ = {"OFFPOLL_BUCKET": "orders", "OFFPOLL_RECORDS_TABLE": "operations", **queues}
     given = {} if command == "dev" else {**environ, "OFFPOLL_SECRET": "s" * 32, "AWS_REGION": "eu-west-1"}
     refused(offpoll(command, reference, **given), *texts)
 

@@ -158,7 +158,7 @@ def test_ignored_signals(folder: Path, silent: socket.socket) -> None:
 def test_an_outage_is_no_failure(offpoll: Run) -> None:
     """A dependency that does not respond has its own code, in every command that asks one."""
     given = dict.fromkeys(("OFFPOLL_BUCKET", "OFFPOLL_RECORDS_TABLE"), "x")
-    given |= {f"OFFPOLL_{each}QUEUE_URL": "http://127.0.0.1:9/0/q" for each in ("", "DEAD_LETTER_", "PARKING_")}
+    given |= {f"OFFPOLL_{each}QUEUE_URL": f"http://127.0.0.1:9/0/q{each}" for each in ("", "DEAD_LETTER_", "PARKING_")}
     given |= {"OFFPOLL_SECRET": "s" * 32, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "eu-west-1"}
     for arguments in (("inspect", ID), ("stats", "shop:app"), ("resubmit", ID, "shop:app")):
         ended = offpoll(*arguments, AWS_ENDPOINT_URL="http://127.0.0.1:9", **given)
