@@ -83,23 +83,26 @@ class LoopThread:
         """
         self._refuse_own_thread()
         with self._starting:
-            self._refuse_if_closed()
-            if self._ready:
-                return
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=_turn, args=(self._loop,), name="offpoll-blocking", daemon=True)
-            self._thread.start()
+            with self._scheduling:  # a `close` comes before all of this, or after it
+                self._refuse_if_closed()
+                if self._ready:
+                    return
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=_turn, args=(self._loop,), name="offpoll-blocking", daemon=True)
+                self._thread.start()
+                entering = asyncio.run_coroutine_threadsafe(_caught(self._enter()), self._loop)
             try:
-                _result(asyncio.run_coroutine_threadsafe(_caught(self._enter()), self._loop))
+                _result(entering)
             except BaseException:
-                self._stop()
-                self._loop, self._thread, self._stack = None, None, AsyncExitStack()
+                with self._ending:  # `close`, which may be why, stops it too, and a stopped loop would never answer a second time
+                    self._stop()
+                    self._loop, self._thread, self._stack = None, None, AsyncExitStack()
                 raise
             self._ready = True
 
     def _stop(self) -> None:
         loop, thread = self._loop, self._thread
-        if loop is None or thread is None:  # it never started, or not in this process
+        if loop is None or thread is None or loop.is_closed():  # it never started, not in this process, or was stopped
             return
         try:
             _result(asyncio.run_coroutine_threadsafe(_caught(_end(self._stack)), loop))

@@ -25,6 +25,10 @@ class Channel(Protocol):
     def receive(self) -> Steps[bytes]:
         """Return the bytes that came next; none at the end."""
 
+    @property
+    def holds(self) -> bool:
+        """Whether it took bytes off the connection that nobody has received yet."""
+
 
 class Plain:
     """The connection itself."""
@@ -36,3 +40,8 @@ class Plain:
     def receive(self) -> Steps[bytes]:
         """Return the bytes that came next."""
         return (yield None)
+
+    @property
+    def holds(self) -> bool:
+        """Whether it holds bytes: it never does."""
+        return False

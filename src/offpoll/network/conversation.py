@@ -97,7 +97,7 @@ def ask(channel: Channel, sent: bytes, *, limit: int, reused: bool, proxied: boo
     response = reader.response
     if proxied and response.status == 407:
         raise NetworkFailure("the proxy asks for a user and a password (407)", sent=False)
-    return response, reader.keep
+    return response, reader.keep and not channel.holds  # what is left would be taken for the next response
 
 
 def _broken(error: Exception, *, plain: bool, begun: bool) -> NetworkFailure:

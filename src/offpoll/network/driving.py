@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["run", "run_async"]
 
+#: Receives after which other tasks, and the timeout, get their turn: while bytes are there already, a receive does not wait.
+TURN = 16
+
 T = TypeVar("T")
 
 
@@ -45,6 +48,9 @@ def run(steps: Steps[T], sock: socket, until: float) -> T:
 
 async def run_async(steps: Steps[T], sock: socket, loop: AbstractEventLoop) -> T:
     """Run a conversation until its end; the caller limits the time."""
+    from asyncio import sleep  # noqa: PLC0415 - a blocking program does not pay for asyncio
+
+    receives = 0
     try:
         step = next(steps)
         while True:
@@ -52,6 +58,9 @@ async def run_async(steps: Steps[T], sock: socket, loop: AbstractEventLoop) -> T
                 received = b""
                 if step is None:
                     received = await loop.sock_recv(sock, CHUNK)
+                    receives += 1
+                    if receives % TURN == 0:
+                        await sleep(0)
                 else:
                     await loop.sock_sendall(sock, step)
             except OSError as error:

@@ -56,12 +56,13 @@ def read_head(buffer: bytes) -> tuple[Head, bytes] | None:
     """Parse the head of a response and return it with the bytes that follow; None if more bytes are needed.
 
     Raises:
-        ValueError: the head is not HTTP, or too long.
+        ValueError: the head is not HTTP, or it is too long with the interim ones before it.
     """
+    whole = len(buffer)
     while True:
         end = buffer.find(b"\r\n\r\n")
         if end < 0:
-            if len(buffer) > MAX_HEAD or not _VERSION.startswith(buffer[: len(_VERSION)]):
+            if whole > MAX_HEAD or not _VERSION.startswith(buffer[: len(_VERSION)]):
                 raise ValueError("no head")
             return None
         first, *lines = buffer[:end].decode("latin-1").split("\r\n")
@@ -127,6 +128,7 @@ class _Chunks:
     def __init__(self, *, limit: int) -> None:
         self._limit = limit
         self._left = 0  # of the chunk
+        self._trailing = 0  # bytes of trailers
         self._in_chunk = self._trailers = False
         self.body = bytearray()
         self.rest = b""
@@ -155,6 +157,10 @@ class _Chunks:
                 return True
             if not self._trailers:
                 self._line(line)
+                continue
+            self._trailing += len(line)
+            if self._trailing > MAX_HEAD:
+                raise ValueError("the trailers are too long")
 
     def _line(self, line: bytes) -> None:
         """Read a line that is no trailer: the end of a chunk, or the size of the next one."""

@@ -81,6 +81,11 @@ class Tls:
                 if not (yield from self._fill()):
                     return b""
 
+    @property
+    def holds(self) -> bool:
+        """Whether it took bytes off the connection that nobody has received yet: a second record came with the first."""
+        return bool(self._incoming.pending or self._tls.pending()) or self._below.holds
+
     def _flush(self) -> Steps[None]:
         if data := self._outgoing.read():
             yield from self._below.send(data)
