@@ -50,10 +50,11 @@ class TestCredentials:
         world.on(SELF, world.json(ORDER))
         assert make().result(world.ticket(document=world.document(links={"self": f"https://other.test/order/{ID}"}))) == ORDER
 
-    def test_tls_proxy(self, make, world):
-        """An API behind a TLS proxy may write `http` into its links; a client that reaches it by `https` uses `https`."""
+    @pytest.mark.parametrize("address", ["http://api.test", "http://api.test:80"])
+    def test_tls_proxy(self, make, world, address):
+        """An API behind a TLS proxy may write `http` into its links; a client that reaches it by `https` uses `https`, and its port."""
         world.on(SELF, world.json(ORDER))
-        links = {"self": f"http://api.test/order/{ID}"}
+        links = {"self": f"{address}/order/{ID}"}
         assert make(auth=("user", "password")).result(world.ticket(document=world.document(links=links))) == ORDER
         assert world.seen[0].url == f"https://api.test/order/{ID}"
 
@@ -65,6 +66,7 @@ class TestCredentials:
             "/api/../store/key",
             "/api/%2e%2E/store",
             "/api/x/..%2fstore",
+            "/api/x/..%5cstore",
             "/api",
             "/",
             "?x",

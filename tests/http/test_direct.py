@@ -137,7 +137,6 @@ LEFT_TO_UVICORN = {
     "1.0": request("POST", "/order", GOOD, version="1.0"),
     "1.0, kept": request("POST", "/order", GOOD, [(b"connection", b"keep-alive")], version="1.0"),
     "100-continue": request("POST", "/order", GOOD, [(b"Expect", b"100-continue")]),
-    "upgrade": request("GET", "/order/<queued>", b"", [(b"Connection", b"Upgrade, HTTP2-Settings"), (b"Upgrade", b"h2c")]),
     "chunked": request("POST", "/order", b'3\r\n{"s\r\n9\r\nku":"A1"}\r\n0\r\n\r\n', [(b"Transfer-Encoding", b"chunked")]),
     "long": request("POST", "/order", b"x" * 70_000),
     "encoded": request("GET", "/%6frder/<queued>"),

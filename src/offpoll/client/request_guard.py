@@ -30,7 +30,7 @@ AsyncAuth: TypeAlias = Callable[[], Credentials | Awaitable[Credentials]] | Cred
 _URL = re.compile(r"(https?)://([\w.-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?((?:[/?#][!-\[\]-~]*)?)", re.ASCII | re.IGNORECASE)
 
 #: A path with a step up, in any spelling that some server understands: it may leave the folder that it begins with.
-_LEADS_UP = re.compile(r"(?:^|/|%2f)(?:\.|%2e){1,2}(?:/|%2f|;|#|$)", re.IGNORECASE)
+_LEADS_UP = re.compile(r"(?:^|/|%2f|%5c)(?:\.|%2e){1,2}(?:/|%2f|%5c|;|#|$)", re.IGNORECASE)
 
 #: Headers that the client sets itself.
 _OWN = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection", "idempotency-key", "if-none-match"})
@@ -128,7 +128,7 @@ class RequestGuard:
         """
         spelled = _spelled(url)
         if spelled.startswith("http://") and _origin("https" + spelled[len("http") :]) == _origin(self.base_url):
-            spelled, url = "https" + spelled[len("http") :], "https" + url[len("http") :]
+            spelled, url = "https" + spelled[len("http") :], _by_https(url)
         if (self.auth is None and not self.headers) or (
             spelled.startswith(self.base_url + "/") and not _LEADS_UP.search(without_query(url))
         ):
@@ -204,6 +204,14 @@ def _spelled(url: str) -> str:
         return canonical(url) if _URL.fullmatch(url) else ""
     except ValueError:
         return ""
+
+
+def _by_https(url: str) -> str:
+    """Return an http URL that `_URL` accepts as an https one. Its own port, if it is written out, is not that of https."""
+    found = _URL.fullmatch(url)
+    assert found is not None  # noqa: S101 - `_spelled` has matched it
+    host, port, rest = found.group(2, 3, 4)
+    return f"https://{host}{f':{port}' if int(port or 80) != 80 else ''}{rest}"
 
 
 def _origin(url: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from typing import Any, cast
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -48,8 +49,31 @@ class DirectProtocol(HttpToolsProtocol):
         else:
             super().shutdown()
 
+    def data_received(self, data: bytes) -> None:
+        """Take bytes. A request to change the protocol is read once more as one that does not ask for it.
+
+        Such a wish may be ignored (RFC 9110, 7.8), and the parser would not read the body: it would take that for the next request.
+        """
+        self._unset_keepalive_if_required()
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except HttpParserUpgrade as upgrade:
+                data = self._as_it_is() + data[upgrade.args[0] :]
+                self.parser = HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+            except HttpParserError:
+                self.logger.warning("Invalid HTTP request received.")
+                self.send_400_response("Invalid HTTP request received.")
+                return
+
     def on_headers_complete(self) -> None:
         """Begin a request that is answered here, or let uvicorn begin it."""
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise ValueError("this is no proxy")  # the parser makes an HttpParserError of it
+            return
         direct, url, scope = self._direct, self.url, cast(Scope, self.scope)
         free = (self.cycle is None or self.cycle.response_complete) and not self._ending
         if direct is not None and free and url.isascii() and b"%" not in url and b"#" not in url and not self.expect_100_continue:
@@ -71,6 +95,8 @@ class DirectProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Answer a request that is here whole."""
+        if self.parser.should_upgrade():
+            return
         direct = self._direct
         if direct is None or direct is not cast(Any, self.cycle):
             super().on_message_complete()
@@ -87,10 +113,16 @@ class DirectProtocol(HttpToolsProtocol):
         if direct is not None and direct is waiting and not direct.whole and direct.fast_path.answered is not None:
             direct.fast_path.answered(direct.scope, CLIENT_GONE, "", 0.0)
 
+    def _as_it_is(self) -> bytes:
+        """Return the head of the request once more, without the wish for another protocol."""
+        first = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        lines = [b"%b: %b" % each for each in self.headers if each[0] != b"upgrade"]
+        return b"\r\n".join([first, *lines, b"\r\n"])
+
     def _negotiates_nothing(self) -> bool:
         """Tell whether the request has a short body and leaves the connection as it is."""
         parser = self.parser
-        if parser.get_http_version() != "1.1" or parser.should_upgrade() or not parser.should_keep_alive():
+        if parser.get_http_version() != "1.1" or not parser.should_keep_alive():
             return False
         headers = dict(self.headers)
         return b"transfer-encoding" not in headers and int(headers.get(b"content-length", 0)) < HIGH_WATER_LIMIT

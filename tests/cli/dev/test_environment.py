@@ -129,12 +129,31 @@ def test_what_is_left_over_or_not_ready(here: Path, capsys: pytest.CaptureFixtur
     file.remove()
 
 
+@pytest.mark.parametrize("what", ["link", "folder", "pipe"])
+def test_what_is_no_file(here: Path, what: str) -> None:
+    """A folder from elsewhere may hold anything in the file's place: it is neither emptied nor read."""
+    target, path = here.with_name("precious"), here / "env"
+    target.write_text("kept")
+    {"link": lambda: path.symlink_to(target), "folder": path.mkdir, "pipe": lambda: os.mkfifo(path)}[what]()
+    with pytest.raises(ConfigurationError, match="remove it, or choose another folder"):
+        EnvironmentFile.hold(here)
+    assert (target.read_text(), running_api()) == ("kept", None)
+
+
 def test_ports_are_kept(here: Path) -> None:
     """From run to run; a file that nobody wrote so is as none."""
     assert Ports.of(here) == Ports(api=0, aws=0)
     Ports(api=8000, aws=4566).keep(here)
     assert Ports.of(here) == Ports(api=8000, aws=4566)
-    for text in ("", "[]", '{"api": "x", "aws": 1}', '{"api": null}'):
+    for text in (
+        "",
+        "[]",
+        '{"api": "x", "aws": 1}',
+        '{"api": null}',
+        '{"api": Infinity, "aws": 1}',
+        '{"api": 65536, "aws": -1}',
+        "[" * 99_999,
+    ):
         (here / "ports.json").write_text(text)
         assert Ports.of(here) == Ports()
 

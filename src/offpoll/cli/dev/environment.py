@@ -14,6 +14,7 @@ from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 
 from offpoll.errors import ConfigurationError
 
@@ -46,11 +47,19 @@ class EnvironmentFile:
         """Create the file, or take over one that is left over.
 
         Raises:
-            ConfigurationError: another `dev` runs in this folder.
+            ConfigurationError: another `dev` runs in this folder, or the file is no file: emptying a link's target could destroy anything.
         """
         path = folder / _FILE
         while True:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            except OSError as error:
+                raise ConfigurationError(
+                    f"cannot write {path} ({error.strerror}): remove it, or choose another folder with --data"
+                ) from error
+            if not S_ISREG(os.fstat(descriptor).st_mode):
+                os.close(descriptor)
+                raise ConfigurationError(f"{path} is not a file: remove it, or choose another folder with --data")
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -90,9 +99,10 @@ class Ports:
         """Read those of the last run."""
         try:
             fields = json.loads((folder / "ports.json").read_text())
-            return cls(api=int(fields["api"]), aws=int(fields["aws"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            ports = {name: int(fields[name]) for name in ("api", "aws")}
+        except (OSError, ValueError, ArithmeticError, RecursionError, KeyError, TypeError):
             return cls()
+        return cls(**{name: port for name, port in ports.items() if 0 < port < 65_536})
 
     def keep(self, folder: Path) -> None:
         """Write them for the next run."""
@@ -133,7 +143,8 @@ def _folder() -> Path | None:
     here = Path.cwd()
     for each in (here, *here.parents):
         with suppress(OSError):
-            if (each / FOLDER / _FILE).stat().st_uid == os.getuid():
+            found = (each / FOLDER / _FILE).lstat()
+            if S_ISREG(found.st_mode) and found.st_uid == os.getuid():
                 return each / FOLDER
     return None
 
