@@ -8,13 +8,16 @@ import io
 import logging
 import os
 import pty
+import select
 import signal
 import subprocess
 import termios
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from unittest.mock import Mock
 
 import pytest
 from tests.support.servers import free_port
@@ -162,3 +165,29 @@ def test_the_api_goes_on(start: Start, resources: dict[str, str]) -> None:
             time.sleep(0.05)
     process.send_signal(signal.SIGHUP)
     assert process.wait(60) == 0
+
+
+def test_another_process_was_faster(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where several processes write to one pipe, room that one of them saw may be gone when it writes: it does not wait then."""
+    reading, writing = pipe
+    lines, other = Unblocked(writing), Unblocked(writing)
+    monkeypatch.setattr(lines, "_poll", Mock(poll=lambda _: [(writing, select.POLLOUT)]))
+    for _ in range(2 * PIPE // len(LINE)):
+        other.write(LINE)
+    thread = threading.Thread(target=lines.write, args=(b"y" * 4095 + b"\n",), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert b"y" not in drained(reading)
+    lines.flush()
+    assert len(drained(reading)) == 4096
+
+
+def test_no_descriptor_is_left(pipe: tuple[int, int]) -> None:
+    """A reader learns of the end when the writer is gone and the pipe is closed."""
+    reading, writing = pipe
+    lines = Unblocked(writing)
+    lines.write(LINE)
+    del lines
+    os.close(writing)
+    assert (drained(reading), os.read(reading, 1)) == (LINE, b"")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import os
 import select
+import weakref
+from stat import S_ISFIFO
 from typing import BinaryIO, Protocol, TextIO
 
 __all__ = ["HELD", "Unblocked", "Writes", "unblocked", "unblocked_text"]
@@ -34,9 +36,12 @@ class Unblocked:
     """A descriptor. Says how many lines were lost, once its reader is back. Belongs to one thread, or to a lock."""
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+        own = _own(descriptor)
+        self._descriptor = descriptor if own is None else own
+        if own is not None:
+            weakref.finalize(self, os.close, own)
         self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLOUT)
+        self._poll.register(self._descriptor, select.POLLOUT)
         self._held = bytearray()
         self._lost = 0
 
@@ -61,6 +66,8 @@ class Unblocked:
         while self._held and self._poll.poll(0):
             try:
                 written = os.write(self._descriptor, self._held[:BLOCK])
+            except BlockingIOError:
+                return  # another process was faster
             except OSError:
                 written = len(self._held)  # it is closed, or its reader is gone: nobody is left to be told
             del self._held[:written]
@@ -92,6 +99,19 @@ def unblocked_text(stream: TextIO) -> TextIO | io.TextIOBase:
     """Return such a writer for a text file; the stream itself if it is only in memory."""
     descriptor = _descriptor(stream)
     return stream if descriptor is None else _Text(Unblocked(descriptor))
+
+
+def _own(descriptor: int) -> int | None:
+    """Open a pipe once more, so that writes to it never wait; None for other files, and where that is impossible.
+
+    Processes that share a pipe may all see that it has room for one of them. A flag on the descriptor as it is would be theirs too.
+    """
+    try:
+        if S_ISFIFO(os.fstat(descriptor).st_mode):
+            return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        pass  # no /proc, or somebody else's pipe
+    return None
 
 
 def _descriptor(stream: BinaryIO | TextIO) -> int | None:
