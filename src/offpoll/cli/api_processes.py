@@ -47,6 +47,9 @@ GRACE = 10
 #: Seconds after which a process that was told to end is killed: GRACE, and what the app's lifespan may take to end.
 END = GRACE + 5.0
 
+#: Seconds for a process to serve that is to replace another one, which serves.
+START = 60.0
+
 #: Seconds before a process is started again that ended before it served; doubled each time, up to the second.
 PAUSES = (1.0, 30.0)
 
@@ -199,9 +202,12 @@ class _Workers:
         log.info("SIGHUP: replacing %d workers", len(self._workers))
         for old in [*self._workers]:
             new = self._start()
-            while new.process.is_alive() and not new.serves and not self._signals.ending:
-                self._wait([new], 1.0)
+            until = time.monotonic() + START
+            while new.process.is_alive() and not new.serves and not self._signals.ending and time.monotonic() < until:
+                self._wait([new, *self._workers], 1.0)
                 new.look()
+                if not all(each.process.is_alive() for each in self._workers):  # `_watch` replaces that one
+                    break
             if not new.serves:
                 log.error("a new worker did not start: the old ones go on")
                 self._end([new])
