@@ -172,7 +172,7 @@ class AsyncStatusBoard:
         if text is not None and not stored.document.links and not result_fits(text):
             raise ConfigurationError(
                 f"the result has {len(text)} bytes as JSON, a document shows at most {MAX_RESULT_BYTES}, and this one names no API that "
-                "has the result: keep it elsewhere, and publish where"
+                "has the result: store it elsewhere, and publish its address"
             )
         before, now, status = stored.document, to_milliseconds(self.clock()), Status(status)
         done = status in TERMINAL

@@ -51,7 +51,7 @@ def why_missing(name: str, folder: Path) -> str:
         return f"{said}; did you mean {' or '.join(near)}?"
     if below is not None:
         return f"{said}. {below} exists: run the command in {below.parent}"
-    return f"{said}. Python looks in the folder where the command runs: is that the app's?"
+    return f"{said}. Python looks in the folder where the command runs: is the app there?"
 
 
 def _said(error: BaseException) -> str:

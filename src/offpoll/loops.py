@@ -72,7 +72,7 @@ class HomeLoop:
         """
         if self.lives:
             raise ConfigurationError(
-                "this belongs to an event loop that still runs, and another one uses it now: make one for each event loop, or call it "
+                "this belongs to an event loop that still runs, but another one uses it now: make one for each event loop, or call it "
                 "from that loop"
             )
         ours = self.loop is not None and not self.inherited

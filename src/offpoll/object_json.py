@@ -167,7 +167,7 @@ def _faithful(adapter: Adapter, value: Any, *, own: Callable[[], Any] | None = N
                 return form
             refused = refused or str(found)
     raise InvalidInput(
-        f"this {type(value).__name__} would reach the handler as another one: {refused}. Change its type so that it can be read from what "
+        f"this {type(value).__name__} would reach the handler as a different one: {refused}. Change its type so that it reads what "
         "it writes, or pass its JSON form: a dict, or JSON as bytes."
     )
 

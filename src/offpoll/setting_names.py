@@ -34,7 +34,7 @@ def _bucket(name: str) -> str:
         return "it is an ARN: write the bucket's name alone"
     if "/" in name:
         return "it is an address or a path: write the bucket's name alone; OFFPOLL_PREFIX says where in the bucket"
-    return "" if _BUCKET.fullmatch(name) else "it is no bucket's name, which has letters, digits, . _ -, at most 255"
+    return "" if _BUCKET.fullmatch(name) else "it is not a bucket's name, which has letters, digits, . _ -, at most 255"
 
 
 def _queue_url(url: str) -> str:
@@ -42,7 +42,7 @@ def _queue_url(url: str) -> str:
         return "it is an ARN: write the queue's URL, such as https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
     wrong = _address(url)
     if wrong:
-        return f"{wrong}. A queue's URL is such as https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
+        return f"{wrong}. A queue's URL looks like https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
     name = urlsplit(url).path.rpartition("/")[2]
     if name.endswith(".fifo"):
         return "it is a FIFO queue, whose messages need groups: create a standard queue, and standard queues for dead letters too"
@@ -52,7 +52,7 @@ def _queue_url(url: str) -> str:
 def _table(name: str) -> str:
     if _TABLE.fullmatch(name):
         return ""
-    return "it is no table's name, which has letters, digits, . _ -, at most 255; a table's whole ARN works too"
+    return "it is not a table's name, which has letters, digits, . _ -, at most 255; a table's whole ARN works too"
 
 
 def _secret(secret: str) -> str:
@@ -60,7 +60,7 @@ def _secret(secret: str) -> str:
 
 
 def _role(arn: str) -> str:
-    return "" if _ROLE.fullmatch(arn) else "it is no role's ARN: such as arn:aws:iam::123456789012:role/signer"
+    return "" if _ROLE.fullmatch(arn) else "it is not a role's ARN, such as arn:aws:iam::123456789012:role/signer"
 
 
 def _prefix(prefix: str) -> str:
@@ -74,7 +74,7 @@ def _address(url: str) -> str:
     except ValueError:
         usable = False
     if not usable or not re.fullmatch("[!-~]+", url):
-        return "it is no URL: write it as https://host or http://host:port"
+        return "it is not a URL: write it as https://host or http://host:port"
     if "@" in parts.netloc:
         return "it contains a user or a password: everybody who gets a link would see them"
     if parts.query or parts.fragment or url[-1] in "?#":

@@ -195,7 +195,7 @@ class FetchedCredentials:
             self._refresh_at = now + RETRY_AFTER  # AWS refused these, and the source has no others yet
             return
         if fetched.extensible and fetched.expires_at is not None and fetched.expires_at <= now:
-            self._warn(now, "the platform hands out credentials that ended at %s; using them on", fetched.expires_at)
+            self._warn(now, "the platform still hands out credentials that expired at %s; using them", fetched.expires_at)
             fetched = self._extended(fetched, now)
         self._last, self._refused = fetched, False
         self._refresh_at = _NEVER if fetched.expires_at is None else self._next_refresh(fetched.expires_at)
@@ -206,7 +206,7 @@ class FetchedCredentials:
         if last is not None and last.extensible and last.expires_at is not None and last.expires_at <= now:
             self._last = self._extended(last, now)
         if self._usable() is not None:
-            self._warn(now, "the credentials could not be renewed; using the old ones on: %s", self._error)
+            self._warn(now, "the credentials could not be renewed; still using the old ones: %s", self._error)
 
     def _extended(self, credentials: Credentials, now: datetime) -> Credentials:
         return replace(credentials, expires_at=now + EXTENSION * (1 + self._random()))
@@ -221,7 +221,7 @@ class FetchedCredentials:
         if isinstance(error, OffpollError) and (not self._fetched_once or isinstance(error, DependencyUnavailable)):
             return error
         said = str(error) if isinstance(error, OffpollError) else f"{type(error).__name__}: {error}"
-        why = "they ended and could not be renewed" if self._fetched_once else "their source failed"
+        why = "they have expired and could not be renewed" if self._fetched_once else "their source failed"
         outage = DependencyUnavailable("credentials", f"{why}: {said}")
         outage.__cause__ = error
         return outage

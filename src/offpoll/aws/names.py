@@ -33,7 +33,7 @@ _ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/([!-~]{1,510}/)?[\w+=,.@
 _QUEUE_HOSTS = {"sqs", "sqs-fips", "queue"}
 
 
-_ELSEWHERE = "If it is at another store, set AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_{}"
+_ELSEWHERE = "If it is in another store, set AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_{}"
 
 
 def check_region(region: str) -> None:
@@ -57,7 +57,7 @@ def check_bucket(bucket: str, *, region: str) -> None:
     rule = _OLD_BUCKET if region == "us-east-1" else _BUCKET
     if not rule.fullmatch(bucket) or bucket.endswith(_NO_BUCKET):
         raise ConfigurationError(
-            f"OFFPOLL_BUCKET={bucket}: no bucket of AWS has that name. Names have 3 to 63 lowercase letters, digits, . and -, "
+            f"OFFPOLL_BUCKET={bucket}: AWS allows no bucket with that name. Names have 3 to 63 lowercase letters, digits, . and -, "
             f"begin and end with a letter or a digit, and look like no IP address. {_ELSEWHERE.format('S3')}"
         )
 
@@ -75,7 +75,7 @@ def check_queue(url: str, *, region: str, setting: str) -> None:
     account = parts.path.strip("/").split("/")[0]
     if parts.path.count("/") != 2 or not _ACCOUNT.fullmatch(account):
         raise ConfigurationError(
-            f"{setting}={url} is no queue's URL: the account's twelve digits and the queue's name follow the host, "
+            f"{setting}={url} is not a queue's URL: the account's twelve digits and the queue's name follow the host, "
             f"as in https://sqs.{region}.amazonaws.com/123456789012/orders"
         )
     named = [each for each in labels if _REGION.fullmatch(each)]
@@ -95,7 +95,7 @@ def check_table(table: str, *, region: str) -> None:
             raise ConfigurationError(f"OFFPOLL_RECORDS_TABLE={table} is in {named}, but AWS_REGION is {region}")
     elif not _TABLE.fullmatch(table):
         raise ConfigurationError(
-            f"OFFPOLL_RECORDS_TABLE={table}: no table of AWS has that name. Names have 3 to 255 letters, digits, . _ -. "
+            f"OFFPOLL_RECORDS_TABLE={table}: AWS allows no table with that name. Names have 3 to 255 letters, digits, . _ -. "
             + _ELSEWHERE.format("DYNAMODB")
         )
 
@@ -108,6 +108,6 @@ def check_role(arn: str) -> None:
     """
     if not _ROLE.fullmatch(arn):
         raise ConfigurationError(
-            f"OFFPOLL_SIGNER_ROLE_ARN={arn} is no role's ARN on AWS, such as arn:aws:iam::123456789012:role/signer. "
+            f"OFFPOLL_SIGNER_ROLE_ARN={arn} is not a role's ARN on AWS, such as arn:aws:iam::123456789012:role/signer. "
             + _ELSEWHERE.format("STS")
         )

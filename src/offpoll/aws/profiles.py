@@ -105,7 +105,7 @@ def refuse_codes(resolver: Any, profile: str) -> None:
 
     def refuse(prompt: str) -> str:
         raise ConfigurationError(
-            f"profile {profile} needs a code of an MFA device (mfa_serial), and nobody is asked for one here. Get a session's credentials "
+            f"profile {profile} needs an MFA code (mfa_serial), and offpoll never prompts for one. Get a session's credentials "
             f'first, for example by: eval "$(aws configure export-credentials --profile {profile} --format env)"'
         )
 
@@ -207,7 +207,7 @@ class _CredentialProcess(subprocess.Popen[bytes]):
             return super().communicate(input, timeout=PROCESS_LIMIT)
         except subprocess.TimeoutExpired as error:
             self.end()
-            text = f"the credential_process of profile {self._profile} printed nothing for {PROCESS_LIMIT:g} s, and was ended"
+            text = f"the credential_process of profile {self._profile} printed nothing for {PROCESS_LIMIT:g} s, and was stopped"
             raise DependencyUnavailable("credentials", text) from error
 
     def end(self) -> None:

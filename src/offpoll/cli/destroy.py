@@ -34,7 +34,7 @@ def destroy(
     delete_earlier_data: Annotated[
         bool, typer.Option("--delete-earlier-data", help="Also delete what earlier stacks with this name left. You cannot undo this.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go and what would stay, without changing anything.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted and what would stay; change nothing.")] = False,
     yes: Yes = False,
     json_: Annotated[
         bool, typer.Option("--json", help="Print a JSON object: stack, region, account, status, deleted, kept, earlier.")

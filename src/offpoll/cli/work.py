@@ -55,11 +55,11 @@ def work(
     ] = 0,
     dead_letters: Annotated[bool, typer.Option(help="Also settle dead letters: messages that the queue has delivered too often.")] = True,
     long_poll: Annotated[
-        int, typer.Option(min=1, max=20, help="Seconds for which one receive waits for messages: so long may an idle worker take to end.")
+        int, typer.Option(min=1, max=20, help="Seconds that one receive waits for messages. An idle worker may take that long to end.")
     ] = int(LONG_POLL),
     health_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65_535, help="Answer `GET /livez` and `/readyz` on this port; 0 takes a free one.", show_default=False),
+        typer.Option(min=0, max=65_535, help="Answer `GET /livez` and `/readyz` on this port; 0 picks a free one.", show_default=False),
     ] = None,
     health_host: Annotated[str, typer.Option(help="Address of that port; `0.0.0.0` for Kubernetes.")] = "127.0.0.1",
     health_file: Annotated[
@@ -177,7 +177,7 @@ def _signals(worker: Worker, *, patience: float) -> Iterator[None]:
         received += 1
         if received == 1:
             held = worker.held
-            log.info("draining: %d operations held, and what the last receive brings goes back; a second signal stops the handlers", held)
+            log.info("draining: %d operations held; messages that still arrive go back; a second signal stops the handlers", held)
             worker.drain()
         else:
             log.info("stopping: operations that run go to another worker")

@@ -136,7 +136,7 @@ class Flows:
             return (yield from self._open(found))
         own = self._operation(found)
         if own is None and "://" not in found:
-            raise ConfigurationError("this is no address of an operation: it ends in /{kind}/{id}, and an id is 32 lowercase hex digits")
+            raise ConfigurationError("this is not an operation's address, which ends in /{kind}/{id}, and an id is 32 lowercase hex digits")
         if own is None:
             return (yield from self._open(StatusLink(href=found, expires_at=_UNKNOWN)))
         response = yield from self._ask(Fetch(to="api", method="POST", url=f"{own.url}/status-link", headers=_JSON, body=b""))
@@ -215,7 +215,7 @@ class Flows:
         try:
             own = operation_at(address, base_url=self.base_url)
         except ValueError as error:
-            raise ConfigurationError(f"this is no address of an operation, and no status link: {error}") from None
+            raise ConfigurationError(f"this is neither an operation's address nor a status link: {error}") from None
         if own is not None and own.api != self.base_url:
             raise ConfigurationError(f"{own.url} is not an operation of {self.base_url}: make a client for {own.api}")
         return own
@@ -280,7 +280,7 @@ class Flows:
             if isinstance(reply, Response) and reply.retry_after:
                 backoff += reply.retry_after * (1 + RETRY_AFTER_JITTER * self.random())  # a whole crowd was told the same
             if self.monotonic() + backoff > deadline:
-                words = f"the API at {self.base_url} did not answer usefully within {self.retry_timeout:g} s; at last, {words_of(reply)}"
+                words = f"the API at {self.base_url} gave no usable answer in {self.retry_timeout:g} s; the last time, {words_of(reply)}"
                 raise ApiUnavailable(words, sent=sent)
             yield Wait(seconds=backoff)
         raise AssertionError("count() does not end")

@@ -258,7 +258,7 @@ def nothing_at(path: str) -> OperationNotFound:
 
 def not_allowed(method: str, allow: str) -> MethodNotAllowed:
     """Return the error for a path whose route has another method."""
-    return MethodNotAllowed(f"{method} is not possible here, {allow} is.", allow=allow)
+    return MethodNotAllowed(f"{method} is not allowed here; {allow} is.", allow=allow)
 
 
 def too_large(limit: int) -> InputTooLarge:
@@ -269,7 +269,7 @@ def too_large(limit: int) -> InputTooLarge:
 async def _body(request: Request, limit: int) -> bytes:
     """Read the body; refuse one that says it is too long, or compressed, before any of it is read."""
     if request.headers.get("content-encoding", "").lower() not in ("", "identity"):
-        raise UnsupportedEncoding("A body cannot be compressed here: send it as it is.")
+        raise UnsupportedEncoding("The API takes no compressed body: send it uncompressed.")
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length[:20]) > limit:
         raise too_large(limit)

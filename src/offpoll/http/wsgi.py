@@ -88,5 +88,5 @@ def _reader(environ: Mapping[str, Any], limit: int) -> Callable[[int], Awaitable
         parts.append(part)
         missing -= len(part)
     if length and 0 < missing <= limit:
-        raise RequestError(f"{missing} bytes of the body did not come. Either the client went away, or something read them before.")
+        raise RequestError(f"{missing} bytes of the body are missing. Either the client disconnected, or something else read them first.")
     return read_all(b"".join(parts))

@@ -26,7 +26,7 @@ def dev(
         str,
         typer.Argument(
             metavar="MODULE:APP",
-            help="The app, `orders:app`, or a function that makes it, `orders:create_app`. With `--api` by default the one in its module.",
+            help="The app, `orders:app`, or a function that makes it, `orders:create_app`. With `--api`: by default the app in its module.",
             show_default=False,
         ),
     ] = "",
