@@ -234,7 +234,7 @@ class AsyncStatusBoard:
             held: the document as this caller last saw it, which saves a read.
             progress, estimate, poll: what a document shows beside the record, while it is not done.
             show_result: whether to publish the result; if not, readers find it at `links.self` only.
-            at: the time that the document shows; by default the board's clock says.
+            at: the time that the document shows; by default the board's clock.
 
         Returns:
             The stored document; None if there is none and none was created.

@@ -209,7 +209,7 @@ class Kind:
         """Write a result as canonical JSON, under the names that OpenAPI gives.
 
         Raises:
-            LossError: its JSON would not say what the object says.
+            LossError: its JSON would differ from the object.
             Exception: it is not what the handler says it returns, or has no JSON form. Your own validators and serializers may raise
                 anything.
         """

@@ -1,4 +1,4 @@
-"""Writes objects as JSON so that nothing is lost on the way, or says what would be.
+"""Writes objects as JSON without loss, or says what would be lost.
 
 An input is an object on one side and an object on the other:
 
@@ -62,7 +62,7 @@ def input_form(adapter: Adapter, value: Any) -> Any:
     if not isinstance(adapter, Plain):
         try:
             expected = adapter.validate_python(value)
-        except Exception:  # not an object of this type, but maybe one whose JSON form fits; the reader says what is wrong with that
+        except Exception:  # not an object of this type, but its JSON form may fit; the reader says what is wrong with it
             return json.loads(to_json(value))
         return _faithful(adapter, expected)
     form = json.loads(to_json(value))
@@ -188,7 +188,7 @@ def written(adapter: Adapter, value: Any, **options: Any) -> Any:
 
 
 def first_change(adapter: Adapter, value: Any, form: Any) -> Change | None:
-    """Return what would be different in an object that is read from this JSON form; None if nothing."""
+    """Return what would differ in an object read from this JSON form; None if nothing."""
     try:
         again = adapter.validate_json(json.dumps(form, allow_nan=False))
     except Exception as error:  # the user's own validators may raise anything

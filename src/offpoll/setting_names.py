@@ -1,4 +1,4 @@
-"""The rules of what settings name: buckets, queues, tables, roles, addresses. Tells what is wrong with a name that no store can have.
+"""The rules for names in settings: buckets, queues, tables, roles, addresses. Tells what is wrong with a name that no store can have.
 
 Knows the names that any compatible store allows. AWS's own rules are stricter, and `aws/names` has them.
 """
@@ -23,7 +23,7 @@ _TABLE = re.compile(r"[A-Za-z0-9_.-]{1,255}|arn:[a-z0-9-]+:dynamodb:[a-z0-9-]+:[
 #: A role's ARN. Its account is twelve digits on AWS, and empty, a tenant or `RGW…` on Ceph.
 _ROLE = re.compile(r"arn:[a-z0-9-]+:iam::[A-Za-z0-9_-]*:role/[!-~]{1,512}")
 
-#: What stands where a secret should: its ARN, or a placeholder that nobody replaced.
+#: What may stand in place of a secret: its ARN, or a placeholder that nobody replaced.
 _NO_SECRET = re.compile(r"arn:[a-z0-9-]+:(secretsmanager|ssm):.*|.*(\{\{.*\}\}|\$\{.*\}|\$\(.*\)).*", re.DOTALL)
 
 _SCHEMES = ("http", "https")
@@ -82,7 +82,7 @@ def _address(url: str) -> str:
     return "a part `.` or `..` of its path would be removed by HTTP clients" if {".", ".."} & set(unquote(parts.path).split("/")) else ""
 
 
-#: What is wrong with a setting's value, by the setting's name; empty if nothing is. An empty value is no name, and is not asked.
+#: What is wrong with a setting's value, by the setting's name; empty if nothing is. An empty value is no name, and is not checked.
 NAMES: Mapping[str, Callable[[str], str]] = {
     "bucket": _bucket,
     "queue_url": _queue_url,

@@ -37,11 +37,11 @@ REQUIRE_BEFORE = timedelta(minutes=10)
 #: Pause after a failed refresh, so that calls in need of credentials do not hammer the source.
 RETRY_AFTER = timedelta(seconds=2)
 
-#: How long ended credentials of the platform are used until their source is asked again: 10 min and up to 10 min more, at random, as in
-#: botocore's extension. Half of that time later they are fetched again.
+#: How long to use expired credentials of the platform before asking their source again: 10 min and up to 10 min more, at random, as in
+#: botocore's extension. After half of that time they are fetched again.
 EXTENSION = timedelta(minutes=10)
 
-#: How long callers wait for a source that keeps silent, seconds: as long as for a whole call to AWS.
+#: How long callers wait for a source that does not answer, seconds: as long as for a whole call to AWS.
 PATIENCE = 10.0
 
 #: How often the log says that credentials cannot be renewed.
@@ -62,7 +62,7 @@ class Credentials:
         secret_key: never shown.
         session_token: only temporary credentials have one.
         expires_at: when they end; None if never, or not known.
-        extensible: whether AWS may go on accepting them when they have ended, as it does with the platform's (static stability).
+        extensible: whether AWS may still accept them after they expire, as it does with the platform's (static stability).
     """
 
     access_key: str
@@ -183,7 +183,7 @@ class FetchedCredentials:
         """Fetch once. Keep a failure: `current` raises it when no credentials work."""
         try:
             fetched = await self._fetch()
-        except Exception as error:  # whatever a source raises: no caller knows what its libraries raise
+        except Exception as error:  # a source may raise anything: no caller knows its libraries' errors
             self._fail(error)
         else:
             self._keep(fetched)

@@ -137,7 +137,7 @@ class _InstanceMetadata:
         if status in _NO_SESSION or (not status and silent):
             return ""
         token = body.decode("latin-1").strip()
-        return token if status == 200 and _PLAIN.fullmatch(token) else None  # else something other lives at that address
+        return token if status == 200 and _PLAIN.fullmatch(token) else None  # otherwise something else lives at that address
 
     async def credentials(self, session: str) -> Credentials | None:
         """Return the role's credentials; None if there is no role, or, without a session, no service.

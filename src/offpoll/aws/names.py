@@ -22,7 +22,7 @@ _BUCKET = re.compile(r"(?!.*\.\.)(?!([0-9]+\.){3}[0-9]+$)(?!xn--|sthree-|amzn-s3
 #: Until March 2018, us-east-1 gave buckets such names too.
 _OLD_BUCKET = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{3,255}")
 
-#: Ends of names that S3 gives to what is no general purpose bucket. An access point's alias, `-s3alias`, works like a bucket.
+#: Suffixes of names that S3 gives to other things than general purpose buckets. An access point's alias, `-s3alias`, works like a bucket.
 _NO_BUCKET = (".mrap", "--table-s3")
 
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
@@ -37,7 +37,7 @@ _ELSEWHERE = "If it is in another store, set AWS_ENDPOINT_URL or AWS_ENDPOINT_UR
 
 
 def check_region(region: str) -> None:
-    """Refuse what is no region of AWS, such as an availability zone, `eu-west-1a`.
+    """Refuse a text that is not an AWS region, such as an availability zone, `eu-west-1a`.
 
     Raises:
         ConfigurationError: it is none.
@@ -49,7 +49,7 @@ def check_region(region: str) -> None:
 
 
 def check_bucket(bucket: str, *, region: str) -> None:
-    """Refuse a name that no bucket of AWS has.
+    """Refuse a name that no AWS bucket can have.
 
     Raises:
         ConfigurationError: it says what names look like.
@@ -63,7 +63,7 @@ def check_bucket(bucket: str, *, region: str) -> None:
 
 
 def check_queue(url: str, *, region: str, setting: str) -> None:
-    """Refuse a URL that no queue of AWS has in that region.
+    """Refuse a URL that no SQS queue in that region can have.
 
     Raises:
         ConfigurationError: it says what is wrong.
@@ -84,7 +84,7 @@ def check_queue(url: str, *, region: str, setting: str) -> None:
 
 
 def check_table(table: str, *, region: str) -> None:
-    """Refuse a name that no table of AWS has, or the ARN of another region's.
+    """Refuse a name that no DynamoDB table can have, or the ARN of another region's.
 
     Raises:
         ConfigurationError: it says what is wrong.
@@ -101,7 +101,7 @@ def check_table(table: str, *, region: str) -> None:
 
 
 def check_role(arn: str) -> None:
-    """Refuse an ARN that no role of AWS has.
+    """Refuse an ARN that no AWS role can have.
 
     Raises:
         ConfigurationError: it shows one.

@@ -99,7 +99,7 @@ def make(started: Callable[[], None]) -> Any:
 
 
 def trusted() -> TrustedProxies:
-    """Return the proxies whose word counts, as uvicorn and gunicorn are told too."""
+    """Return the trusted proxies, from the variable that uvicorn and gunicorn read too."""
     from offpoll.http.proxies import TrustedProxies
 
     try:

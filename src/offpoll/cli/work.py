@@ -69,11 +69,11 @@ def work(
 ) -> None:
     """Work on an app's operations until told to end.
 
-    The first SIGTERM or SIGINT drains the worker: it waits for the end of its receives, gives back what they bring, finishes what runs, and
+    The first SIGTERM or SIGINT drains the worker: it waits for its receives, gives back their messages, finishes what runs, and
     exits with 0. A second one stops the handlers: their operations go to another worker at once, with one attempt spent. If a plain
     function runs on, the process abandons it after 10 s, with exit code 1.
 
-    A worker is alive (`/livez`, the file) as long as its loop turns, in a dependency's outage too. It is ready (`/readyz`) while it takes
+    A worker is alive (`/livez`, the file) as long as its event loop runs, also in an outage. It is ready (`/readyz`) while it takes
     operations. Under systemd it also answers the watchdog.
 
     Example: `offpoll work orders:app --concurrency 20`
@@ -168,7 +168,7 @@ async def _here(app: Offpoll, settings: Settings) -> AsyncIterator[HandlerRunner
 
 @contextmanager
 def _signals(worker: Worker, *, patience: float) -> Iterator[None]:
-    """Drain at the first signal, stop at the second. Then the worker gets `patience` seconds: its last receives take a part of them."""
+    """Drain at the first signal, stop at the second. Then the worker gets `patience` seconds: its last receives use a part of them."""
     loop = asyncio.get_running_loop()
     received = 0
 

@@ -40,11 +40,11 @@ __all__ = ["Finished", "Flows", "advance", "new_key"]
 RETRIED = frozenset({429, 502, 503, 504})
 
 #: Equal jitter (AWS Architecture Blog, "Exponential Backoff And Jitter"): half of 0.4 s and a random part of the other half, doubled each
-#: time up to 10 s. The fixed half is a floor: without it, part of a crowd would come back at once.
+#: time up to 10 s. The fixed half is a floor: without it, some of many clients would come back at once.
 FIRST_BACKOFF = 0.4
 MAX_BACKOFF = 10.0
 
-#: By how much of a `Retry-After` a retry may be later than that, so that those who were told the same do not come back together.
+#: By how much of a `Retry-After` a retry may be later than that, so that clients with the same value do not come back together.
 RETRY_AFTER_JITTER = 0.25
 
 #: The least time that the last poll of a wait gets, seconds: a shorter one would often fail.
@@ -83,7 +83,7 @@ class Flows:
     """The operations of one client. Arguments are those of `Client`.
 
     Args:
-        monotonic: for retries: a request is repeated for so long of the time in which this machine runs.
+        monotonic: for retries: the client retries a request for that much time in which this machine runs.
         missed: what that clock missed while the machine was suspended, seconds; waits count it too.
 
     Raises:
@@ -101,7 +101,7 @@ class Flows:
             raise ConfigurationError(f"retry_timeout is seconds, at least 0 and finite, not {shown(self.retry_timeout)}")
 
     def elapsed(self) -> float:
-        """Return the time that waits go by."""
+        """Return the time that waits are measured in."""
         return self.monotonic() + self.missed()
 
     def submit(self, kind: str, body: bytes, *, key: str) -> Flow[Ticket]:
@@ -278,7 +278,7 @@ class Flows:
                 raise ApiUnavailable(f"{self.base_url}: {reply.reason}", sent=sent)
             backoff = (0.5 + 0.5 * self.random()) * min(MAX_BACKOFF, FIRST_BACKOFF * 2 ** min(attempt, 16))
             if isinstance(reply, Response) and reply.retry_after:
-                backoff += reply.retry_after * (1 + RETRY_AFTER_JITTER * self.random())  # a whole crowd was told the same
+                backoff += reply.retry_after * (1 + RETRY_AFTER_JITTER * self.random())  # many clients got the same value
             if self.monotonic() + backoff > deadline:
                 words = f"the API at {self.base_url} gave no usable answer in {self.retry_timeout:g} s; the last time, {words_of(reply)}"
                 raise ApiUnavailable(words, sent=sent)

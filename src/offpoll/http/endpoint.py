@@ -70,7 +70,7 @@ class Request:
         read: reads the body, given the most bytes it may have; raises InputTooLarge as soon as there are more, ClientGone where
             nobody waits for the answer any more.
         raw_path: the path as it was sent, percent-encoded; empty if the server does not pass it.
-        root_path: what a proxy took away from the start of the path, percent-encoded; it is part of the API's address.
+        root_path: what a proxy removed from the start of the path, percent-encoded; it is part of the API's address.
         claims: see `Caller`.
     """
 
@@ -134,7 +134,7 @@ class Endpoint:
         row: Callable[[], Answering]
         method = request.method
         if method == "HEAD":
-            request = replace(request, method="GET")  # whoever sends the answer leaves its body out
+            request = replace(request, method="GET")  # the sender of the answer leaves its body out
         match request.path.rstrip("/").split("/"):
             case ["", "livez" | "readyz" as probe]:
                 row, allow = (self.livez if probe == "livez" else self.readyz), "GET"
