@@ -1,6 +1,6 @@
 """Caches values that are expensive to read, and refreshes them in the background. All callers share one check of readiness.
 
-A value is old when the loop's time says so, or the wall clock: a function may be frozen for hours, and its loop not notice.
+A value is old when the loop's time says so, or the wall clock: a function may be frozen for hours, and its loop may not notice.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Says why a user's module cannot be imported: the error, and the lines of the user's own code that led to it.
 
-Frames of offpoll, of the import system and of other packages are left out, because nothing in them is the user's to fix.
+Frames of offpoll, of the import system and of other packages are left out, because the user can fix nothing in them.
 """
 
 from __future__ import annotations

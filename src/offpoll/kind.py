@@ -190,7 +190,7 @@ class Kind:
         """Write an input given as an object of the input type, or as its JSON form, as canonical JSON. Bytes are JSON already.
 
         Raises:
-            InvalidInput: it has no JSON form, would reach the handler as another object, or is JSON text in a `str`.
+            InvalidInput: it has no JSON form, would reach the handler changed, or is JSON text in a `str`.
             InvalidJSON: the bytes are not JSON.
         """
         if self.input_parameter is None:

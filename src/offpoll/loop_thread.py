@@ -24,7 +24,7 @@ T = TypeVar("T")
 class LoopThread:
     """Runs async calls on an event loop in a separate thread.
 
-    Threads may share it. A forked child, which has no such thread, starts its own with its first call.
+    Threads may share it. A forked child, which has no such thread, starts its own at its first call.
     """
 
     _loop: asyncio.AbstractEventLoop | None = None

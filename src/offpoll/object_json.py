@@ -5,8 +5,8 @@ An input is an object on one side and an object on the other:
     object ──write──► JSON ──read──► object        the reader's object must be the same, or the writer learns what would change
 
 Decides how to write an input: under the names by which its type reads it, and else under those by which its type writes. Each form is read
-again and compared before anything is sent. That costs a second reading, and only objects pay for it: JSON that comes as bytes, or as a dict
-of JSON's own types, is checked by nobody here.
+again and compared before anything is sent. Only objects pay for that second reading: JSON that comes as bytes, or as a dict
+of JSON's own types, is not checked here.
 """
 
 from __future__ import annotations

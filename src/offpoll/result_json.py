@@ -1,7 +1,7 @@
 """Writes results as JSON, as OpenAPI describes them: to readers in any language, under the names and as the serializers of the type say.
 
-Decides what is no result: an object whose JSON would say something that its type has not said. Asterisks stand for a secret, null for NaN,
-a reader would take one class for another, or the fields of a subclass are left out.
+Decides what is not a result: an object whose JSON would differ from it, unless its type says so: asterisks for a secret, null for NaN,
+another class for the reader, or a subclass without its fields.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ pays more than that for waking the thread and being woken by it (docs/decisions/
 
     idle ──► request written ──► head ──► body ──► idle, or closed if the peer asks for that
      │            │ the peer closed a kept connection before the first byte: it had died of age; sent again at once over another one
-     │            └ closed otherwise, late, or not HTTP: Unreachable. If a kept one keeps silent, all kept ones are closed
+     │            └ closed otherwise, late, or not HTTP: Unreachable. If a kept one does not answer, all kept ones are closed
      └ idle for over 15 s, by the loop's time or by the wall clock: closed, not used
 """
 

@@ -8,8 +8,8 @@ A source of credentials is a coroutine function, which `aws/chain.py` picks.
        │                          │ old ones are used  │ if that fails,  │
        │                          │ meanwhile          │ the old ones    │
 
-While the old ones are used and no new ones come, the log says so. The platform's credentials do not end here: its metadata services hand
-out ended ones while they cannot renew them, and AWS goes on accepting those. So they are used on, and AWS decides.
+While offpoll uses the old ones and gets no new ones, it logs that. The platform's credentials do not end here: its metadata services hand
+out expired ones while they cannot renew them, and AWS still accepts those. So offpoll still uses them, and AWS decides.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ REQUIRE_BEFORE = timedelta(minutes=10)
 #: Pause after a failed refresh, so that calls in need of credentials do not hammer the source.
 RETRY_AFTER = timedelta(seconds=2)
 
-#: How long to use expired credentials of the platform before asking their source again: 10 min and up to 10 min more, at random, as in
-#: botocore's extension. After half of that time they are fetched again.
+#: How much longer expired credentials of the platform are used: 10 min and up to 10 min more, at random, as in
+#: botocore's extension. When half of that time has passed, they are fetched again.
 EXTENSION = timedelta(minutes=10)
 
 #: How long callers wait for a source that does not answer, seconds: as long as for a whole call to AWS.

@@ -4,9 +4,9 @@
         │                                          │      SIGHUP ────────► replace them one by one
         │ one ends before it serves                │      none serves ───► end with an error
         ▼                                          ▼
-    end all, with an error                      SIGTERM, SIGINT: end all, well
+    end all, with an error                      SIGTERM, SIGINT: end all, cleanly
 
-Not uvicorn's own supervisor: if a worker cannot start, that ends as if all were well, and service managers do not start it again. It also
+This replaces uvicorn's supervisor. If a worker cannot start, that one exits with 0, and service managers do not start it again. It also
 leaves its workers behind when it is killed.
 """
 

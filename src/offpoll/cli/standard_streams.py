@@ -2,7 +2,7 @@
 
 Standard output carries what a command is for: if it cannot be written, the command ends with an exit code of its own. Standard error
 carries what people may read: if it cannot be written, nothing happens. A stream that is closed (`>&-`) gets its descriptor back, because
-the next file or socket would take its number, and a line of output would end up in there.
+the next file or socket would take its number,and a line of output would end up there.
 """
 
 from __future__ import annotations

@@ -212,7 +212,7 @@ class Endpoint:
     async def readyz(self) -> Response:
         """Say whether this process can do its work; checked at most every few seconds.
 
-        It stays ready while only some of its dependencies answer: the others would leave no process ready, and nobody to answer what can
+        It stays ready while only some of its dependencies answer. Otherwise no process would be ready, and nobody would answer what can
         be answered.
         """
         try:

@@ -1,6 +1,6 @@
 """What proxies in front of the server say about a request: who sent it, by which scheme, to which host, and below which path.
 
-Only trusted proxies are believed: anybody may send these headers. Of a list, in which each proxy adds its value at the end, the first value
+Only trusted proxies count, because anybody may send these headers. Each proxy adds its value at the end of a list, so the first value
 is what the client used; of the addresses, the client is the last one that is not a trusted proxy.
 
     X-Forwarded-For: 198.51.100.7, 10.0.0.1      X-Forwarded-Proto: https, http      X-Forwarded-Host: api.example.com, api.internal

@@ -4,7 +4,7 @@
                     └──────────► draining
     stuck: a receive is long overdue. Only this counts as dead: a new process may help
 
-Every state is judged on the worker's event loop, so one that answers shows that the loop turns.
+Every state is judged on the worker's event loop, so an answer shows that the loop runs.
 """
 
 from __future__ import annotations
