@@ -105,7 +105,7 @@ def refuse_codes(resolver: Any, profile: str) -> None:
 
     def refuse(prompt: str) -> str:
         raise ConfigurationError(
-            f"profile {profile} needs a code from an MFA device (mfa_serial), and offpoll never prompts for one. Get a session's credentials "
+            f"profile {profile} needs a code of an MFA device (mfa_serial); offpoll never prompts for one. Get a session's credentials "
             f'first, for example by: eval "$(aws configure export-credentials --profile {profile} --format env)"'
         )
 

@@ -265,7 +265,7 @@ class Polling:
         """Return the seconds until the first poll: as the ticket asks, less the time since it came.
 
         A saved ticket does not say how old it is. Its first poll is at a random time within one interval,
-        so that a restarted fleet does not poll at once.
+        so that a restarted fleet does not poll all at once.
         """
         date = self.ticket.answered_at
         if date is None and self.ticket.received is None and not self.ticket.retry_after:
