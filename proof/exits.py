@@ -50,7 +50,7 @@ WAYS = {
         time.sleep(delay)
     """,
     "cut short": """
-        from offpoll import AsyncClient, Client  # an exception in the middle of an import is the program's own doing
+        from offpoll import AsyncClient, Client  # an exception during an import is the program's own fault
         class Cut(BaseException): pass
         def cut(*_): raise Cut
         signal.signal(signal.SIGALRM, cut)

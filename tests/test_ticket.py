@@ -128,11 +128,11 @@ class TestSaving:
             ({"spec": "offpoll-ticket/2"}, "saved as offpoll-ticket/2, by another version"),
             ({"spec": "other/1"}, "not a saved ticket"),
             ({"spec": 1}, "not a saved ticket"),
-            ({"document": {"spec": "offpoll/2"}}, "not whole: this reads offpoll/1"),
+            ({"document": {"spec": "offpoll/2"}}, "cannot be read: this reads offpoll/1"),
             ({"document": {**make_ticket().document.to_dict(), "id": "../x"}}, "32 lowercase hex"),
-            ({"document": {**make_ticket().document.to_dict(), "revision": float("inf")}}, "not whole"),
-            ({"status_link": {"href": HREF}}, "not whole"),
-            ({"status_link": {"href": HREF, "expires_at": "tomorrow"}}, "not whole"),
+            ({"document": {**make_ticket().document.to_dict(), "revision": float("inf")}}, "cannot be read"),
+            ({"status_link": {"href": HREF}}, "cannot be read"),
+            ({"status_link": {"href": HREF, "expires_at": "tomorrow"}}, "cannot be read"),
         ],
     )
     def test_a_damaged_ticket(self, change, words):

@@ -18,8 +18,9 @@ from proof.chaos.deployment import Deployment
 from proof.restarts.run import Finished, Options, run
 
 DESCRIPTION = """\
-Restart workers under load. The embedded AWS, the API and three workers run on this machine, orders come all the time, and one worker after
-the other gets SIGTERM and is replaced. An order that a leaving worker took with it would be lost, or would wait for its visibility timeout.
+Restart workers under load. The embedded AWS, the API and three workers run on this machine. Orders arrive all the time, and one worker
+after the other gets SIGTERM and is replaced. An order that a stopping worker received but never ran would be lost, or would wait for its
+visibility timeout.
 """
 
 EPILOG = """\

@@ -1,4 +1,4 @@
-"""Plays one run: orders come all the time, one worker after the other is told to end and replaced, and each order's start is noted."""
+"""Plays one run: orders arrive all the time, one worker after the other is told to end and replaced, and each order's start is noted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m offpoll` is `offpoll`."""
+"""`python -m offpoll` does the same as `offpoll`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Whether an argument is of the type that a public call takes, and how an error shows what came instead. Types are hints in Python: callers
-without a type checker learn here, at the door, what was wrong.
+"""Whether an argument is of the type that a public call takes, and how an error shows what it got. Types are only hints in Python: callers
+without a type checker learn here what was wrong.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MAX_SHOWN = 60
 
 
 def is_number(value: Any, *, least: float, infinite: bool = False) -> bool:
-    """Tell whether a value is a number that computers calculate with, at least `least`."""
+    """Tell whether a value is a number of at least `least`; infinity counts only if `infinite`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:
@@ -26,10 +26,10 @@ def is_number(value: Any, *, least: float, infinite: bool = False) -> bool:
 
 
 def need(value: Any, *types: type, what: str) -> None:
-    """Refuse a value of none of these types.
+    """Refuse a value that has none of these types.
 
     Raises:
-        ConfigurationError: `what` says what the argument takes, as the beginning of a sentence.
+        ConfigurationError: the message begins with `what`, which says what the argument takes.
     """
     if not isinstance(value, types):
         raise ConfigurationError(f"{what}, not {shown(value)}")

@@ -26,7 +26,7 @@ T = TypeVar("T")
 class Service(LoopThread):
     """An app connected to its stores, with calls that block. Make one with `offpoll.connect(app)`.
 
-    It starts a thread and enters the app's lifespan at once; `close` ends both. A forked child does the same with its first call.
+    It starts a thread and enters the app's lifespan at once; `close` ends both. A forked child does the same at its first call.
 
     Args:
         service: used only here, since its connections belong to one event loop.
@@ -94,7 +94,7 @@ class Service(LoopThread):
 class StatusBoard(LoopThread):
     """A status board with calls that block. Make one with `offpoll.status_board()`.
 
-    It starts a thread with its first call, in each process; `close` ends that.
+    It starts a thread at its first call, in each process; `close` ends it.
 
     Args:
         board: used only here, since its connections belong to one event loop.

@@ -172,7 +172,7 @@ class AsyncStatusBoard:
         if text is not None and not stored.document.links and not result_fits(text):
             raise ConfigurationError(
                 f"the result has {len(text)} bytes as JSON, a document shows at most {MAX_RESULT_BYTES}, and this one names no API that "
-                "has the result: keep it elsewhere, and publish where"
+                "has the result: store it elsewhere, and publish its address"
             )
         before, now, status = stored.document, to_milliseconds(self.clock()), Status(status)
         done = status in TERMINAL
@@ -234,7 +234,7 @@ class AsyncStatusBoard:
             held: the document as this caller last saw it, which saves a read.
             progress, estimate, poll: what a document shows beside the record, while it is not done.
             show_result: whether to publish the result; if not, readers find it at `links.self` only.
-            at: the time that the document shows; by default the board's clock says.
+            at: the time that the document shows; by default the board's clock.
 
         Returns:
             The stored document; None if there is none and none was created.

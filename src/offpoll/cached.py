@@ -1,6 +1,6 @@
-"""Caches values that are expensive to read, and refreshes them in the background. All who ask share one check of readiness.
+"""Caches values that are expensive to read, and refreshes them in the background. All callers share one check of readiness.
 
-A value is old when the loop's time says so, or the wall clock: a function may be frozen for hours, and its loop not notice.
+A value is old when the loop's time says so, or the wall clock: a function may be frozen for hours, and its loop may not notice.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Cached(Generic[T]):
         self._refreshing: asyncio.Task[None] | None = None
 
     def age(self, now: float, wall: datetime) -> float:
-        """Return the seconds since the value was read, by the clock that counted more; infinite if it never was.
+        """Return the seconds since the value was read, by the clock that counted more; infinite if it was never read.
 
         `now` is the loop's time, `wall` the wall clock's.
         """
@@ -81,7 +81,7 @@ READY_PATIENCE = 0.8
 
 
 class Readiness:
-    """Shares one check among all who ask while it runs, or within READY_AGE after it.
+    """Shares one check among all callers while it runs, or within READY_AGE after it.
 
     Args:
         clock: the wall clock.
@@ -105,7 +105,7 @@ class Readiness:
         if self._checking.done():
             self._checking.result()  # a fault in offpoll is raised
         if self._fault is not None:
-            raise self._fault.with_traceback(None)  # raised again and again, it must not collect frames
+            raise self._fault.with_traceback(None)  # raised repeatedly, it must not collect frames
 
     def _is_old(self, loop: asyncio.AbstractEventLoop) -> bool:
         return loop.time() >= self._fresh_until or self._clock() >= self._fresh_until_by_wall

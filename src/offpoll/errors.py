@@ -156,7 +156,7 @@ class DependencyUnavailable(DependencyError):
 
 
 class PartialOutage(DependencyUnavailable):
-    """Some dependencies do not answer and others do: the fault is probably theirs, and other processes see the same."""
+    """Some dependencies answer and others do not: the fault is probably theirs, and other processes see it too."""
 
 
 class DependencyRefused(DependencyError):

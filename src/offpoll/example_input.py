@@ -1,8 +1,8 @@
 """Finds an input that a kind takes, to try it with and to show in OpenAPI: from the type's own examples, else made from its JSON Schema.
 
-Decides what is tried, in which order: the examples that the type says (`examples` and `example`, of the whole, then of its fields);
-the least that is required; everything; then other members of unions and enums. The first that the kind accepts is returned, always the
-same one. If none is right, other texts are tried where one is wrong. A validator of the user's can ask for things that no schema says:
+Decides what to try, in which order: the examples that the type gives (`examples` and `example`, of the whole, then of its fields);
+the least that is required; everything; then other members of unions and enums. It returns the first that the kind accepts, always the
+same one. If none is valid, it tries other texts where one is wrong. A user's validator can ask for things that no schema says:
 then there is none.
 """
 

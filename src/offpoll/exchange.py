@@ -108,7 +108,7 @@ class NoAnswer:
     Attributes:
         reason: what happened, for people. It names no URL: a status link is a secret.
         sent: whether the server may have received the request. If so, nobody knows whether it took effect.
-        hopeless: whether repeating it cannot help: the other side is not trusted, or speaks another protocol.
+        hopeless: whether a retry cannot help: the other side is not trusted, or speaks another protocol.
     """
 
     reason: str

@@ -26,7 +26,7 @@ LEAST = 1.0
 #: A wall clock that loses more than this was set back, seconds; two readings may be so far apart.
 JITTER = 0.05
 
-#: Longest sleep in one piece, seconds: what sleeps learns so long after a suspended machine has woken that its time is over.
+#: Longest sleep in one piece, seconds: after a suspended machine wakes, a sleeper notices at most this much later that its time is over.
 NAP = 5.0
 
 

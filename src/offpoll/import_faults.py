@@ -1,6 +1,6 @@
 """Says why a user's module cannot be imported: the error, and the lines of the user's own code that led to it.
 
-Frames of offpoll, of the import system and of other packages are left out, because nothing in them is the user's to fix.
+Frames of offpoll, of the import system and of other packages are left out, because the user can fix nothing in them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def why_missing(name: str, folder: Path) -> str:
         return f"{said}; did you mean {' or '.join(near)}?"
     if below is not None:
         return f"{said}. {below} exists: run the command in {below.parent}"
-    return f"{said}. Python looks in the folder where the command runs: is that the app's?"
+    return f"{said}. Python looks in the folder where the command runs: is the app there?"
 
 
 def _said(error: BaseException) -> str:

@@ -177,7 +177,7 @@ class Plain:
     def _full(self) -> TypeAdapter[Any]:
         from pydantic import ConfigDict  # noqa: PLC0415 - as in `_by_pydantic`
 
-        return _by_pydantic(self._type, ConfigDict(ser_json_inf_nan="constants"))  # else NaN would become null, without a word
+        return _by_pydantic(self._type, ConfigDict(ser_json_inf_nan="constants"))  # else NaN would silently become null
 
 
 def is_plain(value: Any, depth: int = 0) -> bool:

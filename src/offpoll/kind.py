@@ -190,7 +190,7 @@ class Kind:
         """Write an input given as an object of the input type, or as its JSON form, as canonical JSON. Bytes are JSON already.
 
         Raises:
-            InvalidInput: it has no JSON form, would reach the handler as another object, or is JSON text in a `str`.
+            InvalidInput: it has no JSON form, would reach the handler changed, or is JSON text in a `str`.
             InvalidJSON: the bytes are not JSON.
         """
         if self.input_parameter is None:
@@ -209,7 +209,7 @@ class Kind:
         """Write a result as canonical JSON, under the names that OpenAPI gives.
 
         Raises:
-            LossError: its JSON would not say what the object says.
+            LossError: its JSON would differ from the object.
             Exception: it is not what the handler says it returns, or has no JSON form. Your own validators and serializers may raise
                 anything.
         """

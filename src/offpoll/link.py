@@ -45,7 +45,7 @@ class StatusLink:
 
     def to_json(self) -> str:
         """Return the link as JSON text."""
-        href = f'"{self.href}"' if self.escaped else quote(self.href)  # looking through a session token costs more than all else here
+        href = f'"{self.href}"' if self.escaped else quote(self.href)  # scanning a session token costs more than everything else here
         return f'{{"href":{href},"expires_at":"{to_wire(self.expires_at)}"}}'
 
     @classmethod

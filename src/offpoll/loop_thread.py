@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for code that does not await. Decides what becomes of it when it is closed, forgotten or forked."""
+"""An event loop in a thread of its own, for code that does not await. Decides what happens when it is closed, forgotten or forked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 class LoopThread:
     """Runs async calls on an event loop in a separate thread.
 
-    Threads may share it. A forked child, which has no such thread, starts its own with its first call.
+    Threads may share it. A forked child, which has no such thread, starts its own at its first call.
     """
 
     _loop: asyncio.AbstractEventLoop | None = None
@@ -67,7 +67,7 @@ class LoopThread:
         self._scheduling, self._starting, self._ending = threading.Lock(), threading.Lock(), threading.Lock()
 
     def _forget(self) -> None:
-        """Begin anew in a forked child, where no other thread is left: not the loop's, nor one that held a lock."""
+        """Start afresh in a forked child, where no other thread is left: not the loop's, nor one that held a lock."""
         if self._loop is not None:
             leave_to_the_parent((self._loop, self._thread, self._stack))
         self._begin()
@@ -180,7 +180,7 @@ async def _end(stack: AsyncExitStack) -> None:
         await asyncio.sleep(0)  # dropped connections tell their protocols in the loop's next round
 
 
-#: What a forked child must begin anew.
+#: What a forked child must start afresh.
 _ALIVE: WeakSet[LoopThread] = WeakSet()
 
 

@@ -22,7 +22,7 @@ __all__ = ["HomeLoop", "leave_to_the_parent"]
 T = TypeVar("T")
 
 #: What a forked child inherited and must never end. An event loop of the parent would take its sockets off the kernel's list, which both
-#: processes share, and the parent would wait for ever.
+#: processes share, and the parent would wait forever.
 _LEFT: list[object] = []
 
 
@@ -51,7 +51,7 @@ class HomeLoop:
         return self.loop is not None and not self.inherited and self.loop.is_running()
 
     def own(self, things: list[T]) -> list[T]:
-        """Return what this process may end of what belongs to the loop: all, or nothing."""
+        """Return which of the loop's things this process may end: all, or none."""
         if self.inherited:
             leave_to_the_parent(things)
             return []
@@ -72,7 +72,7 @@ class HomeLoop:
         """
         if self.lives:
             raise ConfigurationError(
-                "this belongs to an event loop that still runs, and another one uses it now: make one for each event loop, or call it "
+                "this belongs to an event loop that still runs, but another one uses it now: make one for each event loop, or call it "
                 "from that loop"
             )
         ours = self.loop is not None and not self.inherited
@@ -82,7 +82,7 @@ class HomeLoop:
         return ours
 
     async def close_with_it(self, close: Callable[[], Awaitable[None]]) -> None:
-        """Call `close` before the running loop is closed: whoever runs it ends its async generators first."""
+        """Call `close` before the running loop is closed: its runner ends its async generators first."""
         self._closing = self._at_the_end(close, self.loop)
         await anext(self._closing)
 

@@ -1,12 +1,12 @@
-"""Writes objects as JSON so that nothing is lost on the way, or says what would be.
+"""Writes objects as JSON without loss, or says what would be lost.
 
 An input is an object on one side and an object on the other:
 
     object ──write──► JSON ──read──► object        the reader's object must be the same, or the writer learns what would change
 
 Decides how to write an input: under the names by which its type reads it, and else under those by which its type writes. Each form is read
-again and compared before anything is sent. That costs a second reading, and only objects pay for it: JSON that comes as bytes, or as a dict
-of JSON's own types, is checked by nobody here.
+again and compared before anything is sent. Only objects pay for that second reading: JSON that comes as bytes, or as a dict
+of JSON's own types, is not checked here.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def input_form(adapter: Adapter, value: Any) -> Any:
     if not isinstance(adapter, Plain):
         try:
             expected = adapter.validate_python(value)
-        except Exception:  # not an object of this type, but maybe one whose JSON form fits; the reader says what is wrong with that
+        except Exception:  # not an object of this type, but its JSON form may fit; the reader says what is wrong with it
             return json.loads(to_json(value))
         return _faithful(adapter, expected)
     form = json.loads(to_json(value))
@@ -167,7 +167,7 @@ def _faithful(adapter: Adapter, value: Any, *, own: Callable[[], Any] | None = N
                 return form
             refused = refused or str(found)
     raise InvalidInput(
-        f"this {type(value).__name__} would reach the handler as another one: {refused}. Change its type so that it can be read from what "
+        f"this {type(value).__name__} would reach the handler as a different one: {refused}. Change its type so that it reads what "
         "it writes, or pass its JSON form: a dict, or JSON as bytes."
     )
 
@@ -188,7 +188,7 @@ def written(adapter: Adapter, value: Any, **options: Any) -> Any:
 
 
 def first_change(adapter: Adapter, value: Any, form: Any) -> Change | None:
-    """Return what would be different in an object that is read from this JSON form; None if nothing."""
+    """Return what would differ in an object read from this JSON form; None if nothing."""
     try:
         again = adapter.validate_json(json.dumps(form, allow_nan=False))
     except Exception as error:  # the user's own validators may raise anything

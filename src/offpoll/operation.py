@@ -244,7 +244,7 @@ class Operation:
     def progress(self, fraction: float | None = None, message: str | None = None) -> None:
         """Say how far the work is. Call it as often as you like: it is cheap, and is published only when readers are about to look.
 
-        A value that cannot be shown never fails the work: it is left out, and the log says what is wrong, once an attempt.
+        A value that cannot be shown never fails the work: offpoll leaves it out, and logs what is wrong, once an attempt.
 
         Args:
             fraction: from 0 to 1. None if it is not known.

@@ -1,4 +1,4 @@
-"""The owner's part of a document's key: one segment of the path, whatever an owner is."""
+"""The owner's part of a document's key: one segment of the path, whatever the owner's text."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def pause(
     `Date` is cut to a whole second. A `not_before` within that second counts as reached: otherwise the answer to a poll made right then
     would seem to come from before it, and one more poll would follow in the same second.
 
-    Whoever wrote the hint may have a clock that is ahead. A document that is newer than the answer, or than its own writing, shows by how
+    The hint's writer may have a clock that is ahead. A document that is newer than the answer, or than its own writing, shows by how
     much at least, and the hint counts from there.
 
     Args:

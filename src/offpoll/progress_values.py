@@ -9,10 +9,10 @@ from offpoll.limits import MAX_MESSAGE
 
 __all__ = ["read_fraction", "read_message"]
 
-#: How far outside 0 to 1 a fraction may be and still count as the nearer end: sums of floats, and counters that run one over.
+#: How far outside 0 to 1 a fraction may be and still count as the nearer end: sums of floats, and counters that exceed the total by one.
 ROUNDING = 0.01
 
-#: The largest number that is more likely a percentage than a mistake.
+#: Up to this number, a value is more likely a percentage than a mistake.
 PERCENT = 100.0
 
 

@@ -1,7 +1,7 @@
 """Writes results as JSON, as OpenAPI describes them: to readers in any language, under the names and as the serializers of the type say.
 
-Decides what is no result: an object whose JSON would say something that its type has not said. Asterisks stand for a secret, null for NaN,
-a reader would take one class for another, or the fields of a subclass are left out.
+Decides what is not a result: an object whose JSON would differ from it, unless its type says so: asterisks for a secret, null for NaN,
+another class for the reader, or a subclass without its fields.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def result_form(adapter: Adapter, value: Any) -> Any:
     """Return the JSON form of a result of a known type, under the names that OpenAPI gives.
 
     Raises:
-        LossError: its JSON would say something else than the object, and its type has not said so.
+        LossError: its JSON would differ from the object, and its type does not declare that.
         Exception: it has no JSON form; the user's own serializers may raise anything.
     """
     form = adapter.dump_python(value, mode="json", by_alias=True, warnings="error")
@@ -58,7 +58,7 @@ def result_form(adapter: Adapter, value: Any) -> Any:
 
 
 def _is_flat(adapter: Adapter, value: Any) -> bool:
-    """Tell whether a result is of the declared class itself, with nothing inside that could be lost: most are, and are not read again."""
+    """Tell whether a result is of the declared class itself, with nothing inside that could be lost. Most are, and need no check."""
     schema = getattr(adapter, "core_schema", None)
     if not isinstance(schema, dict) or schema.get("cls") is not type(value) or getattr(value, "__pydantic_extra__", None):
         return False

@@ -86,7 +86,7 @@ class AsyncService:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[AsyncService]:
-        """Enter the app's lifespan; close the connections at the end. Calls after that are refused, unless this is entered again."""
+        """Enter the app's lifespan; close the connections at the end. Later calls raise ConfigurationError, unless you enter this again."""
         self._closed = False
         try:
             async with self.app.running() as self.state:
@@ -111,7 +111,7 @@ class AsyncService:
         Args:
             kind: a registered kind.
             input: bytes are JSON as a client sent it; anything else is an object of the handler's input type, or its JSON form. An object
-                that the handler would not get as it is, is refused. Nothing, for a handler without input.
+                that would not reach the handler unchanged is refused. Leave it out for a handler without input.
             owner: whose it is, 1 to 256 printable characters.
             idempotency_key: the same key and input give the same operation.
             base_url: the API's own address, for links, none if it is longer than 400 characters; `public_url` beats it.
@@ -188,7 +188,7 @@ class AsyncService:
         self._refuse_if_closed()
         try:
             return self.kinds[name]
-        except (KeyError, TypeError):  # a list, say, is nobody's name
+        except (KeyError, TypeError):  # for example a list, which is never a name
             raise OperationNotFound(f"There is no kind {name!r} here.") from None
 
     def _refuse_if_closed(self) -> None:

@@ -1,4 +1,4 @@
-"""Recognises the variables that Kubernetes and Docker add to a container for its neighbours. They are nobody's settings.
+"""Recognises the variables that Kubernetes and Docker add to a container for other services. They are not settings.
 
 A Service `offpoll-api` gives every pod beside it, among others:
 
@@ -39,9 +39,9 @@ _DOCKERS_COPY = re.compile(r"([A-Z][A-Z0-9_]*?)_ENV_")
 
 
 def is_service_link(variable: str, environ: Mapping[str, str]) -> bool:
-    """Tell whether a variable of the environment describes a neighbour, by its name and its value."""
+    """Tell whether a variable of the environment describes another service, by its name and its value."""
     value = environ[variable]
     if any(name(variable) and form(value) for name, form in _FORMS):
         return True
-    copied = _DOCKERS_COPY.match(variable)  # Docker copies a neighbour's own variables, under any name and with any value
+    copied = _DOCKERS_COPY.match(variable)  # Docker copies another container's own variables, under any name and with any value
     return copied is not None and is_service_link(f"{copied[1]}_NAME", {f"{copied[1]}_NAME": "", **environ})

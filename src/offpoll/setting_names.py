@@ -1,4 +1,4 @@
-"""The rules of what settings name: buckets, queues, tables, roles, addresses. Tells what is wrong with a name that no store can have.
+"""The rules for names in settings: buckets, queues, tables, roles, addresses. Tells what is wrong with a name that no store can have.
 
 Knows the names that any compatible store allows. AWS's own rules are stricter, and `aws/names` has them.
 """
@@ -23,7 +23,7 @@ _TABLE = re.compile(r"[A-Za-z0-9_.-]{1,255}|arn:[a-z0-9-]+:dynamodb:[a-z0-9-]+:[
 #: A role's ARN. Its account is twelve digits on AWS, and empty, a tenant or `RGW…` on Ceph.
 _ROLE = re.compile(r"arn:[a-z0-9-]+:iam::[A-Za-z0-9_-]*:role/[!-~]{1,512}")
 
-#: What stands where a secret should: its ARN, or a placeholder that nobody replaced.
+#: What may stand in place of a secret: its ARN, or a placeholder that nobody replaced.
 _NO_SECRET = re.compile(r"arn:[a-z0-9-]+:(secretsmanager|ssm):.*|.*(\{\{.*\}\}|\$\{.*\}|\$\(.*\)).*", re.DOTALL)
 
 _SCHEMES = ("http", "https")
@@ -34,7 +34,7 @@ def _bucket(name: str) -> str:
         return "it is an ARN: write the bucket's name alone"
     if "/" in name:
         return "it is an address or a path: write the bucket's name alone; OFFPOLL_PREFIX says where in the bucket"
-    return "" if _BUCKET.fullmatch(name) else "it is no bucket's name, which has letters, digits, . _ -, at most 255"
+    return "" if _BUCKET.fullmatch(name) else "it is not a bucket's name, which has letters, digits, . _ -, at most 255"
 
 
 def _queue_url(url: str) -> str:
@@ -42,7 +42,7 @@ def _queue_url(url: str) -> str:
         return "it is an ARN: write the queue's URL, such as https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
     wrong = _address(url)
     if wrong:
-        return f"{wrong}. A queue's URL is such as https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
+        return f"{wrong}. A queue's URL looks like https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
     name = urlsplit(url).path.rpartition("/")[2]
     if name.endswith(".fifo"):
         return "it is a FIFO queue, whose messages need groups: create a standard queue, and standard queues for dead letters too"
@@ -52,7 +52,7 @@ def _queue_url(url: str) -> str:
 def _table(name: str) -> str:
     if _TABLE.fullmatch(name):
         return ""
-    return "it is no table's name, which has letters, digits, . _ -, at most 255; a table's whole ARN works too"
+    return "it is not a table's name, which has letters, digits, . _ -, at most 255; a table's whole ARN works too"
 
 
 def _secret(secret: str) -> str:
@@ -60,7 +60,7 @@ def _secret(secret: str) -> str:
 
 
 def _role(arn: str) -> str:
-    return "" if _ROLE.fullmatch(arn) else "it is no role's ARN: such as arn:aws:iam::123456789012:role/signer"
+    return "" if _ROLE.fullmatch(arn) else "it is not a role's ARN, such as arn:aws:iam::123456789012:role/signer"
 
 
 def _prefix(prefix: str) -> str:
@@ -74,7 +74,7 @@ def _address(url: str) -> str:
     except ValueError:
         usable = False
     if not usable or not re.fullmatch("[!-~]+", url):
-        return "it is no URL: write it as https://host or http://host:port"
+        return "it is not a URL: write it as https://host or http://host:port"
     if "@" in parts.netloc:
         return "it contains a user or a password: everybody who gets a link would see them"
     if parts.query or parts.fragment or url[-1] in "?#":
@@ -82,7 +82,7 @@ def _address(url: str) -> str:
     return "a part `.` or `..` of its path would be removed by HTTP clients" if {".", ".."} & set(unquote(parts.path).split("/")) else ""
 
 
-#: What is wrong with a setting's value, by the setting's name; empty if nothing is. An empty value is no name, and is not asked.
+#: What is wrong with a setting's value, by the setting's name; empty if nothing is. An empty value is no name, and is not checked.
 NAMES: Mapping[str, Callable[[str], str]] = {
     "bucket": _bucket,
     "queue_url": _queue_url,

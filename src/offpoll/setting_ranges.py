@@ -107,7 +107,7 @@ def check(values: Mapping[str, Any]) -> None:
     try:
         _ = urlsplit(values["public_url"]).port
     except ValueError as error:
-        raise ConfigurationError(f"{PREFIX}PUBLIC_URL={shown_url(values['public_url'])!r} is no URL: {error}") from None
+        raise ConfigurationError(f"{PREFIX}PUBLIC_URL={shown_url(values['public_url'])!r} is not a URL: {error}") from None
     try:
         read_weight(values["lateness_weight"])
     except ValueError as error:
@@ -129,7 +129,7 @@ def check(values: Mapping[str, Any]) -> None:
     try:
         size = len(values["secret"].encode())
     except UnicodeEncodeError:
-        raise ConfigurationError(f"{PREFIX}SECRET has characters that UTF-8 has not") from None
+        raise ConfigurationError(f"{PREFIX}SECRET has characters that UTF-8 cannot encode") from None
     if values["secret"] and size < MIN_SECRET_BYTES:
         raise ConfigurationError(f"{PREFIX}SECRET is too short: at least {MIN_SECRET_BYTES} bytes, for example from `openssl rand -hex 32`")
 

@@ -98,12 +98,14 @@ class Settings:
     )
     server_side_encryption: str = _setting(
         "",
-        "Encryption to ask for with each document: `AES256`, `aws:kms` or `aws:kms:dsse`. Default: the bucket's own, unsaid. "
-        "Some buckets' policies refuse documents that do not say it.",
+        "Encryption to request for each document: `AES256`, `aws:kms` or `aws:kms:dsse`. Default: no request, so that the bucket's "
+        "own applies. Some buckets' policies refuse documents that request none.",
     )
     sse_kms_key_id: str = _setting("", "KMS key for it: an ARN, an id or `alias/…`. Default: the account's key for S3.")
-    sse_bucket_key: bool = _setting(False, "Encrypt with a key of the bucket, which asks KMS less often. Only with `aws:kms`.")
-    expected_bucket_owner: str = _setting("", "The account that must own the bucket, twelve digits. S3 refuses our requests to another's.")
+    sse_bucket_key: bool = _setting(False, "Use an S3 bucket key, which needs fewer calls to KMS. Only with `aws:kms`.")
+    expected_bucket_owner: str = _setting(
+        "", "The account that must own the bucket, twelve digits. S3 refuses requests to a bucket of another account."
+    )
     signer_role_arn: str = _setting(
         "", "Role that signs status links; it may only read documents. Default: the API's own credentials sign them."
     )

@@ -61,7 +61,7 @@ def _parameters(name: str, handler: Callable[..., Any], hints: dict[str, Any]) -
     operations = [each.name for each in parameters if hints.get(each.name) is Operation]
     inputs = [each.name for each in parameters if each.name not in operations and each.default is each.empty]
     unnamed = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.VAR_POSITIONAL, each.VAR_KEYWORD)]
-    optional = not inputs and len(parameters) > len(operations)  # is that its input? Nobody could leave it out
+    optional = not inputs and len(parameters) > len(operations)  # is that parameter its input? No caller could leave it out
     if len(inputs) > 1 or optional or len(operations) > 1 or unnamed:
         raise ConfigurationError(
             f"the handler of {name!r} takes {', '.join(str(each) for each in parameters)}; it may take one input, by name and without a "

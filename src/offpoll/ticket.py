@@ -136,7 +136,7 @@ class Ticket:
             try:
                 document, link = _read(fields)
             except (MalformedDocument, ValueError, ArithmeticError) as error:
-                raise ValueError(f"the 202 answer is not whole: {error}") from None
+                raise ValueError(f"the 202 answer cannot be read: {error}") from None
             return cls(document=document, link=link, location=document.links.get("self", ""), retry_after=0)
         if spec != SPEC:
             if isinstance(spec, str) and spec.startswith(SPEC.partition("/")[0] + "/"):
@@ -146,7 +146,7 @@ class Ticket:
             document = Document.from_dict(fields.get("document"))
             link = StatusLink.from_dict(fields.get("status_link"))
         except (MalformedDocument, ValueError, ArithmeticError) as error:
-            raise ValueError(f"the saved ticket is not whole: {error}") from None
+            raise ValueError(f"the saved ticket cannot be read: {error}") from None
         if not is_operation_id(document.id):
             raise ValueError("the saved ticket's id is not 32 lowercase hex digits")
         return cls(document=document, link=link, location=str(fields.get("location", "")), retry_after=0)

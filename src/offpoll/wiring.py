@@ -50,7 +50,7 @@ NEEDED = ("bucket", "queue_url", "dead_letter_queue_url", "parking_queue_url", "
 def connect(app: Offpoll, *, environ: Mapping[str, str] | None = None, **settings: Unpack[SettingsArguments]) -> Service:
     """Connect an app to its stores, for code that does not await. Use it as a context manager, or `close` it.
 
-    It starts a thread and enters the app's lifespan. A forked child does so again, with its first call.
+    It starts a thread and enters the app's lifespan. A forked child does so again at its first call.
 
     Args:
         app: the app.
@@ -80,7 +80,7 @@ def async_connect(app: Offpoll, *, environ: Mapping[str, str] | None = None, **s
 def status_board(*, environ: Mapping[str, str] | None = None, **settings: Unpack[SettingsArguments]) -> StatusBoard:
     """Make a status board alone, for your own API and workers, in code that does not await. It needs a bucket and nothing else.
 
-    It starts a thread with its first call, in each process. Arguments are those of `connect`.
+    It starts a thread at its first call, in each process. Arguments are those of `connect`.
 
     Raises:
         ConfigurationError: no bucket or no region is set, or a setting is unknown or out of range.
@@ -241,7 +241,7 @@ def make_worker(
     dead_letters: bool = True,
     long_poll: float | None = None,
 ) -> Worker:
-    """Make a worker whose heartbeat has its own thread, with its own connections. `long_poll`: seconds, unless as usual."""
+    """Make a worker whose heartbeat has its own thread, with its own connections. `long_poll`: seconds; None for the default."""
     from offpoll.work.heartbeat import HeartbeatThread  # noqa: PLC0415 - an API's cold start needs no worker
     from offpoll.work.loop import LONG_POLL  # noqa: PLC0415 - the same
     from offpoll.work.worker import Worker  # noqa: PLC0415 - the same

@@ -162,7 +162,7 @@ class TestEnds:
             ("<html>", "neither JSON nor an address"),
             ("{}", "neither `status_link`"),
             ('{"spec":"offpoll-ticket/2"}', "another version"),
-            ('{"spec":"offpoll-ticket/1"}', "not whole"),
+            ('{"spec":"offpoll-ticket/1"}', "cannot be read"),
         ],
     )
     def test_an_invalid_ticket(self, offpoll: Run, api: StubApi, folder: Path, text: str, words: str) -> None:

@@ -106,7 +106,7 @@ def test_after_resume_the_plan_goes_on(make: Any, world: Any) -> None:
         ({}, "neither `status_link`"),
         (b"\xff", "neither JSON nor an address"),
         ('{"spec":"offpoll-ticket/9"}', "another version"),
-        ('{"spec":"offpoll/1","status_link":{"href":"https://store.test/?S3CRET"}}', "not whole"),
+        ('{"spec":"offpoll/1","status_link":{"href":"https://store.test/?S3CRET"}}', "cannot be read"),
         ('{"spec":"offpoll/1"}', "missing or wrong field"),
         ('{"href":"https://store.test/?S3CRET","expires_at":"S3CRET"}', "this is not a ticket"),
     ],

@@ -77,7 +77,7 @@ FIGURES = {
         f"A link lives for {DEFAULTS.link_lifetime_floor:g} s at least and {hours(DEFAULTS.link_lifetime_cap)} at most by default",
         f"never less than {poll_plan.MIN_INTERVAL:g} s apart, and never more than {says(poll_plan.MAX_PAUSE, 3600, 'an hour')}",
         f"otherwise for one `interval`, {poll_plan.JITTER:.0%} more or less".replace("%", " %"),
-        f"half and a random part of the other half of {flows.FIRST_BACKOFF:g} s, doubled each time up to {flows.MAX_BACKOFF:g} s",
+        f"The pause starts at {flows.FIRST_BACKOFF:g} s and doubles each time, up to {flows.MAX_BACKOFF:g} s",
         f"After {', '.join(map(str, sorted(flows.RETRIED)))} or no answer, the client sends the same request again",
         f"the {says(sorted(polling.FOLLOWED_UP), [1, 2, 4, 8], '1st, 2nd, 4th and 8th')} time in a row",
         f"raises `ApiError` at the {polling.GIVE_UP}th",

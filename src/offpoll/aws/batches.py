@@ -72,7 +72,7 @@ class Batcher(Generic[Item, Result]):
             self._end()
 
     def _move(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Belong to another event loop. What the last one had under way never ends here."""
+        """Move to another event loop. Calls of the last one never end here."""
         self._home.move(loop, left=(self._waiting, self._tasks))
         self._waiting, self._under_way, self._loop, self._tasks = deque(), 0, None, set()
 

@@ -89,10 +89,10 @@ class Configuration:
 
     @property
     def checksums(self) -> bool:
-        """Whether requests carry a checksum even where none is demanded.
+        """Whether requests carry a checksum even where none is required.
 
         Raises:
-            ConfigurationError: the setting has a value that it cannot have.
+            ConfigurationError: the setting's value is invalid.
         """
         setting = ("AWS_REQUEST_CHECKSUM_CALCULATION", "request_checksum_calculation")
         return self.choice(*setting, "when_supported", "when_required") == "when_supported"
@@ -136,7 +136,7 @@ class Configuration:
 
 
 def check_supported(given: Configuration) -> None:
-    """Refuse settings that would be ignored otherwise.
+    """Refuse settings that offpoll would otherwise ignore.
 
     Raises:
         ConfigurationError: it names the setting.

@@ -5,7 +5,7 @@ pays more than that for waking the thread and being woken by it (docs/decisions/
 
     idle ──► request written ──► head ──► body ──► idle, or closed if the peer asks for that
      │            │ the peer closed a kept connection before the first byte: it had died of age; sent again at once over another one
-     │            └ closed otherwise, late, or not HTTP: Unreachable. If a kept one keeps silent, all kept ones are closed
+     │            └ closed otherwise, late, or not HTTP: Unreachable. If a kept one does not answer, all kept ones are closed
      └ idle for over 15 s, by the loop's time or by the wall clock: closed, not used
 """
 
@@ -52,7 +52,7 @@ class Connections:
         origin: scheme, host and port.
         host: the `Host` header.
         tls: returns the context for https; not called for http.
-        wall: seconds of the wall clock. The loop's time may not count for how long the machine stood still.
+        wall: seconds of the wall clock. The loop's time may leave out time for which the machine was suspended.
     """
 
     def __init__(self, origin: str, *, host: str, tls: Callable[[], ssl.SSLContext], wall: Callable[[], float] = time.time) -> None:
@@ -92,7 +92,7 @@ class Connections:
             except asyncio.CancelledError:
                 if waiter.cancelled():  # its response may still come, and the next request would take it for its own
                     connection.drop()
-                raise  # a response that came in the same moment freed the connection: another request may use it already
+                raise  # a response that came at the same moment freed the connection: another request may already use it
 
     async def close(self) -> None:
         """Close all connections. `exchange` still works: it opens new ones."""
@@ -130,7 +130,7 @@ class Connections:
                 _, connection = await loop.create_connection(make, sock=sock, ssl=context, server_hostname=name)
         except asyncio.CancelledError:
             if sock is not None:
-                sock.close()  # it may have come in the moment of the cancellation, before any transport had it
+                sock.close()  # it may have connected just as the call was cancelled, before a transport owned it
             raise
         except TimeoutError as error:
             raise Unreachable("no connection in time", timed_out=True) from error

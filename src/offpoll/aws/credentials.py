@@ -8,8 +8,8 @@ A source of credentials is a coroutine function, which `aws/chain.py` picks.
        │                          │ old ones are used  │ if that fails,  │
        │                          │ meanwhile          │ the old ones    │
 
-While the old ones are used and no new ones come, the log says so. The platform's credentials do not end here: its metadata services hand
-out ended ones while they cannot renew them, and AWS goes on accepting those. So they are used on, and AWS decides.
+While offpoll uses the old ones and gets no new ones, it logs that. The platform's credentials do not end here: its metadata services hand
+out expired ones while they cannot renew them, and AWS still accepts those. So offpoll still uses them, and AWS decides.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ REQUIRE_BEFORE = timedelta(minutes=10)
 #: Pause after a failed refresh, so that calls in need of credentials do not hammer the source.
 RETRY_AFTER = timedelta(seconds=2)
 
-#: How long ended credentials of the platform are used until their source is asked again: 10 min and up to 10 min more, at random, as in
-#: botocore's extension. Half of that time later they are fetched again.
+#: How much longer expired credentials of the platform are used: 10 min and up to 10 min more, at random, as in
+#: botocore's extension. When half of that time has passed, they are fetched again.
 EXTENSION = timedelta(minutes=10)
 
-#: How long callers wait for a source that keeps silent, seconds: as long as for a whole call to AWS.
+#: How long callers wait for a source that does not answer, seconds: as long as for a whole call to AWS.
 PATIENCE = 10.0
 
 #: How often the log says that credentials cannot be renewed.
@@ -62,7 +62,7 @@ class Credentials:
         secret_key: never shown.
         session_token: only temporary credentials have one.
         expires_at: when they end; None if never, or not known.
-        extensible: whether AWS may go on accepting them when they have ended, as it does with the platform's (static stability).
+        extensible: whether AWS may still accept them after they expire, as it does with the platform's (static stability).
     """
 
     access_key: str
@@ -183,7 +183,7 @@ class FetchedCredentials:
         """Fetch once. Keep a failure: `current` raises it when no credentials work."""
         try:
             fetched = await self._fetch()
-        except Exception as error:  # whatever a source raises: no caller knows what its libraries raise
+        except Exception as error:  # a source may raise anything: no caller knows its libraries' errors
             self._fail(error)
         else:
             self._keep(fetched)
@@ -195,7 +195,7 @@ class FetchedCredentials:
             self._refresh_at = now + RETRY_AFTER  # AWS refused these, and the source has no others yet
             return
         if fetched.extensible and fetched.expires_at is not None and fetched.expires_at <= now:
-            self._warn(now, "the platform hands out credentials that ended at %s; using them on", fetched.expires_at)
+            self._warn(now, "the platform still hands out credentials that expired at %s; using them", fetched.expires_at)
             fetched = self._extended(fetched, now)
         self._last, self._refused = fetched, False
         self._refresh_at = _NEVER if fetched.expires_at is None else self._next_refresh(fetched.expires_at)
@@ -206,7 +206,7 @@ class FetchedCredentials:
         if last is not None and last.extensible and last.expires_at is not None and last.expires_at <= now:
             self._last = self._extended(last, now)
         if self._usable() is not None:
-            self._warn(now, "the credentials could not be renewed; using the old ones on: %s", self._error)
+            self._warn(now, "the credentials could not be renewed; still using the old ones: %s", self._error)
 
     def _extended(self, credentials: Credentials, now: datetime) -> Credentials:
         return replace(credentials, expires_at=now + EXTENSION * (1 + self._random()))
@@ -221,7 +221,7 @@ class FetchedCredentials:
         if isinstance(error, OffpollError) and (not self._fetched_once or isinstance(error, DependencyUnavailable)):
             return error
         said = str(error) if isinstance(error, OffpollError) else f"{type(error).__name__}: {error}"
-        why = "they ended and could not be renewed" if self._fetched_once else "their source failed"
+        why = "they have expired and could not be renewed" if self._fetched_once else "their source failed"
         outage = DependencyUnavailable("credentials", f"{why}: {said}")
         outage.__cause__ = error
         return outage

@@ -28,7 +28,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 #: Names that only SDKs know: `aws-global`, `fips-us-east-1`, `us-east-1-fips`.
 _PSEUDO_REGION = re.compile(r"^fips-|-fips$|^aws-.*global$")
 
-#: Ends of the names of directory buckets (S3 Express One Zone), and of aliases of Object Lambda and Outposts.
+#: Suffixes of the names of directory buckets (S3 Express One Zone), and of aliases of Object Lambda and Outposts.
 _OTHER_BUCKETS = ("--x-s3", "--xa-s3", "--ol-s3", "--op-s3")
 
 _ACCOUNT = re.compile(r"[0-9]{12}")

@@ -60,7 +60,7 @@ _REMEDIES: Mapping[str, str] = {
     "KmsInvalidState": _KEY,
     "KmsNotFound": _KEY,
     "KmsInvalidKeyUsage": _KEY,
-    "ProxyAuthenticationRequired": "the proxy of HTTPS_PROXY or HTTP_PROXY wants a user and a password: write them into its URL",
+    "ProxyAuthenticationRequired": "the proxy of HTTPS_PROXY or HTTP_PROXY needs a user and a password: write them into its URL",
     "OptInRequired": "the region or service is not enabled for this account",
 }
 

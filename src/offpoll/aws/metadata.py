@@ -64,7 +64,7 @@ async def from_container(environ: Mapping[str, str], *, host: str = CONTAINER_HO
     if not relative and not full:
         return None
     if relative and not _PATH.fullmatch(relative):
-        raise ConfigurationError(f"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI={relative!r} is no path: it begins with a /")
+        raise ConfigurationError(f"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI={relative!r} is not a path: a path begins with a /")
     url = host + relative if relative else _trusted_url(full or "")
     headers = {"accept": "application/json"}
     token = _container_token(environ)
@@ -137,7 +137,7 @@ class _InstanceMetadata:
         if status in _NO_SESSION or (not status and silent):
             return ""
         token = body.decode("latin-1").strip()
-        return token if status == 200 and _PLAIN.fullmatch(token) else None  # else something other lives at that address
+        return token if status == 200 and _PLAIN.fullmatch(token) else None  # otherwise something else lives at that address
 
     async def credentials(self, session: str) -> Credentials | None:
         """Return the role's credentials; None if there is no role, or, without a session, no service.
@@ -199,7 +199,7 @@ def _trusted_url(url: str) -> str:
     trusted = ", ".join(sorted(_TRUSTED))
     raise ConfigurationError(
         f"AWS_CONTAINER_CREDENTIALS_FULL_URI={shown_url(url)!r} cannot be asked: it is no URL, or has no https; "
-        f"without https only loopback and {trusted} may be asked"
+        f"without https only loopback and {trusted} are allowed"
     )
 
 

@@ -22,7 +22,7 @@ _BUCKET = re.compile(r"(?!.*\.\.)(?!([0-9]+\.){3}[0-9]+$)(?!xn--|sthree-|amzn-s3
 #: Until March 2018, us-east-1 gave buckets such names too.
 _OLD_BUCKET = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{3,255}")
 
-#: Ends of names that S3 gives to what is no general purpose bucket. An access point's alias, `-s3alias`, works like a bucket.
+#: Suffixes of names that S3 gives to other things than general purpose buckets. An access point's alias, `-s3alias`, works like a bucket.
 _NO_BUCKET = (".mrap", "--table-s3")
 
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
@@ -33,11 +33,11 @@ _ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/([!-~]{1,510}/)?[\w+=,.@
 _QUEUE_HOSTS = {"sqs", "sqs-fips", "queue"}
 
 
-_ELSEWHERE = "If it is at another store, set AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_{}"
+_ELSEWHERE = "If it is in another store, set AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_{}"
 
 
 def check_region(region: str) -> None:
-    """Refuse what is no region of AWS, such as an availability zone, `eu-west-1a`.
+    """Refuse a text that is not an AWS region, such as an availability zone, `eu-west-1a`.
 
     Raises:
         ConfigurationError: it is none.
@@ -49,7 +49,7 @@ def check_region(region: str) -> None:
 
 
 def check_bucket(bucket: str, *, region: str) -> None:
-    """Refuse a name that no bucket of AWS has.
+    """Refuse a name that no AWS bucket can have.
 
     Raises:
         ConfigurationError: it says what names look like.
@@ -57,13 +57,13 @@ def check_bucket(bucket: str, *, region: str) -> None:
     rule = _OLD_BUCKET if region == "us-east-1" else _BUCKET
     if not rule.fullmatch(bucket) or bucket.endswith(_NO_BUCKET):
         raise ConfigurationError(
-            f"OFFPOLL_BUCKET={bucket}: no bucket of AWS has that name. Names have 3 to 63 lowercase letters, digits, . and -, "
+            f"OFFPOLL_BUCKET={bucket}: AWS allows no bucket with that name. Names have 3 to 63 lowercase letters, digits, . and -, "
             f"begin and end with a letter or a digit, and look like no IP address. {_ELSEWHERE.format('S3')}"
         )
 
 
 def check_queue(url: str, *, region: str, setting: str) -> None:
-    """Refuse a URL that no queue of AWS has in that region.
+    """Refuse a URL that no SQS queue in that region can have.
 
     Raises:
         ConfigurationError: it says what is wrong.
@@ -75,7 +75,7 @@ def check_queue(url: str, *, region: str, setting: str) -> None:
     account = parts.path.strip("/").split("/")[0]
     if parts.path.count("/") != 2 or not _ACCOUNT.fullmatch(account):
         raise ConfigurationError(
-            f"{setting}={url} is no queue's URL: the account's twelve digits and the queue's name follow the host, "
+            f"{setting}={url} is not a queue's URL: the account's twelve digits and the queue's name follow the host, "
             f"as in https://sqs.{region}.amazonaws.com/123456789012/orders"
         )
     named = [each for each in labels if _REGION.fullmatch(each)]
@@ -84,7 +84,7 @@ def check_queue(url: str, *, region: str, setting: str) -> None:
 
 
 def check_table(table: str, *, region: str) -> None:
-    """Refuse a name that no table of AWS has, or the ARN of another region's.
+    """Refuse a name that no DynamoDB table can have, or the ARN of another region's.
 
     Raises:
         ConfigurationError: it says what is wrong.
@@ -95,19 +95,19 @@ def check_table(table: str, *, region: str) -> None:
             raise ConfigurationError(f"OFFPOLL_RECORDS_TABLE={table} is in {named}, but AWS_REGION is {region}")
     elif not _TABLE.fullmatch(table):
         raise ConfigurationError(
-            f"OFFPOLL_RECORDS_TABLE={table}: no table of AWS has that name. Names have 3 to 255 letters, digits, . _ -. "
+            f"OFFPOLL_RECORDS_TABLE={table}: AWS allows no table with that name. Names have 3 to 255 letters, digits, . _ -. "
             + _ELSEWHERE.format("DYNAMODB")
         )
 
 
 def check_role(arn: str) -> None:
-    """Refuse an ARN that no role of AWS has.
+    """Refuse an ARN that no AWS role can have.
 
     Raises:
         ConfigurationError: it shows one.
     """
     if not _ROLE.fullmatch(arn):
         raise ConfigurationError(
-            f"OFFPOLL_SIGNER_ROLE_ARN={arn} is no role's ARN on AWS, such as arn:aws:iam::123456789012:role/signer. "
+            f"OFFPOLL_SIGNER_ROLE_ARN={arn} is not a role's ARN on AWS, such as arn:aws:iam::123456789012:role/signer. "
             + _ELSEWHERE.format("STS")
         )

@@ -22,7 +22,7 @@ from offpoll.errors import ConfigurationError, DependencyUnavailable, OffpollErr
 
 __all__ = ["failure", "find_region", "from_profile", "refuse_codes"]
 
-#: Seconds for a credential_process, as in the SDK for Go; botocore waits for ever.
+#: Seconds for a credential_process, as in the SDK for Go; botocore waits forever.
 PROCESS_LIMIT = 60.0
 
 #: botocore's providers that this package replaces.
@@ -105,7 +105,7 @@ def refuse_codes(resolver: Any, profile: str) -> None:
 
     def refuse(prompt: str) -> str:
         raise ConfigurationError(
-            f"profile {profile} needs a code of an MFA device (mfa_serial), and nobody is asked for one here. Get a session's credentials "
+            f"profile {profile} needs a code of an MFA device (mfa_serial); offpoll never prompts for one. Get a session's credentials "
             f'first, for example by: eval "$(aws configure export-credentials --profile {profile} --format env)"'
         )
 
@@ -184,12 +184,12 @@ _THREAD = "offpoll-credentials"
 
 
 def _not_here(record: logging.LogRecord) -> bool:
-    """Drop what botocore logs in our thread: it logs a traceback for each failure, and the failure itself is told in words."""
+    """Drop what botocore logs in our thread: it logs a traceback for each failure, and our own error already says what failed."""
     return record.threadName != _THREAD
 
 
 def _by_process(error: ConfigurationError, profile: str) -> ConfigurationError:
-    """Say that a credential_process ran: what botocore raises about its output does not."""
+    """Say that a credential_process ran, because botocore's error about its output does not."""
     return ConfigurationError(
         f"{error}. It ran its credential_process, which prints JSON with Version 1, AccessKeyId and SecretAccessKey: run it by hand"
     )
@@ -207,7 +207,7 @@ class _CredentialProcess(subprocess.Popen[bytes]):
             return super().communicate(input, timeout=PROCESS_LIMIT)
         except subprocess.TimeoutExpired as error:
             self.end()
-            text = f"the credential_process of profile {self._profile} printed nothing for {PROCESS_LIMIT:g} s, and was ended"
+            text = f"the credential_process of profile {self._profile} printed nothing for {PROCESS_LIMIT:g} s, and was stopped"
             raise DependencyUnavailable("credentials", text) from error
 
     def end(self) -> None:
@@ -217,7 +217,7 @@ class _CredentialProcess(subprocess.Popen[bytes]):
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except (OSError, AttributeError):
-            self.kill()  # it ended just now, or this system has no groups of processes
+            self.kill()  # it ended just now, or this system has no process groups
         for pipe in (self.stdout, self.stderr):
             if pipe is not None:
                 pipe.close()

@@ -28,11 +28,11 @@ MAX_BACKOFF = 20.0
 #: Statuses that are not the request's fault, besides those from 500 on: a slow network, too many requests, a client that hung up (MinIO).
 _TRANSIENT_STATUSES = frozenset({408, 429, 499})
 
-#: Statuses from 500 on that repeating does not cure: not implemented, and a version of HTTP that the peer does not speak.
+#: Statuses from 500 on that a retry does not help: not implemented, and a version of HTTP that the peer does not speak.
 _FINAL_STATUSES = frozenset({501, 505})
 
-#: Errors that pass, by their codes without "Exception": of AWS itself, and of stores and queues with its protocols. The codes are those
-#: that botocore retries (`_retry.json`, `retries/standard.py`, `retryable` in its models), and those whose text says that it passes.
+#: Transient errors, by their codes without "Exception": of AWS itself, and of stores and queues with its protocols. The codes are those
+#: that botocore retries (`_retry.json`, `retries/standard.py`, `retryable` in its models), and those whose text calls them transient.
 _TRANSIENT_CODES = frozenset(
     {
         *("InternalError", "InternalFailure", "InternalServerError", "InternalServer", "InternalServiceError", "KMSInternal"),

@@ -47,8 +47,8 @@ class S3DocumentStore:
             fetches them, so that `sign` finds them.
         prefix: the first part of the keys, for `check` and for the advice in errors.
         encryption: headers of every PUT, from `encryption_headers`.
-        checksums: whether PUTs carry a CRC-32 beside the signature's SHA-256, as buckets with Object Lock demand.
-        owner: the account that must own the bucket, by its id; empty for any. Links do not say it: clients would have to send it too.
+        checksums: whether PUTs carry a CRC-32 beside the signature's SHA-256, as buckets with Object Lock require.
+        owner: the account that must own the bucket, by its id; empty for any. Links leave it out: clients would have to send it too.
     """
 
     def __init__(

@@ -154,7 +154,7 @@ class SqsQueue:
     async def _many(
         self, verb: str, items: Sequence[_Members], *, one: Callable[[_Members], Awaitable[None]]
     ) -> Sequence[BaseException | None]:
-        """Make a batch call and return each entry's result. An entry is sent again if its failure passes, as a lone call is."""
+        """Make a batch call and return each entry's result. It retries an entry whose failure is transient, as for a single call."""
         wire, service = self._calls.wire, self._calls.service
         end = wire.monotonic() + DEADLINE
         results: list[Exception | None] = [None] * len(items)
@@ -180,7 +180,7 @@ class SqsQueue:
         return results
 
     async def _batch(self, verb: str, items: Sequence[_Members], *, deadline: float) -> Sequence[tuple[Exception | None, str]]:
-        """Make one batch call. Return each entry's result, and its code if it failed for a reason that passes."""
+        """Make one batch call. Return each entry's result, and its code if its failure is transient."""
         entries = ",".join([f'{{"Id":"{number}",{item}}}' for number, item in enumerate(items)])
         response = await self._calls.call_text(verb, f'{self._opening}"Entries":[{entries}]}}', deadline=deadline)
         fields = self._calls.accepted(response)
@@ -196,7 +196,7 @@ class SqsQueue:
         return results
 
     def _failed(self, entry: Mapping[str, Any]) -> tuple[DependencyError | None, str]:
-        """Translate one failed entry of a batch: no error if the message is gone, which counts as done; its code if the reason passes.
+        """Translate one failed entry of a batch: no error if the message is gone, which counts as done; its code if that is transient.
 
         SQS blames the sender for throttling too, so the code decides first.
         """

@@ -48,7 +48,7 @@ class StoreClock:
         return self._learned is not None
 
     def look(self) -> None:
-        """Notice a freeze. Every reading of the time does that too."""
+        """Notice a freeze. Every reading of the time does so too."""
         self._freezes.time()
 
     def learn(self, date: datetime, *, sent: float, received: float) -> None:

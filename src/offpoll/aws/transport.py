@@ -23,7 +23,7 @@ def client(*, direct: bool, proxy: str | None = None, certificates: bytes | None
     Args:
         direct: whether to ignore the environment's proxies, as for loopback and link-local addresses.
         proxy: a proxy to use instead of those.
-        certificates: PEM of authorities to trust beside the system's.
+        certificates: PEM of authorities to trust in addition to the system's.
 
     Raises:
         ConfigurationError: the proxy's URL cannot be used.

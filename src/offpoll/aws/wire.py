@@ -54,7 +54,7 @@ class Wire:
         clock: the wall clock, for signatures.
         monotonic: seconds, for deadlines and for the store's time.
         random: numbers from 0 to 1, for backoffs; tests pass one that returns 0, and do not wait.
-        certificates: PEM of authorities to trust beside the system's.
+        certificates: PEM of authorities to trust in addition to the system's.
         proxied: whether the environment names a proxy. Calls to this machine, and to what NO_PROXY lists, bypass it.
         environ: names the proxy.
         attempts: tries of one call, the first included.

@@ -95,7 +95,7 @@ class AccessLog:
 
 
 class Lines:
-    """Writes lines with the time before them, in UTC, and never waits for who reads them. Belongs to one event loop.
+    """Writes lines with the time before them, in UTC, and never waits for their reader. Belongs to one event loop.
 
     Args:
         as_json: lines are JSON objects, and the time is their first field, as in `log_lines`.

@@ -4,9 +4,9 @@
         │                                          │      SIGHUP ────────► replace them one by one
         │ one ends before it serves                │      none serves ───► end with an error
         ▼                                          ▼
-    end all, with an error                      SIGTERM, SIGINT: end all, well
+    end all, with an error                      SIGTERM, SIGINT: end all, cleanly
 
-Not uvicorn's own supervisor: if a worker cannot start, that ends as if all were well, and service managers do not start it again. It also
+This replaces uvicorn's supervisor. If a worker cannot start, that one exits with 0, and service managers do not start it again. It also
 leaves its workers behind when it is killed.
 """
 
@@ -62,7 +62,7 @@ def run_here(make: Make, **options: Any) -> None:
         options: uvicorn's.
 
     Raises:
-        OffpollError: it could not start; why is in the log.
+        OffpollError: it could not start; the log says why.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # uvicorn ends cleanly, then raises the signal again: that is no failure
@@ -88,8 +88,8 @@ def run_workers(make: Make, count: int, *, host: str, port: int, log_level: str,
         options: uvicorn's.
 
     Raises:
-        ConfigurationError: the port cannot be had.
-        OffpollError: they could not start, or none of them serves any longer; why is in the log.
+        ConfigurationError: the port is not free.
+        OffpollError: they could not start, or none of them serves any longer; the log says why.
     """
     try:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)
@@ -101,7 +101,7 @@ def run_workers(make: Make, count: int, *, host: str, port: int, log_level: str,
 
 
 class _Signals:
-    """The signals that came. What waits for `wakeup` returns when one does."""
+    """The signals that came. A wait for `wakeup` returns when one comes."""
 
     def __init__(self) -> None:
         self.ending, self.replacing = 0, False
@@ -256,7 +256,7 @@ def _serve(make: Make, reporting: Connection, *, listener: socket.socket, log_le
 
 
 def _end_with_parent() -> None:
-    """End when the parent is gone: nobody else would end this process."""
+    """End when the parent has ended: nobody else would end this process."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -19,7 +19,7 @@ def cancel(
 ) -> None:
     """Cancel an operation.
 
-    Its worker learns of it within seconds, and stops the handler. What the handler did until then, it did. To cancel again is harmless.
+    Its worker learns of it within seconds, and stops the handler. What it did until then stays done. Cancelling again is harmless.
 
     Credentials go only to the API that the command line names: with `--header`, a ticket or a status link needs `--api` too.
 

@@ -34,7 +34,7 @@ def destroy(
     delete_earlier_data: Annotated[
         bool, typer.Option("--delete-earlier-data", help="Also delete what earlier stacks with this name left. You cannot undo this.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go and what would stay, without changing anything.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted and what would stay; change nothing.")] = False,
     yes: Yes = False,
     json_: Annotated[
         bool, typer.Option("--json", help="Print a JSON object: stack, region, account, status, deleted, kept, earlier.")
@@ -47,7 +47,7 @@ def destroy(
 
     `--delete-data` also deletes the data, now or when you repeat the command later (CloudFormation remembers a stack for 90 days). It shows
     each bucket, table and secret with its size and last write, and asks you to type the stack's name. It leaves alone what earlier stacks
-    with the same name left: `--delete-earlier-data` shows that apart, and asks apart. The functions' zips stay in their bucket.
+    with the same name left: `--delete-earlier-data` shows that separately, and asks separately. The functions' zips stay in their bucket.
 
     `--yes` answers both questions, but deletes no data unless the option for it is there too.
 
@@ -80,7 +80,7 @@ class _Sight:
 
     Attributes:
         live: the stack; None if there is none.
-        last: the stack whose data is `own`: the live one, else the last one that was deleted.
+        last: the stack whose data is `own`: the live one, else the last deleted one.
         own, earlier: data of that stack, and of those before it.
         left: how many operations wait or run.
     """

@@ -8,7 +8,7 @@
     5    the API refused, or is no offpoll API
     6    the API or a dependency does not respond
     70   a fault in offpoll, with its traceback
-    74   standard output cannot be written: the disk is full, or it is closed. What the command did, it did
+    74   standard output cannot be written: the disk is full, or it is closed. What the command has changed stays changed
     128 + n   ended by signal n: 129 SIGHUP, 130 SIGINT (Ctrl-C), 141 the reader of standard output is gone, 143 SIGTERM
 
 70 and 74 are those of BSD's sysexits.h (EX_SOFTWARE, EX_IOERR), 128 + n is what shells report.

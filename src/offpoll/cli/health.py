@@ -1,7 +1,7 @@
 """Reports a worker's health: at a port, in a file, and to systemd, whichever is asked for.
 
 port      GET /livez: 200 while the process should be left alone, 503 if it is stuck. GET /readyz: 200 while it takes operations
-file      written anew every few seconds while it is alive: its age tells
+file      rewritten every few seconds while it is alive: its age tells
 systemd   READY=1, STOPPING=1 and WATCHDOG=1 at the socket in NOTIFY_SOCKET (sd_notify(3))
 """
 
@@ -101,7 +101,7 @@ def respond(head: bytes, health: Health) -> bytes:
 
 
 class _File:
-    """Writes the file, and removes it at the end, so that no old one deceives."""
+    """Writes the file, and removes it at the end, so that no stale file remains."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._next, self._failed = path, path.with_name(f"{path.name}.{os.getpid()}"), False
@@ -144,7 +144,7 @@ class _Systemd:
         self._told: set[str] = set()
 
     def tell(self, health: Health) -> None:
-        """Send what is new, and that the worker is alive. What systemd does not take is lost: it ends the worker, or not."""
+        """Send what is new, and that the worker is alive. If systemd does not take a message, the message is lost."""
         lines = [f"STATUS={health.state}, {health.held} operations held"]
         if health.alive:
             lines.append("WATCHDOG=1")

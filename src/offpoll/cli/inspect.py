@@ -45,7 +45,7 @@ def inspect(
     show. Without a recorded outcome it changes nothing. For a succeeded operation it needs MODULE:APP, because only the kind tells whether
     to publish the result.
 
-    It needs a worker's settings (see `offpoll config`) and permissions, and no secret. Where an `offpoll dev` runs, it uses that one,
+    It needs a worker's settings (see `offpoll config`) and permissions, and no secret. If an `offpoll dev` runs here, it uses that one,
     unless variables name another store.
 
     Exit codes: 0 found, and document and record agree or were repaired; 1 they disagree, or there is neither; 2 usage or configuration,

@@ -15,7 +15,7 @@ LEVELS = ("debug", "info", "warning", "error")
 
 
 def form() -> str:
-    """Return OFFPOLL_LOG_FORMAT. It is read before the settings are, so that what is wrong with them is logged in it too."""
+    """Return OFFPOLL_LOG_FORMAT. It is read before the settings are, so that errors in them are logged in that form too."""
     return os.environ.get("OFFPOLL_LOG_FORMAT", "text").strip()
 
 

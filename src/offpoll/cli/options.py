@@ -27,7 +27,7 @@ Reference: TypeAlias = Annotated[
     ),
 ]
 Host: TypeAlias = Annotated[str, typer.Option(help="Address to listen on; `0.0.0.0` in a container.")]
-Port: TypeAlias = Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")]
+Port: TypeAlias = Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 picks a free one.")]
 
 
 def _level(value: str) -> str:

@@ -46,7 +46,7 @@ class Subject:
         reference: what the client takes.
         named: the API's address, if the command line names it.
         origin: else its address as a ticket or a document says; for a status link, which does not name it, the store's.
-        headers: those of the command line. Whoever wrote a ticket or a link must not choose who gets them: they need an API that the
+        headers: those of the command line. The author of a ticket or a link must not choose who gets them: they need an API that the
             command line names.
         shown: names the operation in the command that goes on, without a secret; None if only a ticket can tell.
     """
@@ -114,7 +114,7 @@ class Subject:
         return self.named or api_of(ticket.document) or self.origin
 
     def known_now(self, now: float) -> Reference:
-        """Return the reference so that a wait looks at once: one person waits, not a crowd."""
+        """Return the reference in a form with which a wait polls at once: one person waits, not a fleet."""
         from offpoll.ticket import Ticket
 
         return replace(self.reference, received=now) if isinstance(self.reference, Ticket) else self.reference

@@ -34,7 +34,7 @@ def resubmit(
     operation's document names it as `resubmit_of`. If you repeat the command, you get the same new operation. While that is `queued`, the
     command sends its message again, which is harmless. The failed operation's submitter does not learn of the new one: tell them its id.
 
-    Where an `offpoll dev` runs, it uses that one, unless variables name another store.
+    If an `offpoll dev` runs here, it uses that one, unless variables name another store.
 
     Prints the new id. Exit codes: 0 submitted, now or before; 1 refused (unknown, not failed, no input kept, or an input that the kind
     does not accept); 2 usage or configuration, also if MODULE:APP lacks the kind; 6 a dependency does not respond: repeat it.

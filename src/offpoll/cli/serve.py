@@ -47,7 +47,7 @@ def serve(  # noqa: PLR0917 - typer makes options of them
     port: Port = 8000,
     workers: Annotated[int, typer.Option(min=1, help="Processes. Use one per core.")] = 1,
     keep_alive: Annotated[
-        int, typer.Option(min=1, help="Seconds an idle connection stays open. More than the load balancer's.")
+        int, typer.Option(min=1, help="Seconds an idle connection stays open. Set it above the load balancer's.")
     ] = KEEP_ALIVE,
     root_path: Annotated[
         str, typer.Option(metavar="PATH", callback=_root_path, help="Path of the API behind a proxy, such as `/v1`.")
@@ -99,7 +99,7 @@ def make(started: Callable[[], None]) -> Any:
 
 
 def trusted() -> TrustedProxies:
-    """Return the proxies whose word counts, as uvicorn and gunicorn are told too."""
+    """Return the trusted proxies, from the variable that uvicorn and gunicorn read too."""
     from offpoll.http.proxies import TrustedProxies
 
     try:

@@ -1,4 +1,4 @@
-"""Ends a command by SIGTERM and SIGHUP as by Ctrl-C: it cleans up, says what goes on, and only its exit code is another.
+"""Ends a command by SIGTERM and SIGHUP as by Ctrl-C: it cleans up and says what goes on. Only the exit code differs.
 
 `serve`, `work` and `dev` handle these signals themselves once they run.
 """

@@ -1,8 +1,8 @@
-"""Makes the standard streams ones that every command can rely on, however it was started.
+"""Replaces the standard streams by ones that every command can rely on, however it was started.
 
 Standard output carries what a command is for: if it cannot be written, the command ends with an exit code of its own. Standard error
 carries what people may read: if it cannot be written, nothing happens. A stream that is closed (`>&-`) gets its descriptor back, because
-the next file or socket would take its number, and a line of output would end up in there.
+the next file or socket would take its number,and a line of output would end up there.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Unwritable(OffpollError):  # noqa: N818 - named by what happened
 
 
 class _Output(io.FileIO):
-    """Standard output. Raises once; what comes later is dropped, so that an ending command does not stumble again."""
+    """Standard output. Raises once; what comes later is dropped, so that an ending command does not fail again."""
 
     failure: Unwritable | None = None
 
@@ -64,7 +64,7 @@ class _Errors(io.FileIO):
 
 
 def prepare() -> None:
-    """Put such streams in the place of Python's. To be called once, before a command runs."""
+    """Replace Python's streams by these. Call it once, before a command runs."""
     for descriptor, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(descriptor)

@@ -38,7 +38,7 @@ def stats(
     report every 10 s. **inside** leaves out canceled operations, and those whose document an earlier attempt rewrote. Queue depths may lag
     by a minute.
 
-    It needs a worker's settings (see `offpoll config`) and permissions, and no secret. Where an `offpoll dev` runs, it uses that one,
+    It needs a worker's settings (see `offpoll config`) and permissions, and no secret. If an `offpoll dev` runs here, it uses that one,
     unless variables name another store.
 
     Exit codes: 0 shown, even if nothing was measured yet; 2 usage or configuration, also if a dependency refuses; 6 a dependency does not

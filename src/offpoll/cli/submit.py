@@ -25,7 +25,13 @@ def submit(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="The operation's kind, such as `order`.", show_default=False)] = "",
     *,
     data: Annotated[
-        str, typer.Option("--data", "-d", metavar="JSON", help="The input: JSON, `@FILE`, or `-` for standard input. A kind may take none.")
+        str,
+        typer.Option(
+            "--data",
+            "-d",
+            metavar="JSON",
+            help="The input: JSON, `@FILE`, or `-` for standard input. Leave it out if the kind takes no input.",
+        ),
     ] = "{}",
     header: Headers = None,
     idempotency_key: Annotated[

@@ -18,7 +18,7 @@ __all__ = ["HELD", "Unblocked", "Writes", "unblocked", "unblocked_text"]
 #: Bytes that a pipe with any room takes at once, and whole (PIPE_BUF on Linux).
 BLOCK = 4096
 
-#: Most bytes that are held for a reader who does not read: some 10,000 lines.
+#: Most bytes to hold for a reader that does not read: some 10,000 lines.
 HELD = 1 << 20
 
 
@@ -69,7 +69,7 @@ class Unblocked:
             except BlockingIOError:
                 return  # another process was faster
             except OSError:
-                written = len(self._held)  # it is closed, or its reader is gone: nobody is left to be told
+                written = len(self._held)  # it is closed, or its reader is gone: nobody can be told
             del self._held[:written]
 
 

@@ -98,7 +98,7 @@ class Watch:
         self._asked[url] += 1
 
     def trouble(self, trouble: Trouble) -> None:
-        """Show why a request got no response, once for each reason, even if quiet: who waits should not have to guess."""
+        """Show why a request got no response, once for each reason, even if quiet: a user who waits should not have to guess."""
         self.maybe_sent = trouble.sent or (self.maybe_sent and bool(self._troubles))
         if trouble.text not in self._troubles:
             self._troubles.add(trouble.text)
@@ -113,7 +113,7 @@ class Watch:
         self._whom, self._began_asking = whom, self._now()
         progress = Progress(_TextColumn(self.asked), console=self._console, transient=True, refresh_per_second=4)
         progress.add_task("", total=None)
-        timer = Timer(PATIENCE, progress.start)  # a quick response leaves no trace
+        timer = Timer(PATIENCE, progress.start)  # a quick response shows nothing
         timer.daemon = True
         timer.start()
         try:

@@ -55,11 +55,11 @@ def work(
     ] = 0,
     dead_letters: Annotated[bool, typer.Option(help="Also settle dead letters: messages that the queue has delivered too often.")] = True,
     long_poll: Annotated[
-        int, typer.Option(min=1, max=20, help="Seconds for which one receive waits for messages: so long may an idle worker take to end.")
+        int, typer.Option(min=1, max=20, help="Seconds that one receive waits for messages. An idle worker may take that long to end.")
     ] = int(LONG_POLL),
     health_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65_535, help="Answer `GET /livez` and `/readyz` on this port; 0 takes a free one.", show_default=False),
+        typer.Option(min=0, max=65_535, help="Answer `GET /livez` and `/readyz` on this port; 0 picks a free one.", show_default=False),
     ] = None,
     health_host: Annotated[str, typer.Option(help="Address of that port; `0.0.0.0` for Kubernetes.")] = "127.0.0.1",
     health_file: Annotated[
@@ -69,11 +69,11 @@ def work(
 ) -> None:
     """Work on an app's operations until told to end.
 
-    The first SIGTERM or SIGINT drains the worker: it waits for the end of its receives, gives back what they bring, finishes what runs, and
+    The first SIGTERM or SIGINT drains the worker: it waits for its receives, gives back their messages, finishes what runs, and
     exits with 0. A second one stops the handlers: their operations go to another worker at once, with one attempt spent. If a plain
     function runs on, the process abandons it after 10 s, with exit code 1.
 
-    A worker is alive (`/livez`, the file) as long as its loop turns, in a dependency's outage too. It is ready (`/readyz`) while it takes
+    A worker is alive (`/livez`, the file) as long as its event loop runs, also in an outage. It is ready (`/readyz`) while it takes
     operations. Under systemd it also answers the watchdog.
 
     Example: `offpoll work orders:app --concurrency 20`
@@ -168,7 +168,7 @@ async def _here(app: Offpoll, settings: Settings) -> AsyncIterator[HandlerRunner
 
 @contextmanager
 def _signals(worker: Worker, *, patience: float) -> Iterator[None]:
-    """Drain at the first signal, stop at the second. Then the worker gets `patience` seconds: its last receives take a part of them."""
+    """Drain at the first signal, stop at the second. Then the worker gets `patience` seconds: its last receives use a part of them."""
     loop = asyncio.get_running_loop()
     received = 0
 
@@ -177,7 +177,7 @@ def _signals(worker: Worker, *, patience: float) -> Iterator[None]:
         received += 1
         if received == 1:
             held = worker.held
-            log.info("draining: %d operations held, and what the last receive brings goes back; a second signal stops the handlers", held)
+            log.info("draining: %d operations held; messages that still arrive go back; a second signal stops the handlers", held)
             worker.drain()
         else:
             log.info("stopping: operations that run go to another worker")

@@ -1,4 +1,4 @@
-"""Reads addresses: every spelling of an API is the same API, and every spelling of an operation's address is the same operation.
+"""Reads addresses, and writes each in one spelling, so that spellings of the same API or the same operation compare equal.
 
     HTTPS://API.Example.com:443/v1/./order/5f2b…/   the operation `order/5f2b…` of https://api.example.com/v1
     /v1/order/5f2b…                                 the same, as a `Location` header has it
@@ -99,7 +99,7 @@ def api_of(document: Document) -> str | None:
 
 
 def _absolute(text: str, base_url: str) -> str:
-    """Resolve an address. A path may begin with the API's own path or below it: gateways leave it out of what the server sees."""
+    """Resolve an address. A path may begin with the API's own path or below it: gateways may remove it before the server sees it."""
     text = text.partition("#")[0]
     if "://" in text.partition("?")[0] or not base_url:
         return text

@@ -14,7 +14,7 @@ __all__ = ["document_in", "raise_for_end", "unread", "unseen", "words_of"]
 
 
 def unseen(own: OperationAddress, seen_at: datetime) -> Document:
-    """Return what an operation's address alone says of it."""
+    """Return what an operation's address alone says about it."""
     links = links_at(own.api, kind=own.kind, operation_id=own.operation_id)
     return Document(id=own.operation_id, kind=own.kind, status="", revision=0, created_at=seen_at, updated_at=seen_at, links=links)
 

@@ -89,12 +89,12 @@ class Client:
         Args:
             kind: its kind, as the app names it.
             input: a JSON value, JSON as bytes, or an object: a pydantic model, a dataclass, a NamedTuple or a msgspec Struct. An object
-                that its own class would read as another one is refused. Nothing, for a kind that takes no input.
+                that its own class would read back as a different one is refused. Leave it out if the kind takes no input.
             idempotency_key: the same key and input give the same operation, even days later and from another process. By default the
                 client makes a key, so that a retry never submits twice.
 
         Raises:
-            InvalidInput: the input has no JSON form, or not one that says everything; nothing was sent.
+            InvalidInput: the input has no JSON form, or loses something in it; nothing was sent.
             ApiError: the API refused, or this is not an offpoll API.
             ApiUnavailable: no response within `retry_timeout`. The message names the key to repeat the submit with.
         """
@@ -231,7 +231,7 @@ class Client:
         return self._run(self._flows.cancel(ticket))
 
     def close(self) -> None:
-        """Close the connections. Every later call raises ConfigurationError, and a wait under way at its next step."""
+        """Close the connections. Every later call raises ConfigurationError, and so does the next step of a wait."""
         self._closed = True
         if self._owned is not None:
             self._owned.close()

@@ -78,7 +78,7 @@ async def _serve(
 
 
 async def _first(moved: asyncio.Event, *, within: float | None) -> None:
-    """Wait until a task has ended, or the time is up. Return early rather than sleep long: a timer does not count suspended time."""
+    """Wait until a task has ended, or the time is up. Return early rather than sleep long: timers do not count suspended time."""
     try:
         async with asyncio.timeout(None if within is None else min(NAP, within)):
             await moved.wait()

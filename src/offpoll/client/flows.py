@@ -40,11 +40,11 @@ __all__ = ["Finished", "Flows", "advance", "new_key"]
 RETRIED = frozenset({429, 502, 503, 504})
 
 #: Equal jitter (AWS Architecture Blog, "Exponential Backoff And Jitter"): half of 0.4 s and a random part of the other half, doubled each
-#: time up to 10 s. The fixed half is a floor: without it, part of a crowd would come back at once.
+#: time up to 10 s. The fixed half is a floor: without it, some of many clients would come back at once.
 FIRST_BACKOFF = 0.4
 MAX_BACKOFF = 10.0
 
-#: By how much of a `Retry-After` a retry may be later than that, so that those who were told the same do not come back together.
+#: By how much of a `Retry-After` a retry may be later than that, so that clients with the same value do not come back together.
 RETRY_AFTER_JITTER = 0.25
 
 #: The least time that the last poll of a wait gets, seconds: a shorter one would often fail.
@@ -83,7 +83,7 @@ class Flows:
     """The operations of one client. Arguments are those of `Client`.
 
     Args:
-        monotonic: for retries: a request is repeated for so long of the time in which this machine runs.
+        monotonic: for retries: the client retries a request for that much time in which this machine runs.
         missed: what that clock missed while the machine was suspended, seconds; waits count it too.
 
     Raises:
@@ -101,7 +101,7 @@ class Flows:
             raise ConfigurationError(f"retry_timeout is seconds, at least 0 and finite, not {shown(self.retry_timeout)}")
 
     def elapsed(self) -> float:
-        """Return the time that waits go by."""
+        """Return the time that waits are measured in."""
         return self.monotonic() + self.missed()
 
     def submit(self, kind: str, body: bytes, *, key: str) -> Flow[Ticket]:
@@ -136,7 +136,7 @@ class Flows:
             return (yield from self._open(found))
         own = self._operation(found)
         if own is None and "://" not in found:
-            raise ConfigurationError("this is no address of an operation: it ends in /{kind}/{id}, and an id is 32 lowercase hex digits")
+            raise ConfigurationError("this is not an operation's address, which ends in /{kind}/{id}, and an id is 32 lowercase hex digits")
         if own is None:
             return (yield from self._open(StatusLink(href=found, expires_at=_UNKNOWN)))
         response = yield from self._ask(Fetch(to="api", method="POST", url=f"{own.url}/status-link", headers=_JSON, body=b""))
@@ -215,7 +215,7 @@ class Flows:
         try:
             own = operation_at(address, base_url=self.base_url)
         except ValueError as error:
-            raise ConfigurationError(f"this is no address of an operation, and no status link: {error}") from None
+            raise ConfigurationError(f"this is neither an operation's address nor a status link: {error}") from None
         if own is not None and own.api != self.base_url:
             raise ConfigurationError(f"{own.url} is not an operation of {self.base_url}: make a client for {own.api}")
         return own
@@ -278,9 +278,9 @@ class Flows:
                 raise ApiUnavailable(f"{self.base_url}: {reply.reason}", sent=sent)
             backoff = (0.5 + 0.5 * self.random()) * min(MAX_BACKOFF, FIRST_BACKOFF * 2 ** min(attempt, 16))
             if isinstance(reply, Response) and reply.retry_after:
-                backoff += reply.retry_after * (1 + RETRY_AFTER_JITTER * self.random())  # a whole crowd was told the same
+                backoff += reply.retry_after * (1 + RETRY_AFTER_JITTER * self.random())  # many clients got the same value
             if self.monotonic() + backoff > deadline:
-                words = f"the API at {self.base_url} did not answer usefully within {self.retry_timeout:g} s; at last, {words_of(reply)}"
+                words = f"the API at {self.base_url} gave no usable answer in {self.retry_timeout:g} s; the last time, {words_of(reply)}"
                 raise ApiUnavailable(words, sent=sent)
             yield Wait(seconds=backoff)
         raise AssertionError("count() does not end")

@@ -264,8 +264,8 @@ class Polling:
     def _first_pause(self, elapsed: float) -> float:
         """Return the seconds until the first poll: as the ticket asks, less the time since it came.
 
-        A saved ticket does not tell how old it is. Its first poll is at a random time within one interval: it joins the schedule somewhere,
-        and the crowd of a restarted fleet is spread as the plan would have spread it.
+        A saved ticket does not say how old it is. Its first poll is at a random time within one interval,
+        so that a restarted fleet does not poll all at once.
         """
         date = self.ticket.answered_at
         if date is None and self.ticket.received is None and not self.ticket.retry_after:

@@ -1,4 +1,4 @@
-"""Reads what callers have of an operation: a ticket, saved or as curl stored it, an address, a status link, in any of their forms."""
+"""Reads references to an operation: a ticket, saved or as curl stored it, an address, a status link, in any of their forms."""
 
 from __future__ import annotations
 

@@ -188,7 +188,7 @@ def _checked(headers: Any, what: str) -> Mapping[str, str]:
             or not _HEADER_VALUE.fullmatch(value)
         ):
             shown = name if isinstance(name, str) and _HEADER_NAME.fullmatch(name) else "a name"
-            raise ConfigurationError(f"{what}: {shown} has a character that no header may have, a line end for example, or is no text")
+            raise ConfigurationError(f"{what}: {shown} has a character that no header may have, for example a line break, or is not text")
     return headers
 
 

@@ -55,7 +55,7 @@ class WaitResult(Generic[T_co]):
 
 
 def shows_result(document: Document) -> bool:
-    """Tell whether an ended operation's result is what its document shows, which may be null: without an API, nobody else has it.
+    """Tell whether an ended operation's result is what its document shows, which may be null: without an API, it is nowhere else.
 
     Our API gives every document a digest, and leaves the links out only if its address is too long for them. A document without an end is
     not the store's: an API told the client of it.
@@ -82,7 +82,7 @@ def result_reader(result_type: Any) -> Callable[[bytes], Any]:
             import pydantic  # noqa: F401, PLC0415 - an optional extra, and 128 ms of import; plain types need it to say what is wrong
     except ImportError as error:
         raise ConfigurationError("result_type needs pydantic: pip install 'offpoll[server]', or leave it out") from error
-    except Exception as error:  # whatever Python or pydantic makes of something that is no type
+    except Exception as error:  # Python or pydantic may raise anything for a value that is not a type
         raise ConfigurationError(f"no result can be read as {shown(result_type)}: {error}") from error
 
     def read(body: bytes) -> Any:

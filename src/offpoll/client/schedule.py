@@ -63,7 +63,7 @@ class WaitSchedule(Generic[T]):
         Raises:
             ConfigurationError: there are no tickets to go through, or an argument is unusable.
         """
-        need(tickets, Iterable, what="tickets is a list of tickets, or of what a wait takes instead")
+        need(tickets, Iterable, what="tickets is a list of tickets, or of other things that wait takes")
         return WaitSchedule(
             list(tickets),
             begin=lambda ticket: flows.wait(ticket, timeout=timeout),

@@ -157,7 +157,7 @@ def _file(path: Path) -> bytes:
 def _unsendable(fetch: Fetch) -> ConfigurationError:
     # Without the value, which may be a credential.
     names = ", ".join(fetch.headers)
-    return ConfigurationError(f"one of these headers has a character that no header may have, a line end for example: {names}")
+    return ConfigurationError(f"one of these headers has a character that no header may have, for example a line break: {names}")
 
 
 def _no_answer(failure: NetworkFailure) -> NoAnswer:

@@ -1,4 +1,4 @@
-"""Says what the data of a stack is, before anybody agrees to delete it: how much, and when something was last written."""
+"""Describes a stack's data before the user agrees to delete it: how much, and when something was last written."""
 
 from __future__ import annotations
 

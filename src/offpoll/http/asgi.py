@@ -45,7 +45,7 @@ _PROBES = {
 
 
 class _Route(APIRoute):
-    """A route for which slashes at the end of a path mean nothing, instead of a redirect that many clients do not follow.
+    """A route that ignores slashes at the end of a path. Starlette would redirect, and many clients do not follow.
 
     It answers HEAD as GET, without the body: probes and monitors use it.
     """
@@ -94,7 +94,7 @@ class _Api(FastAPI):
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, also one under a mount where a proxy has taken the root path away, for which Starlette finds no route."""
+        """Answer a request, also one under a mount where a proxy has removed the root path, for which Starlette finds no route."""
         outer = scope.get("app_root_path", "")
         if outer and not is_below(scope["path"], scope["root_path"]):
             scope = {**scope, "path": outer + scope["path"], "raw_path": quote(outer).encode() + (scope.get("raw_path") or b"")}

@@ -70,7 +70,7 @@ class Request:
         read: reads the body, given the most bytes it may have; raises InputTooLarge as soon as there are more, ClientGone where
             nobody waits for the answer any more.
         raw_path: the path as it was sent, percent-encoded; empty if the server does not pass it.
-        root_path: what a proxy took away from the start of the path, percent-encoded; it is part of the API's address.
+        root_path: what a proxy removed from the start of the path, percent-encoded; it is part of the API's address.
         claims: see `Caller`.
     """
 
@@ -134,7 +134,7 @@ class Endpoint:
         row: Callable[[], Answering]
         method = request.method
         if method == "HEAD":
-            request = replace(request, method="GET")  # whoever sends the answer leaves its body out
+            request = replace(request, method="GET")  # the sender of the answer leaves its body out
         match request.path.rstrip("/").split("/"):
             case ["", "livez" | "readyz" as probe]:
                 row, allow = (self.livez if probe == "livez" else self.readyz), "GET"
@@ -212,7 +212,7 @@ class Endpoint:
     async def readyz(self) -> Response:
         """Say whether this process can do its work; checked at most every few seconds.
 
-        It stays ready while only some of its dependencies answer: the others would leave no process ready, and nobody to answer what can
+        It stays ready while only some of its dependencies answer. Otherwise no process would be ready, and nobody would answer what can
         be answered.
         """
         try:
@@ -258,7 +258,7 @@ def nothing_at(path: str) -> OperationNotFound:
 
 def not_allowed(method: str, allow: str) -> MethodNotAllowed:
     """Return the error for a path whose route has another method."""
-    return MethodNotAllowed(f"{method} is not possible here, {allow} is.", allow=allow)
+    return MethodNotAllowed(f"{method} is not allowed here; {allow} is.", allow=allow)
 
 
 def too_large(limit: int) -> InputTooLarge:
@@ -269,7 +269,7 @@ def too_large(limit: int) -> InputTooLarge:
 async def _body(request: Request, limit: int) -> bytes:
     """Read the body; refuse one that says it is too long, or compressed, before any of it is read."""
     if request.headers.get("content-encoding", "").lower() not in ("", "identity"):
-        raise UnsupportedEncoding("A body cannot be compressed here: send it as it is.")
+        raise UnsupportedEncoding("The API takes no compressed body: send it uncompressed.")
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length[:20]) > limit:
         raise too_large(limit)

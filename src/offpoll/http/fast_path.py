@@ -142,20 +142,20 @@ class FastPath:
 
 
 def is_below(path: str, root_path: str) -> bool:
-    """Tell whether a path begins with the application's own, as Starlette does: it does not if a proxy has taken that away."""
+    """Tell whether a path begins with the application's own, as Starlette does: it does not if a proxy has removed that."""
     return path.startswith(root_path) and path[len(root_path) : len(root_path) + 1] in ("", "/")
 
 
 def _taken_away(scope: Scope) -> str:
-    """Return the root path if a proxy took it away, percent-encoded."""
+    """Return the root path if a proxy removed it, percent-encoded."""
     root_path: str = scope["root_path"].rstrip("/")
     return "" if is_below(scope["path"], root_path) else quote(root_path)
 
 
 def request_of(scope: Scope, read: Callable[[int], Awaitable[bytes]]) -> Request:
     """Return a request as the endpoint takes it: from an ASGI scope, and what reads its body."""
-    # Reversed, so that of a name that came twice the first one stays.
-    # White space around a value is not part of it (RFC 9110, 5.5), and not every server takes it away.
+    # Reversed, so that the first value of a repeated name stays.
+    # White space around a value is not part of it (RFC 9110, 5.5), and not every server strips it.
     headers = {name.decode("latin-1"): value.decode("latin-1").strip(" \t") for name, value in reversed(scope["headers"])}
     raw_path = (scope.get("raw_path") or b"").decode("latin-1")  # optional in ASGI
     return Request(

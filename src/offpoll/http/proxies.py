@@ -1,6 +1,6 @@
-"""What proxies in front of the server say of a request: who sent it, by which scheme, to which host, and below which path.
+"""What proxies in front of the server say about a request: who sent it, by which scheme, to which host, and below which path.
 
-Only trusted proxies are believed: anybody may send these headers. Of a list, in which each proxy adds its value at the end, the first value
+Only trusted proxies count, because anybody may send these headers. Each proxy adds its value at the end of a list, so the first value
 is what the client used; of the addresses, the client is the last one that is not a trusted proxy.
 
     X-Forwarded-For: 198.51.100.7, 10.0.0.1      X-Forwarded-Proto: https, http      X-Forwarded-Host: api.example.com, api.internal
@@ -27,12 +27,12 @@ _SCHEMES = {b"https": "https", b"http": "http"}
 #: One parameter of `Forwarded`, with what separates it from the next: a semicolon within a proxy's element, a comma after it.
 _PARAMETER = re.compile(r'\s*(?:([A-Za-z]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*))?\s*([;,]|$)')
 
-#: Longest address that is looked at, characters: an IPv6 address with a zone and a port. Others are nobody's.
+#: Longest address to parse, characters: an IPv6 address with a zone and a port. Longer ones are not addresses.
 MAX_ADDRESS = 100
 
 
 class TrustedProxies:
-    """The addresses whose headers are believed.
+    """The addresses whose headers are trusted.
 
     Args:
         listed: addresses and networks, separated by commas, or `*` for all.
@@ -76,7 +76,7 @@ class BehindProxies:
     Args:
         app: the application behind it.
         trusted: the proxies.
-        root_path: the path under which they publish the application, whether they take it away or pass it on; such as `/v1`.
+        root_path: the path under which they publish the application, whether they remove it or pass it on; such as `/v1`.
     """
 
     def __init__(self, app: AsgiApp, *, trusted: TrustedProxies, root_path: str = "") -> None:

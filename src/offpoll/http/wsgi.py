@@ -54,7 +54,7 @@ class WsgiApplication:
                 claims=environ.get("offpoll.claims", {}),
             )
             return self._service.run(lambda service: Endpoint(service, authorize=self._authorize).answer(request))
-        except OffpollError as error:  # the body did not come whole, or the service is closed
+        except OffpollError as error:  # the body is incomplete, or the service is closed
             return problem_of(error)
 
 
@@ -63,9 +63,9 @@ def wsgi_application(service: Service, *, authorize: Authorize | None = None, pr
 
     Args:
         service: from `connect(app)`. It stays yours to close.
-        authorize: from a caller to an owner; without one the app's own, else all callers are `public`. A view that has found out who calls
-            says so in `environ["offpoll.claims"]`, which becomes `caller.claims`.
-        prefix: the path that the routes begin with, such as `/v1`, where what mounts the application does not move it to `SCRIPT_NAME`.
+        authorize: from a caller to an owner; without one the app's own, else all callers are `public`. A view that knows the caller
+            puts claims into `environ["offpoll.claims"]`, which become `caller.claims`.
+        prefix: the path that the routes begin with, such as `/v1`. Pass it if the server does not move that path to `SCRIPT_NAME`.
     """
     return WsgiApplication(service, authorize=authorize, prefix=prefix.rstrip("/"))
 
@@ -88,5 +88,5 @@ def _reader(environ: Mapping[str, Any], limit: int) -> Callable[[int], Awaitable
         parts.append(part)
         missing -= len(part)
     if length and 0 < missing <= limit:
-        raise RequestError(f"{missing} bytes of the body did not come. Either the client went away, or something read them before.")
+        raise RequestError(f"{missing} bytes of the body are missing. Either the client disconnected, or something else read them first.")
     return read_all(b"".join(parts))

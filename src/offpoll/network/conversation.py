@@ -39,7 +39,7 @@ def write(request: Request, *, proxy: Proxy | None, user_agent: str) -> bytes:
     """Write a request. A proxy gets plain requests with their whole address.
 
     Raises:
-        Unsendable: a header holds a line end, or a character that HTTP cannot express.
+        Unsendable: a header holds a line break, or a character that HTTP cannot express.
     """
     to, lines = request.to, [f"host: {request.to.authority}", f"user-agent: {user_agent}", "accept-encoding: identity"]
     target = to.target
@@ -51,7 +51,7 @@ def write(request: Request, *, proxy: Proxy | None, user_agent: str) -> bytes:
     if request.body or request.method != _METHOD_WITHOUT_BODY:  # some proxies refuse a request without its length (411)
         lines.append(f"content-length: {len(request.body)}")
     if any("\r" in line or "\n" in line or "\0" in line for line in lines):
-        raise Unsendable("a header holds a line end")
+        raise Unsendable("a header holds a line break")
     try:
         return "\r\n".join([f"{request.method} {target} HTTP/1.1", *lines, "\r\n"]).encode("latin-1") + request.body
     except UnicodeEncodeError as error:

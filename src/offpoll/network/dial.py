@@ -1,4 +1,4 @@
-"""Connects to a host that has several addresses: the next one is tried while an earlier one keeps silent (RFC 8305, "Happy Eyeballs")."""
+"""Connects to a host with several addresses: it tries the next one while an earlier one does not answer (RFC 8305, "Happy Eyeballs")."""
 
 from __future__ import annotations
 
@@ -135,6 +135,6 @@ async def _connected(loop: asyncio.AbstractEventLoop, to: Found) -> socket.socke
 
 
 def _close(task: asyncio.Task[socket.socket]) -> None:
-    """Close the socket of a task that another one was faster than."""
+    """Close the socket of a task that lost the race."""
     if not task.cancelled() and task.exception() is None:
         task.result().close()

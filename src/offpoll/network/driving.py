@@ -23,7 +23,7 @@ def run(steps: Steps[T], sock: socket, until: float) -> T:
     """Run a conversation until its end, or until that time as `time.monotonic` counts.
 
     Raises:
-        TimeoutError: the time is over, and the conversation could not do without.
+        TimeoutError: the time is over, and the conversation did not handle that.
     """
     try:
         step = next(steps)

@@ -1,4 +1,4 @@
-"""What becomes of a request that gets no response."""
+"""The ways in which a request gets no response."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class NetworkFailure(Exception):  # noqa: N818 - users never see it: the caller 
 
     Attributes:
         sent: whether the server may have received the request.
-        hopeless: whether repeating the request cannot help: the other side speaks another protocol, or is not trusted.
+        hopeless: whether a retry cannot help: the other side speaks another protocol, or is not trusted.
         timed_out: whether none came in time.
     """
 

@@ -76,7 +76,7 @@ def read_head(buffer: bytes) -> tuple[Head, bytes] | None:
         name, colon, value = line.partition(":")
         if not colon or not name or name != name.strip() or "\n" in line:
             raise ValueError("a malformed header")
-        headers.setdefault(name.lower(), value.strip())  # if a header came twice, the first one counts
+        headers.setdefault(name.lower(), value.strip())  # the first value of a repeated header counts
     keep = first[7] == "1" and headers.get("connection", "").lower() != "close"
     return Head(status, headers, keep, _size(status, headers)), buffer
 

@@ -49,7 +49,7 @@ class _Network:
     Args:
         user_agent: as the server sees it.
         proxy: the address of a proxy for everything; None for those of the environment.
-        certificates: PEM of authorities to trust beside the system's.
+        certificates: PEM of authorities to trust in addition to the system's.
         direct: whether to ignore the environment's proxies.
         connect_timeout: seconds for a connection alone.
 
@@ -236,7 +236,7 @@ def _popped(idle: list[_Connection]) -> _Connection | None:
 
 
 def _place(to: Address, proxy: Proxy | None) -> tuple[str, str]:
-    """Return what a connection is good for: the server, and the proxy on the way."""
+    """Return where a connection leads: the server, and the proxy on the way."""
     if proxy is None:
         return to.origin, ""
     return to.origin if to.secure else "", f"{proxy.host}:{proxy.port}"
@@ -247,7 +247,7 @@ def _peer(to: Address, proxy: Proxy | None) -> tuple[str, int]:
 
 
 def _is_open(sock: socket) -> bool:
-    """Tell whether an idle connection still stands: the peer closed it if there is an end to read, and broke it if there are bytes."""
+    """Tell whether an idle connection is still open: the peer closed it if there is an end to read, and broke it if there are bytes."""
     sock.setblocking(False)
     try:
         sock.recv(1, MSG_PEEK)

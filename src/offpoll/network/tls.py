@@ -119,6 +119,6 @@ def _system() -> ssl.SSLContext:
     try:
         if file:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
-    except OSError as error:  # OpenSSL would trust nobody, silently
+    except OSError as error:  # OpenSSL would silently trust nobody
         raise ConfigurationError(f"SSL_CERT_FILE={file} cannot be used: {error.strerror or error}") from error
     return ssl.create_default_context()

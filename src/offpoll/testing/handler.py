@@ -73,7 +73,7 @@ def run(
 
     Raises:
         ConfigurationError: it is not a handler.
-        InvalidInput: the input has no JSON form, or would reach the handler as another object.
+        InvalidInput: the input has no JSON form, or would reach the handler changed.
     """
     one = Kind.of(kind or _named_after(handler), handler)
     raised: list[BaseException] = []

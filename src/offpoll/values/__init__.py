@@ -1,4 +1,4 @@
-"""Values of a user's types and their JSON: what changes between the two, and what the types of other libraries need.
+"""Values of a user's types and their JSON: what changes between them, and what the types of other libraries need.
 
 Knows no operations. `json_types`, above it, chooses who reads and writes a type.
 """

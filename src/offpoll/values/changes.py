@@ -25,7 +25,7 @@ class Change:
 
     Attributes:
         at: where, as in `lines.0.price`; empty for the whole.
-        what: a `subclass` that its base took the place of, a `class` that any other did, a `secret` that was masked, a `number` (NaN,
+        what: a `subclass` replaced by its base, a `class` replaced by any other, a `secret` that was masked, a `number` (NaN,
             Infinity) that became null, or another `value`.
         words: what happened, without the value.
     """
@@ -39,7 +39,7 @@ class Change:
 
 
 class LossError(ValueError):
-    """A result's JSON would say something else than the object. The message names the place."""
+    """A result's JSON would differ from the object. The message names the place."""
 
 
 def changes(before: Any, after: Any, at: str = "") -> Iterator[Change]:

@@ -28,7 +28,7 @@ def has_struct(type_: Any) -> bool:
 
     try:
         found = set(_kinds(inspect.type_info(type_), set()))
-    except Exception:  # a type that it knows nothing of, in the many ways in which it says so
+    except Exception:  # a type that it does not know; its errors for that differ
         return False
     return "StructType" in found and not found & {"CustomType", "RawType", "ExtType"}
 

@@ -13,7 +13,7 @@ __all__ = ["unwritable"]
 
 
 def unwritable(value: Any) -> Change | None:
-    """Say where in a value is what no JSON can hold, and of which type it is; None if it is not found."""
+    """Return the place and type of the part that has no JSON form; None if it is not found."""
     return _look(value, "", ())
 
 

@@ -236,7 +236,7 @@ def _succeeded(kind: Kind, operation: Operation, result: Any, limit: int) -> End
     except Exception as error:  # your own validator may raise anything
         why = why_unwritable(result, error)
         log.error("operation %s: the result of %r, a %s, cannot be kept: %s", operation.id, kind.name, type(result).__name__, why)
-        if why.what == "class":  # the words may repeat what a validator of yours said of the value
+        if why.what == "class":  # the words may repeat what a user's validator said about the value
             return _failed("invalid_result", "The handler's result does not have the type that the handler declares.")
         return _failed("invalid_result", f"The handler's result cannot be written as JSON: {why.words}.")
     size = len(text.encode())

@@ -1,10 +1,10 @@
-"""What a worker says of itself, so that a supervisor can tell a dead one from one that waits.
+"""What a worker reports about itself, so that a supervisor can tell a dead one from one that waits.
 
     starting ──► working ◄──► failing (a dependency does not answer: it is alive, retries, and takes nothing new)
                     └──────────► draining
-    stuck: a receive has not ended long after its time. Only this is no life: a new process may help
+    stuck: a receive is long overdue. Only this counts as dead: a new process may help
 
-Every state is judged on the worker's event loop, so one that answers shows that the loop turns.
+Every state is judged on the worker's event loop, so an answer shows that the loop runs.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Ambient:
 
 
 def claim_token(holder: str) -> str:
-    """Return a fresh claim token. Its 128 random bits fence; the name of its holder is for people, and nobody compares it."""
+    """Return a fresh claim token. Its 128 random bits fence; the name of its holder is for people, and nothing compares it."""
     return f"{secrets.token_hex(16)}@{holder}"
 
 

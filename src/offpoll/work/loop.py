@@ -29,7 +29,7 @@ LONG_POLL = 5.0
 #: How long after its time a draining loop still waits for a receive's response, seconds.
 LATE = 2.0
 
-#: A receive that has not ended so long after its time never will, seconds: the queue's own limits end it much sooner.
+#: A receive that is overdue by this many seconds never ends: the queue's own limits end it much sooner.
 STUCK = 60.0
 
 #: A draining loop gives a message back at this many of its deliveries, and works on it at later ones: each delivery counts towards the dead
@@ -86,7 +86,7 @@ class Loop:
 
     @property
     def stuck(self) -> bool:
-        """Whether a receive has not ended long after its time."""
+        """Whether a receive is long overdue."""
         return self._began is not None and asyncio.get_running_loop().time() - self._began > self.wait + STUCK
 
     def drain(self) -> None:
@@ -124,7 +124,7 @@ class Loop:
                 self._start(delivery)
 
     async def _give_back(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
-        """Give back what came while the loop was told to drain, at once. Return what it has to work on nevertheless."""
+        """Give back at once what came after the order to drain. Return what it must still work on."""
         back = [each for each in deliveries if each.receives <= GIVE_BACKS]
         await asyncio.gather(*(give_back(self.queue, each, seconds=0.0) for each in back))
         return [each for each in deliveries if each.receives > GIVE_BACKS]
@@ -138,7 +138,7 @@ class Loop:
             await _first(self.outage.over(), self._draining.wait())
 
     async def _receive(self, draining: asyncio.Future[Any]) -> list[Delivery]:
-        """Receive. A drain waits for the end of the receive, though not for one that lasts longer than it may."""
+        """Receive. A drain waits for the end of the receive, unless that is overdue."""
         self._began = asyncio.get_running_loop().time()
         receiving = asyncio.ensure_future(self.queue.receive(limit=min(BATCH, self.slots - len(self._tasks)), wait=self.wait))
         try:

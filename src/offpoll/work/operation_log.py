@@ -18,7 +18,7 @@ from offpoll.work.job import Job
 
 __all__ = ["Seldom", "begins", "ended", "failed_attempt", "held", "overtaken"]
 
-#: How long a line that repeats stays silent, seconds.
+#: How long a repeated line is suppressed, seconds.
 SILENCE = 60.0
 
 #: Most different lines that are counted: their words may come from messages, which anybody may have written.
@@ -91,7 +91,7 @@ def held(log: logging.Logger, job: Job, holder: str, seconds: float) -> None:
 
 
 class Seldom:
-    """Lets a line through once a minute, and counts what it stands for.
+    """Lets a line through once a minute, and counts the ones that it suppresses.
 
     Args:
         monotonic: seconds.

@@ -26,7 +26,7 @@ def dev(
         str,
         typer.Argument(
             metavar="MODULE:APP",
-            help="The app, `orders:app`, or a function that makes it, `orders:create_app`. With `--api` by default the one in its module.",
+            help="The app, `orders:app`, or a function that makes it, `orders:create_app`. With `--api`: by default the app in its module.",
             show_default=False,
         ),
     ] = "",
@@ -65,7 +65,7 @@ def dev(
     at the end. Settings (`OFFPOLL_*`) apply, except for the names of those resources.
 
     While it runs, `.offpoll/env` holds the environment of API and worker, for a shell (`set -a; . .offpoll/env`) and for `docker run
-    --env-file`. `offpoll inspect`, `stats`, `resubmit` and `submit` in this folder find it by themselves.
+    --env-file`. `offpoll inspect`, `stats`, `resubmit` and `submit` in this folder find it without being told.
 
     Ctrl-C ends everything.
 

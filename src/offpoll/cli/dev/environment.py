@@ -1,4 +1,4 @@
-"""The environment of a running `offpoll dev`: a file from which other programs and commands learn of it, and the ports that it keeps.
+"""The environment of a running `offpoll dev`: a file by which other programs and commands find it, and the ports that it keeps.
 
 `dev` locks the file while it runs, and the kernel unlocks it when `dev` ends, however that happens. So a file without a lock is left over.
 """

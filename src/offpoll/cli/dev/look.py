@@ -157,7 +157,7 @@ def main() -> None:
     with answer:
         json.dump(said, answer)
     sys.stderr.flush()
-    os._exit(0)  # whatever threads the user's modules have started
+    os._exit(0)  # even if the user's modules have started threads
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ class Services:
             started.append(worker)
         await asyncio.gather(*ready)
         if self.vital and not all(child.is_running for child in started):
-            await asyncio.Event().wait()  # whoever waits for the children's end says so
+            await asyncio.Event().wait()  # the wait for the children's end reports it
         return started
 
     async def follow(self, started: list[Child], changes: Changes) -> int:
