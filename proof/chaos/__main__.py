@@ -8,7 +8,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -49,7 +48,7 @@ def main() -> int:
     tell = _teller()
     tell(f"seed {options.seed}")
     try:
-        finished = asyncio.run(_until_told(options, folder, tell=tell))
+        finished = asyncio.run(_finish(options, folder, tell=tell))
     except OffpollError as error:
         tell(f"the run failed: {error} Logs are in {folder}")
         return 2
@@ -108,29 +107,11 @@ def _count(text: str) -> int:
     return value
 
 
-async def _until_told(options: Options, folder: Path, *, tell: Callable[[str], None]) -> Finished | None:
-    """Run to the end, or until a signal (None). Either way, end every process.
-
-    Raises:
-        OffpollError: a process did not start, or ended by itself.
-    """
-    told, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, told.set)
+async def _finish(options: Options, folder: Path, *, tell: Callable[[str], None]) -> Finished | None:
+    """Run to the end, or until a signal (None). Either way, end every process."""
     secret = f"the secret of chaos with seed {options.seed}".ljust(32, ".")
     deployment = Deployment(folder=folder, lease=options.lease, secret=secret)
-    running: asyncio.Task[Finished] = asyncio.create_task(run(options, deployment, tell=tell))
-    others = [asyncio.create_task(told.wait()), asyncio.create_task(deployment.any_ended())]
-    try:
-        await asyncio.wait({running, *others}, return_when=asyncio.FIRST_COMPLETED)
-        if others[1].done():
-            others[1].result()
-        return running.result() if running.done() else None
-    finally:
-        for task in (running, *others):
-            task.cancel()
-        await asyncio.gather(running, *others, return_exceptions=True)
-        await deployment.end()
+    return await deployment.finish(run(options, deployment, tell=tell))
 
 
 def _report(options: Options, finished: Finished, violations: Sequence[Violation], folder: Path) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from offpoll.cli.dev.children import Child, ChildEnded, Children
 from offpoll.cli.dev.emulator import start_emulator
@@ -24,6 +24,8 @@ from offpoll.settings import Settings
 from proof.chaos.app import ATTEMPTS, FOLDER, WORKER
 
 __all__ = ["Deployment", "Member"]
+
+T = TypeVar("T")
 
 HOST = "127.0.0.1"
 ROOT = Path(__file__).parents[2]
@@ -192,6 +194,28 @@ class Deployment:
             ChildEnded: always.
         """
         raise await self._ended
+
+    async def finish(self, run: Coroutine[Any, Any, T]) -> T | None:
+        """Run to the end, or until a signal (None). Either way, end every process.
+
+        Raises:
+            OffpollError: a process did not start, or ended by itself.
+        """
+        told, loop = asyncio.Event(), asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, told.set)
+        running: asyncio.Task[T] = asyncio.create_task(run)
+        others = [asyncio.create_task(told.wait()), asyncio.create_task(self.any_ended())]
+        try:
+            await asyncio.wait({running, *others}, return_when=asyncio.FIRST_COMPLETED)
+            if others[1].done():
+                others[1].result()
+            return running.result() if running.done() else None
+        finally:
+            for task in (running, *others):
+                task.cancel()
+            await asyncio.gather(running, *others, return_exceptions=True)
+            await self.end()
 
     async def end(self) -> None:
         """End everything, the embedded AWS last."""

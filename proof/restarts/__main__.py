@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import json
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -36,7 +35,7 @@ def main() -> int:
     options, late = _options()
     folder = Path(tempfile.mkdtemp(prefix="offpoll-restarts-"))
     try:
-        finished = asyncio.run(_until_told(options, folder))
+        finished = asyncio.run(_finish(options, folder))
     except OffpollError as error:
         _tell(f"the run failed: {error} Logs are in {folder}")
         return 2
@@ -66,28 +65,11 @@ def _options() -> tuple[Options, float]:
     return Options(restarts=given.restarts, rate=given.rate, lease=given.lease, settle=given.settle), given.late
 
 
-async def _until_told(options: Options, folder: Path) -> Finished | None:
-    """Run to the end, or until a signal (None). Either way, end every process.
-
-    Raises:
-        OffpollError: a process did not start, or ended by itself.
-    """
-    told, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, told.set)
-    deployment = Deployment(folder=folder, lease=options.lease, secret="the secret of restarts".ljust(32, "."))
-    running: asyncio.Task[Finished] = asyncio.create_task(run(options, deployment, tell=_tell))
-    others = [asyncio.create_task(told.wait()), asyncio.create_task(deployment.any_ended())]
-    try:
-        await asyncio.wait({running, *others}, return_when=asyncio.FIRST_COMPLETED)
-        if others[1].done():
-            others[1].result()
-        return running.result() if running.done() else None
-    finally:
-        for task in (running, *others):
-            task.cancel()
-        await asyncio.gather(running, *others, return_exceptions=True)
-        await deployment.end()
+async def _finish(options: Options, folder: Path) -> Finished | None:
+    """Run to the end, or until a signal (None). Either way, end every process."""
+    secret = "the secret of restarts".ljust(32, ".")
+    deployment = Deployment(folder=folder, lease=options.lease, secret=secret)
+    return await deployment.finish(run(options, deployment, tell=_tell))
 
 
 def _report(options: Options, finished: Finished, late: float) -> dict[str, object]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.absent_stores import VARIABLES
 from tests.support.process_watch import PATIENCE, ProcessWatch, command_line, descendants
 from tests.support.servers import free_port
 
@@ -40,21 +41,6 @@ app = Offpoll(lifespan=lifespan)
 async def order(x: dict) -> dict:
     return x
 """
-
-#: Stores that do not answer: `serve` starts anyway, with a warning.
-NOBODY = "http://127.0.0.1:9"
-VARIABLES = {
-    "AWS_ENDPOINT_URL": NOBODY,
-    "AWS_REGION": "eu-west-1",
-    "AWS_ACCESS_KEY_ID": "a",
-    "AWS_SECRET_ACCESS_KEY": "b",
-    "OFFPOLL_BUCKET": "bucket",
-    "OFFPOLL_QUEUE_URL": f"{NOBODY}/1/q",
-    "OFFPOLL_DEAD_LETTER_QUEUE_URL": f"{NOBODY}/1/d",
-    "OFFPOLL_PARKING_QUEUE_URL": f"{NOBODY}/1/p",
-    "OFFPOLL_RECORDS_TABLE": "t",
-    "OFFPOLL_SECRET": "s" * 32,
-}
 
 
 @pytest.fixture

@@ -10,25 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.absent_stores import VARIABLES
 from tests.support.deployment import PATIENCE, answers, await_true
 from tests.support.pages import PYTHON
 from tests.support.servers import free_port
 
-#: Stores that do not answer. No request here gets as far as that.
-NOBODY = "http://127.0.0.1:9"
-VARIABLES = {
-    "AWS_ENDPOINT_URL": NOBODY,
-    "AWS_REGION": "eu-west-1",
-    "AWS_ACCESS_KEY_ID": "a",
-    "AWS_SECRET_ACCESS_KEY": "b",
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "OFFPOLL_BUCKET": "bucket",
-    "OFFPOLL_QUEUE_URL": f"{NOBODY}/1/q",
-    "OFFPOLL_DEAD_LETTER_QUEUE_URL": f"{NOBODY}/1/d",
-    "OFFPOLL_PARKING_QUEUE_URL": f"{NOBODY}/1/p",
-    "OFFPOLL_RECORDS_TABLE": "t",
-    "OFFPOLL_SECRET": "s" * 32,
-}
 PORT = "<port>"
 COMMANDS = {
     "offpoll serve": ["offpoll.cli.main", "serve", "orders:app", "--port", PORT, "--root-path", "/v1"],

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from offpoll.errors import ConfigurationError
+from offpoll.json_types import refuse_constant
 
 __all__ = ["AsJson", "Ca", "Headers", "Proxy", "Timeout", "headers_of", "json_of", "text_of"]
 
@@ -60,7 +61,7 @@ def json_of(data: str) -> Any:
     """
     text = text_of(data[1:]) if data.startswith("@") else text_of("-") if data == "-" else data
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"--data is not JSON: {error}") from error
 
@@ -77,7 +78,3 @@ def text_of(path: str) -> str:
         raise ConfigurationError(f"{path}: {error.strerror}") from error
     except ValueError as error:
         raise ConfigurationError(f"{path} is not text in UTF-8") from error
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is not JSON")

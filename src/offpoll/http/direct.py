@@ -17,7 +17,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from offpoll.exchange import Response
-from offpoll.http.endpoint import CLIENT_GONE, read_all
+from offpoll.http.endpoint import CLIENT_GONE, headers_to_send, read_all
 from offpoll.http.fast_path import FastPath, Route, Scope, request_of
 from offpoll.http.proxies import BehindProxies
 
@@ -168,9 +168,7 @@ class _Direct:
             await flow.drain()
         if self.disconnected:
             return
-        lines = [f"{name}: {value}\r\n" for name, value in response.headers.items()]
-        if response.status != 304:
-            lines.append(f"content-length: {len(response.body)}\r\n")
+        lines = [f"{name}: {value}\r\n" for name, value in headers_to_send(response).items()]
         if not self.keep_alive:
             lines.append("connection: close\r\n")
         head = "".join(lines)

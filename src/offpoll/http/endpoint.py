@@ -39,7 +39,7 @@ from offpoll.http.problem import ended, problem, problem_of
 from offpoll.operation import PUBLIC, Status
 from offpoll.service import AsyncService
 
-__all__ = ["CLIENT_GONE", "ClientGone", "Endpoint", "Request", "not_allowed", "nothing_at", "read_all", "too_large"]
+__all__ = ["CLIENT_GONE", "ClientGone", "Endpoint", "Request", "headers_to_send", "not_allowed", "nothing_at", "read_all", "too_large"]
 
 log = logging.getLogger(__name__)
 
@@ -249,6 +249,11 @@ def read_all(body: bytes) -> Callable[[int], Awaitable[bytes]]:
         return body
 
     return read
+
+
+def headers_to_send(response: Response) -> dict[str, str]:
+    """Return an answer's headers with the length of its body; a 304 has none."""
+    return {**response.headers} if response.status == 304 else {**response.headers, "content-length": str(len(response.body))}
 
 
 def nothing_at(path: str) -> OperationNotFound:

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from offpoll.exchange import Response
-from offpoll.http.endpoint import CLIENT_GONE, ClientGone, Endpoint, Request, too_large
+from offpoll.http.endpoint import CLIENT_GONE, ClientGone, Endpoint, Request, headers_to_send, too_large
 
 __all__ = [
     "Answered",
@@ -27,7 +27,6 @@ __all__ = [
     "Route",
     "Scope",
     "Send",
-    "header_pairs",
     "is_below",
     "reader",
     "request_of",
@@ -169,14 +168,6 @@ def request_of(scope: Scope, read: Callable[[int], Awaitable[bytes]]) -> Request
     )
 
 
-def header_pairs(response: Response) -> list[tuple[bytes, bytes]]:
-    """Return the headers to send, the body's length included."""
-    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
-    if response.status != 304:
-        pairs.append((b"content-length", b"%d" % len(response.body)))
-    return pairs
-
-
 def reader(receive: Receive) -> Callable[[int], Awaitable[bytes]]:
     """Return what reads the body of an ASGI request."""
 
@@ -199,7 +190,8 @@ def reader(receive: Receive) -> Callable[[int], Awaitable[bytes]]:
 
 
 async def _send(send: Send, response: Response) -> None:
-    await send({"type": "http.response.start", "status": response.status, "headers": header_pairs(response)})
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers_to_send(response).items()]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body})
 
 

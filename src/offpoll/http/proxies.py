@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Sequence
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any
+
+from offpoll.http.fast_path import AsgiApp, Scope
 
 __all__ = ["BehindProxies", "TrustedProxies"]
-
-Scope: TypeAlias = MutableMapping[str, Any]
-AsgiApp: TypeAlias = Callable[[Scope, Any, Any], Awaitable[None]]
 
 _NAMES = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
 

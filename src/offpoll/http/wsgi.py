@@ -14,7 +14,7 @@ from offpoll.app import Authorize
 from offpoll.blocking import Service
 from offpoll.errors import OffpollError, RequestError
 from offpoll.exchange import Response
-from offpoll.http.endpoint import Endpoint, Request, nothing_at, read_all
+from offpoll.http.endpoint import Endpoint, Request, headers_to_send, nothing_at, read_all
 from offpoll.http.problem import problem_of
 
 __all__ = ["WsgiApplication", "wsgi_application"]
@@ -31,10 +31,7 @@ class WsgiApplication:
     def __call__(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request as a WSGI server asks for it."""
         response = self.answer(environ)
-        headers = dict(response.headers)
-        if response.status != HTTPStatus.NOT_MODIFIED:
-            headers["content-length"] = str(len(response.body))
-        start_response(f"{response.status} {HTTPStatus(response.status).phrase}", [*headers.items()])
+        start_response(f"{response.status} {HTTPStatus(response.status).phrase}", [*headers_to_send(response).items()])
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body]
 
     def answer(self, environ: Mapping[str, Any]) -> Response:

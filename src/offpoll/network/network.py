@@ -13,7 +13,7 @@ from math import inf
 from socket import MSG_PEEK, gaierror, socket
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Self, TypeVar
 
 from offpoll.network.address import Address
 from offpoll.network.channel import Channel
@@ -156,13 +156,7 @@ class Network(_Network):
             sock = dial(*_peer(to, proxy), until=until)
             channel = run(open_channel(to, proxy=proxy, context=self._tls), sock, until)
         except BaseException as error:
-            if sock is not None:
-                sock.close()
-            failure = _unreached(error, proxy)
-            if failure is None:
-                raise
-            failure.sent = sent
-            raise failure from (None if failure is error else error)
+            _raise_unreached(error, sock, proxy, sent=sent)
         return _Connection(sock, channel, 0.0)
 
 
@@ -217,13 +211,7 @@ class AsyncNetwork(_Network):
                 sock = await dial_async(*_peer(to, proxy))
                 channel = await run_async(open_channel(to, proxy=proxy, context=self._tls), sock, asyncio.get_running_loop())
         except BaseException as error:
-            if sock is not None:
-                sock.close()
-            failure = _unreached(error, proxy)
-            if failure is None:
-                raise
-            failure.sent = sent
-            raise failure from (None if failure is error else error)
+            _raise_unreached(error, sock, proxy, sent=sent)
         return _Connection(sock, channel, 0.0)
 
 
@@ -256,6 +244,17 @@ def _is_open(sock: socket) -> bool:
     except OSError:
         pass
     return False
+
+
+def _raise_unreached(error: BaseException, sock: socket | None, proxy: Proxy | None, *, sent: bool) -> NoReturn:
+    """Close what was opened, and say that no connection was made. `sent`: whether the server may have the request all the same."""
+    if sock is not None:
+        sock.close()
+    failure = _unreached(error, proxy)
+    if failure is None:
+        raise error
+    failure.sent = sent
+    raise failure from (None if failure is error else error)
 
 
 def _unreached(error: BaseException, proxy: Proxy | None) -> NetworkFailure | None:
